@@ -1,0 +1,178 @@
+# straddle: one makefile, no recursion. `make V=1` shows the commands; BUILD, CC, CFLAGS, prefix and
+# DESTDIR are yours to set.
+
+CC	?= gcc
+CLANG	?= clang
+BUILD	?= build
+prefix	?= /usr/local
+CFLAGS	?= -O2 -g
+VERSION := 0.1
+
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-8s%s\n' $(1) $(2))
+
+FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -MMD -MP -I. -I$(BUILD) \
+	 -fPIE -fstack-protector-strong -DSTRADDLE_VERSION='"$(VERSION)"'
+LINK  := -pie -Wl,-z,relro,-z,now
+LIBS  := -lfdt -ljansson -lpthread
+SAN   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+SRC	:= $(wildcard vmm/*.c devices/*.c acpi/*.c vfio/*.c firmware/*.c)
+LIB	:= $(filter-out vmm/main.c,$(SRC))
+UNIT	:= $(wildcard tests/unit/test_*.c)
+ORACLE	:= $(filter-out $(UNIT),$(wildcard tests/unit/*.c))
+FUZZ	:= $(wildcard tests/fuzz/fuzz_*.c)
+FAKE	:= $(wildcard tests/fake/test_*.c)
+GUESTS	:= $(wildcard tests/guest/*.S)
+TOOLS	:= $(wildcard tests/golden/*.c tests/bench/*.c)
+
+UNIT_BIN   := $(UNIT:%.c=$(BUILD)/%)
+FAKE_BIN   := $(FAKE:%.c=$(BUILD)/%)
+REPLAY_BIN := $(FUZZ:%.c=$(BUILD)/%-replay)
+FUZZ_BIN   := $(FUZZ:%.c=$(BUILD)/%)
+GUEST_BIN  := $(GUESTS:%.S=$(BUILD)/%.elf)
+TOOL_BIN   := $(TOOLS:%.c=$(BUILD)/%)
+
+.PHONY: all deps check check-fast check-bins lab lab-kernel bench fuzz format golden demo install \
+	uninstall clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/straddle
+
+# --- the program ---
+
+# iasl writes the DSDT as a C array: the fixed hardware, compiled once, here. cpp comes first, because
+# iasl's own preprocessor trips over the include guard of platform.h.
+$(BUILD)/dsdt.hex: acpi/dsdt.asl vmm/platform.h
+	$(call say,IASL,$@)
+	@mkdir -p $(BUILD)
+	$(Q)$(CC) -E -P -x c -I. $< -o $(BUILD)/dsdt.asl
+	$(Q)iasl -we -tc -p $(BUILD)/dsdt $(BUILD)/dsdt.asl >$(BUILD)/iasl.log 2>&1 || \
+		{ cat $(BUILD)/iasl.log; exit 1; }
+	$(Q)grep -q ' 0 Errors, 0 Warnings, 0 Remarks' $(BUILD)/iasl.log || { cat $(BUILD)/iasl.log; exit 1; }
+
+$(BUILD)/obj/acpi/tables.o $(BUILD)/san/acpi/tables.o $(BUILD)/fuzzer/acpi/tables.o: $(BUILD)/dsdt.hex
+
+define compile
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)
+endef
+
+$(BUILD)/obj/%.o: %.c Makefile
+	$(compile)$(CC) $(FLAGS) $(CFLAGS) -D_FORTIFY_SOURCE=2 -c $< -o $@
+$(BUILD)/san/%.o: %.c Makefile
+	$(compile)$(CC) $(FLAGS) $(SAN) -c $< -o $@
+$(BUILD)/fuzzer/%.o: %.c Makefile
+	$(compile)$(CLANG) $(FLAGS) -O1 -g -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+
+$(BUILD)/straddle: $(SRC:%.c=$(BUILD)/obj/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LINK) $^ -o $@ $(LIBS)
+
+# --- tests ---
+
+LIB_OBJ := $(LIB:%.c=$(BUILD)/obj/%.o)
+LIB_SAN := $(LIB:%.c=$(BUILD)/san/%.o)
+LIB_FUZ := $(LIB:%.c=$(BUILD)/fuzzer/%.o)
+ORA_SAN := $(ORACLE:%.c=$(BUILD)/san/%.o)
+ORA_FUZ := $(ORACLE:%.c=$(BUILD)/fuzzer/%.o)
+
+# The same program under the sanitizers, for the tests that run it.
+$(BUILD)/straddle-san: $(SRC:%.c=$(BUILD)/san/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
+
+$(BUILD)/tests/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $(ORA_SAN) $(LIB_SAN)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS) -lcmocka
+
+# The calls that tests/fake makes fail, one a line.
+comma := ,
+WRAP  := $(patsubst %,-Wl$(comma)--wrap=%,$(shell cat tests/fake/wrap.txt 2>/dev/null))
+$(BUILD)/tests/fake/test_%: $(BUILD)/san/tests/fake/test_%.o $(BUILD)/san/tests/fake/wrap.o $(LIB_SAN)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) $(WRAP) $^ -o $@ $(LIBS) -lcmocka
+
+$(BUILD)/tests/fuzz/fuzz_%-replay: $(BUILD)/san/tests/fuzz/fuzz_%.o $(BUILD)/san/tests/fuzz/replay.o \
+				  $(ORA_SAN) $(LIB_SAN)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/fuzzer/tests/fuzz/fuzz_%.o $(ORA_FUZ) $(LIB_FUZ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $^ -o $@ $(LIBS)
+
+$(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/guest.ld $(wildcard tests/guest/*.h)
+	$(call say,GUEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
+		-Wl,-z,max-page-size=4096 -T tests/guest/guest.ld -Itests/guest $< -o $@
+
+$(BUILD)/tests/golden/%: $(BUILD)/obj/tests/golden/%.o $(LIB_OBJ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $^ -o $@ $(LIBS)
+$(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $^ -o $@
+
+check-bins: $(BUILD)/straddle $(BUILD)/straddle-san $(UNIT_BIN) $(FAKE_BIN) $(REPLAY_BIN) $(GUEST_BIN) \
+	    $(TOOL_BIN)
+
+check-fast: check-bins
+	$(Q)BUILD=$(BUILD) tests/check.sh fast
+check: deps
+	$(Q)$(MAKE) --no-print-directory -j2 check-bins
+	$(Q)BUILD=$(BUILD) tests/check.sh all
+
+FUZZ_SECONDS ?= 60
+fuzz: $(FUZZ_BIN)
+	$(Q)for f in $(FUZZ:tests/fuzz/fuzz_%.c=%); do \
+		mkdir -p $(BUILD)/corpus/$$f tests/fuzz/corpus/$$f; \
+		$(BUILD)/tests/fuzz/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)/ \
+			$(BUILD)/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
+
+golden: check-bins
+	$(Q)BUILD=$(BUILD) tests/golden/run.sh --update
+	$(Q)BUILD=$(BUILD) tests/golden/acpi.sh --update
+
+FORMATTED := $(shell find vmm devices acpi vfio firmware tests -name '*.[ch]')
+format:
+	$(Q)clang-format -i $(FORMATTED)
+
+# --- the lab and the demonstration ---
+
+lab: $(BUILD)/straddle
+	$(Q)tests/lab/lab shell
+lab-kernel:
+	$(Q)tests/lab/kernel.sh
+bench: $(BUILD)/straddle $(GUEST_BIN) $(TOOL_BIN)
+	$(Q)BUILD=$(BUILD) tests/bench/run.sh
+demo: deps
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/straddle
+	$(Q)tests/lab/demo.sh
+
+# --- dependencies: README.md gives the reason of each ---
+
+BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev acpica-tools
+TEST_DEPS  := clang clang-format libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
+LAB_DEPS   := qemu-system-x86 busybox-static cpio xz-utils kmod linux-source-6.12 flex bison bc \
+	      libelf-dev linux-libc-dev
+DEPS	   := $(BUILD_DEPS) $(TEST_DEPS) $(LAB_DEPS)
+deps:
+	$(Q)tests/deps.sh $(DEPS)
+
+install: $(BUILD)/straddle
+	install -D -m 755 $(BUILD)/straddle $(DESTDIR)$(prefix)/bin/straddle
+uninstall:
+	rm -f $(DESTDIR)$(prefix)/bin/straddle
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

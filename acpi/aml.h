@@ -1,0 +1,33 @@
+/*
+ * Writes the little AML that differs from VM to VM: named resource templates. Everything else is in
+ * dsdt.asl.
+ *
+ * PURE. Called by tables.c. ACPI 6.3 chapters 6.4 (resource descriptors) and 20.2 (encoding).
+ */
+#ifndef ACPI_AML_H
+#define ACPI_AML_H
+
+#include "vmm/bytes.h"
+#include "vmm/span.h"
+
+enum aml_resource_kind {
+	AML_BUSES,    /* PCI bus numbers that a bridge decodes */
+	AML_WINDOW,   /* memory that a bridge decodes for what is behind it */
+	AML_RESERVED, /* memory that the device takes itself */
+};
+
+struct aml_resource {
+	enum aml_resource_kind kind;
+	struct span at; /* not empty; bus numbers end at 256 at most */
+};
+
+/*
+ * Name (PATH, ResourceTemplate () { list }). `path` is absolute with segments of four characters:
+ * "\\_SB_.PCI0.WIND". Numbers of memory get 32 bits (DWordMemory) where they fit, else 64
+ * (QWordMemory). Memory is read-write and not prefetchable: such a window takes every BAR, a
+ * prefetchable one would take only prefetchable BARs.
+ */
+void aml_name_resources(struct bytes_out *b, const char *path, const struct aml_resource *list,
+			size_t n);
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * The chipset's reset control register, port 0xcf9 of every PC since Intel's PIIX (ICH9 datasheet
+ * section 13.7.5). The FADT's reset register points here too.
+ */
+#ifndef DEVICES_RESET_H
+#define DEVICES_RESET_H
+
+#include "devices/device.h"
+
+#define RESET_PORTS 1
+
+#define RESET_VALUE 0x06 /* a hard reset in one write: what the FADT tells the guest to use */
+
+struct reset {
+	struct device dev;
+	struct device_ender ender;
+	uint8_t value;
+};
+
+/* Raising RST_CPU (bit 2) gives DEVICE_END_RESET. */
+void reset_init(struct reset *reset, struct device_ender ender);
+
+#endif

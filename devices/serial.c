@@ -1,0 +1,352 @@
+/*
+ * 16550A UART. Called by vCPUs through the bus and by the event loop (input, room for output);
+ * touches the interrupt line, the sink and the source it was given.
+ *
+ * Two simplifications are visible to the guest: a byte takes no time to send, so the transmitter
+ * is idle again at once unless the sink is not ready, and the receive timeout (4 character times)
+ * has always passed. The interrupt is not gated by MCR's OUT2 as PC wiring does it: other virtual
+ * machines do not gate either, and small kernels rely on it.
+ */
+#include "devices/serial.h"
+
+/* Register offsets. RBR, THR and IER give way to the divisor latch while LCR has DLAB set. */
+#define REG_DATA 0 /* RBR (read), THR (write), DLL */
+#define REG_IER	 1 /* or DLM */
+#define REG_IIR	 2 /* read; FCR on write */
+#define REG_LCR	 3
+#define REG_MCR	 4
+#define REG_LSR	 5
+#define REG_MSR	 6
+#define REG_SCR	 7
+
+#define IER_RDI	 0x01 /* received data */
+#define IER_THRI 0x02 /* transmitter empty */
+#define IER_RLSI 0x04 /* receiver line status */
+#define IER_MSI	 0x08 /* modem status */
+#define IER_ALL	 0x0f
+
+#define IIR_NONE    0x01
+#define IIR_MSI	    0x00
+#define IIR_THRI    0x02
+#define IIR_RDI	    0x04
+#define IIR_RLSI    0x06
+#define IIR_TIMEOUT 0x0c
+#define IIR_FIFOS   0xc0
+
+#define FCR_ENABLE   0x01
+#define FCR_CLEAR_RX 0x02
+#define FCR_KEPT     0xc9 /* trigger level, DMA mode, enable: the rest acts once */
+
+#define LCR_DLAB 0x80
+
+#define MCR_DTR	 0x01
+#define MCR_RTS	 0x02
+#define MCR_OUT1 0x04
+#define MCR_OUT2 0x08
+#define MCR_LOOP 0x10
+#define MCR_ALL	 0x1f
+
+#define LSR_DR	 0x01
+#define LSR_OE	 0x02
+#define LSR_THRE 0x20
+#define LSR_TEMT 0x40
+
+#define MSR_TERI  0x04 /* delta of RI: set only when it ends */
+#define MSR_CTS	  0x10
+#define MSR_DSR	  0x20
+#define MSR_RI	  0x40
+#define MSR_DCD	  0x80
+#define MSR_LINES 0xf0
+
+static struct serial *to_serial(struct device *dev)
+{
+	return (struct serial *)dev;
+}
+
+/* What IIR says without the FIFO bits; priorities as in the data sheet's table 5. */
+static uint8_t serial_pending(const struct serial *s)
+{
+	static const uint8_t trigger[4] = { 1, 4, 8, 14 };
+
+	if ((s->ier & IER_RLSI) && s->overrun)
+		return IIR_RLSI;
+	if ((s->ier & IER_RDI) && s->count) {
+		bool timeout = (s->fcr & FCR_ENABLE) && s->count < trigger[s->fcr >> 6];
+
+		return timeout ? IIR_TIMEOUT : IIR_RDI;
+	}
+	if ((s->ier & IER_THRI) && s->thr_event)
+		return IIR_THRI;
+	if ((s->ier & IER_MSI) && s->msr_delta)
+		return IIR_MSI;
+	return IIR_NONE;
+}
+
+/* Brings the line to where the registers want it: every entry point ends with this. */
+static void serial_update(struct serial *s)
+{
+	bool level = serial_pending(s) != IIR_NONE;
+
+	if (level != s->level) {
+		s->level = level;
+		irq_set(&s->irq, level);
+	}
+}
+
+/* --- receiver --- */
+
+static unsigned serial_capacity(const struct serial *s)
+{
+	return s->fcr & FCR_ENABLE ? SERIAL_FIFO : 1;
+}
+
+static void serial_push(struct serial *s, uint8_t byte)
+{
+	s->fifo[(s->head + s->count++) % SERIAL_FIFO] = byte;
+}
+
+/* The source is told when all was taken, not at the first byte: fewer wake-ups, fuller FIFOs. */
+static void serial_offer_room(struct serial *s)
+{
+	if (!s->in_refused || s->count || (s->mcr & MCR_LOOP))
+		return;
+	s->in_refused = false;
+	if (s->in.room)
+		s->in.room(s->in.to);
+}
+
+static uint8_t serial_pop(struct serial *s)
+{
+	uint8_t byte;
+
+	if (!s->count)
+		return 0;
+	byte = s->fifo[s->head];
+	s->head = (s->head + 1) % SERIAL_FIFO;
+	s->count--;
+	serial_offer_room(s);
+	return byte;
+}
+
+static void serial_clear_rx(struct serial *s)
+{
+	s->count = 0;
+	serial_offer_room(s);
+}
+
+/* The guest sends to itself. On overrun a FIFO keeps what it has, a single register does not. */
+static void serial_loop_back(struct serial *s, uint8_t byte)
+{
+	if (s->count == serial_capacity(s)) {
+		s->overrun = LSR_OE;
+		if (s->fcr & FCR_ENABLE)
+			return;
+		s->count = 0;
+	}
+	serial_push(s, byte);
+}
+
+/* --- transmitter --- */
+
+static void serial_transmit(struct serial *s, uint8_t byte)
+{
+	if (s->mcr & MCR_LOOP) {
+		serial_loop_back(s, byte);
+	} else {
+		s->out.put(s->out.to, byte);
+		s->thr_busy = !s->out.ready(s->out.to);
+	}
+	/* If not busy, the byte has left already and the THR is empty anew. */
+	s->thr_event = !s->thr_busy;
+}
+
+/* --- modem lines --- */
+
+/* The upper half of MSR: a ready peer, or in loopback our own outputs. */
+static uint8_t serial_lines(uint8_t mcr)
+{
+	if (!(mcr & MCR_LOOP))
+		return MSR_DCD | MSR_DSR | MSR_CTS;
+	return (mcr & MCR_RTS ? MSR_CTS : 0) | (mcr & MCR_DTR ? MSR_DSR : 0) |
+	       (mcr & MCR_OUT1 ? MSR_RI : 0) | (mcr & MCR_OUT2 ? MSR_DCD : 0);
+}
+
+static void serial_set_mcr(struct serial *s, uint8_t value)
+{
+	uint8_t before = serial_lines(s->mcr), after, changed;
+
+	s->mcr = value & MCR_ALL;
+	after = serial_lines(s->mcr);
+	changed = (before ^ after) & MSR_LINES;
+	/* Each line's delta bit is four below it. */
+	s->msr_delta |= (changed >> 4) & ~MSR_TERI;
+	if (changed & before & MSR_RI)
+		s->msr_delta |= MSR_TERI;
+	serial_offer_room(s);
+}
+
+/* --- registers --- */
+
+static void serial_set_ier(struct serial *s, uint8_t value)
+{
+	/* Enabling the interrupt while the THR is empty raises it: drivers start sending so. */
+	if (value & ~s->ier & IER_THRI)
+		s->thr_event = !s->thr_busy;
+	s->ier = value & IER_ALL;
+}
+
+static void serial_set_fcr(struct serial *s, uint8_t value)
+{
+	bool toggled = (value ^ s->fcr) & FCR_ENABLE;
+
+	/* Without the enable bit nothing else is programmed. The transmit FIFO is always empty. */
+	s->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
+	if (toggled || (value & FCR_CLEAR_RX))
+		serial_clear_rx(s);
+}
+
+static uint8_t serial_take_iir(struct serial *s)
+{
+	uint8_t pending = serial_pending(s);
+
+	if (pending == IIR_THRI)
+		s->thr_event = false;
+	return pending | (s->fcr & FCR_ENABLE ? IIR_FIFOS : 0);
+}
+
+static uint8_t serial_take_lsr(struct serial *s)
+{
+	uint8_t lsr = s->overrun;
+
+	s->overrun = 0;
+	if (s->count)
+		lsr |= LSR_DR;
+	if (!s->thr_busy)
+		lsr |= LSR_THRE | LSR_TEMT;
+	return lsr;
+}
+
+static uint8_t serial_take_msr(struct serial *s)
+{
+	uint8_t msr = serial_lines(s->mcr) | s->msr_delta;
+
+	s->msr_delta = 0;
+	return msr;
+}
+
+static uint8_t serial_read_register(struct serial *s, uint64_t offset)
+{
+	bool dlab = s->lcr & LCR_DLAB;
+
+	switch (offset) {
+	case REG_DATA:
+		return dlab ? s->dll : serial_pop(s);
+	case REG_IER:
+		return dlab ? s->dlm : s->ier;
+	case REG_IIR:
+		return serial_take_iir(s);
+	case REG_LCR:
+		return s->lcr;
+	case REG_MCR:
+		return s->mcr;
+	case REG_LSR:
+		return serial_take_lsr(s);
+	case REG_MSR:
+		return serial_take_msr(s);
+	default:
+		return s->scr;
+	}
+}
+
+static uint64_t serial_read(struct device *dev, uint64_t offset, unsigned size)
+{
+	struct serial *s = to_serial(dev);
+	uint8_t value = serial_read_register(s, offset);
+
+	(void)size;
+	serial_update(s);
+	return value;
+}
+
+static void serial_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct serial *s = to_serial(dev);
+	bool dlab = s->lcr & LCR_DLAB;
+	uint8_t byte = (uint8_t)value;
+
+	(void)size;
+	switch (offset) {
+	case REG_DATA:
+		if (dlab)
+			s->dll = byte;
+		else
+			serial_transmit(s, byte);
+		break;
+	case REG_IER:
+		if (dlab)
+			s->dlm = byte;
+		else
+			serial_set_ier(s, byte);
+		break;
+	case REG_IIR:
+		serial_set_fcr(s, byte);
+		break;
+	case REG_LCR:
+		s->lcr = byte;
+		break;
+	case REG_MCR:
+		serial_set_mcr(s, byte);
+		break;
+	case REG_SCR:
+		s->scr = byte;
+		break;
+	default: /* LSR and MSR are read-only outside a factory */
+		break;
+	}
+	serial_update(s);
+}
+
+static const struct device_ops serial_ops = {
+	.name = "serial",
+	.width = 1,
+	.read = serial_read,
+	.write = serial_write,
+};
+
+void serial_init(struct serial *s, struct irq_line irq, struct serial_out out, struct serial_in in)
+{
+	*s = (struct serial){
+		.irq = irq,
+		.out = out,
+		.in = in,
+		.dll = 12, /* 9600 baud from the PC's 1.8432 MHz */
+	};
+	device_init(&s->dev, &serial_ops);
+}
+
+size_t serial_input(struct serial *s, const uint8_t *bytes, size_t n)
+{
+	size_t taken = 0;
+
+	pthread_mutex_lock(&s->dev.lock);
+	/* In loopback the receiver is cut off from its input. */
+	if (!(s->mcr & MCR_LOOP))
+		while (taken < n && s->count < serial_capacity(s))
+			serial_push(s, bytes[taken++]);
+	if (taken < n)
+		s->in_refused = true;
+	serial_update(s);
+	pthread_mutex_unlock(&s->dev.lock);
+	return taken;
+}
+
+void serial_output_room(struct serial *s)
+{
+	pthread_mutex_lock(&s->dev.lock);
+	if (s->thr_busy && s->out.ready(s->out.to)) {
+		s->thr_busy = false;
+		s->thr_event = true;
+		serial_update(s);
+	}
+	pthread_mutex_unlock(&s->dev.lock);
+}

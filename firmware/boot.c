@@ -1,0 +1,409 @@
+#include "firmware/boot.h"
+
+#include "firmware/kind.h"
+#include "vmm/platform.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PAGE_SIZE 4096
+#define LOW_START (64 * KIB)
+
+/* What boot_build works on: the guest's RAM, and what of it is taken already. */
+struct work {
+	struct boot *b;
+	const struct boot_request *req;
+	struct err *err;
+	struct span kernel[ELF_SEGMENTS_MAX];
+	unsigned nr_kernel;
+	struct span taken[BOOT_PLACES_MAX];
+	unsigned nr_taken;
+	uint64_t entry;
+	size_t scratch_used;
+};
+
+/* A piece of generated data in low memory, and the scratch bytes for it. */
+struct piece {
+	uint64_t gpa;
+	uint8_t *data;
+	size_t size;
+};
+
+int boot_kernel_parse(struct boot_kernel *k, const uint8_t *file, size_t len, struct err *err)
+{
+	k->is_elf = elf_is(file, len);
+	if (k->is_elf)
+		return elf_parse(&k->elf, file, len, err);
+	return bzimage_parse(&k->bzimage, file, len, err);
+}
+
+int boot_initrd_check(const uint8_t *file, size_t len, struct err *err)
+{
+	const struct kind *kind = kind_of(file, len);
+
+	if (!len)
+		return err_set(err, EINVAL, "an empty file, not an initrd");
+	if (!kind || kind->class == KIND_ARCHIVE)
+		return 0;
+	return err_set(err, EINVAL, "not an initrd but %s%s", kind->what,
+		       kind->class == KIND_KERNEL ? "; are --kernel and --initrd swapped?" : "");
+}
+
+/* "62 MiB", rounded up, or "9 KiB" if it is less. */
+struct size_text {
+	char text[32];
+};
+
+static struct size_text size_text(uint64_t bytes)
+{
+	struct size_text s;
+	bool small = bytes < 10 * MIB;
+	uint64_t unit = small ? KIB : MIB;
+
+	snprintf(s.text, sizeof(s.text), "%" PRIu64 " %s", bytes / unit + (bytes % unit != 0),
+		 small ? "KiB" : "MiB");
+	return s;
+}
+
+/* --- finding RAM --- */
+
+/* The next run of usable RAM from entry *i on; adjacent entries are one. False: no more. */
+static bool usable_next(const struct boot_request *req, size_t *i, struct span *run)
+{
+	const struct e820_entry *e = req->e820;
+
+	while (*i < req->nr_e820 && e[*i].type != E820_USABLE)
+		(*i)++;
+	if (*i == req->nr_e820)
+		return false;
+	*run = e[(*i)++].at;
+	while (*i < req->nr_e820 && e[*i].type == E820_USABLE && e[*i].at.base == run->end)
+		run->end = e[(*i)++].at.end;
+	return true;
+}
+
+static bool usable_holds(const struct boot_request *req, uint64_t at, uint64_t size)
+{
+	struct span run;
+
+	for (size_t i = 0; usable_next(req, &i, &run);) {
+		if (span_holds(run, at, size))
+			return true;
+	}
+	return false;
+}
+
+static const struct span *taken_over(const struct work *w, uint64_t at, uint64_t size)
+{
+	for (unsigned i = 0; i < w->nr_taken; i++) {
+		if (span_overlaps(w->taken[i], (struct span){ at, at + size }))
+			return &w->taken[i];
+	}
+	return NULL;
+}
+
+static void take(struct work *w, uint64_t at, uint64_t size)
+{
+	w->taken[w->nr_taken++] = (struct span){ at, at + size };
+}
+
+/* The lowest free place for `size` bytes in `window`. */
+static bool find_lowest(const struct work *w, struct span window, uint64_t size, uint64_t align,
+			uint64_t *at)
+{
+	struct span run;
+
+	for (size_t i = 0; usable_next(w->req, &i, &run);) {
+		struct span room = span_common(run, window);
+		const struct span *other;
+
+		*at = align_up(room.base, align);
+		while (span_holds(room, *at, size)) {
+			other = taken_over(w, *at, size);
+			if (!other)
+				return true;
+			*at = align_up(other->end, align);
+		}
+	}
+	return false;
+}
+
+/* The highest free, page-aligned place for `size` bytes in `window`. */
+static bool find_highest(const struct work *w, struct span window, uint64_t size, uint64_t *at)
+{
+	bool found = false;
+	struct span run;
+
+	for (size_t i = 0; usable_next(w->req, &i, &run);) {
+		struct span room = span_common(run, window);
+		uint64_t end = room.end;
+
+		while (size <= end - room.base) {
+			uint64_t try = align_down(end - size, PAGE_SIZE);
+			const struct span *other = taken_over(w, try, size);
+
+			if (try < room.base)
+				break;
+			if (!other) {
+				*at = try;
+				found = true;
+				break;
+			}
+			if (other->base <= room.base)
+				break;
+			end = other->base;
+		}
+	}
+	return found;
+}
+
+/* --- placing --- */
+
+static void place_add(struct work *w, enum boot_source from, const char *what, uint64_t gpa,
+		      uint64_t offset, uint64_t len)
+{
+	w->b->places[w->b->nr_places++] = (struct boot_place){
+		.gpa = gpa, .offset = offset, .len = len, .from = from, .what = what
+	};
+}
+
+static void kernel_take(struct work *w, uint64_t at, uint64_t size)
+{
+	w->kernel[w->nr_kernel++] = (struct span){ at, at + size };
+	take(w, at, size);
+}
+
+/*
+ * The preferred address, or else the lowest one above it: a relocatable kernel that is loaded below
+ * would only move itself up there (arch/x86/boot/compressed/head_64.S, startup_64).
+ */
+static int bzimage_place(struct work *w, const struct bzimage *bz)
+{
+	uint64_t from = max_u64(bz->pref_address, MIB), at;
+	struct span below_4g = { min_u64(from, 4 * GIB), 4 * GIB };
+	struct span above_4g = { max_u64(from, 4 * GIB), max_u64(from, ENTRY_ADDRESS_MAX) };
+	bool found;
+
+	if (bz->relocatable)
+		found = find_lowest(w, below_4g, bz->init_size, bz->alignment, &at) ||
+			(bz->above_4g &&
+			 find_lowest(w, above_4g, bz->init_size, bz->alignment, &at));
+	else
+		found = find_lowest(w, below_4g, bz->init_size, 1, &at) && at == bz->pref_address;
+	if (!found)
+		return err_set(w->err, ERANGE,
+			       "the kernel needs %s of usable RAM in one piece %s %#" PRIx64
+			       ", which the guest has not; give more --memory or --low-memory",
+			       size_text(bz->init_size).text,
+			       bz->relocatable ? "at or above" : "exactly at", from);
+	kernel_take(w, at, bz->init_size);
+	place_add(w, BOOT_FROM_KERNEL, "kernel", at, bz->code_offset, bz->code_size);
+	w->entry = at + BZIMAGE_ENTRY_64;
+	return 0;
+}
+
+static int elf_place(struct work *w, const struct elf *elf)
+{
+	for (unsigned i = 0; i < elf->nr_segments; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+
+		if (!usable_holds(w->req, s->gpa, s->mem_size))
+			return err_set(w->err, ERANGE,
+				       "the kernel's segment of %s at %#" PRIx64
+				       " does not lie in usable RAM; give more --memory or "
+				       "--low-memory, or link the kernel elsewhere",
+				       size_text(s->mem_size).text, s->gpa);
+		kernel_take(w, s->gpa, s->mem_size);
+		place_add(w, BOOT_FROM_KERNEL, "kernel", s->gpa, s->offset, s->file_size);
+	}
+	w->entry = elf->entry;
+	return 0;
+}
+
+/* Low memory and scratch for `size` generated bytes, which start as zeroes. */
+static int piece_place(struct work *w, const char *what, size_t size, struct piece *p)
+{
+	struct span low = { LOW_START, LOW_RAM_END };
+
+	if (size > w->req->scratch_size - w->scratch_used)
+		return err_set(w->err, ENOSPC, "%zu bytes are too few for the boot data",
+			       w->req->scratch_size);
+	if (!find_lowest(w, low, size, PAGE_SIZE, &p->gpa))
+		return err_set(w->err, ERANGE,
+			       "the %s of %s finds no usable RAM between %#" PRIx64 " and %#x",
+			       what, size_text(size).text, low.base, LOW_RAM_END);
+	p->data = w->req->scratch + w->scratch_used;
+	p->size = size;
+	memset(p->data, 0, size);
+	take(w, p->gpa, size);
+	place_add(w, BOOT_FROM_DATA, what, p->gpa, w->scratch_used, size);
+	w->scratch_used += size;
+	return 0;
+}
+
+static int cmdline_place(struct work *w, struct piece *p)
+{
+	const struct boot_kernel *k = w->req->kernel;
+	const char *text = w->req->cmdline ? w->req->cmdline : "";
+	uint64_t max = k->is_elf ? SETUP_DEFAULT_CMDLINE_SIZE : k->bzimage.cmdline_max;
+	size_t len = strlen(text);
+	int ret;
+
+	max = min_u64(max, BOOT_CMDLINE_MAX);
+	if (len > max)
+		return err_set(w->err, E2BIG,
+			       "the kernel command line has %zu bytes, but this kernel takes at "
+			       "most %" PRIu64 "; shorten --append",
+			       len, max);
+	ret = piece_place(w, "command line", len + 1, p);
+	if (!ret)
+		memcpy(p->data, text, len + 1);
+	return ret;
+}
+
+/*
+ * As high as possible below the kernel's limit, so that it is out of the way of what the kernel
+ * allocates first. That limit exists for old boot loaders' sake: a kernel that takes an initrd
+ * above 4 GiB takes one anywhere. There, the lowest place has the least that can be amiss with it.
+ */
+static int initrd_place(struct work *w, uint64_t *at)
+{
+	const struct boot_kernel *k = w->req->kernel;
+	uint64_t max = k->is_elf ? SETUP_DEFAULT_INITRD_ADDR_MAX : k->bzimage.initrd_max;
+	bool anywhere = !k->is_elf && k->bzimage.above_4g;
+	struct span below_max = { MIB, max_u64(min_u64(max + 1, 4 * GIB), MIB) };
+	struct span below_4g = { MIB, 4 * GIB };
+	struct span above_4g = { 4 * GIB, ENTRY_ADDRESS_MAX };
+	uint64_t size = w->req->initrd_size, kernel = 0;
+
+	*at = 0;
+	if (!size)
+		return 0;
+	if (find_highest(w, below_max, size, at) ||
+	    (anywhere && (find_highest(w, below_4g, size, at) ||
+			  find_lowest(w, above_4g, size, PAGE_SIZE, at)))) {
+		take(w, *at, size);
+		place_add(w, BOOT_FROM_INITRD, "initrd", *at, 0, size);
+		return 0;
+	}
+	for (unsigned i = 0; i < w->nr_kernel; i++)
+		kernel += span_size(w->kernel[i]);
+	if (anywhere)
+		return err_set(
+			w->err, ERANGE,
+			"the initrd of %s fits nowhere into the guest's RAM beside the kernel's "
+			"%s; give more --memory",
+			size_text(size).text, size_text(kernel).text);
+	return err_set(w->err, ERANGE,
+		       "the initrd of %s does not fit into the guest's RAM below %#" PRIx64
+		       " beside the kernel's %s, and this kernel takes it nowhere else; give more "
+		       "--memory or --low-memory",
+		       size_text(size).text, below_max.end, size_text(kernel).text);
+}
+
+/* --- the two protocols --- */
+
+static int linux64_build(struct work *w, const struct piece *gdt, const struct piece *cmdline)
+{
+	const struct boot_request *req = w->req;
+	const struct bzimage *bz = req->kernel->is_elf ? NULL : &req->kernel->bzimage;
+	struct piece page, tables, ext = { 0 };
+	size_t ext_size = zeropage_ext_size(req->nr_e820), used = 0;
+	struct bytes_out ext_out;
+	struct zeropage z;
+	uint64_t initrd;
+	int ret;
+
+	ret = piece_place(w, "zero page", ZEROPAGE_SIZE, &page);
+	if (!ret && ext_size)
+		ret = piece_place(w, "E820 extension", ext_size, &ext);
+	/* Last, so that nothing comes behind the part of them that is not used. */
+	if (!ret)
+		ret = piece_place(w, "page tables", ENTRY_TABLES_MAX, &tables);
+	if (!ret)
+		ret = entry_tables(tables.data, tables.size, tables.gpa, w->kernel, w->nr_kernel,
+				   &used, w->err);
+	if (ret)
+		return ret;
+	w->b->places[w->b->nr_places - 1].len = used;
+	ret = initrd_place(w, &initrd);
+	if (ret)
+		return ret;
+
+	z = (struct zeropage){
+		.header = bz ? bz->header : NULL,
+		.header_len = bz ? bz->header_len : 0,
+		.cmdline = cmdline->gpa,
+		.initrd = initrd,
+		.initrd_size = req->initrd_size,
+		.rsdp = req->rsdp,
+		.e820 = req->e820,
+		.nr_e820 = req->nr_e820,
+		.e820_ext = ext.gpa,
+	};
+	zeropage_write(page.data, &z);
+	ext_out = (struct bytes_out){ .data = ext.data, .cap = ext.size };
+	zeropage_ext_write(&ext_out, req->e820, req->nr_e820);
+	entry_linux64(&w->b->cpu, w->entry, page.gpa, gdt->gpa, tables.gpa);
+	return 0;
+}
+
+static int pvh_build(struct work *w, const struct piece *gdt, const struct piece *cmdline)
+{
+	const struct boot_request *req = w->req;
+	struct bytes_out out;
+	struct pvh_info info;
+	struct piece p;
+	uint64_t initrd;
+	int ret;
+
+	if (req->nr_e820 > PVH_E820_MAX)
+		return err_set(
+			w->err, E2BIG,
+			"the memory map has %zu entries, but the PVH protocol takes %u; give the "
+			"kernel's bzImage instead",
+			req->nr_e820, PVH_E820_MAX);
+	ret = piece_place(w, "PVH start info", pvh_size(req->nr_e820), &p);
+	if (!ret)
+		ret = initrd_place(w, &initrd);
+	if (ret)
+		return ret;
+
+	info = (struct pvh_info){
+		.at = p.gpa,
+		.cmdline = cmdline->gpa,
+		.initrd = initrd,
+		.initrd_size = req->initrd_size,
+		.rsdp = req->rsdp,
+		.e820 = req->e820,
+		.nr_e820 = req->nr_e820,
+	};
+	out = (struct bytes_out){ .data = p.data, .cap = p.size };
+	pvh_write(&out, &info);
+	entry_pvh(&w->b->cpu, w->entry, p.gpa, gdt->gpa);
+	return 0;
+}
+
+int boot_build(struct boot *b, const struct boot_request *req, struct err *err)
+{
+	struct work w = { .b = b, .req = req, .err = err };
+	const struct boot_kernel *k = req->kernel;
+	struct piece gdt, cmdline;
+	int ret;
+
+	*b = (struct boot){ 0 };
+	ret = k->is_elf ? elf_place(&w, &k->elf) : bzimage_place(&w, &k->bzimage);
+	if (!ret)
+		ret = piece_place(&w, "GDT", ENTRY_GDT_SIZE, &gdt);
+	if (!ret)
+		ret = cmdline_place(&w, &cmdline);
+	if (!ret && k->is_elf && k->elf.pvh)
+		ret = pvh_build(&w, &gdt, &cmdline);
+	else if (!ret)
+		ret = linux64_build(&w, &gdt, &cmdline);
+	if (!ret)
+		entry_gdt(&b->cpu, gdt.data);
+	return ret;
+}

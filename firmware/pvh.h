@@ -1,0 +1,33 @@
+/*
+ * The PVH start info: what an ELF kernel with a PVH note finds in EBX instead of a zero page.
+ *
+ * PURE: writes into a caller's buffer. Format: Xen's xen/include/public/arch-x86/hvm/start_info.h,
+ * version 1.
+ */
+#ifndef FIRMWARE_PVH_H
+#define FIRMWARE_PVH_H
+
+#include "vmm/bytes.h"
+#include "vmm/plan.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Linux copies the memory map into its 128-entry zero page without looking at its length. */
+#define PVH_E820_MAX 128
+
+struct pvh_info {
+	uint64_t at;	      /* GPA of the start info itself, a multiple of 8 */
+	uint64_t cmdline;     /* GPA of a NUL-terminated string */
+	uint64_t initrd;      /* GPA */
+	uint64_t initrd_size; /* 0: none */
+	uint64_t rsdp;	      /* GPA */
+	const struct e820_entry *e820;
+	size_t nr_e820;
+};
+
+/* Bytes of start info, module list and memory map together, which lie behind each other. */
+size_t pvh_size(size_t nr_e820);
+void pvh_write(struct bytes_out *out, const struct pvh_info *info);
+
+#endif

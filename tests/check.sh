@@ -1,0 +1,67 @@
+#!/bin/bash
+# Runs the test suites and ends with one line: N passed, N failed, N skipped.
+#
+# A suite is a command that prints TAP-like lines (`ok NAME`, `not ok NAME # why`, `ok NAME # SKIP
+# reason`). One that exits non-zero without a `not ok`, or prints no result at all, is a failure.
+#
+#	check.sh fast	pure tests: unit, fuzz corpora, golden, layering, purity, format
+#	check.sh all	and the failing-call tests, guests on this host's /dev/kvm, the lab
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export BUILD=${BUILD:-build} CMOCKA_MESSAGE_OUTPUT=TAP
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1} UBSAN_OPTIONS=print_stacktrace=1
+passed=0 failed=0
+skips=() failures=()
+
+suite() # NAME COMMAND...
+{
+	local name=$1 line out status results=0 bad=0
+	shift
+	out=$(mktemp)
+	echo "== $name"
+	"$@" 2>&1 | tee "$out" | grep --line-buffered -E '^(not ok|# |== )|# SKIP' || true
+	status=${PIPESTATUS[0]}
+	while IFS= read -r line; do
+		case $line in
+		"not ok"*) failures+=("$name: ${line#not ok}"); bad=1 ;;
+		"ok"*"# SKIP"*) skips+=("$name: ${line#ok}") ;;
+		"ok"*) passed=$((passed + 1)) ;;
+		*) continue ;;
+		esac
+		results=$((results + 1))
+	done <"$out"
+	failed=${#failures[@]}
+	if { [ "$status" != 0 ] && [ $bad = 0 ]; } || [ $results = 0 ]; then
+		tail -n 30 "$out"
+		failures+=("$name: exit status $status after $results results")
+		failed=${#failures[@]}
+	elif [ $bad = 1 ]; then
+		grep -vE '^ok' "$out" | tail -n 40
+	fi
+	rm -f "$out"
+}
+
+suite layers tests/layers.sh
+suite purity tests/purity.sh
+suite format tests/format.sh
+for t in "$BUILD"/tests/unit/test_*; do
+	case $t in *.o | *.d) continue ;; esac
+	suite "unit/${t##*/test_}" "$t"
+done
+suite fuzz tests/fuzz/replay.sh
+suite golden tests/golden/run.sh
+suite golden/acpi tests/golden/acpi.sh
+if [ "${1:-fast}" = all ]; then
+	for t in "$BUILD"/tests/fake/test_*; do
+		case $t in *.o | *.d) continue ;; esac
+		suite "fake/${t##*/test_}" "$t"
+	done
+	suite cli tests/guest/cli.sh
+	suite guest tests/guest/run.sh
+	suite lab tests/lab/check.sh
+fi
+
+for line in "${skips[@]+"${skips[@]}"}"; do echo "skipped $line"; done
+for line in "${failures[@]+"${failures[@]}"}"; do echo "failed $line"; done
+echo "$passed passed, $failed failed, ${#skips[@]} skipped"
+[ "$failed" = 0 ]

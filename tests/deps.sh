@@ -1,0 +1,22 @@
+#!/bin/bash
+# Installs Debian packages that are missing; quick when none is. `make deps` names them.
+set -euo pipefail
+missing=()
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+	echo "deps: this system has no apt-get; install the equivalents of: $*" >&2
+	exit 1
+fi
+for package in "$@"; do
+	status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+	[ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+	command -v sudo >/dev/null || { echo "deps: as root, install: ${missing[*]}" >&2; exit 1; }
+	as_root=(sudo)
+fi
+echo "deps: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

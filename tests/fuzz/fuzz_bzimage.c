@@ -1,0 +1,52 @@
+/* bzImage files: any bytes parse or are refused; what parses is placed by the rules, or refused. */
+#include "firmware/boot.h"
+#include "tests/boot_check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* RAM across holes, near enough together for a mutated address to hit them. */
+static const struct e820_entry map[] = {
+	{ { 0, LOW_RAM_END }, E820_USABLE },
+	{ { ACPI_BASE, ACPI_END }, E820_RESERVED },
+	{ { MIB, 3 * MIB }, E820_USABLE },
+	{ { 3 * MIB, 40 * MIB }, E820_USABLE },
+	{ { 40 * MIB, 41 * MIB + 1 }, E820_RESERVED },
+	{ { 41 * MIB + 1, 3 * GIB }, E820_USABLE },
+	{ { 0xfcf0000000, 0xfd00000000 }, E820_USABLE },
+	{ { TIB, TIB + GIB }, E820_USABLE },
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static uint8_t scratch[BOOT_SCRATCH_SIZE];
+	struct boot_kernel kernel = { .is_elf = false };
+	struct boot_request req = {
+		.e820 = map,
+		.nr_e820 = ARRAY_SIZE(map),
+		.kernel = &kernel,
+		.initrd_size = 64 * MIB,
+		.cmdline = "console=ttyS0",
+		.rsdp = ACPI_BASE,
+		.scratch = scratch,
+		.scratch_size = sizeof(scratch),
+	};
+	struct err err = { "" };
+	struct boot boot;
+	const char *broken = NULL;
+	int ret = bzimage_parse(&kernel.bzimage, data, size, &err);
+
+	if (!ret)
+		ret = boot_build(&boot, &req, &err);
+	if (!ret)
+		broken = boot_check(&boot, &req, size);
+	else if (ret > 0 || !err.text[0])
+		broken = "refused without a sentence";
+	if (broken) {
+		fprintf(stderr, "%s\n", broken);
+		abort();
+	}
+	return 0;
+}

@@ -1,0 +1,98 @@
+/*
+ * The configuration: any command line and any file parse, or are refused with one printable
+ * sentence; and what config_check lets pass, the planner never calls nonsense.
+ *
+ * Input: one byte (bits 0-1 the command, bit 2 a file follows), then the arguments, one a line; the
+ * file begins with the first empty line.
+ */
+#include "vmm/config.h"
+#include "vmm/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define ARGS_MAX 64
+
+static void broken(const char *what, const struct err *err)
+{
+	fprintf(stderr, "%s: %s\n", what, err->text);
+	abort();
+}
+
+static void check_refusal(int ret, const struct err *err)
+{
+	if (ret != -EINVAL && ret != -ENOMEM)
+		broken("refused with another code than EINVAL", err);
+	if (!err->text[0])
+		broken("refused without a sentence", err);
+	for (const char *p = err->text; *p; p++)
+		if (*p < ' ' || *p > '~')
+			broken("a sentence that is not printable", err);
+}
+
+static void check_accepted(const struct config *c)
+{
+	static const struct host_facts amd = { .vendor = HOST_AMD,
+					       .family = 0x19,
+					       .phys_bits = 52 };
+	static struct plan plan;
+	struct err err = { "" };
+	int ret;
+
+	if (!c->cpus || c->cpus > PLAN_CPUS_MAX || c->cpus != c->sockets * c->cores * c->threads)
+		broken("CPUs that do not multiply", &err);
+	ret = plan_build(&plan, c, c->has_host ? &c->host : &amd, &err);
+	if (ret != 0 && ret != -ERANGE)
+		broken("the planner finds nonsense in what config_check accepted", &err);
+}
+
+/* Cuts the arguments off `text`, up to an empty line or the end. *rest is what follows. */
+static int split_args(char *text, char *argv[], char **rest)
+{
+	int argc = 0;
+
+	while (text && *text && *text != '\n' && argc < ARGS_MAX)
+		argv[argc++] = strsep(&text, "\n");
+	*rest = text;
+	return argc;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const enum config_command commands[] = { CMD_RUN, CMD_PLAN, CMD_CHECK, CMD_PLAN };
+	enum config_command cmd = commands[size ? data[0] & 3 : 0];
+	struct config c = CONFIG_EMPTY;
+	struct err err = { "" };
+	char *argv[ARGS_MAX], *text, *file;
+	int argc, ret;
+
+	text = calloc(1, size + 1);
+	if (!size || !text)
+		goto out;
+	memcpy(text, data + 1, size - 1);
+	argc = split_args(text, argv, &file);
+	ret = config_parse(&c, cmd, argc, argv, &err);
+	if (ret == 0 && data[0] & 4 && file) {
+		size_t len = size - 1 - (size_t)(file - text);
+		/* Not terminated: the parser must keep to the length. */
+		char *exact = malloc(len ? len : 1);
+
+		memcpy(exact, file, len);
+		ret = config_parse_file(&c, cmd, "vm.conf", exact, len, &err);
+		free(exact);
+	}
+	if (ret == 0)
+		ret = config_check(&c, cmd, &err);
+	if (ret == 0)
+		check_accepted(&c);
+	else
+		check_refusal(ret, &err);
+out:
+	config_free(&c);
+	free(text);
+	return 0;
+}

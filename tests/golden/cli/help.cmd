@@ -1,0 +1,5 @@
+--help
+run --help
+plan --help
+check --help
+--version

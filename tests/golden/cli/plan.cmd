@@ -1,0 +1,12 @@
+# the machines that every reader should look at
+plan --host vendor=intel,family=6,phys-bits=39 --memory 256M
+plan --host vendor=amd,family=25,phys-bits=48 --memory 1010G
+plan --host vendor=amd,family=25,phys-bits=48 --memory 1011G
+plan --host vendor=amd,family=25,phys-bits=48 --memory 1126G --cpus 8
+plan --host vendor=hygon,family=24,phys-bits=48 --memory 1.5T --max-memory 2T --numa 768G --numa 768G --cpus 8
+plan --host vendor=amd,family=16,phys-bits=40 --memory 8G
+plan --host vendor=amd,family=25,phys-bits=48 --memory 1G --low-memory 512M --high-memory-start 0xFCF0000000
+plan --host vendor=amd,family=25,phys-bits=48 --memory 1126G --iova-policy off
+plan --host vendor=amd,family=25,phys-bits=48 --memory 1126G --iova-policy host --reserve 0x100000000-0x140000000 --reserve 0x2000000123-0x2000000456
+plan --host vendor=amd,family=25,phys-bits=48 --memory 768G --pci64-window 512G
+plan --host vendor=amd,family=25,phys-bits=48 --memory 4G --page-size 1G --pci32-window 1G

@@ -1,0 +1,44 @@
+# what cannot be planned, and says why
+plan --host vendor=amd,family=25,phys-bits=40 --memory 1011G
+plan --host vendor=amd,family=25,phys-bits=40 --memory 1000G
+plan --host vendor=intel,family=6,phys-bits=39 --memory 600G
+plan --host vendor=intel,family=6,phys-bits=46 --memory 600G --phys-bits 39
+plan --host vendor=intel,family=6,phys-bits=36 --memory 1G
+plan --host vendor=intel,family=6,phys-bits=46 --memory 1G --reserve 0-0x1000
+plan --host vendor=intel,family=6,phys-bits=46 --memory 1G --pci32-window 3G
+plan --host vendor=intel,family=6,phys-bits=46 --memory 1G --reserve 0x100000000-0x10000000000000
+# wrong usage
+plan --memory 0
+plan --memory 12Q
+plan --memory 1.3M
+plan --memory 3M
+plan --memory 99999999T
+plan --memry 1G
+plan --memory
+plan --memory 1G --memory 2G
+plan --memory 1G --max-memory 512M
+plan --cpus 0
+plan --cpus 6,sockets=2,cores=2
+plan --cpus 5000
+plan --reserve 5-5
+plan --reserve 0x2000-0x1000
+plan --reserve 1G-2G --reserve 1.5G-3G
+plan --phys-bits 64
+plan --iova-policy some
+plan --host vendor=via
+plan --json --dtb /tmp/x
+plan --memory 1G --numa 512M
+plan --memory 1536M --page-size 1G
+plan extra
+run
+run --initrd /boot/initrd
+run --kernel /nonexistent/vmlinuz
+run --kernel /dev/null
+run --kernel /tmp
+run --kernel README.md
+run --kernel vmlinuz --serial tty
+run --kernel vmlinuz --debug-exit 0x3f8
+run --kernel vmlinuz --debug-exit 70000
+run --kernel vmlinuz --plan machine.dtb --memory 1G
+run --plan README.md --kernel vmlinuz
+frobnicate

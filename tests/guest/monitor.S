@@ -1,0 +1,126 @@
+/*
+ * Says "ready" and obeys single letters from the serial line:
+ *	e  echo what follows, up to a newline	c  print CMOS 34 35 5b 5c 5d, and the century and year
+ *	p  power off	r  reset (0xcf9)	k  reset (i8042)	x  panic (pvpanic)
+ *	t  triple fault	d  debug exit 42	w  wait for the power button, then power off
+ *	f  fill: print 4096 characters		b  an instruction that KVM's emulator lacks
+ */
+#include "guest.h"
+
+#define PM	0x600
+
+main:
+	say	"ready\n"
+loop:
+	call	getc
+	cmp	al, 'e'
+	je	echo
+	cmp	al, 'c'
+	je	cmos
+	cmp	al, 'p'
+	je	poweroff
+	cmp	al, 'r'
+	je	reset
+	cmp	al, 'k'
+	je	keyboard_reset
+	cmp	al, 'x'
+	je	panic
+	cmp	al, 't'
+	je	triple_fault
+	cmp	al, 'd'
+	je	debug
+	cmp	al, 'w'
+	je	wait_button
+	cmp	al, 'f'
+	je	fill
+	cmp	al, 'b'
+	je	beyond
+	jmp	loop
+
+echo:
+	call	getc
+	call	putc
+	cmp	al, '\n'
+	jne	echo
+	jmp	loop
+
+cmos:
+	lea	rsi, [rip + registers]
+1:	mov	al, [rsi]
+	test	al, al
+	jz	2f
+	mov	dx, 0x70
+	out	dx, al
+	xor	eax, eax
+	mov	dx, 0x71
+	in	al, dx
+	call	puthex
+	mov	al, '\n'
+	call	putc
+	inc	rsi
+	jmp	1b
+2:	jmp	loop
+
+poweroff:
+	mov	dx, PM
+	mov	al, 0x34		/* SLP_EN, SLP_TYP 5 */
+	out	dx, al
+1:	jmp	1b
+
+reset:
+	mov	dx, 0xcf9
+	mov	al, 6
+	out	dx, al
+1:	jmp	1b
+
+keyboard_reset:
+	mov	dx, 0x64
+	mov	al, 0xfe
+	out	dx, al
+1:	jmp	1b
+
+panic:
+	mov	dx, 0x505
+	mov	al, 1
+	out	dx, al
+1:	jmp	1b
+
+triple_fault:
+	lidt	[rip + no_idt]
+	ud2
+
+debug:
+	mov	al, 42
+	jmp	exit
+
+wait_button:
+	say	"waiting\n"
+1:	mov	dx, PM + 4
+	in	eax, dx
+	test	eax, 1
+	jz	1b
+	say	"button\n"
+	jmp	poweroff
+
+fill:
+	mov	ecx, 4096
+1:	mov	al, '.'
+	call	putc
+	dec	ecx
+	jnz	1b
+	mov	al, '\n'
+	call	putc
+	jmp	loop
+
+beyond:
+	fld1				/* runs on a CPU, not in the emulator */
+	say	"executed\n"
+	jmp	loop
+
+	.section .data
+registers:
+	.byte	0x34, 0x35, 0x5b, 0x5c, 0x5d, 0x32, 9, 0
+	.balign	8
+no_idt:
+	.word	0
+	.quad	0

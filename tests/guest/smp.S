@@ -1,0 +1,52 @@
+/*
+ * Starts every other CPU by INIT and SIPI, as Linux does, and counts those that arrive. The command
+ * line is the number of CPUs expected; exits with the number seen, its own included.
+ */
+#include "guest.h"
+
+#define LAPIC_ICR  0xfee00300
+#define TRAMPOLINE 0x8000	/* SIPI vector 8 */
+#define COUNT	   0x9000
+
+main:
+	mov	esi, [rbx + ZP_CMDLINE]
+	xor	r12d, r12d		/* CPUs expected */
+1:	movzx	eax, byte ptr [rsi]
+	sub	eax, '0'
+	cmp	eax, 9
+	ja	2f
+	imul	r12d, r12d, 10
+	add	r12d, eax
+	inc	rsi
+	jmp	1b
+2:
+	/* Real-mode code that arrivals run, at TRAMPOLINE. */
+	lea	rsi, [rip + arrive]
+	mov	edi, TRAMPOLINE
+	mov	ecx, offset arrive_end - arrive
+3:	mov	al, [rsi]
+	mov	[rdi], al
+	inc	rsi
+	inc	rdi
+	dec	ecx
+	jnz	3b
+	mov	dword ptr [COUNT], 1
+
+	mov	edi, LAPIC_ICR
+	mov	dword ptr [rdi], 0xc4500 /* INIT, all but self */
+	mov	dword ptr [rdi], 0xc4608 /* SIPI, all but self */
+4:	pause
+	mov	eax, [COUNT]
+	cmp	eax, r12d
+	jb	4b
+	jmp	exit
+
+	.code16
+arrive:
+	.byte	0xf0, 0x2e, 0xff, 0x06	/* lock inc word ptr cs:[...] */
+	.word	COUNT - TRAMPOLINE
+	cli
+1:	hlt
+	jmp	1b
+arrive_end:
+	.code64

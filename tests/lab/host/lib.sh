@@ -1,0 +1,160 @@
+# Sourced by the tests, which run inside the lab host (busybox sh). init gives them $test, their name,
+# $K, the folder of guest kernels, and descriptor 3, the channel for results.
+#
+# A test file begins with a line for the runner (tests/lab/lab):
+#	# lab: host=lean kernels=lean,cloud limit=60
+append=
+# (the lab host that runs it, the guest kernels it needs, seconds that it may take).
+
+# Longest time for one guest, seconds: three times what the slowest needs.
+limit=60
+append=
+log=/tmp/guest.log   # a guest's console and straddle's own words
+facts=/tmp/facts     # what the guest said in "lab:" lines
+plan=/tmp/plan       # the plan in lines, see json.awk
+quiet="console=ttyS0 quiet panic=1"
+
+result()
+{
+	echo "$1"
+	echo "$1" >&3
+}
+
+ok() { result "ok $test: $1"; }
+
+skip() { result "ok $test: $1 # SKIP $2"; }
+
+# not_ok NAME WHY: also shows the end of the last guest's console.
+not_ok()
+{
+	result "not ok $test: $1 # $(echo "$2" | tr '\n' ';')"
+	grep -v 'lab: ' "$log" | tail -n 20 | sed 's/^/    | /'
+}
+
+# same NAME WANTED GOT
+same()
+{
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "wanted '$2', got '$3'"
+	fi
+}
+
+# at_least NAME NUMBER GOT
+at_least()
+{
+	if [ "${3:-0}" -ge "$2" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "wanted at least $2, got '$3'"
+	fi
+}
+
+# same_lines NAME WANTED-FILE GOT-FILE
+same_lines()
+{
+	if [ -s "$2" ] && diff -U 1 "$2" "$3" >/tmp/diff; then
+		ok "$1"
+	else
+		sed 's/^/    | /' /tmp/diff
+		not_ok "$1" "differs: $(grep -c '^[-+][^-+]' /tmp/diff) lines"
+	fi
+}
+
+# start KERNEL DO OPTION...: becomes straddle with a guest that does DO (guest/init), $limit seconds
+# at most. The console is standard input and output; $append goes to the guest's kernel.
+start()
+{
+	kernel=$1 do=$2
+	shift 2
+	exec timeout -s KILL "$limit" straddle run --kernel "$K/$kernel/vmlinuz" \
+		--initrd "$K/$kernel/initrd" --append "$quiet $append straddle.do=$do" "$@" 2>&1
+}
+
+# ended PID: waits for a guest in the background. Sets $status and reads what the guest said.
+ended()
+{
+	wait "$1" 2>/dev/null
+	status=$?
+	sed -n 's/\r//g; s/.*lab: //p' "$log" >"$facts"
+}
+
+# guest KERNEL DO OPTION...: runs a guest to its end, and plans the same one.
+guest()
+{
+	(start "$@") </dev/null >"$log" &
+	ended $!
+	shift 2
+	straddle plan --json "$@" | awk -f /lab/json.awk >"$plan"
+}
+
+# said WORD: the rest of the guest's "lab: WORD ..." lines. planned PATH: the same of the plan.
+said() { sed -n "s/^$1 //p" "$facts"; }
+planned() { sed -n "s/^$1 //p" "$plan"; }
+
+# await TEXT [TIMES]: waits until a guest in the background has printed it.
+await()
+{
+	tries=$((limit * 5))
+	while [ "$(grep -c "$1" "$log")" -lt "${2:-1}" ] && [ "$tries" -gt 0 ]; do
+		tries=$((tries - 1))
+		sleep 0.2
+	done
+}
+
+# check_memory NAME: what the guest's kernel was told equals the plan, to the byte.
+check_memory()
+{
+	planned e820 >/tmp/want
+	said memmap >/tmp/got
+	same_lines "$1: /sys/firmware/memmap is the planned E820" /tmp/want /tmp/got
+	said e820 >/tmp/got
+	same_lines "$1: the kernel's log has the planned E820" /tmp/want /tmp/got
+}
+
+# check_iomem NAME: all usable ranges above 1 MiB are RAM, reserved ones above 4 GiB are reserved,
+# and the PCI windows are those of the plan. The kernel's page granularity does not matter there.
+check_iomem()
+{
+	{
+		planned e820 | while read -r start end type; do
+			if [ "$type" = type=usable ] && [ "${start#*=}" -ge 1048576 ]; then
+				echo "$start $end name=System RAM"
+			elif [ "$type" = type=reserved ] && [ "${start#*=}" -ge 4294967296 ]; then
+				echo "$start $end name=Reserved"
+			fi
+		done
+		sed -n 's/^pci.mmio[36][24] \(.*\)/\1 name=PCI Bus 0000:00/p' "$plan"
+	} | sort >/tmp/want
+	said iomem | grep -E 'name=(System RAM|PCI Bus 0000:00|Reserved)$' | sort >/tmp/all
+	# Below 4 GiB Linux also reserves what E820 says of firmware: not wanted, not compared.
+	while read -r start end name; do
+		[ "$name" = name=Reserved ] && [ "${start#*=}" -lt 4294967296 ] && continue
+		[ "$name" = "name=System RAM" ] && [ "${start#*=}" -lt 1048576 ] && continue
+		echo "$start $end $name"
+	done </tmp/all >/tmp/got
+	same_lines "$1: /proc/iomem is as planned" /tmp/want /tmp/got
+}
+
+# check_total NAME: the kernel found all planned RAM, in whole pages and without page 0, which
+# Linux never uses; most of it is left for programs.
+check_total()
+{
+	present=-4
+	planned e820 | grep type=usable >/tmp/usable
+	while read -r start end _; do
+		start=${start#*=} end=${end#*=}
+		present=$((present + end / 4096 * 4 - (start + 4095) / 4096 * 4))
+	done </tmp/usable
+	same "$1: the kernel found all RAM" "$present" "$(said present_kib)"
+	at_least "$1: MemTotal is most of it" $((present * 80 / 100)) "$(said total_kib)"
+}
+
+# check_complaints NAME. One is the emulator's fault: it does not intercept XSETBV, so KVM cannot keep
+# CPUID 0xD EBX, the size of the enabled state, equal to the guest's XCR0.
+check_complaints()
+{
+	grep -q '^end$' "$facts" || echo "complaint the guest did not get to its end" >>"$facts"
+	same "$1: the kernel has no complaints" "" "$(said complaint | grep -v 'fpu/xstate.c')"
+}

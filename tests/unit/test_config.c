@@ -1,0 +1,476 @@
+/*
+ * The command line and the configuration file: what is taken means what it says, and every mistake
+ * is one sentence that names the option, the value and the way out.
+ */
+#include "tests/unit/config_line.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void test_defaults(void **state)
+{
+	struct config c;
+
+	(void)state;
+	accept(&c, CMD_PLAN, "");
+	assert_int_equal(c.memory, GIB);
+	assert_int_equal(c.page_size, 4 * KIB);
+	assert_int_equal(c.cpus, 1);
+	assert_int_equal(c.sockets * c.cores * c.threads, 1);
+	assert_int_equal(c.iova_policy, IOVA_AUTO);
+	assert_int_equal(c.serial, SERIAL_STDIO);
+	assert_false(c.has_host || c.has_debug_exit || c.no_reboot || c.verbose || c.json);
+	assert_int_equal(c.given, 0);
+	config_free(&c);
+	accept(&c, CMD_CHECK, "");
+	config_free(&c);
+}
+
+static void test_every_option(void **state)
+{
+	struct config c;
+
+	(void)state;
+	accept(&c, CMD_RUN,
+	       "--kernel|vm linuz|--initrd=rd.img|--append|console=ttyS0 a=b|--memory|3G|"
+	       "--max-memory=8G|--cpus|8,sockets=2,threads=2|--phys-bits|40|--iova-policy|vendor|"
+	       "--reserve|0xfd00000000-1T|--reserve|8G-0x300000000|--low-memory|1G|"
+	       "--high-memory-start|0xfcf0000000|--page-size|2M|--pci32-window|256M|"
+	       "--pci64-window|0.5T|--numa|1G,cpus=0-5|--numa|2G,cpus=6-7|--serial|file:/a:b|"
+	       "--no-reboot|--debug-exit|0xf4|-v");
+	assert_string_equal(c.kernel, "vm linuz");
+	assert_string_equal(c.initrd, "rd.img");
+	assert_string_equal(c.append, "console=ttyS0 a=b");
+	assert_int_equal(c.memory, 3 * GIB);
+	assert_int_equal(c.max_memory, 8 * GIB);
+	assert_int_equal(c.cpus, 8);
+	assert_int_equal(c.sockets, 2);
+	assert_int_equal(c.cores, 2);
+	assert_int_equal(c.threads, 2);
+	assert_int_equal(c.phys_bits, 40);
+	assert_int_equal(c.iova_policy, IOVA_VENDOR);
+	assert_int_equal(c.nr_reserve, 2);
+	assert_int_equal(c.reserve[0].base, 0xfd00000000);
+	assert_int_equal(c.reserve[0].end, TIB);
+	assert_int_equal(c.reserve[1].base, 8 * GIB);
+	assert_int_equal(c.reserve[1].end, 12 * GIB);
+	assert_int_equal(c.low_memory, GIB);
+	assert_int_equal(c.high_memory_start, 0xfcf0000000);
+	assert_int_equal(c.page_size, 2 * MIB);
+	assert_int_equal(c.pci32_size, 256 * MIB);
+	assert_int_equal(c.pci64_size, 512 * GIB);
+	assert_int_equal(c.nr_nodes, 2);
+	assert_int_equal(c.nodes[0].size, GIB);
+	assert_int_equal(c.nodes[0].last_cpu, 5);
+	assert_int_equal(c.nodes[1].size, 2 * GIB);
+	assert_int_equal(c.nodes[1].first_cpu, 6);
+	assert_int_equal(c.nodes[1].last_cpu, 7);
+	assert_int_equal(c.serial, SERIAL_FILE);
+	assert_string_equal(c.serial_path, "/a:b");
+	assert_true(c.no_reboot && c.verbose && c.has_debug_exit);
+	assert_int_equal(c.debug_exit_port, 0xf4);
+	config_free(&c);
+	assert_null(c.kernel);
+
+	accept(&c, CMD_RUN, "--kernel k --plan p.dtb --serial unix:/s --config c");
+	assert_string_equal(c.plan_file, "p.dtb");
+	assert_string_equal(c.config_file, "c");
+	assert_int_equal(c.serial, SERIAL_UNIX);
+	assert_string_equal(c.serial_path, "/s");
+	config_free(&c);
+
+	accept(&c, CMD_PLAN, "--json --host vendor=amd --serial pty");
+	assert_true(c.json && c.has_host);
+	assert_int_equal(c.serial, SERIAL_PTY);
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--dtb out.dtb --serial none");
+	assert_string_equal(c.dtb_file, "out.dtb");
+	assert_int_equal(c.serial, SERIAL_NONE);
+	config_free(&c);
+}
+
+/* The ways in which one option can be written. */
+static void test_spellings(void **state)
+{
+	static const char *const lines[] = {
+		"--memory 2G",	  "--memory=2G", "--mem 2G",	   "--mem=2G",
+		"-m 2G",	  "-m2G",	 "-vm2G",	   "-vm 2G",
+		"--memory 2G --", "-v -v -m2G",	 "--memory 2048M", "--numa 1G --numa 1G",
+	};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		accept(&c, CMD_PLAN, lines[i]);
+		if (c.memory != 2 * GIB)
+			fail_msg("%s: %" PRIu64, lines[i], c.memory);
+		config_free(&c);
+	}
+	accept(&c, CMD_PLAN, "--kernel|k|--append|--not=mine");
+	assert_string_equal(c.append, "--not=mine");
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--kernel=k --append=");
+	assert_string_equal(c.append, "");
+	config_free(&c);
+	/* Help comes before mistakes that follow it; the rest is not judged. */
+	accept(&c, CMD_PLAN, "-h --nonsense");
+	assert_true(c.help);
+	config_free(&c);
+	accept(&c, CMD_CHECK, "--vers");
+	assert_true(c.version);
+	config_free(&c);
+}
+
+static void test_bad_spellings(void **state)
+{
+	(void)state;
+	refuse(CMD_RUN, "--memroy 1G", "unknown option --memroy; did you mean --memory?");
+	refuse(CMD_RUN, "--kernal=x", "unknown option --kernal; did you mean --kernel?");
+	refuse(CMD_RUN, "--frobnicate",
+	       "unknown option --frobnicate; straddle run --help lists the options");
+	refuse(CMD_RUN, "--=x", "unknown option --; straddle run --help");
+	refuse(CMD_RUN, "--thisnameisfartoolongtobeanyoption", "unknown option --thisnameis");
+	refuse(CMD_RUN, "-kernel x", "unknown option -kernel; did you mean --kernel?");
+	refuse(CMD_RUN, "-q", "unknown option -q; straddle run --help lists the options");
+	refuse(CMD_CHECK, "-m1G", "unknown option -m");
+	refuse(CMD_CHECK, "--kernel x",
+	       "--kernel is not an option of straddle check; it belongs to straddle run and plan");
+	refuse(CMD_RUN, "--json",
+	       "--json is not an option of straddle run; it belongs to straddle plan");
+	refuse(CMD_RUN, "--pci 1G", "--pci could be --pci32-window, --pci64-window; write more");
+	refuse(CMD_RUN, "vmlinuz", "'vmlinuz' is not an option, and straddle run takes nothing");
+	refuse(CMD_RUN, "-- --kernel", "'--kernel' is not an option, and");
+	refuse(CMD_RUN, "-", "'-' is not an option");
+	refuse(CMD_RUN, "-v|", "'' is not an option");
+	refuse(CMD_RUN, "--memory", "--memory needs a value: --memory SIZE");
+	refuse(CMD_RUN, "-m", "--memory needs a value: --memory SIZE");
+	refuse(CMD_RUN, "--memory=", "--memory '': a size is missing");
+	refuse(CMD_RUN, "--no-reboot=yes", "--no-reboot takes no value, but 'yes' is given");
+	refuse(CMD_RUN, "--memory 1G -m2G",
+	       "--memory is given twice, the second time as '2G'; keep one");
+	refuse(CMD_RUN, "--kernel=", "--kernel '': a file name is missing");
+	refuse(CMD_RUN, "--kernel|k|--mem\x1b[2Jory", "unknown option --mem?[2Jory");
+}
+
+static void test_bad_values(void **state)
+{
+	(void)state;
+	refuse(CMD_RUN, "--memory 12Q", "--memory 12Q: 'Q' is not a size suffix; use K, M, G or T");
+	refuse(CMD_RUN, "--max-memory 0", "--max-memory 0: it cannot be 0");
+	refuse(CMD_RUN, "--cpus 0", "--cpus 0: 0 is out of range; it may be 1 to 4096");
+	refuse(CMD_RUN, "--cpus 4097", "--cpus 4097: 4097 is out of range");
+	refuse(CMD_RUN, "--cpus x", "--cpus x: 'x' is not a number");
+	refuse(CMD_RUN, "--cpus 18446744073709551617", "is out of range");
+	refuse(CMD_RUN, "--cpus 2,", "'' is unknown here; use N,sockets=N,cores=N,threads=N");
+	refuse(CMD_RUN, "--cpus 2,2", "'2' is unknown here");
+	refuse(CMD_RUN, "--cpus 2,dies=2", "'dies' is unknown here");
+	refuse(CMD_RUN, "--cpus 2,cores", "cores needs a number: cores=N");
+	refuse(CMD_RUN, "--cpus 2,cores=1,cores=2", "cores is given twice");
+	refuse(CMD_RUN, "--cpus 2,cores=", "cores=: a number is missing");
+	refuse(CMD_RUN, "--phys-bits 53", "--phys-bits 53: 53 is out of range; it may be 32 to 52");
+	refuse(CMD_RUN, "--phys-bits 31", "it may be 32 to 52");
+	refuse(CMD_RUN, "--page-size 4M", "--page-size 4M: hosts have pages of 4K, 2M and 1G");
+	refuse(CMD_RUN, "--iova-policy on",
+	       "--iova-policy on: the policy is auto, vendor, host or");
+	refuse(CMD_RUN, "--serial tty", "--serial tty: the serial line goes to stdio, file:PATH");
+	refuse(CMD_RUN, "--serial stdio:x", "--serial stdio:x: the serial line goes to");
+	refuse(CMD_RUN, "--serial file:", "--serial file:: a file name is missing");
+	refuse(CMD_RUN, "--debug-exit 0x10000", "--debug-exit 0x10000: 0x10000 is out of range");
+	refuse(CMD_RUN, "--reserve 1G", "--reserve 1G: a range is START-END, such as");
+	refuse(CMD_RUN, "--reserve -1G", "a range is START-END");
+	refuse(CMD_RUN, "--reserve 1G-", "--reserve 1G-: a size is missing");
+	refuse(CMD_RUN, "--reserve 1G-1024M", "the range is empty; END is the first address after");
+	refuse(CMD_RUN, "--reserve 2G-1G", "--reserve 2G-1G: the range ends before it starts");
+	refuse(CMD_RUN, "--reserve 1G-0x10000000000000000", "2^64 bytes or more");
+	refuse(CMD_RUN, "--reserve 1G-2G-3G", "'G-3G' is not a size suffix");
+	refuse(CMD_RUN, "--numa cpus=0", "--numa cpus=0: the node's size comes first");
+	refuse(CMD_RUN, "--numa 0", "--numa 0: a node needs memory");
+	refuse(CMD_RUN, "--numa 1G,mem=1", "'mem' is unknown here; use SIZE,cpus=A-B");
+	refuse(CMD_RUN, "--numa 1G,cpus", "'cpus' is unknown here");
+	refuse(CMD_RUN, "--numa 1G,cpus=3-1", "CPU 3 comes after CPU 1");
+	refuse(CMD_RUN, "--numa 1G,cpus=1-", "a number is missing");
+	refuse(CMD_RUN, "--numa 1G,cpus=0,cpus=1", "cpus is given twice");
+	refuse(CMD_RUN, "--numa 1G,cpus=4096", "4096 is out of range");
+}
+
+static void test_too_many(void **state)
+{
+	struct config c = CONFIG_EMPTY;
+	struct err err = { "" };
+	char reserve[64], *argv[] = { "--reserve", reserve }, *node[] = { "--numa", "2M" };
+
+	(void)state;
+	for (unsigned i = 0; i < CONFIG_RESERVE_MAX; i++) {
+		snprintf(reserve, sizeof(reserve), "%uG-%uG", 2 * i, 2 * i + 1);
+		assert_int_equal(config_parse(&c, CMD_RUN, 2, argv, &err), 0);
+	}
+	assert_int_equal(config_parse(&c, CMD_RUN, 2, argv, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "at most 64 ranges"));
+	for (unsigned i = 0; i < CONFIG_NODES_MAX; i++)
+		assert_int_equal(config_parse(&c, CMD_RUN, 2, node, &err), 0);
+	assert_int_equal(config_parse(&c, CMD_RUN, 2, node, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "at most 64 nodes"));
+	config_free(&c);
+}
+
+static void test_host(void **state)
+{
+	static const struct {
+		const char *text;
+		struct host_facts facts;
+	} cases[] = {
+		{ "vendor=amd", { .vendor = HOST_AMD, .family = 25, .phys_bits = 48 } },
+		{ "vendor=hygon", { .vendor = HOST_HYGON, .family = 24, .phys_bits = 48 } },
+		{ "vendor=intel", { .vendor = HOST_INTEL, .family = 6, .phys_bits = 46 } },
+		{ "vendor=other", { .vendor = HOST_OTHER, .family = 0, .phys_bits = 48 } },
+		{ "phys-bits=40,family=0x10,vendor=amd",
+		  { .vendor = HOST_AMD, .family = 16, .phys_bits = 40 } },
+		{ "vendor=amd,phys-bits=52,guest-phys-bits=48,mem-encrypt-bits=5",
+		  { .vendor = HOST_AMD,
+		    .family = 25,
+		    .phys_bits = 52,
+		    .guest_phys_bits = 48,
+		    .mem_encrypt_bits = 5 } },
+	};
+	struct err err = { "" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct config c = CONFIG_EMPTY;
+
+		if (config_parse_host(&c, cases[i].text, &err) != 0)
+			fail_msg("%s: %s", cases[i].text, err.text);
+		assert_true(c.has_host);
+		assert_memory_equal(&c.host, &cases[i].facts, sizeof(c.host));
+		assert_int_equal(config_parse_host(&c, "auto", &err), 0);
+		assert_false(c.has_host);
+	}
+	refuse(CMD_PLAN, "--host amd", "--host amd: 'amd' is unknown here; use auto or vendor=");
+	refuse(CMD_PLAN, "--host vendor=via", "the vendor is amd, hygon, intel or other");
+	refuse(CMD_PLAN, "--host vendor", "the vendor is amd, hygon, intel or other");
+	refuse(CMD_PLAN, "--host phys-bits=48", "the vendor is missing; add vendor=amd");
+	refuse(CMD_PLAN, "--host vendor=amd,vendor=amd", "vendor is given twice");
+	refuse(CMD_PLAN, "--host vendor=amd,phys-bits=64", "phys-bits=64: 64 is out of range");
+	refuse(CMD_PLAN, "--host vendor=amd,family=271", "family=271: 271 is out of range");
+	refuse(CMD_PLAN, "--host vendor=amd,guest-phys-bits=50",
+	       "guest-phys-bits=50 is more than phys-bits=48");
+	refuse(CMD_PLAN, "--host vendor=amd,phys-bits=36,mem-encrypt-bits=5",
+	       "mem-encrypt-bits=5 leaves less than 32 of phys-bits=36");
+}
+
+/* --- the configuration file --- */
+
+static int take_file(struct config *c, const char *text, size_t len, struct err *err)
+{
+	*err = (struct err){ "" };
+	return config_parse_file(c, CMD_RUN, "vm.conf", text, len, err);
+}
+
+static void refuse_file(const char *text, size_t len, const char *sentence)
+{
+	struct config c = CONFIG_EMPTY;
+	struct err err;
+
+	if (take_file(&c, text, len, &err) != -EINVAL)
+		fail_msg("accepted; wanted: %s", sentence);
+	if (strncmp(err.text, sentence, strlen(sentence)) != 0)
+		fail_msg("got    %s\nwanted %s", err.text, sentence);
+	config_free(&c);
+}
+
+#define REFUSE_FILE(text, sentence) refuse_file(text, sizeof(text) - 1, sentence)
+
+static void test_file(void **state)
+{
+	static const char text[] = "# a guest\r\n"
+				   "kernel = /boot/vmlinuz\r\n"
+				   "\n"
+				   "\t memory=2G  # enough\n"
+				   "append = \"  console=ttyS0 # \"quiet\" \" # kept as it is\n"
+				   "reserve = 8G-9G\n"
+				   "reserve = 10G-11G\n"
+				   "no-reboot # = no\n"
+				   "  #\n"
+				   "serial = file:/tmp/a#b \t\n"
+				   "verbose";
+	struct config c = CONFIG_EMPTY;
+	struct err err;
+
+	(void)state;
+	if (take_file(&c, text, sizeof(text) - 1, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(c.kernel, "/boot/vmlinuz");
+	assert_int_equal(c.memory, 2 * GIB);
+	assert_string_equal(c.append, "  console=ttyS0 # \"quiet\" ");
+	assert_int_equal(c.nr_reserve, 2);
+	assert_string_equal(c.serial_path, "/tmp/a#b");
+	assert_true(c.no_reboot && c.verbose);
+	assert_int_equal(config_check(&c, CMD_RUN, &err), 0);
+	config_free(&c);
+	assert_int_equal(take_file(&c, "", 0, &err), 0);
+	assert_int_equal(take_file(&c, "kernel=k\nappend=\n", 17, &err), 0);
+	assert_string_equal(c.append, "");
+	config_free(&c);
+	assert_int_equal(take_file(&c, "append=\"\"", 9, &err), 0);
+	assert_string_equal(c.append, "");
+	config_free(&c);
+}
+
+static void test_file_and_command_line(void **state)
+{
+	static const char text[] = "memory = 2G\ncpus = 4\nreserve = 1G-2G\nserial = file:x\n";
+	char *const argv[] = { "-m", "3G", "--reserve", "4G-5G", "--serial", "none" };
+	struct config c = CONFIG_EMPTY;
+	struct err err = { "" };
+
+	(void)state;
+	assert_int_equal(config_parse(&c, CMD_RUN, ARRAY_SIZE(argv), argv, &err), 0);
+	assert_int_equal(take_file(&c, text, sizeof(text) - 1, &err), 0);
+	assert_int_equal(c.memory, 3 * GIB);
+	assert_int_equal(c.cpus, 4);
+	assert_int_equal(c.nr_reserve, 2);
+	assert_int_equal(c.serial, SERIAL_NONE);
+	assert_null(c.serial_path);
+	/* What loses must still be right. */
+	assert_int_equal(take_file(&c, "memory = 2Q", 11, &err), -EINVAL);
+	config_free(&c);
+}
+
+static void test_bad_file(void **state)
+{
+	(void)state;
+	REFUSE_FILE("memory = 1G\n\nmemmory = 2G\n",
+		    "vm.conf:3: unknown key 'memmory'; did you mean memory?");
+	REFUSE_FILE("--memory = 1G", "vm.conf:1: unknown key '--memory'; did you mean memory?");
+	REFUSE_FILE("xyzzy = 1G", "vm.conf:1: unknown key 'xyzzy'; keys are the long options");
+	REFUSE_FILE("mem = 1G", "vm.conf:1: unknown key 'mem'");
+	REFUSE_FILE("ke\x1by", "vm.conf:1: unknown key 'ke?y'");
+	REFUSE_FILE("memory = 12Q", "vm.conf:1: memory 12Q: 'Q' is not a size suffix");
+	REFUSE_FILE("memory", "vm.conf:1: memory needs a value: memory = SIZE");
+	REFUSE_FILE("memory # = 1G", "vm.conf:1: memory needs a value: memory = SIZE");
+	REFUSE_FILE("memory =", "vm.conf:1: memory '': a size is missing");
+	REFUSE_FILE("no-reboot = yes", "vm.conf:1: no-reboot takes no value, but 'yes' is given");
+	REFUSE_FILE("= 1G", "vm.conf:1: a key is missing before '='");
+	REFUSE_FILE("cpus = 1\ncpus = 2", "vm.conf:2: cpus is given twice, the second time as '2'");
+	REFUSE_FILE("config = x", "vm.conf:1: 'config' cannot stand in a configuration file");
+	REFUSE_FILE("json", "vm.conf:1: 'json' cannot stand in a configuration file");
+	REFUSE_FILE("append = \"x", "vm.conf:1: append: the closing quote is missing");
+	REFUSE_FILE("append = \"x\" y", "vm.conf:1: append: the closing quote is missing, or");
+	REFUSE_FILE("append = \"", "vm.conf:1: append: the closing quote is missing");
+	REFUSE_FILE("append = \"x\"#", "vm.conf:1: append: the closing quote is missing");
+	REFUSE_FILE("cpus = 1\nappend = a\0b\n", "vm.conf:2: the line holds a NUL byte");
+	REFUSE_FILE("cpus = 1\r2\n", "vm.conf:1: cpus 1?2: '1?2' is not a number");
+}
+
+static void test_line_length(void **state)
+{
+	static char text[65538];
+	struct config c = CONFIG_EMPTY;
+	struct err err;
+
+	(void)state;
+	memset(text, ' ', sizeof(text));
+	memcpy(text, "append = x", 10);
+	text[65536] = '\n';
+	assert_int_equal(take_file(&c, text, 65537, &err), 0);
+	config_free(&c);
+	text[65536] = ' ';
+	text[65537] = '\n';
+	refuse_file(text, 65538, "vm.conf:1: the line is longer than 64 KiB");
+}
+
+/* --- --help --- */
+
+static void check_help_line(const char *line, size_t len)
+{
+	if (len > 100)
+		fail_msg("%zu columns: %.*s", len, (int)len, line);
+	/* Two columns: names end before column 30, sentences begin at 32. */
+	if (len <= 32 || line[31] != ' ' || line[30] != ' ' || line[32] == ' ' ||
+	    line[len - 1] == ' ')
+		fail_msg("not aligned: %.*s", (int)len, line);
+}
+
+static void test_help(void **state)
+{
+	static const enum config_command commands[] = { CMD_RUN, CMD_PLAN, CMD_CHECK };
+	const struct config_option *options;
+	char text[16384], name[64], part[100];
+	size_t n;
+
+	(void)state;
+	options = config_options(&n);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		size_t len = config_help(commands[i], NULL, 0);
+
+		assert_true(len < sizeof(text));
+		assert_int_equal(config_help(commands[i], text, sizeof(text)), len);
+		assert_int_equal(strlen(text), len);
+		assert_int_equal(config_help(commands[i], part, sizeof(part)), len);
+		assert_int_equal(strlen(part), sizeof(part) - 1);
+		assert_memory_equal(part, text, sizeof(part) - 1);
+		for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1)
+			check_help_line(line, (size_t)(end - line));
+		for (size_t j = 0; j < n; j++) {
+			bool there;
+
+			snprintf(name, sizeof(name), "%s--%s ", options[j].letter ? ", " : "     ",
+				 options[j].name);
+			there = strstr(text, name);
+			if (there != !!(options[j].commands & commands[i]))
+				fail_msg("%s is %s", name, there ? "there" : "missing");
+		}
+	}
+}
+
+/* Rows that contradict each other would be found by no user, so here. */
+static void test_table(void **state)
+{
+	const struct config_option *options;
+	size_t n;
+
+	(void)state;
+	options = config_options(&n);
+	assert_true(n <= 64);
+	for (size_t i = 0; i < n; i++) {
+		assert_non_null(options[i].name);
+		assert_non_null(options[i].set);
+		assert_true(strlen(options[i].name) <= 24);
+		assert_false(options[i].repeatable && !options[i].argument);
+		for (size_t j = 0; j < i; j++) {
+			assert_string_not_equal(options[i].name, options[j].name);
+			assert_false(options[i].letter && options[i].letter == options[j].letter);
+		}
+	}
+}
+
+static void test_policy_names(void **state)
+{
+	(void)state;
+	assert_string_equal(iova_policy_name(IOVA_AUTO), "auto");
+	assert_string_equal(iova_policy_name(IOVA_VENDOR), "vendor");
+	assert_string_equal(iova_policy_name(IOVA_HOST), "host");
+	assert_string_equal(iova_policy_name(IOVA_OFF), "off");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_spellings),
+		cmocka_unit_test(test_bad_spellings),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_host),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_file_and_command_line),
+		cmocka_unit_test(test_bad_file),
+		cmocka_unit_test(test_line_length),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_policy_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,191 @@
+/*
+ * The rules between options: contradictions are refused by name, and what is left out is computed.
+ */
+#include "tests/unit/config_line.h"
+
+#include <stdio.h>
+
+static void test_cpu_topology(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned cpus, sockets, cores, threads;
+	} cases[] = {
+		{ "--cpus 1", 1, 1, 1, 1 },
+		{ "--cpus 6", 6, 1, 6, 1 },
+		{ "--cpus 4096", 4096, 1, 4096, 1 },
+		{ "--cpus sockets=2,cores=4,threads=2", 16, 2, 4, 2 },
+		{ "--cpus sockets=2", 2, 2, 1, 1 },
+		{ "--cpus 8,sockets=2", 8, 2, 4, 1 },
+		{ "--cpus 8,threads=2", 8, 1, 4, 2 },
+		{ "--cpus 8,cores=4", 8, 2, 4, 1 },
+		{ "--cpus 8,cores=2,sockets=2", 8, 2, 2, 2 },
+		{ "--cpus threads=2,cores=4,cpus=8", 8, 1, 4, 2 },
+	};
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		accept(&c, CMD_PLAN, cases[i].line);
+		if (c.cpus != cases[i].cpus || c.sockets != cases[i].sockets ||
+		    c.cores != cases[i].cores || c.threads != cases[i].threads)
+			fail_msg("%s: %u = %u * %u * %u", cases[i].line, c.cpus, c.sockets, c.cores,
+				 c.threads);
+		config_free(&c);
+	}
+	refuse(CMD_PLAN, "--cpus 7,sockets=2",
+	       "7 CPUs cannot be dealt out evenly: sockets, cores and threads, as given, multiply "
+	       "to 2");
+	refuse(CMD_PLAN, "--cpus 8,sockets=2,cores=2,threads=1",
+	       "multiply to 4 CPUs, but there shall be 8; leave one of the numbers out");
+	refuse(CMD_PLAN, "--cpus sockets=4096,cores=4096,threads=4096",
+	       "multiply to 68719476736 CPUs, but there can be at most 4096");
+	refuse(CMD_PLAN, "--cpus 2,sockets=4", "2 CPUs cannot be dealt out evenly");
+}
+
+static void test_memory_rules(void **state)
+{
+	struct config c;
+
+	(void)state;
+	refuse(CMD_PLAN, "--memory 0", "--memory 0: a guest needs RAM; use at least 2M");
+	refuse(CMD_PLAN, "--memory 0 --page-size 1G", "use at least 1G");
+	refuse(CMD_PLAN, "--memory 3M", "--memory 3M is not a multiple of 2M; use 2M or 4M");
+	refuse(CMD_PLAN, "--memory 1M", "--memory 1M is not a multiple of 2M; use 2M");
+	refuse(CMD_PLAN, "--memory 2097153",
+	       "--memory 2097153 is not a multiple of 2M; use 2M or 4M");
+	refuse(CMD_PLAN, "--memory 1.5G --page-size 1G",
+	       "--memory 1536M is not a multiple of 1G, the --page-size; use 1G or 2G");
+	refuse(CMD_PLAN, "--memory 4097T",
+	       "--memory 4097T is too much: x86 CPUs have at most 52 address bits; use at most "
+	       "4096T");
+	refuse(CMD_PLAN, "--memory 0xffffffffffffffff", "is too much");
+	refuse(CMD_PLAN, "--max-memory 0xffffffffffffffff", "is too much");
+	refuse(CMD_PLAN, "--memory 2G --max-memory 1G",
+	       "--max-memory 1G is less than --memory 2G; it counts all RAM, so use at least 2G");
+	refuse(CMD_PLAN, "--max-memory 512M",
+	       "--max-memory 512M is less than --memory 1G (the default)");
+	refuse(CMD_PLAN, "--max-memory 1025M", "--max-memory 1025M is not a multiple of 2M");
+	refuse(CMD_PLAN, "--low-memory 3M", "--low-memory 3M is not a multiple of 2M");
+	refuse(CMD_PLAN, "--low-memory 3.75G",
+	       "--low-memory 3840M is too much: PCI configuration space begins at 0xe0000000; use "
+	       "at most 3584M");
+	refuse(CMD_PLAN, "--low-memory 3.5G --page-size 1G", "use at most 3G");
+	refuse(CMD_PLAN, "--low-memory 0xffffffffffffffff", "is too much");
+	refuse(CMD_PLAN, "--high-memory-start 3G",
+	       "--high-memory-start 3G is below 4 GiB, where PCI and the interrupt controllers "
+	       "are; use at least 4G");
+	refuse(CMD_PLAN, "--high-memory-start 0xfcf0000001", "is not a multiple of 2M; use ");
+	refuse(CMD_PLAN, "--high-memory-start 4.5G --page-size 1G",
+	       "is not a multiple of 1G, the --page-size; use 4G or 5G");
+	refuse(CMD_PLAN, "--high-memory-start 4096T", "is too much");
+	refuse(CMD_PLAN, "--pci32-window 2.5G", "--pci32-window 2560M is too much");
+	refuse(CMD_PLAN, "--pci32-window 1K", "--pci32-window 1K is not a multiple of 1M; use 1M");
+	refuse(CMD_PLAN, "--pci64-window 1000000",
+	       "--pci64-window 1000000 is not a multiple of 1M; use 1M");
+	refuse(CMD_PLAN, "--pci64-window 5000T", "--pci64-window 5000T is too much");
+	refuse(CMD_PLAN, "--reserve 1G-3G --reserve 8G-9G --reserve 2G-0xc0000001",
+	       "--reserve 0x40000000-0xc0000000 and --reserve 0x80000000-0xc0000001 overlap; make "
+	       "one range of them");
+
+	/* The edges that are allowed. */
+	accept(&c, CMD_PLAN, "--memory 4096T --max-memory 4096T --low-memory 3.5G");
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--memory 2M --reserve 1G-2G --reserve 2G-3G --pci32-window 2G");
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--memory 1G --max-memory 1G --high-memory-start 4G --page-size 1G");
+	config_free(&c);
+}
+
+static void test_numa_rules(void **state)
+{
+	struct config c;
+
+	(void)state;
+	accept(&c, CMD_PLAN, "--numa 1G --numa 512M");
+	assert_int_equal(c.memory, GIB + 512 * MIB);
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--memory 3G --cpus 3 --numa 1G,cpus=0 --numa 2G,cpus=1-2");
+	config_free(&c);
+	refuse(CMD_PLAN, "--memory 4G --numa 1G --numa 2G",
+	       "the --numa nodes have 3G together, but --memory is 4G; make them equal, or leave "
+	       "--memory out");
+	refuse(CMD_PLAN, "--numa 1G --numa 1M", "--numa 1M is not a multiple of 2M; use 2M");
+	refuse(CMD_PLAN, "--numa 0xffffffffffe00000 --numa 4M", "is too much");
+	refuse(CMD_PLAN, "--numa 4096T --numa 4096T", "--memory 8192T is too much");
+	refuse(CMD_PLAN, "--numa 2G --max-memory 1G", "--max-memory 1G is less than --memory 2G;");
+	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0-1 --numa 1G",
+	       "--numa 1G (node 1) has no cpus=, but node 0 has them; give them to all nodes or");
+	refuse(CMD_PLAN, "--cpus 4 --numa 1G --numa 1G,cpus=0-1",
+	       "--numa 1G (node 1) has cpus=, but node 0 has none");
+	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0-1 --numa 1G,cpus=1-3",
+	       "--numa 1G,cpus=1-3 (node 1) must begin with CPU 2");
+	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0 --numa 1G,cpus=2-3", "must begin with CPU 1");
+	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=1-3", "must begin with CPU 0");
+	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0-4", "there are 4 CPUs, 0 to 3");
+	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0-1",
+	       "CPUs 2 to 3 belong to no node; let the last node's cpus= end with 3");
+}
+
+static void test_exclusions(void **state)
+{
+	static const char *const fixed[] = {
+		"--memory 1G",	       "--max-memory 2G",
+		"--low-memory 1G",     "--page-size 2M",
+		"--pci32-window 256M", "--pci64-window 1G",
+		"--numa 1G",	       "--cpus 1",
+		"--phys-bits 40",      "--iova-policy off",
+		"--reserve 1G-2G",     "--high-memory-start 4G",
+	};
+	char line[128], sentence[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+		snprintf(line, sizeof(line), "--kernel k %s --plan f", fixed[i]);
+		snprintf(sentence, sizeof(sentence), "--plan and %.*s exclude each other",
+			 (int)strcspn(fixed[i], " "), fixed[i]);
+		refuse(CMD_RUN, line, sentence);
+	}
+	refuse(CMD_RUN, "", "there is nothing to boot; add --kernel FILE");
+	refuse(CMD_RUN, "--plan p", "there is nothing to boot");
+	refuse(CMD_RUN, "--initrd rd", "--initrd rd needs a kernel to give it to");
+	refuse(CMD_PLAN, "--initrd rd", "--initrd rd needs a kernel");
+	refuse(CMD_PLAN, "--append x", "--append needs a kernel");
+	refuse(CMD_PLAN, "--json --dtb f", "--json and --dtb exclude each other");
+}
+
+static void test_debug_exit_ports(void **state)
+{
+	static const unsigned good[] = { 0,	0x1c,  0x22,  0x65,  0x72,  0x80,  0xf4,  0x3f4,
+					 0x400, 0x501, 0x506, 0x5fc, 0x608, 0xcf5, 0xcfa, 0xfffc };
+	static const unsigned bad[] = { 0x1d,  0x21,  0x5d,  0x60,  0x64,  0x6d,  0x71,
+					0xa1,  0x3f5, 0x3f8, 0x3ff, 0x4d1, 0x502, 0x505,
+					0x5fd, 0x607, 0xcf6, 0xcf9, 0xfffd };
+	char line[64];
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(line, sizeof(line), "--debug-exit %#x", good[i]);
+		accept(&c, CMD_PLAN, line);
+		assert_int_equal(c.debug_exit_port, good[i]);
+		config_free(&c);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(line, sizeof(line), "--debug-exit %u", bad[i]);
+		refuse(CMD_PLAN, line, "use another, such as 0xf4");
+	}
+	refuse(CMD_PLAN, "--debug-exit 0x3f6",
+	       "--debug-exit 0x3f6 needs ports 0x3f6 to 0x3f9, but 0x3f8 is the serial line's");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cpu_topology),	 cmocka_unit_test(test_memory_rules),
+		cmocka_unit_test(test_numa_rules),	 cmocka_unit_test(test_exclusions),
+		cmocka_unit_test(test_debug_exit_ports),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

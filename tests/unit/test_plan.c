@@ -1,0 +1,359 @@
+/*
+ * The plan: forbidden ranges of every policy, and the folds, against lists worked out by hand.
+ */
+#include "vmm/plan.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define HT_BASE	 UINT64_C(0xfd00000000)
+#define STRADDLE UINT64_C(0xfcf0000000) /* 256 MiB below the hole */
+
+static struct plan plan;
+static struct err err;
+
+static const struct host_facts intel = { .vendor = HOST_INTEL, .family = 6, .phys_bits = 39 };
+static const struct host_facts milan = { .vendor = HOST_AMD, .family = 0x19, .phys_bits = 48 };
+
+/* --- forbidden ranges --- */
+
+/* What plan_forbidden() finds is `want`, in that order. */
+static void expect_forbidden(enum iova_policy policy, const struct host_facts *host,
+			     const struct span *want, unsigned n)
+{
+	const struct span reserve = { 3 * TIB, 4 * TIB };
+	struct map_forbidden found[16];
+	unsigned nr = plan_forbidden(found, ARRAY_SIZE(found), policy, host, &reserve, 1);
+
+	assert_int_equal(nr, n + 1);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(found[i].at.base, want[i].base);
+		assert_int_equal(found[i].at.end, want[i].end);
+		assert_true(found[i].why[0]);
+	}
+	assert_int_equal(found[n].at.base, reserve.base); /* under every policy */
+	assert_int_equal(found[n].at.end, reserve.end);
+	assert_non_null(strstr(found[n].why, "--reserve"));
+}
+
+#define FORBIDDEN(policy, host, ...)                                      \
+	do {                                                              \
+		const struct span want_[] = { __VA_ARGS__ };              \
+		expect_forbidden(policy, host, want_, ARRAY_SIZE(want_)); \
+	} while (0)
+
+static void test_amd_rule(void **state)
+{
+	const struct span ht = { HT_BASE, TIB };
+	const struct span top48 = { (UINT64_C(1) << 48) - 12 * GIB, UINT64_C(1) << 48 };
+	const struct span top43 = { (UINT64_C(1) << 43) - 12 * GIB, UINT64_C(1) << 43 };
+	struct host_facts host = milan;
+
+	(void)state;
+	FORBIDDEN(IOVA_AUTO, &host, ht, top48);
+	FORBIDDEN(IOVA_VENDOR, &host, ht, top48);
+	expect_forbidden(IOVA_HOST, &host, NULL, 0);
+	expect_forbidden(IOVA_OFF, &host, NULL, 0);
+	/* Memory encryption takes address bits. */
+	host.mem_encrypt_bits = 5;
+	FORBIDDEN(IOVA_AUTO, &host, ht, top43);
+	/* Hygon is AMD. */
+	host = (struct host_facts){ .vendor = HOST_HYGON, .family = 0x18, .phys_bits = 48 };
+	FORBIDDEN(IOVA_AUTO, &host, ht, top48);
+	/* The CPU's own hole begins with family 17h. */
+	host = (struct host_facts){ .vendor = HOST_AMD, .family = 0x17, .phys_bits = 48 };
+	FORBIDDEN(IOVA_VENDOR, &host, ht, top48);
+	host.family = 0x16;
+	FORBIDDEN(IOVA_VENDOR, &host, ht);
+	/* At 40 bits both holes are the same. */
+	host = (struct host_facts){ .vendor = HOST_AMD, .family = 0x17, .phys_bits = 40 };
+	FORBIDDEN(IOVA_VENDOR, &host, ht);
+	/* Nobody else has either. */
+	host = milan;
+	host.vendor = HOST_OTHER;
+	expect_forbidden(IOVA_AUTO, &host, NULL, 0);
+	expect_forbidden(IOVA_VENDOR, &intel, NULL, 0);
+}
+
+static void test_host_regions(void **state)
+{
+	const struct span msi = { 0xfee00000, 0xfef00000 }, rmrr = { 0xa0000000, 0xa1000000 };
+	const struct span odd = { 10 * GIB + 1, 10 * GIB + 2 }, ht = { HT_BASE, TIB };
+	struct host_facts host = intel;
+
+	(void)state;
+	host.resv[0] = (struct host_resv){ msi, HOST_RESV_MSI, 7 };
+	host.resv[1] = (struct host_resv){ { 0, 16 * MIB }, HOST_RESV_DIRECT_RELAXABLE, 7 };
+	host.resv[2] = (struct host_resv){ rmrr, HOST_RESV_DIRECT, 7 };
+	host.resv[3] = (struct host_resv){ odd, HOST_RESV_RESERVED, 9 };
+	host.nr_resv = 4;
+	FORBIDDEN(IOVA_AUTO, &host, msi, rmrr, odd);
+	FORBIDDEN(IOVA_HOST, &host, msi, rmrr, odd);
+	expect_forbidden(IOVA_VENDOR, &host, NULL, 0);
+	expect_forbidden(IOVA_OFF, &host, NULL, 0);
+	/* On AMD: the rule and the regions; or, by `host`, only what is really reserved. */
+	host.vendor = HOST_AMD;
+	FORBIDDEN(IOVA_AUTO, &host, ht, msi, rmrr, odd);
+	FORBIDDEN(IOVA_HOST, &host, msi, rmrr, odd);
+}
+
+/* A list that is too short is filled and no more; the count is still true. */
+static void test_short_list(void **state)
+{
+	struct map_forbidden found[2] = { { .why = "" }, { .why = "untouched" } };
+
+	(void)state;
+	assert_int_equal(plan_forbidden(found, 1, IOVA_AUTO, &milan, NULL, 0), 2);
+	assert_int_equal(found[0].at.base, HT_BASE);
+	assert_string_equal(found[1].why, "untouched");
+}
+
+/* --- folds --- */
+
+static struct config config(uint64_t memory)
+{
+	struct config c = CONFIG_EMPTY;
+
+	c.memory = memory;
+	c.sockets = c.cores = c.threads = 1;
+	return c;
+}
+
+static void build(const struct config *c, const struct host_facts *host)
+{
+	if (plan_build(&plan, c, host, &err))
+		fail_msg("%s", err.text);
+}
+
+static void expect_e820(const struct e820_entry *want, size_t n)
+{
+	struct e820_entry got[64];
+
+	assert_int_equal(plan_e820(&plan, got, ARRAY_SIZE(got)), n);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(got[i].at.base, want[i].at.base);
+		assert_int_equal(got[i].at.end, want[i].at.end);
+		assert_int_equal(got[i].type, want[i].type);
+	}
+	/* It counts on past the end of a short list, and writes no further. */
+	got[1].at.base = 42;
+	assert_int_equal(plan_e820(&plan, got, 1), n);
+	assert_int_equal(got[1].at.base, 42);
+}
+
+static void expect_spans(const struct span *got, size_t nr, const struct span *want, size_t n)
+{
+	assert_int_equal(nr, n);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(got[i].base, want[i].base);
+		assert_int_equal(got[i].end, want[i].end);
+	}
+}
+
+#define E820(...)                                                  \
+	do {                                                       \
+		const struct e820_entry want_[] = { __VA_ARGS__ }; \
+		expect_e820(want_, ARRAY_SIZE(want_));             \
+	} while (0)
+
+/* `fold` is a call with `got` and its size; the rest are the spans expected. */
+#define SPANS(fold, ...)                                           \
+	do {                                                       \
+		const struct span want_[] = { __VA_ARGS__ };       \
+		struct span got[64];                               \
+		expect_spans(got, fold, want_, ARRAY_SIZE(want_)); \
+	} while (0)
+
+/* What lies below 1 MiB and in the 32-bit hole is the same in every machine. */
+#define E820_LOW                                                                  \
+	{ { 0, 0x9fc00 }, E820_USABLE }, { { 0x9fc00, 0xc0000 }, E820_RESERVED }, \
+	{                                                                         \
+		{ 0xc0000, 0x100000 }, E820_ACPI                                  \
+	}
+#define E820_HOLE                                              \
+	{ { 0xe0000000, 0xf0000000 }, E820_RESERVED },         \
+		{ { 0xfec00000, 0xfef00000 }, E820_RESERVED }, \
+	{                                                      \
+		{ 0xfeffc000, 4 * GIB }, E820_RESERVED         \
+	}
+
+static void test_small_intel(void **state)
+{
+	struct config c = config(256 * MIB);
+
+	(void)state;
+	build(&c, &intel);
+	E820(E820_LOW, { { MIB, 256 * MIB }, E820_USABLE }, E820_HOLE);
+	SPANS(plan_dma(&plan, got, 64), { 0, 256 * MIB });
+	SPANS(plan_windows(&plan, MAP_PCI32, got, 64), { 3 * GIB, 0xe0000000 },
+	      { 0xf0000000, 0xfec00000 });
+	SPANS(plan_windows(&plan, MAP_PCI64, got, 64), { 4 * GIB, 68 * GIB });
+	/* Not the APICs (plan.h). */
+	SPANS(plan_reserved(&plan, got, 64), { 0xe0000000, 0xf0000000 }, { 0xfeffc000, 4 * GIB });
+	assert_int_equal(plan_ecam(&plan).base, 0xe0000000);
+	assert_int_equal(plan_ecam(&plan).end, 0xf0000000);
+	assert_int_equal(plan_cmos(&plan).above_16m_64k, 240 * 16);
+	assert_int_equal(plan_cmos(&plan).above_4g_64k, 0);
+	assert_int_equal(plan.phys_bits, 39);
+	assert_int_equal(plan.nr_nodes, 1);
+	assert_false(plan.numa);
+	assert_int_equal(plan.max_memory, 256 * MIB);
+}
+
+static void test_large_amd(void **state)
+{
+	struct config c = config(1100 * GIB);
+	struct plan_memory srat[8];
+
+	(void)state;
+	c.max_memory = 1200 * GIB;
+	c.cpus = c.cores = 8;
+	c.nr_nodes = 2;
+	c.nodes[0].size = 600 * GIB;
+	c.nodes[1].size = 500 * GIB;
+	build(&c, &milan);
+	E820(E820_LOW, { { MIB, 3 * GIB }, E820_USABLE }, E820_HOLE,
+	     { { 4 * GIB, 1012 * GIB }, E820_USABLE }, { { HT_BASE, TIB }, E820_RESERVED },
+	     { { TIB, 1113 * GIB }, E820_USABLE });
+	/* Joined across the border of the nodes, for devices reach both alike. */
+	SPANS(plan_dma(&plan, got, 64), { 0, 3 * GIB }, { 4 * GIB, 1012 * GIB },
+	      { TIB, 1113 * GIB });
+	SPANS(plan_windows(&plan, MAP_PCI64, got, 64), { 1213 * GIB, 1277 * GIB });
+	SPANS(plan_reserved(&plan, got, 64), { 0xe0000000, 0xf0000000 }, { 0xfeffc000, 4 * GIB },
+	      { HT_BASE, TIB });
+
+	const struct plan_memory want[] = {
+		{ { 0, 3 * GIB }, 0, false },
+		{ { 4 * GIB, 601 * GIB }, 0, false },
+		{ { 601 * GIB, 1012 * GIB }, 1, false },
+		{ { TIB, 1113 * GIB }, 1, false },
+		{ { 1113 * GIB, 1213 * GIB }, 1, true },
+	};
+
+	assert_int_equal(plan_srat(&plan, srat, ARRAY_SIZE(srat)), ARRAY_SIZE(want));
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
+		assert_int_equal(srat[i].at.base, want[i].at.base);
+		assert_int_equal(srat[i].at.end, want[i].at.end);
+		assert_int_equal(srat[i].node, want[i].node);
+		assert_int_equal(srat[i].hotplug, want[i].hotplug);
+	}
+	assert_int_equal(plan_cmos(&plan).above_16m_64k, (3 * GIB - 16 * MIB) >> 16);
+	assert_int_equal(plan_cmos(&plan).above_4g_64k, 0xfc0000);
+	assert_int_equal(plan.map.bits_required, 41);
+	assert_true(plan.numa);
+	assert_int_equal(plan_cpu_node(&plan, 3), 0);
+	assert_int_equal(plan_cpu_node(&plan, 4), 1);
+}
+
+/* The registers end at 1 TiB: more is said as the most that they can hold. */
+static void test_cmos_saturates(void **state)
+{
+	struct config c = config(2 * TIB);
+
+	(void)state;
+	build(&c, &(struct host_facts){ .vendor = HOST_INTEL, .family = 6, .phys_bits = 46 });
+	assert_int_equal(plan_cmos(&plan).above_4g_64k, 0xffffff);
+}
+
+static void test_straddling(void **state)
+{
+	struct config c = config(GIB);
+
+	(void)state;
+	c.low_memory = 512 * MIB;
+	c.high_memory_start = STRADDLE;
+	build(&c, &milan);
+	E820(E820_LOW, { { MIB, 512 * MIB }, E820_USABLE }, E820_HOLE,
+	     { { STRADDLE, HT_BASE }, E820_USABLE }, { { HT_BASE, TIB }, E820_RESERVED },
+	     { { TIB, TIB + 256 * MIB }, E820_USABLE });
+	SPANS(plan_dma(&plan, got, 64), { 0, 512 * MIB }, { STRADDLE, HT_BASE },
+	      { TIB, TIB + 256 * MIB });
+	assert_int_equal(plan_cmos(&plan).above_16m_64k, 7936);
+	assert_int_equal(plan_cmos(&plan).above_4g_64k, 0); /* nothing at 4 GiB itself */
+}
+
+static void test_cpu_nodes(void **state)
+{
+	struct config c = config(3 * GIB);
+
+	(void)state;
+	c.cpus = c.cores = 8;
+	c.nr_nodes = 3;
+	for (unsigned i = 0; i < 3; i++)
+		c.nodes[i].size = GIB;
+	build(&c, &intel);
+	/* dealt out evenly, every CPU to one node */
+	assert_int_equal(plan.nodes[0].nr_cpus + plan.nodes[1].nr_cpus + plan.nodes[2].nr_cpus, 8);
+	assert_int_equal(plan.nodes[2].first_cpu + plan.nodes[2].nr_cpus, 8);
+	c.nodes[0] = (struct config_node){ GIB, true, 6, 7 };
+	c.nodes[1] = (struct config_node){ GIB, true, 0, 5 };
+	c.nr_nodes = 2;
+	c.memory = 2 * GIB;
+	build(&c, &intel);
+	assert_int_equal(plan_cpu_node(&plan, 5), 1);
+	assert_int_equal(plan_cpu_node(&plan, 6), 0);
+}
+
+/* --- limits --- */
+
+static void test_bits(void **state)
+{
+	struct host_facts host = milan;
+	struct config c = config(GIB);
+
+	(void)state;
+	/* What KVM can map may be less than what the CPU has. */
+	host.phys_bits = 52;
+	host.guest_phys_bits = 48;
+	build(&c, &host);
+	assert_int_equal(plan.phys_bits, 48);
+	c.phys_bits = 40;
+	build(&c, &host);
+	assert_int_equal(plan.phys_bits, 40);
+	c.memory = TIB;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "--phys-bits 41"));
+	c.cores = 3;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -EINVAL);
+}
+
+static void test_check_host(void **state)
+{
+	struct host_facts narrow = milan, other = milan;
+	struct config c = config(1100 * GIB);
+
+	(void)state;
+	build(&c, &milan);
+	assert_int_equal(plan_check_host(&plan, &milan, &err), 0);
+	narrow.phys_bits = 40;
+	assert_int_equal(plan_check_host(&plan, &narrow, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "41"));
+	other.resv[other.nr_resv++] =
+		(struct host_resv){ { 20 * GIB, 21 * GIB }, HOST_RESV_RESERVED, 3 };
+	assert_int_equal(plan_check_host(&plan, &other, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "group 3"));
+	/* A plan made for an Intel host covers the hole of an AMD one. */
+	build(&c, &(struct host_facts){ .vendor = HOST_INTEL, .family = 6, .phys_bits = 46 });
+	assert_int_equal(plan_check_host(&plan, &milan, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "HyperTransport"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_amd_rule),   cmocka_unit_test(test_host_regions),
+		cmocka_unit_test(test_short_list), cmocka_unit_test(test_small_intel),
+		cmocka_unit_test(test_large_amd),  cmocka_unit_test(test_cmos_saturates),
+		cmocka_unit_test(test_straddling), cmocka_unit_test(test_cpu_nodes),
+		cmocka_unit_test(test_bits),	   cmocka_unit_test(test_check_host),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,430 @@
+/*
+ * Plan files: every field survives the way out and back, and every wrong value is refused.
+ */
+#include "vmm/plan_fdt.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libfdt.h>
+
+static struct plan plan, back;
+static struct err err;
+static _Alignas(8) uint8_t blob[PLAN_FDT_MAX];
+static size_t blob_len;
+
+static void same_map(const struct map *a, const struct map *b)
+{
+	assert_int_equal(a->nr_regions, b->nr_regions);
+	for (unsigned i = 0; i < a->nr_regions; i++) {
+		assert_int_equal(a->regions[i].at.base, b->regions[i].at.base);
+		assert_int_equal(a->regions[i].at.end, b->regions[i].at.end);
+		assert_int_equal(a->regions[i].kind, b->regions[i].kind);
+		assert_int_equal(a->regions[i].node, b->regions[i].node);
+	}
+	assert_int_equal(a->nr_forbidden, b->nr_forbidden);
+	for (unsigned i = 0; i < a->nr_forbidden; i++) {
+		assert_int_equal(a->forbidden[i].at.base, b->forbidden[i].at.base);
+		assert_int_equal(a->forbidden[i].at.end, b->forbidden[i].at.end);
+		assert_string_equal(a->forbidden[i].why, b->forbidden[i].why);
+	}
+	assert_int_equal(a->bits_required, b->bits_required);
+}
+
+static void same(const struct plan *a, const struct plan *b)
+{
+	assert_int_equal(a->ram_size, b->ram_size);
+	assert_int_equal(a->max_memory, b->max_memory);
+	assert_int_equal(a->page_size, b->page_size);
+	assert_int_equal(a->phys_bits, b->phys_bits);
+	assert_int_equal(a->iova_policy, b->iova_policy);
+	assert_int_equal(a->cpus, b->cpus);
+	assert_int_equal(a->sockets, b->sockets);
+	assert_int_equal(a->cores, b->cores);
+	assert_int_equal(a->threads, b->threads);
+	assert_int_equal(a->nr_nodes, b->nr_nodes);
+	for (unsigned i = 0; i < a->nr_nodes; i++) {
+		assert_int_equal(a->nodes[i].size, b->nodes[i].size);
+		assert_int_equal(a->nodes[i].first_cpu, b->nodes[i].first_cpu);
+		assert_int_equal(a->nodes[i].nr_cpus, b->nodes[i].nr_cpus);
+	}
+	assert_int_equal(a->numa, b->numa);
+	same_map(&a->map, &b->map);
+}
+
+static void build(const struct config *c)
+{
+	const struct host_facts amd = { .vendor = HOST_AMD, .family = 0x19, .phys_bits = 48 };
+
+	memset(&plan, 0xa5, sizeof(plan));
+	if (plan_build(&plan, c, &amd, &err))
+		fail_msg("%s", err.text);
+	if (plan_to_fdt(&plan, blob, sizeof(blob), &blob_len, &err))
+		fail_msg("%s", err.text);
+}
+
+static void round_trip(const struct config *c)
+{
+	build(c);
+	memset(&back, 0x5a, sizeof(back));
+	if (plan_from_fdt(&back, blob, blob_len, &err))
+		fail_msg("%s", err.text);
+	same(&plan, &back);
+}
+
+static struct config small(void)
+{
+	struct config c = CONFIG_EMPTY;
+
+	c.sockets = c.cores = c.threads = 1;
+	return c;
+}
+
+/* Two nodes, both sides of the hole, hotplug space, huge pages. */
+static struct config large(void)
+{
+	struct config c = small();
+
+	c.memory = 1100 * GIB;
+	c.max_memory = 2 * TIB;
+	c.page_size = GIB;
+	c.cpus = 24;
+	c.sockets = 2;
+	c.cores = 6;
+	c.threads = 2;
+	c.nr_nodes = 2;
+	c.nodes[0] = (struct config_node){ 600 * GIB, true, 0, 15 };
+	c.nodes[1] = (struct config_node){ 500 * GIB, true, 16, 23 };
+	c.iova_policy = IOVA_VENDOR;
+	c.phys_bits = 47;
+	c.reserve[c.nr_reserve++] = (struct span){ 700 * GIB + 1, 701 * GIB + 3 };
+	return c;
+}
+
+static void test_round_trip(void **state)
+{
+	struct config c = small();
+
+	(void)state;
+	round_trip(&c);
+	assert_false(back.numa);
+	c.low_memory = 512 * MIB;
+	c.high_memory_start = UINT64_C(0xfcf0000000);
+	round_trip(&c);
+	c = large();
+	round_trip(&c);
+	assert_true(back.numa);
+	assert_int_equal(back.iova_policy, IOVA_VENDOR);
+}
+
+/* Every table full, every reason as long as can be: PLAN_FDT_MAX holds it. */
+static void test_largest(void **state)
+{
+	(void)state;
+	memset(&plan, 0, sizeof(plan));
+	for (unsigned i = 0; i < MAP_REGIONS_MAX; i++)
+		plan.map.regions[i] = (struct map_region){ { UINT64_MAX - 2 * MAP_REGIONS_MAX + i,
+							     UINT64_MAX - MAP_REGIONS_MAX + i },
+							   MAP_HOTPLUG,
+							   63 };
+	for (unsigned i = 0; i < MAP_FORBIDDEN_MAX; i++) {
+		plan.map.forbidden[i].at = plan.map.regions[i].at;
+		memset(plan.map.forbidden[i].why, 'w', MAP_WHY_MAX - 1);
+	}
+	plan.map.nr_regions = MAP_REGIONS_MAX;
+	plan.map.nr_forbidden = MAP_FORBIDDEN_MAX;
+	plan.nr_nodes = MAP_NODES_MAX;
+	assert_int_equal(plan_to_fdt(&plan, blob, sizeof(blob), &blob_len, &err), 0);
+	assert_true(blob_len <= sizeof(blob));
+	assert_int_equal(fdt_check_full(blob, blob_len), 0);
+}
+
+/* A small buffer is an error at every length, never an overrun (the sanitizer watches). */
+static void test_no_space(void **state)
+{
+	struct config c = small();
+	size_t need;
+
+	(void)state;
+	build(&c);
+	need = blob_len;
+	for (size_t cap = 0; cap < need; cap += 7) {
+		uint8_t *buf = malloc(cap + 1);
+
+		assert_int_equal(plan_to_fdt(&plan, buf, cap, &blob_len, &err), -ENOSPC);
+		free(buf);
+	}
+}
+
+static void test_truncated(void **state)
+{
+	struct config c = large();
+
+	(void)state;
+	build(&c);
+	for (size_t len = 0; len < blob_len; len++) {
+		uint8_t *buf = malloc(len + 1); /* + 1: malloc(0) may be NULL */
+
+		memcpy(buf, blob, len);
+		assert_int_equal(plan_from_fdt(&back, buf, len, &err), -EINVAL);
+		free(buf);
+	}
+}
+
+/* Version 3 and its nodes without names, which libfdt itself stumbles over. */
+static void test_old_version(void **state)
+{
+	struct config c = small();
+
+	(void)state;
+	build(&c);
+	fdt_set_version(blob, 3);
+	fdt_set_last_comp_version(blob, 1);
+	assert_int_equal(plan_from_fdt(&back, blob, blob_len, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "version 3"));
+}
+
+/* --- one wrong value at a time --- */
+
+static void refused(const char *word)
+{
+	err.text[0] = 0;
+	assert_int_equal(plan_from_fdt(&back, blob, blob_len, &err), -EINVAL);
+	if (!strstr(err.text, word))
+		fail_msg("expected '%s' in: %s", word, err.text);
+	assert_null(strchr(err.text, '\n'));
+}
+
+static int at(const char *path)
+{
+	int node = fdt_path_offset(blob, path);
+
+	if (node < 0)
+		fail_msg("no node %s", path);
+	return node;
+}
+
+/* A fresh plan file with room to edit. */
+static void fresh(void)
+{
+	struct config c = large();
+
+	build(&c);
+	assert_int_equal(fdt_open_into(blob, blob, sizeof(blob)), 0);
+	blob_len = fdt_totalsize(blob);
+	assert_int_equal(plan_from_fdt(&back, blob, blob_len, &err), 0);
+}
+
+#define NODE0	  "/straddle,nodes/node@0"
+#define HYPER	  "/reserved-memory/forbidden@fd00000000"
+#define HOTPLUG	  "/memory@116c0000000"
+#define FIRST_RAM "/memory@0"
+
+static void test_missing_and_misshapen(void **state)
+{
+	static const struct {
+		const char *path, *name;
+	} all[] = {
+		{ "/", "compatible" },		 { "/", "straddle,ram-size" },
+		{ "/", "straddle,max-memory" },	 { "/", "straddle,page-size" },
+		{ "/", "straddle,phys-bits" },	 { "/", "straddle,phys-bits-required" },
+		{ "/", "straddle,iova-policy" }, { "/", "straddle,cpus" },
+		{ "/", "straddle,sockets" },	 { "/", "straddle,cores" },
+		{ "/", "straddle,threads" },	 { NODE0, "reg" },
+		{ NODE0, "straddle,size" },	 { NODE0, "straddle,first-cpu" },
+		{ NODE0, "straddle,cpus" },	 { HYPER, "reg" },
+		{ HYPER, "straddle,why" },	 { FIRST_RAM, "reg" },
+		{ FIRST_RAM, "straddle,kind" },	 { FIRST_RAM, "numa-node-id" },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+		fresh();
+		assert_int_equal(fdt_delprop(blob, at(all[i].path), all[i].name), 0);
+		refused(all[i].name);
+		fresh();
+		assert_int_equal(fdt_setprop(blob, at(all[i].path), all[i].name, "\1\2\3\4\5\6", 6),
+				 0);
+		refused(all[i].name);
+		fresh();
+		assert_int_equal(fdt_setprop(blob, at(all[i].path), all[i].name, NULL, 0), 0);
+		refused(all[i].name);
+	}
+}
+
+static void set64(const char *path, const char *name, uint64_t value)
+{
+	fresh();
+	assert_int_equal(fdt_setprop_u64(blob, at(path), name, value), 0);
+}
+
+static void set32(const char *path, const char *name, uint32_t value)
+{
+	fresh();
+	assert_int_equal(fdt_setprop_u32(blob, at(path), name, value), 0);
+}
+
+static void set_text(const char *path, const char *name, const char *value)
+{
+	fresh();
+	assert_int_equal(fdt_setprop_string(blob, at(path), name, value), 0);
+}
+
+static void set_reg(const char *path, uint64_t base, uint64_t size)
+{
+	fdt64_t cells[2] = { cpu_to_fdt64(base), cpu_to_fdt64(size) };
+
+	fresh();
+	assert_int_equal(fdt_setprop(blob, at(path), "reg", cells, sizeof(cells)), 0);
+}
+
+static void test_wrong_values(void **state)
+{
+	(void)state;
+	set64("/", "straddle,ram-size", 1099 * GIB);
+	refused("add up");
+	set64("/", "straddle,max-memory", 3 * TIB);
+	refused("hotplug");
+	set64("/", "straddle,max-memory", GIB);
+	refused("hotplug");
+	set64("/", "straddle,page-size", 8192);
+	refused("8192");
+	set32("/", "straddle,phys-bits", 41);
+	refused("41");
+	set32("/", "straddle,phys-bits", 53);
+	refused("53");
+	set32("/", "straddle,phys-bits-required", 41);
+	refused("41");
+	set_text("/", "straddle,iova-policy", "none");
+	refused("iova-policy");
+	set_text("/", "compatible", "straddle,plan-2");
+	refused("straddle,plan-1");
+	set32("/", "straddle,cpus", 0);
+	refused("CPU");
+	set32("/", "straddle,cpus", PLAN_CPUS_MAX + 1);
+	refused("straddle,cpus");
+	set32("/", "straddle,threads", 3);
+	refused("threads");
+	set32("/", "straddle,threads", 0x80000000);
+	refused("threads");
+	set32(NODE0, "reg", 1);
+	refused("order");
+	set64(NODE0, "straddle,size", 601 * GIB);
+	refused("node 0");
+	set32(NODE0, "straddle,first-cpu", 9);
+	refused("from CPU 9");
+	set32(NODE0, "straddle,cpus", 25);
+	refused("25 CPUs");
+	set32(NODE0, "straddle,cpus", 15); /* a gap before node 1 */
+	refused("from CPU 16");
+	set32("/straddle,nodes/node@1", "straddle,cpus", 7);
+	refused("CPU 23");
+	set_text(HYPER, "straddle,why", "\033[2J");
+	refused("printable");
+	set_text(FIRST_RAM, "straddle,kind", "rum");
+	refused("unknown");
+	set32(FIRST_RAM, "numa-node-id", 2);
+	refused("node 2");
+	set32(FIRST_RAM, "numa-node-id", MAP_NODES_MAX);
+	refused("numa-node-id");
+	set32(HOTPLUG, "numa-node-id", 0);
+	refused("node 0");
+}
+
+static void test_wrong_addresses(void **state)
+{
+	(void)state;
+	set_reg(FIRST_RAM, 0, 0);
+	refused("empty");
+	set_reg(FIRST_RAM, 0, 5 * GIB);
+	refused("ram");
+	set_reg(FIRST_RAM, 2 * MIB, 3 * GIB - 2 * MIB);
+	refused("address 0");
+	set_reg(FIRST_RAM, 0, UINT64_MAX);
+	refused("2^52");
+	set_reg(FIRST_RAM, 1, UINT64_MAX);
+	refused("wraps");
+	set_reg(FIRST_RAM, 0, 3 * GIB - 2 * MIB); /* not made of the plan's pages */
+	refused("");
+	set_reg(HYPER, 0xfc00000000, 16 * GIB); /* over RAM */
+	refused("forbidden");
+	fresh();
+	assert_int_equal(fdt_del_node(blob, at("/reserved@fd00000000")), 0);
+	refused("reserved");
+	fresh();
+	assert_int_equal(fdt_del_node(blob, at("/apic@fec00000")), 0);
+	refused("APIC");
+	fresh();
+	assert_int_equal(fdt_del_node(blob, at("/straddle,nodes")), 0);
+	refused("NUMA");
+	fresh();
+	assert_true(fdt_add_subnode(blob, 0, "\033chosen") >= 0);
+	refused("?chosen");
+}
+
+/* Too many of anything. */
+static void test_too_many(void **state)
+{
+	static const struct {
+		const char *parent;
+		unsigned n;
+	} tables[] = {
+		{ "/", MAP_REGIONS_MAX + 1 },
+		{ "/reserved-memory", MAP_FORBIDDEN_MAX + 1 },
+		{ "/straddle,nodes", MAP_NODES_MAX + 1 },
+	};
+
+	(void)state;
+	for (unsigned t = 0; t < ARRAY_SIZE(tables); t++) {
+		struct map_region r = { { 200 * TIB, 200 * TIB + 2 * MIB }, MAP_RESERVED, 0 };
+		struct config c = large();
+
+		build(&c);
+		plan.map.nr_regions = plan.map.nr_forbidden = plan.nr_nodes = 0;
+		plan_to_fdt(&plan, blob, sizeof(blob), &blob_len, &err);
+		assert_int_equal(fdt_open_into(blob, blob, sizeof(blob)), 0);
+		for (unsigned i = tables[t].n; i--;) {
+			char name[32];
+			fdt64_t cells[2] = { cpu_to_fdt64(r.at.base + i * MIB), cpu_to_fdt64(MIB) };
+			int node;
+
+			snprintf(name, sizeof(name), "x@%x", i);
+			node = fdt_add_subnode(blob, at(tables[t].parent), name);
+			assert_true(node >= 0);
+			fdt_setprop(blob, node, "reg", cells, sizeof(cells));
+			fdt_setprop_string(blob, node, "straddle,kind", "reserved");
+			fdt_setprop_string(blob, node, "straddle,why", "many");
+			if (t < 2)
+				continue;
+			fdt_setprop_u32(blob, node, "reg", i);
+			fdt_setprop_u64(blob, node, "straddle,size", 0);
+			fdt_setprop_u32(blob, node, "straddle,first-cpu", 0);
+			fdt_setprop_u32(blob, node, "straddle,cpus", 0);
+		}
+		fdt_pack(blob);
+		blob_len = fdt_totalsize(blob);
+		refused("too many");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_no_space),     cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_old_version),  cmocka_unit_test(test_missing_and_misshapen),
+		cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_wrong_addresses),
+		cmocka_unit_test(test_too_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

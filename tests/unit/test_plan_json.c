@@ -1,0 +1,129 @@
+/*
+ * The plan as JSON: the schema's keys, in its order, and every number.
+ */
+#include "vmm/plan_json.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct plan plan;
+static struct err err;
+
+static json_t *plan_of(const struct config *c)
+{
+	const struct host_facts amd = { .vendor = HOST_AMD, .family = 0x19, .phys_bits = 48 };
+	json_error_t why;
+	json_t *json;
+	char *text = NULL;
+
+	if (plan_build(&plan, c, &amd, &err) || plan_json(&plan, &text, &err))
+		fail_msg("%s", err.text);
+	json = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+	if (!json)
+		fail_msg("%s", why.text);
+	free(text);
+	return json;
+}
+
+/* The JSON equals the text, order of keys included. Gives `json` up. */
+static void expect(json_t *json, const char *text)
+{
+	char *got = json_dumps(json, JSON_COMPACT);
+
+	assert_string_equal(got, text);
+	free(got);
+	json_decref(json);
+}
+
+/* 512 MiB low, 256 MiB below the hole, 256 MiB above it: every key, every number. */
+static void test_straddling(void **state)
+{
+	struct config c = CONFIG_EMPTY;
+
+	(void)state;
+	c.sockets = c.cores = c.threads = 1;
+	c.low_memory = 512 * MIB;
+	c.high_memory_start = UINT64_C(0xfcf0000000);
+	expect(plan_of(&c),
+	       "{\"ram_size\":1073741824,\"max_memory\":1073741824,\"phys_bits\":48,"
+	       "\"phys_bits_required\":41,\"iova_policy\":\"auto\",\"forbidden\":["
+	       "{\"start\":1086626725888,\"end\":1099511627776,"
+	       "\"why\":\"AMD HyperTransport: the IOMMU cannot translate it\"},"
+	       "{\"start\":281462091808768,\"end\":281474976710656,"
+	       "\"why\":\"AMD CPU: top 12 GiB of 48 address bits\"}],\"regions\":["
+	       "{\"start\":0,\"end\":536870912,\"kind\":\"ram\",\"node\":0},"
+	       "{\"start\":3221225472,\"end\":3758096384,\"kind\":\"pci32\"},"
+	       "{\"start\":3758096384,\"end\":4026531840,\"kind\":\"ecam\"},"
+	       "{\"start\":4026531840,\"end\":4273995776,\"kind\":\"pci32\"},"
+	       "{\"start\":4273995776,\"end\":4277141504,\"kind\":\"apic\"},"
+	       "{\"start\":4278173696,\"end\":4278190080,\"kind\":\"reserved\"},"
+	       "{\"start\":4278190080,\"end\":4294967296,\"kind\":\"rom\"},"
+	       "{\"start\":1086358290432,\"end\":1086626725888,\"kind\":\"ram\",\"node\":0},"
+	       "{\"start\":1086626725888,\"end\":1099511627776,\"kind\":\"reserved\"},"
+	       "{\"start\":1099511627776,\"end\":1099780063232,\"kind\":\"ram\",\"node\":0},"
+	       "{\"start\":1100585369600,\"end\":1169304846336,\"kind\":\"pci64\"}],\"e820\":["
+	       "{\"start\":0,\"end\":654336,\"type\":\"usable\"},"
+	       "{\"start\":654336,\"end\":786432,\"type\":\"reserved\"},"
+	       "{\"start\":786432,\"end\":1048576,\"type\":\"acpi\"},"
+	       "{\"start\":1048576,\"end\":536870912,\"type\":\"usable\"},"
+	       "{\"start\":3758096384,\"end\":4026531840,\"type\":\"reserved\"},"
+	       "{\"start\":4273995776,\"end\":4277141504,\"type\":\"reserved\"},"
+	       "{\"start\":4278173696,\"end\":4294967296,\"type\":\"reserved\"},"
+	       "{\"start\":1086358290432,\"end\":1086626725888,\"type\":\"usable\"},"
+	       "{\"start\":1086626725888,\"end\":1099511627776,\"type\":\"reserved\"},"
+	       "{\"start\":1099511627776,\"end\":1099780063232,\"type\":\"usable\"}],\"srat\":["
+	       "{\"start\":0,\"end\":536870912,\"node\":0,\"hotplug\":false},"
+	       "{\"start\":1086358290432,\"end\":1086626725888,\"node\":0,\"hotplug\":false},"
+	       "{\"start\":1099511627776,\"end\":1099780063232,\"node\":0,\"hotplug\":false}],"
+	       "\"dma\":[{\"start\":0,\"end\":536870912},"
+	       "{\"start\":1086358290432,\"end\":1086626725888},"
+	       "{\"start\":1099511627776,\"end\":1099780063232}],"
+	       "\"cmos\":{\"above_16m_64k\":7936,\"above_4g_64k\":0},"
+	       "\"pci\":{\"ecam\":{\"start\":3758096384,\"end\":4026531840},"
+	       "\"mmio32\":[{\"start\":3221225472,\"end\":3758096384},"
+	       "{\"start\":4026531840,\"end\":4273995776}],"
+	       "\"mmio64\":[{\"start\":1100585369600,\"end\":1169304846336}]}}");
+}
+
+static void test_nodes_and_hotplug(void **state)
+{
+	struct config c = CONFIG_EMPTY;
+	json_t *json;
+
+	(void)state;
+	c.memory = 2 * GIB;
+	c.max_memory = 3 * GIB;
+	c.cpus = c.sockets = 2;
+	c.cores = c.threads = 1;
+	c.nr_nodes = 2;
+	c.nodes[0].size = c.nodes[1].size = GIB;
+	c.iova_policy = IOVA_OFF;
+	json = plan_of(&c);
+	assert_string_equal(json_string_value(json_object_get(json, "iova_policy")), "off");
+	assert_int_equal(json_array_size(json_object_get(json, "forbidden")), 0);
+	expect(json_incref(json_object_get(json, "srat")),
+	       "[{\"start\":0,\"end\":1073741824,\"node\":0,\"hotplug\":false},"
+	       "{\"start\":1073741824,\"end\":2147483648,\"node\":1,\"hotplug\":false},"
+	       "{\"start\":4294967296,\"end\":5368709120,\"node\":1,\"hotplug\":true}]");
+	expect(json_incref(json_object_get(json, "dma")), "[{\"start\":0,\"end\":2147483648}]");
+	expect(json_incref(json_array_get(json_object_get(json, "regions"), 8)),
+	       "{\"start\":4294967296,\"end\":5368709120,\"kind\":\"hotplug\",\"node\":1}");
+	json_decref(json);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_straddling),
+		cmocka_unit_test(test_nodes_and_hotplug),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,107 @@
+#include "vmm/cmd.h"
+
+#include "vmm/image.h"
+#include "vmm/plan_fdt.h"
+
+#include <stdlib.h>
+
+int complain(const struct err *err, enum status status)
+{
+	fprintf(stderr, "straddle: %s\n", err->text);
+	return status;
+}
+
+static const char statuses[] = "\nExit status of straddle run:\n"
+			       "  0  the guest powered off\n"
+			       "  1  error of the host, or inside straddle\n"
+			       "  2  wrong usage, or a plan that is not possible\n"
+			       "  3  the guest crashed (triple fault, KVM internal error)\n"
+			       "  4  the guest's kernel panicked (pvpanic)\n"
+			       "  5  the guest reset itself, with --no-reboot\n"
+			       "  (v << 1) | 1  the guest wrote v to the --debug-exit port\n"
+			       "  128 + n  signal n; SIGTERM first presses the power button, a "
+			       "second one ends the guest\n";
+
+static void print_help(enum config_command cmd)
+{
+	static const char *const titles[] = {
+		[CMD_RUN] = "usage: straddle run --kernel FILE [OPTION...]\n\n"
+			    "Starts a guest; Ctrl-A X quits, Ctrl-A H lists the keys.\n",
+		[CMD_PLAN] = "usage: straddle plan [OPTION...]\n\n"
+			     "Shows the memory map that straddle run would use; touches nothing.\n",
+		[CMD_CHECK] = "usage: straddle check [OPTION...]\n\n"
+			      "Says what this host can do, a line each. Status 0: it runs stock "
+			      "kernels.\n",
+	};
+	size_t len = config_help(cmd, NULL, 0);
+	char *text = malloc(len + 1);
+
+	if (!text)
+		return;
+	config_help(cmd, text, len + 1);
+	printf("%s\n%s%s", titles[cmd], text, cmd == CMD_RUN ? statuses : "");
+	free(text);
+}
+
+static int parse_file(struct config *c, enum config_command cmd, struct err *err)
+{
+	struct image file;
+	int ret = image_open(&file, "--config", c->config_file, err);
+
+	if (ret < 0)
+		return ret;
+	ret = config_parse_file(c, cmd, c->config_file, (const char *)file.data, file.len, err);
+	image_close(&file);
+	return ret;
+}
+
+bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[], int *status)
+{
+	struct err err;
+	int ret = config_parse(c, cmd, argc, argv, &err);
+
+	*status = STATUS_USAGE;
+	if (ret == 0 && c->help) {
+		print_help(cmd);
+		*status = 0;
+		return false;
+	}
+	if (ret == 0 && c->version) {
+		printf("straddle %s\n", STRADDLE_VERSION);
+		*status = 0;
+		return false;
+	}
+	if (ret == 0 && c->config_file)
+		ret = parse_file(c, cmd, &err);
+	if (ret == 0)
+		ret = config_check(c, cmd, &err);
+	if (ret < 0)
+		complain(&err, STATUS_USAGE);
+	return ret == 0;
+}
+
+static int read_plan(struct plan *p, const char *path, struct err *err)
+{
+	struct image file;
+	int ret = image_open(&file, "--plan", path, err);
+
+	if (ret < 0)
+		return ret;
+	ret = plan_from_fdt(p, file.data, file.len, err);
+	image_close(&file);
+	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", path) : 0;
+}
+
+int cmd_make_plan(struct plan *p, const struct config *c, const struct host_facts *host,
+		  struct err *err)
+{
+	int ret;
+
+	if (!c->plan_file)
+		return plan_build(p, c, host, err);
+	ret = read_plan(p, c->plan_file, err);
+	if (ret < 0)
+		return ret;
+	ret = plan_check_host(p, host, err);
+	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
+}

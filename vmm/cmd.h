@@ -1,0 +1,44 @@
+/*
+ * The commands of straddle, and what they share. The only code that prints and exits.
+ */
+#ifndef VMM_CMD_H
+#define VMM_CMD_H
+
+#include "vmm/config.h"
+#include "vmm/host.h"
+#include "vmm/plan.h"
+
+#include <stdio.h>
+
+/* Exit statuses; a debug-exit value v gives (v << 1) | 1, a signal n gives 128 + n. */
+enum status {
+	STATUS_POWEROFF = 0,
+	STATUS_HOST_ERROR = 1,
+	STATUS_USAGE = 2,
+	STATUS_CRASH = 3,
+	STATUS_PANIC = 4,
+	STATUS_RESET = 5,
+};
+
+/* argv is what follows the command's name. Each returns the exit status. */
+int cmd_run(int argc, char *argv[]);
+int cmd_plan(int argc, char *argv[]);
+int cmd_check(int argc, char *argv[]);
+
+/* Prints "straddle: SENTENCE" and returns `status`. */
+int complain(const struct err *err, enum status status);
+
+/*
+ * Parses argv and the configuration file, checks combinations, answers --help and --version.
+ * Returns true if the command is to go on; else *status is the exit status.
+ */
+bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[], int *status);
+
+/* Plans for `host`, or reads the plan of --plan and checks it against `host`. */
+int cmd_make_plan(struct plan *p, const struct config *c, const struct host_facts *host,
+		  struct err *err);
+
+/* The plan as a table for people. */
+void print_plan(FILE *to, const struct plan *p);
+
+#endif

@@ -1,0 +1,487 @@
+/*
+ * Reading the command line and the configuration file by the option table, and --help.
+ *
+ * Called by the commands before anything is opened; the caller reads the file. Touches struct
+ * config and the heap (its strings), nothing else.
+ */
+#include "vmm/config_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_LEN_MAX 65536
+
+void config_free(struct config *c)
+{
+	free(c->kernel);
+	free(c->initrd);
+	free(c->append);
+	free(c->serial_path);
+	free(c->plan_file);
+	free(c->config_file);
+	free(c->dtb_file);
+	*c = (struct config)CONFIG_EMPTY;
+}
+
+static const char *command_name(enum config_command cmd)
+{
+	switch (cmd) {
+	case CMD_RUN:
+		return "run";
+	case CMD_PLAN:
+		return "plan";
+	case CMD_CHECK:
+		return "check";
+	}
+	return "";
+}
+
+/* --- finding an option --- */
+
+static const struct config_option *option_at(size_t i)
+{
+	size_t n;
+
+	return config_options(&n) + i;
+}
+
+/* The row with exactly this name, or OPTIONS. */
+static size_t find_exact(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < OPTIONS; i++)
+		if (strlen(option_at(i)->name) == len && !memcmp(option_at(i)->name, name, len))
+			break;
+	return i;
+}
+
+#define NAME_LEN_MAX 24
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}
+
+/* Letters to insert, delete, replace or swap with a neighbour (optimal string alignment). */
+static unsigned edit_distance(const char *a, size_t na, const char *b)
+{
+	unsigned d[NAME_LEN_MAX + 1][NAME_LEN_MAX + 1];
+	size_t nb = strlen(b);
+
+	for (size_t i = 0; i <= na; i++) {
+		for (size_t j = 0; j <= nb; j++) {
+			if (!i || !j) {
+				d[i][j] = (unsigned)(i + j);
+				continue;
+			}
+			d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1,
+				       d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				d[i][j] = min3(d[i][j], d[i - 2][j - 2] + 1, d[i][j]);
+		}
+	}
+	return d[na][nb];
+}
+
+/* The option that was probably meant, or NULL if none is near: one slip, or one in three letters.
+ */
+static const char *suggest(const char *name, size_t len, enum config_command cmd, bool in_file)
+{
+	const char *best = NULL;
+	unsigned nearest;
+
+	if (len > NAME_LEN_MAX)
+		return NULL;
+	nearest = len < 6 ? 2 : (unsigned)len / 3 + 1;
+	for (size_t i = 0; i < OPTIONS; i++) {
+		const struct config_option *o = option_at(i);
+		unsigned distance;
+
+		if (!(o->commands & cmd) || (in_file && !o->in_file))
+			continue;
+		distance = edit_distance(name, len, o->name);
+		if (distance < nearest) {
+			nearest = distance;
+			best = o->name;
+		}
+	}
+	return best;
+}
+
+/* --- applying one --- */
+
+/* What one source (the command line or the file) has given so far. */
+struct source {
+	uint64_t given;	    /* by this source */
+	uint64_t fixed;	    /* by one that wins over it */
+	const char *dashes; /* how names are written there */
+	const char *assign;
+};
+
+static int check_use(const struct source *from, size_t id, const char *value, struct err *err)
+{
+	const struct config_option *o = option_at(id);
+
+	if (o->argument && !value)
+		return err_set(err, EINVAL, "%s%s needs a value: %s%s%s%s", from->dashes, o->name,
+			       from->dashes, o->name, from->assign, o->argument);
+	if (!o->argument && value)
+		return err_set(err, EINVAL, "%s%s takes no value, but '%s' is given", from->dashes,
+			       o->name, SHOWN(value));
+	if (!o->repeatable && o->argument && from->given >> id & 1)
+		return err_set(err, EINVAL,
+			       "%s%s is given twice, the second time as '%s'; keep one",
+			       from->dashes, o->name, SHOWN(value));
+	return 0;
+}
+
+static int apply(struct config *c, struct source *from, size_t id, const char *value,
+		 struct err *err)
+{
+	const struct config_option *o = option_at(id);
+	int ret = check_use(from, id, value, err);
+
+	if (ret < 0)
+		return ret;
+	if (from->fixed >> id & 1 && !o->repeatable) {
+		/* Loses, but a mistake in it is still a mistake. */
+		struct config unused = CONFIG_EMPTY;
+
+		ret = o->set(&unused, value, err);
+		config_free(&unused);
+	} else {
+		ret = o->set(c, value, err);
+	}
+	if (ret < 0)
+		return err_prefix(err, ret, "%s%s%s%s: ", from->dashes, o->name, value ? " " : "",
+				  !value	   ? ""
+				  : *value == '\0' ? "''"
+						   : SHOWN(value));
+	from->given |= UINT64_C(1) << id;
+	c->given |= UINT64_C(1) << id;
+	return 0;
+}
+
+/* --- the command line --- */
+
+struct args {
+	int argc, at;
+	char *const *argv;
+};
+
+static const char *next_arg(struct args *args)
+{
+	return args->at < args->argc ? args->argv[args->at++] : NULL;
+}
+
+/* "--me" may be --memory: the one option of the command that begins so. */
+static int find_by_prefix(const char *name, size_t len, enum config_command cmd, size_t *id,
+			  struct err *err)
+{
+	char names[200] = "";
+	unsigned n = 0;
+
+	for (size_t i = 0; i < OPTIONS && len; i++) {
+		const struct config_option *o = option_at(i);
+		size_t used = strlen(names);
+
+		if (!(o->commands & cmd) || strncmp(o->name, name, len) != 0)
+			continue;
+		*id = i;
+		n++;
+		snprintf(names + used, sizeof(names) - used, "%s--%s", used ? ", " : "", o->name);
+	}
+	if (n == 1)
+		return 0;
+	if (n > 1)
+		return err_set(err, EINVAL, "--%s could be %s; write more of it",
+			       SHOWN_N(name, len), names);
+	return -ENOENT;
+}
+
+static int unknown_option(const char *dashes, const char *name, size_t len, enum config_command cmd,
+			  struct err *err)
+{
+	const char *meant = suggest(name, len, cmd, false);
+
+	if (meant)
+		return err_set(err, EINVAL, "unknown option %s%s; did you mean --%s?", dashes,
+			       SHOWN_N(name, len), meant);
+	return err_set(err, EINVAL, "unknown option %s%s; straddle %s --help lists the options",
+		       dashes, SHOWN_N(name, len), command_name(cmd));
+}
+
+static int parse_long(struct config *c, struct source *from, enum config_command cmd,
+		      const char *text, struct args *args, struct err *err)
+{
+	size_t len = strcspn(text, "=");
+	const char *value = text[len] ? text + len + 1 : NULL;
+	size_t id = find_exact(text, len);
+	int ret = 0;
+
+	if (id < OPTIONS && !(option_at(id)->commands & cmd))
+		return err_set(err, EINVAL,
+			       "--%s is not an option of straddle %s; it belongs to %s",
+			       option_at(id)->name, command_name(cmd),
+			       option_at(id)->commands & CMD_RUN ? "straddle run and plan"
+								 : "straddle plan");
+	if (id == OPTIONS)
+		ret = find_by_prefix(text, len, cmd, &id, err);
+	if (ret == -ENOENT)
+		return unknown_option("--", text, len, cmd, err);
+	if (ret < 0)
+		return ret;
+	if (!value && option_at(id)->argument)
+		value = next_arg(args);
+	return apply(c, from, id, value, err);
+}
+
+/* "-v", "-m 1G", "-m1G", "-vm1G". */
+static int parse_letters(struct config *c, struct source *from, enum config_command cmd,
+			 const char *text, struct args *args, struct err *err)
+{
+	size_t len = strcspn(text, "=");
+	int ret = 0;
+
+	/* -memory, as some programs write it, is not -m emory. */
+	if (len > 1 && find_exact(text, len) < OPTIONS)
+		return unknown_option("-", text, len, cmd, err);
+	while (ret == 0 && *text) {
+		const char *value = NULL;
+		size_t id = 0;
+
+		while (id < OPTIONS &&
+		       (option_at(id)->letter != *text || !(option_at(id)->commands & cmd)))
+			id++;
+		if (id == OPTIONS)
+			return unknown_option("-", text, 1, cmd, err);
+		text++;
+		if (option_at(id)->argument) {
+			value = *text ? text : next_arg(args);
+			text = "";
+		}
+		ret = apply(c, from, id, value, err);
+	}
+	return ret;
+}
+
+int config_parse(struct config *c, enum config_command cmd, int argc, char *const argv[],
+		 struct err *err)
+{
+	struct source from = { .dashes = "--", .assign = " " };
+	struct args args = { argc, 0, argv };
+	bool options_end = false;
+	const char *arg;
+	int ret = 0;
+
+	/* Who asks for help gets it, whatever else is wrong behind it. */
+	while (ret == 0 && !c->help && !c->version && (arg = next_arg(&args))) {
+		if (options_end || arg[0] != '-' || !arg[1])
+			return err_set(err, EINVAL,
+				       "'%s' is not an option, and straddle %s takes nothing else; "
+				       "straddle %s --help lists the options",
+				       SHOWN(arg), command_name(cmd), command_name(cmd));
+		if (!strcmp(arg, "--"))
+			options_end = true;
+		else if (arg[1] == '-')
+			ret = parse_long(c, &from, cmd, arg + 2, &args, err);
+		else
+			ret = parse_letters(c, &from, cmd, arg + 1, &args, err);
+	}
+	return ret;
+}
+
+/* --- the configuration file --- */
+
+static bool is_blank(char ch)
+{
+	return ch == ' ' || ch == '\t';
+}
+
+static char *skip_blanks(char *text)
+{
+	while (is_blank(*text))
+		text++;
+	return text;
+}
+
+static void trim_end(char *text)
+{
+	size_t len = strlen(text);
+
+	while (len && is_blank(text[len - 1]))
+		len--;
+	text[len] = '\0';
+}
+
+/* Ends the text at a '#' that stands at its beginning or after a blank. */
+static void cut_comment(char *text)
+{
+	for (char *p = text; (p = strchr(p, '#')); p++) {
+		if (p == text || is_blank(p[-1])) {
+			*p = '\0';
+			return;
+		}
+	}
+}
+
+/* Takes the quotes off, in place. NULL: the closing one is missing. */
+static char *unquote(char *text)
+{
+	for (char *p = strchr(text + 1, '"'); p; p = strchr(p + 1, '"')) {
+		char *after = skip_blanks(p + 1);
+
+		if (!*after || (*after == '#' && after > p + 1)) {
+			*p = '\0';
+			return text + 1;
+		}
+	}
+	return NULL;
+}
+
+/* Splits "key = value # comment". *key is "" on an empty line, *value NULL where there is none. */
+static int split_line(char *line, char **key, char **value, struct err *err)
+{
+	char *equals;
+
+	*key = skip_blanks(line);
+	*value = NULL;
+	equals = **key == '#' ? NULL : strchr(*key, '=');
+	if (equals) {
+		*equals = '\0';
+		*value = skip_blanks(equals + 1);
+	}
+	/* "key # a = b": the '=' is in the comment. */
+	if (strchr(*key, '#'))
+		*value = NULL;
+	cut_comment(*key);
+	trim_end(*key);
+	if (!*value)
+		return 0;
+	if (**value == '"') {
+		*value = unquote(*value);
+		return *value ? 0
+			      : err_set(err, EINVAL,
+					"%s: the closing quote is missing, or followed by more",
+					SHOWN(*key));
+	}
+	cut_comment(*value);
+	trim_end(*value);
+	return 0;
+}
+
+static int parse_line(struct config *c, struct source *from, enum config_command cmd, char *line,
+		      struct err *err)
+{
+	char *key, *value;
+	const char *meant;
+	size_t id;
+	int ret = split_line(line, &key, &value, err);
+
+	if (ret < 0 || (!*key && !value))
+		return ret;
+	if (!*key)
+		return err_set(err, EINVAL, "a key is missing before '='; write key = value");
+	id = find_exact(key, strlen(key));
+	if (id < OPTIONS && option_at(id)->in_file && option_at(id)->commands & cmd)
+		return apply(c, from, id, value, err);
+	if (id < OPTIONS)
+		return err_set(err, EINVAL,
+			       "'%s' cannot stand in a configuration file; give it on the command "
+			       "line",
+			       SHOWN(key));
+	meant = suggest(key, strlen(key), cmd, true);
+	return err_set(err, EINVAL, "unknown key '%s'; %s%s%s", SHOWN(key),
+		       meant ? "did you mean " : "keys are the long options without their dashes",
+		       meant ? meant : "", meant ? "?" : "");
+}
+
+int config_parse_file(struct config *c, enum config_command cmd, const char *name, const char *text,
+		      size_t len, struct err *err)
+{
+	struct source from = { .fixed = c->given, .dashes = "", .assign = " = " };
+	unsigned line = 1;
+	int ret = 0;
+
+	for (size_t at = 0; ret == 0 && at < len; line++) {
+		const char *newline = memchr(text + at, '\n', len - at);
+		size_t end = newline ? (size_t)(newline - text) : len;
+		size_t n = end - at;
+		char *copy;
+
+		if (n && text[end - 1] == '\r')
+			n--;
+		if (n > LINE_LEN_MAX || memchr(text + at, '\0', n)) {
+			ret = err_set(err, EINVAL, "%s; this is no configuration file",
+				      n > LINE_LEN_MAX ? "the line is longer than 64 KiB"
+						       : "the line holds a NUL byte");
+		} else if ((copy = strndup(text + at, n))) {
+			ret = parse_line(c, &from, cmd, copy, err);
+			free(copy);
+		} else {
+			ret = err_set(err, ENOMEM, "no memory for the line");
+		}
+		if (ret < 0)
+			return err_prefix(err, ret, "%s:%u: ", SHOWN(name), line);
+		at = end + 1;
+	}
+	return ret;
+}
+
+/* --- --help --- */
+
+#define HELP_COLUMN 32
+
+struct help {
+	char *out;
+	size_t cap, len;
+};
+
+static void __attribute__((format(printf, 2, 3))) help_add(struct help *h, const char *fmt, ...)
+{
+	bool room = h->len < h->cap;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(room ? h->out + h->len : NULL, room ? h->cap - h->len : 0, fmt, ap);
+	va_end(ap);
+	h->len += (size_t)n;
+}
+
+static void help_option(struct help *h, const struct config_option *o)
+{
+	char letter[8] = "    ";
+	const char *line = o->help;
+	size_t begin = h->len;
+
+	if (o->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	help_add(h, "  %s--%s%s%s", letter, o->name, o->argument ? " " : "",
+		 o->argument ? o->argument : "");
+	while (line) {
+		const char *end = strchr(line, '\n');
+		int used = (int)(h->len - begin);
+
+		help_add(h, "%*s%.*s\n", HELP_COLUMN - used, "",
+			 end ? (int)(end - line) : (int)strlen(line), line);
+		line = end ? end + 1 : NULL;
+		begin = h->len;
+	}
+}
+
+size_t config_help(enum config_command cmd, char *out, size_t cap)
+{
+	struct help h = { out, cap, 0 };
+
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (option_at(i)->commands & cmd)
+			help_option(&h, option_at(i));
+	return h.len;
+}

@@ -1,0 +1,157 @@
+/*
+ * What the user asked for, as typed: command line and configuration file into one struct.
+ *
+ * PURE but for nothing: config_parse takes text and opens nothing, so the caller reads the file.
+ * config_parse judges spelling and ranges, config_check judges combinations. What they accept may
+ * still be impossible; that is plan_build's to say.
+ *
+ * One table of options (config_options) drives parsing, --help, the configuration file and
+ * "did you mean".
+ */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include "vmm/err.h"
+#include "vmm/facts.h"
+#include "vmm/span.h"
+
+#include <stddef.h>
+
+enum iova_policy {
+	IOVA_AUTO, /* the AMD rule on AMD and Hygon hosts, what named devices reserve, --reserve */
+	IOVA_VENDOR, /* the AMD rule on AMD and Hygon hosts, --reserve */
+	IOVA_HOST,   /* what named devices reserve, --reserve */
+	IOVA_OFF,    /* --reserve */
+};
+
+enum serial_kind {
+	SERIAL_STDIO,
+	SERIAL_FILE,
+	SERIAL_PTY,
+	SERIAL_UNIX,
+	SERIAL_NONE,
+};
+
+/* Which command an option belongs to; an option may have several. */
+enum config_command {
+	CMD_RUN = 1 << 0,
+	CMD_PLAN = 1 << 1,
+	CMD_CHECK = 1 << 2,
+};
+
+#define CONFIG_RESERVE_MAX 64
+#define CONFIG_NODES_MAX   64
+
+struct config_node {
+	uint64_t size; /* bytes */
+	bool has_cpus;
+	unsigned first_cpu, last_cpu; /* inclusive; valid if has_cpus */
+};
+
+struct config {
+	/* boot */
+	char *kernel;
+	char *initrd;
+	char *append;
+	/* memory */
+	uint64_t memory;	    /* bytes; default 1 GiB */
+	uint64_t max_memory;	    /* bytes; 0: no hotplug */
+	uint64_t low_memory;	    /* bytes below 4 GiB at most; 0: up to 3 GiB */
+	uint64_t high_memory_start; /* GPA; 0: 4 GiB */
+	uint64_t page_size;	    /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
+	uint64_t pci32_size;	    /* wanted 32-bit PCI window, bytes; 0: default */
+	uint64_t pci64_size;	    /* wanted 64-bit PCI window, bytes; 0: default */
+	struct config_node nodes[CONFIG_NODES_MAX];
+	unsigned nr_nodes; /* 0: one node with everything */
+	/* CPUs: all four are set after config_check; cpus == sockets * cores * threads */
+	unsigned cpus, sockets, cores, threads;
+	unsigned phys_bits; /* 0: the host's */
+	/* addresses that must stay free */
+	enum iova_policy iova_policy;
+	struct span reserve[CONFIG_RESERVE_MAX];
+	unsigned nr_reserve;
+	/* devices */
+	enum serial_kind serial;
+	char *serial_path;
+	bool has_debug_exit;
+	uint16_t debug_exit_port;
+	/* behaviour */
+	bool no_reboot;
+	bool verbose;
+	char *plan_file;   /* --plan FILE: replay */
+	char *config_file; /* --config FILE */
+	/* straddle plan */
+	bool json;
+	char *dtb_file;
+	bool has_host; /* --host vendor=...; false: ask this host */
+	struct host_facts host;
+	/* asked for, instead of running */
+	bool help, version;
+	/* which options were given, by index in config_options(); for config_check's sentences */
+	uint64_t given;
+};
+
+#define CONFIG_EMPTY                                           \
+	{                                                      \
+		.memory = GIB, .page_size = 4 * KIB, .cpus = 1 \
+	}
+
+struct config_option {
+	const char *name;     /* "memory" is --memory */
+	char letter;	      /* 'v' is -v; 0: none */
+	const char *argument; /* "SIZE"; NULL: takes none */
+	unsigned commands;    /* enum config_command bits */
+	bool in_file;	      /* allowed as a key in --config files */
+	bool repeatable;      /* may be given more than once; the values add up */
+	const char *help;     /* one sentence; '\n' breaks the line */
+	int (*set)(struct config *c, const char *value, struct err *err);
+};
+
+const struct config_option *config_options(size_t *n);
+
+/*
+ * Sizes: a decimal number, optionally with a fraction, and K, M, G or T (powers of 1024),
+ * optionally followed by "iB" or "B"; or 0x and hexadecimal digits. The result must be whole bytes,
+ * computed exactly. -EINVAL and a sentence to follow "NAME VALUE: "; *bytes is then untouched.
+ */
+int config_parse_size(const char *text, uint64_t *bytes, struct err *err);
+
+/*
+ * Parses argv[0..argc) (without program and command name) for one command. -EINVAL and a sentence
+ * on the first mistake. GNU long options: --name VALUE, --name=VALUE, unique prefixes; -v; "--"
+ * ends. Options given on the command line win over those of the configuration file: the caller
+ * parses argv, then the file's text with config_parse_file, which sets only what argv did not give
+ * (repeatable options add up).
+ */
+int config_parse(struct config *c, enum config_command cmd, int argc, char *const argv[],
+		 struct err *err);
+
+/*
+ * Lines of `key = value` or `key` (for options without argument). # begins a comment, at the start
+ * of a line or value or after a blank. A value is the rest of the line without the blanks around
+ * it, or in double quotes, which keep blanks and #; the closing quote is the first one that nothing
+ * but blanks or a comment follows, so a quoted value may have quotes of its own, and there are no
+ * escapes. The text is untrusted: no NUL, no line beyond 64 KiB; CR before LF is ignored. The
+ * sentence begins with "NAME:LINE: ".
+ */
+int config_parse_file(struct config *c, enum config_command cmd, const char *name, const char *text,
+		      size_t len, struct err *err);
+
+/* Combinations, and defaults that depend on others (CPU topology). -EINVAL and a sentence. */
+int config_check(struct config *c, enum config_command cmd, struct err *err);
+
+/*
+ * `--host vendor=amd|hygon|intel|other[,family=N][,phys-bits=N][,guest-phys-bits=N]
+ * [,mem-encrypt-bits=N]` into facts; "auto" leaves has_host false. Without family and phys-bits: a
+ * common server of that vendor (config_lists.c). -EINVAL and a sentence.
+ */
+int config_parse_host(struct config *c, const char *text, struct err *err);
+
+/* Writes the options of one command, 100 columns, as --help shows them. Returns the length. */
+size_t config_help(enum config_command cmd, char *out, size_t cap);
+
+void config_free(struct config *c);
+
+const char *iova_policy_name(enum iova_policy policy);
+
+#endif

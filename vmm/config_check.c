@@ -1,0 +1,323 @@
+/*
+ * What options mean together: combinations that contradict, and defaults that depend on others.
+ *
+ * PURE. Called by the commands after everything is parsed. What passes is a sound request: the
+ * planner may find that it does not fit (-ERANGE), never that it makes no sense (-EINVAL).
+ */
+#include "vmm/config_internal.h"
+
+#include "vmm/plan.h"
+#include "vmm/platform.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define SPACE_END (UINT64_C(1) << CONFIG_BITS_MAX)
+
+/* RAM comes in pieces of this: the page that KVM can map in one go, or the backing page. */
+static uint64_t ram_unit(const struct config *c)
+{
+	return max_u64(2 * MIB, c->page_size);
+}
+
+static const char *option_name(enum option_id id)
+{
+	size_t n;
+
+	return config_options(&n)[id].name;
+}
+
+static int check_multiple(enum option_id id, uint64_t value, uint64_t unit, struct err *err)
+{
+	uint64_t below = align_down(value, unit);
+
+	if (value == below)
+		return 0;
+	return err_set(err, EINVAL, "--%s %s is not a multiple of %s%s; use %s%s%s",
+		       option_name(id), SHOWN_SIZE(value), SHOWN_SIZE(unit),
+		       unit == GIB ? ", the --page-size" : "", below ? SHOWN_SIZE(below) : "",
+		       below ? " or " : "", SHOWN_SIZE(below + unit));
+}
+
+static int check_limit(enum option_id id, uint64_t value, uint64_t limit, const char *why,
+		       struct err *err)
+{
+	if (value <= limit)
+		return 0;
+	return err_set(err, EINVAL, "--%s %s is too much: %s; use at most %s", option_name(id),
+		       SHOWN_SIZE(value), why, SHOWN_SIZE(limit));
+}
+
+static const char no_more_bits[] = "x86 CPUs have at most 52 address bits";
+
+/* --- CPUs --- */
+
+/* What is not given is what makes the product come out: cores first, then sockets, then threads. */
+static int check_cpus(struct config *c, struct err *err)
+{
+	unsigned *parts[] = { &c->cores, &c->sockets, &c->threads };
+	unsigned *open = NULL;
+	uint64_t product = 1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (!*parts[i] && !open)
+			open = parts[i];
+		else if (!*parts[i])
+			*parts[i] = 1;
+		product *= *parts[i] ? *parts[i] : 1;
+	}
+	if (product > PLAN_CPUS_MAX || (!open && c->cpus && c->cpus != product))
+		return err_set(err, EINVAL,
+			       "--cpus: sockets, cores and threads multiply to %" PRIu64
+			       " CPUs, but %s %u; leave one of the numbers out",
+			       product, c->cpus ? "there shall be" : "there can be at most",
+			       c->cpus ? c->cpus : PLAN_CPUS_MAX);
+	if (!c->cpus)
+		c->cpus = (unsigned)product;
+	if (c->cpus % product != 0)
+		return err_set(err, EINVAL,
+			       "--cpus: %u CPUs cannot be dealt out evenly: sockets, cores and "
+			       "threads, as given, multiply to %" PRIu64 "; use a multiple of that",
+			       c->cpus, product);
+	if (open)
+		*open = c->cpus / (unsigned)product;
+	return 0;
+}
+
+/* --- memory --- */
+
+static int check_memory(struct config *c, struct err *err)
+{
+	int ret;
+
+	if (c->memory == 0)
+		return err_set(err, EINVAL, "--memory 0: a guest needs RAM; use at least %s",
+			       SHOWN_SIZE(ram_unit(c)));
+	ret = check_limit(OPT_MEMORY, c->memory, SPACE_END, no_more_bits, err);
+	if (ret == 0)
+		ret = check_limit(OPT_MAX_MEMORY, c->max_memory, SPACE_END, no_more_bits, err);
+	if (ret == 0)
+		ret = check_multiple(OPT_MEMORY, c->memory, ram_unit(c), err);
+	if (ret == 0)
+		ret = check_multiple(OPT_MAX_MEMORY, c->max_memory, ram_unit(c), err);
+	if (ret < 0)
+		return ret;
+	if (c->max_memory && c->max_memory < c->memory)
+		return err_set(err, EINVAL,
+			       "--max-memory %s is less than --memory %s%s; it counts all RAM, so "
+			       "use at least %s",
+			       SHOWN_SIZE(c->max_memory), SHOWN_SIZE(c->memory),
+			       option_given(c, OPT_MEMORY) || c->nr_nodes ? "" : " (the default)",
+			       SHOWN_SIZE(c->memory));
+	return 0;
+}
+
+static int check_places(const struct config *c, struct err *err)
+{
+	const struct {
+		enum option_id id;
+		uint64_t value, limit, unit;
+		const char *why;
+	} rules[] = {
+		{ OPT_LOW_MEMORY, c->low_memory, align_down(ECAM_BASE, ram_unit(c)), ram_unit(c),
+		  "PCI configuration space begins at 0xe0000000" },
+		{ OPT_HIGH_MEMORY_START, c->high_memory_start, SPACE_END - ram_unit(c), ram_unit(c),
+		  no_more_bits },
+		{ OPT_PCI32_WINDOW, c->pci32_size, 2 * GIB, MIB,
+		  "the rest of the first 4 GiB is for RAM and the platform" },
+		{ OPT_PCI64_WINDOW, c->pci64_size, SPACE_END, MIB, no_more_bits },
+	};
+
+	if (c->high_memory_start && c->high_memory_start < 4 * GIB)
+		return err_set(err, EINVAL,
+			       "--high-memory-start %s is below 4 GiB, where PCI and the interrupt "
+			       "controllers are; use at least 4G",
+			       SHOWN_SIZE(c->high_memory_start));
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		int ret =
+			check_limit(rules[i].id, rules[i].value, rules[i].limit, rules[i].why, err);
+
+		if (ret == 0)
+			ret = check_multiple(rules[i].id, rules[i].value, rules[i].unit, err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static int check_reserve(const struct config *c, struct err *err)
+{
+	for (unsigned i = 0; i < c->nr_reserve; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			struct span a = c->reserve[j], b = c->reserve[i];
+
+			if (span_overlaps(a, b))
+				return err_set(err, EINVAL,
+					       "--reserve %#" PRIx64 "-%#" PRIx64
+					       " and --reserve %#" PRIx64 "-%#" PRIx64
+					       " overlap; make one range of them",
+					       a.base, a.end, b.base, b.end);
+		}
+	}
+	return 0;
+}
+
+/* --- NUMA nodes --- */
+
+/* Sizes first; without --memory, RAM is what the nodes have. */
+static int check_node_sizes(struct config *c, struct err *err)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < c->nr_nodes; i++) {
+		uint64_t size = c->nodes[i].size;
+		int ret = check_limit(OPT_NUMA, size, SPACE_END, no_more_bits, err);
+
+		if (ret == 0)
+			ret = check_multiple(OPT_NUMA, size, ram_unit(c), err);
+		if (ret < 0)
+			return ret;
+		sum += size; /* at most 64 * 2^52 */
+	}
+	if (c->nr_nodes && !option_given(c, OPT_MEMORY))
+		c->memory = sum;
+	if (c->nr_nodes && sum != c->memory)
+		return err_set(err, EINVAL,
+			       "the --numa nodes have %s together, but --memory is %s; make them "
+			       "equal, or leave --memory out",
+			       SHOWN_SIZE(sum), SHOWN_SIZE(c->memory));
+	return 0;
+}
+
+/* Node after node, the CPUs from 0 to the last, each in one node. */
+static int check_node_cpus(const struct config *c, struct err *err)
+{
+	unsigned next = 0;
+
+	for (unsigned i = 0; i < c->nr_nodes; i++) {
+		const struct config_node *n = &c->nodes[i];
+
+		if (n->has_cpus != c->nodes[0].has_cpus)
+			return err_set(err, EINVAL,
+				       "--numa %s (node %u) has %scpus=, but node 0 has %s; give "
+				       "them to all nodes or to none",
+				       SHOWN_SIZE(n->size), i, n->has_cpus ? "" : "no ",
+				       n->has_cpus ? "none" : "them");
+		if (!n->has_cpus)
+			continue;
+		if (n->first_cpu != next)
+			return err_set(err, EINVAL,
+				       "--numa %s,cpus=%u-%u (node %u) must begin with CPU %u: "
+				       "nodes take the CPUs in order, without gap or overlap",
+				       SHOWN_SIZE(n->size), n->first_cpu, n->last_cpu, i, next);
+		if (n->last_cpu >= c->cpus)
+			return err_set(
+				err, EINVAL,
+				"--numa %s,cpus=%u-%u (node %u): there are %u CPUs, 0 to %u; "
+				"use more --cpus or a smaller range",
+				SHOWN_SIZE(n->size), n->first_cpu, n->last_cpu, i, c->cpus,
+				c->cpus - 1);
+		next = n->last_cpu + 1;
+	}
+	if (next && next != c->cpus)
+		return err_set(err, EINVAL,
+			       "--numa: CPUs %u to %u belong to no node; let the last node's cpus= "
+			       "end with %u",
+			       next, c->cpus - 1, c->cpus - 1);
+	return 0;
+}
+
+/* --- options against each other --- */
+
+/* A plan file has decided all of these. */
+static const enum option_id map_options[] = {
+	OPT_CPUS,	OPT_MEMORY,	  OPT_MAX_MEMORY,   OPT_NUMA,
+	OPT_PAGE_SIZE,	OPT_PHYS_BITS,	  OPT_IOVA_POLICY,  OPT_RESERVE,
+	OPT_LOW_MEMORY, OPT_PCI32_WINDOW, OPT_PCI64_WINDOW, OPT_HIGH_MEMORY_START,
+};
+
+static int check_files(const struct config *c, enum config_command cmd, struct err *err)
+{
+	for (size_t i = 0; c->plan_file && i < ARRAY_SIZE(map_options); i++)
+		if (option_given(c, map_options[i]))
+			return err_set(err, EINVAL,
+				       "--plan and --%s exclude each other, because the plan file "
+				       "says it already; leave one out",
+				       option_name(map_options[i]));
+	if (c->json && c->dtb_file)
+		return err_set(err, EINVAL,
+			       "--json and --dtb exclude each other; run straddle plan twice");
+	if (c->initrd && !c->kernel)
+		return err_set(err, EINVAL,
+			       "--initrd %s needs a kernel to give it to; add --kernel FILE",
+			       SHOWN(c->initrd));
+	if (c->append && !c->kernel)
+		return err_set(err, EINVAL,
+			       "--append needs a kernel to give it to; add --kernel FILE");
+	if (cmd == CMD_RUN && !c->kernel)
+		return err_set(err, EINVAL, "there is nothing to boot; add --kernel FILE");
+	return 0;
+}
+
+/* The device takes four ports, so that wider writes to the first one fit. */
+#define DEBUG_EXIT_WIDTH 4
+
+/* Half-open, as all spans. KVM keeps the interrupt controllers' ports to itself. */
+static const struct port_user {
+	struct span at;
+	const char *name;
+} port_users[] = {
+	{ { 0x20, 0x22 }, "interrupt controller" },
+	{ { PORT_I8042, PORT_I8042 + 5 }, "keyboard controller" },
+	{ { PORT_RTC, PORT_RTC + 2 }, "clock" },
+	{ { 0xa0, 0xa2 }, "second interrupt controller" },
+	{ { PORT_SERIAL, PORT_SERIAL + 8 }, "serial line" },
+	{ { 0x4d0, 0x4d2 }, "interrupt controllers' edge/level register" },
+	{ { PORT_PVPANIC, PORT_PVPANIC + 1 }, "pvpanic device" },
+	{ { PORT_PM, PORT_PM + 8 }, "power management block" },
+	{ { PORT_RESET, PORT_RESET + 1 }, "reset register" },
+};
+
+static int check_debug_exit(const struct config *c, struct err *err)
+{
+	struct span at = { c->debug_exit_port, c->debug_exit_port + DEBUG_EXIT_WIDTH };
+
+	if (!c->has_debug_exit)
+		return 0;
+	if (at.end > 0x10000)
+		return err_set(err, EINVAL,
+			       "--debug-exit %#" PRIx64 " needs %u ports, but the last one is "
+			       "0xffff; use another, such as 0xf4",
+			       at.base, DEBUG_EXIT_WIDTH);
+	for (size_t i = 0; i < ARRAY_SIZE(port_users); i++)
+		if (span_overlaps(at, port_users[i].at))
+			return err_set(err, EINVAL,
+				       "--debug-exit %#" PRIx64 " needs ports %#" PRIx64
+				       " to %#" PRIx64 ", but %#" PRIx64
+				       " is the %s's; use another, such as 0xf4",
+				       at.base, at.base, at.end - 1,
+				       span_common(at, port_users[i].at).base, port_users[i].name);
+	return 0;
+}
+
+int config_check(struct config *c, enum config_command cmd, struct err *err)
+{
+	int ret = check_files(c, cmd, err);
+
+	if (ret == 0)
+		ret = check_debug_exit(c, err);
+	if (ret == 0)
+		ret = check_cpus(c, err);
+	if (ret == 0)
+		ret = check_node_sizes(c, err);
+	if (ret == 0)
+		ret = check_memory(c, err);
+	if (ret == 0)
+		ret = check_places(c, err);
+	if (ret == 0)
+		ret = check_reserve(c, err);
+	if (ret == 0)
+		ret = check_node_cpus(c, err);
+	return ret;
+}

@@ -1,0 +1,297 @@
+/*
+ * The one table of options, and what each does with its value.
+ *
+ * Called by config.c, once per option met. Setters judge one value: spelling and range. They write
+ * to struct config only and touch nothing outside; their sentences follow "--NAME VALUE: ". On an
+ * error the struct may be half set and is good for config_free() alone.
+ */
+#include "vmm/config_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- plain values --- */
+
+static int set_string(char **to, const char *value, struct err *err)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return err_set(err, ENOMEM, "no memory for the value");
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+static int set_path(char **to, const char *value, struct err *err)
+{
+	if (!*value)
+		return err_set(err, EINVAL, "a file name is missing");
+	return set_string(to, value, err);
+}
+
+static int set_any_size(uint64_t *to, const char *value, struct err *err)
+{
+	return config_parse_size(value, to, err);
+}
+
+/* For sizes where struct config has 0 for "not given". */
+static int set_size(uint64_t *to, const char *value, struct err *err)
+{
+	int ret = config_parse_size(value, to, err);
+
+	if (ret == 0 && *to == 0)
+		return err_set(err, EINVAL, "it cannot be 0; leave the option out for the default");
+	return ret;
+}
+
+static int set_flag(bool *to, const char *value, struct err *err)
+{
+	(void)value; /* NULL */
+	(void)err;
+	*to = true;
+	return 0;
+}
+
+/* For the options that are no more than one field of struct config. */
+#define SETTER(set, field)                                                           \
+	static int set_##field(struct config *c, const char *value, struct err *err) \
+	{                                                                            \
+		return set(&c->field, value, err);                                   \
+	}
+
+SETTER(set_path, kernel)
+SETTER(set_path, initrd)
+SETTER(set_string, append)
+SETTER(set_any_size, memory) /* 0 is judged by config_check, with the other rules of RAM */
+SETTER(set_size, max_memory)
+SETTER(set_size, low_memory)
+SETTER(set_size, high_memory_start)
+SETTER(set_size, pci32_size)
+SETTER(set_size, pci64_size)
+SETTER(set_flag, no_reboot)
+SETTER(set_path, plan_file)
+SETTER(set_path, config_file)
+SETTER(set_flag, verbose)
+SETTER(set_flag, json)
+SETTER(set_path, dtb_file)
+SETTER(set_flag, help)
+SETTER(set_flag, version)
+
+static int set_page_size(struct config *c, const char *value, struct err *err)
+{
+	uint64_t size;
+	int ret = config_parse_size(value, &size, err);
+
+	if (ret < 0)
+		return ret;
+	if (size != 4 * KIB && size != 2 * MIB && size != GIB)
+		return err_set(err, EINVAL, "hosts have pages of 4K, 2M and 1G; use one of them");
+	c->page_size = size;
+	return 0;
+}
+
+static int set_phys_bits(struct config *c, const char *value, struct err *err)
+{
+	uint64_t bits;
+	int ret = config_parse_number(value, CONFIG_BITS_MIN, CONFIG_BITS_MAX, &bits, err);
+
+	if (ret == 0)
+		c->phys_bits = (unsigned)bits;
+	return ret;
+}
+
+/* --- values with a grammar --- */
+
+static const char *const policy_names[] = {
+	[IOVA_AUTO] = "auto",
+	[IOVA_VENDOR] = "vendor",
+	[IOVA_HOST] = "host",
+	[IOVA_OFF] = "off",
+};
+
+const char *iova_policy_name(enum iova_policy policy)
+{
+	return policy_names[policy];
+}
+
+static int set_iova_policy(struct config *c, const char *value, struct err *err)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(policy_names); i++) {
+		if (!strcmp(value, policy_names[i])) {
+			c->iova_policy = (enum iova_policy)i;
+			return 0;
+		}
+	}
+	return err_set(err, EINVAL, "the policy is auto, vendor, host or off");
+}
+
+/* START-END, the end not included. Overlaps are config_check's: it sees both sources. */
+static int set_reserve(struct config *c, const char *value, struct err *err)
+{
+	const char *dash = strchr(value, '-');
+	size_t len = dash ? (size_t)(dash - value) : 0;
+	char start[128];
+	struct span at;
+	int ret;
+
+	if (c->nr_reserve == CONFIG_RESERVE_MAX)
+		return err_set(err, EINVAL, "there can be at most %u ranges", CONFIG_RESERVE_MAX);
+	if (!len || len >= sizeof(start))
+		return err_set(err, EINVAL,
+			       "a range is START-END, such as 0xfd00000000-0x10000000000");
+	memcpy(start, value, len);
+	start[len] = '\0';
+	ret = config_parse_size(start, &at.base, err);
+	if (ret == 0)
+		ret = config_parse_size(dash + 1, &at.end, err);
+	if (ret < 0)
+		return ret;
+	if (at.base == at.end)
+		return err_set(err, EINVAL,
+			       "the range is empty; END is the first address after it");
+	if (at.base > at.end)
+		return err_set(err, EINVAL, "the range ends before it starts; write START-END");
+	c->reserve[c->nr_reserve++] = at;
+	return 0;
+}
+
+static int set_serial(struct config *c, const char *value, struct err *err)
+{
+	static const struct {
+		const char *word;
+		enum serial_kind kind;
+		bool path;
+	} kinds[] = {
+		{ "stdio", SERIAL_STDIO, false }, { "file:", SERIAL_FILE, true },
+		{ "pty", SERIAL_PTY, false },	  { "unix:", SERIAL_UNIX, true },
+		{ "none", SERIAL_NONE, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		size_t len = strlen(kinds[i].word);
+
+		if (strncmp(value, kinds[i].word, len) != 0 || (!kinds[i].path && value[len]))
+			continue;
+		c->serial = kinds[i].kind;
+		return kinds[i].path ? set_path(&c->serial_path, value + len, err) : 0;
+	}
+	return err_set(err, EINVAL,
+		       "the serial line goes to stdio, file:PATH, pty, unix:PATH or "
+		       "none");
+}
+
+static int set_debug_exit(struct config *c, const char *value, struct err *err)
+{
+	uint64_t port;
+	int ret = config_parse_number(value, 0, UINT16_MAX, &port, err);
+
+	if (ret < 0)
+		return ret;
+	c->has_debug_exit = true;
+	c->debug_exit_port = (uint16_t)port;
+	return 0;
+}
+
+/* --- the table --- */
+
+#define RUN_PLAN (CMD_RUN | CMD_PLAN)
+#define ALL	 (CMD_RUN | CMD_PLAN | CMD_CHECK)
+
+/* For readable rows */
+#define IN_FILE	  true
+#define ARGV_ONLY false
+#define ONCE	  false
+#define MANY	  true
+
+static const struct config_option options[OPTIONS] = {
+	[OPT_KERNEL] = { "kernel", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
+			 "the kernel to boot: bzImage or ELF vmlinux", set_kernel },
+	[OPT_INITRD] = { "initrd", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
+			 "initial RAM disk, given to the kernel", set_initrd },
+	[OPT_APPEND] = { "append", 0, "TEXT", RUN_PLAN, IN_FILE, ONCE, "the kernel's command line",
+			 set_append },
+	[OPT_CPUS] = { "cpus", 0, "N[,TOPOLOGY]", RUN_PLAN, IN_FILE, ONCE,
+		       "number of CPUs (default 1); TOPOLOGY is sockets=N,cores=N,threads=N:\n"
+		       "cores of a socket, threads of a core; what is left out is computed",
+		       config_set_cpus },
+	[OPT_MEMORY] = { "memory", 'm', "SIZE", RUN_PLAN, IN_FILE, ONCE,
+			 "RAM, such as 512M, 1.5T or 0x40000000; K, M, G and T are powers of\n"
+			 "1024 (default: 1G, or what the --numa nodes add up to)",
+			 set_memory },
+	[OPT_MAX_MEMORY] = { "max-memory", 0, "SIZE", RUN_PLAN, IN_FILE, ONCE,
+			     "keep room to grow to this by hotplug (default: no room)",
+			     set_max_memory },
+	[OPT_NUMA] = { "numa", 0, "SIZE[,cpus=A-B]", RUN_PLAN, IN_FILE, MANY,
+		       "a NUMA node with this much RAM and CPUs A to B, both included;\n"
+		       "once for each node, in order; without cpus= they are shared out",
+		       config_set_numa },
+	[OPT_PAGE_SIZE] = { "page-size", 0, "4K|2M|1G", RUN_PLAN, IN_FILE, ONCE,
+			    "the host's pages that RAM is made of (default 4K)", set_page_size },
+	[OPT_PHYS_BITS] = { "phys-bits", 0, "N", RUN_PLAN, IN_FILE, ONCE,
+			    "address bits that the guest's CPUs announce, 32 to 52\n"
+			    "(default: as many as the host can map)",
+			    set_phys_bits },
+	[OPT_IOVA_POLICY] = { "iova-policy", 0, "POLICY", RUN_PLAN, IN_FILE, ONCE,
+			      "which addresses to keep free because devices cannot reach them:\n"
+			      "auto    AMD's rule on AMD hosts, and what the host reports "
+			      "(default)\n"
+			      "vendor  AMD's rule on AMD hosts only: one layout for a fleet\n"
+			      "host    what the host reports only\n"
+			      "off     nothing but --reserve, which holds under every policy",
+			      set_iova_policy },
+	[OPT_RESERVE] = { "reserve", 0, "START-END", RUN_PLAN, IN_FILE, MANY,
+			  "keep these addresses free as well; END is the first address after\n"
+			  "the range; may be repeated: --reserve 0xfd00000000-0x10000000000",
+			  set_reserve },
+	[OPT_LOW_MEMORY] = { "low-memory", 0, "SIZE", RUN_PLAN, IN_FILE, ONCE,
+			     "put at most this much of the RAM below 4 GiB (default: up to 3G)",
+			     set_low_memory },
+	[OPT_HIGH_MEMORY_START] = { "high-memory-start", 0, "ADDR", RUN_PLAN, IN_FILE, ONCE,
+				    "where the RAM above 4 GiB begins (default 4G)",
+				    set_high_memory_start },
+	[OPT_PCI32_WINDOW] = { "pci32-window", 0, "SIZE", RUN_PLAN, IN_FILE, ONCE,
+			       "room for PCI BARs below 4 GiB (default: at least 512M)",
+			       set_pci32_size },
+	[OPT_PCI64_WINDOW] = { "pci64-window", 0, "SIZE", RUN_PLAN, IN_FILE, ONCE,
+			       "room for 64-bit PCI BARs above the RAM (default: at least 64G)",
+			       set_pci64_size },
+	[OPT_SERIAL] = { "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,
+			 "the serial line's other end: stdio (default), file:PATH, pty,\n"
+			 "unix:PATH or none",
+			 set_serial },
+	[OPT_DEBUG_EXIT] = { "debug-exit", 0, "PORT", RUN_PLAN, IN_FILE, ONCE,
+			     "end with status (v << 1) | 1 when the guest writes v to this I/O\n"
+			     "port, such as 0xf4 (default: no such port)",
+			     set_debug_exit },
+	[OPT_NO_REBOOT] = { "no-reboot", 0, NULL, RUN_PLAN, IN_FILE, ONCE,
+			    "end with status 5 when the guest resets itself", set_no_reboot },
+	[OPT_HOST] = { "host", 0, "HOST", CMD_PLAN, ARGV_ONLY, ONCE,
+		       "plan for another host: vendor=amd|hygon|intel|other and, if need be,\n"
+		       "family=N,phys-bits=N,guest-phys-bits=N,mem-encrypt-bits=N; without\n"
+		       "them family 25 and 48 bits for amd, family 24 and 48 for hygon,\n"
+		       "family 6 and 46 for intel, 48 for other; auto (default): this host",
+		       config_parse_host },
+	[OPT_JSON] = { "json", 0, NULL, CMD_PLAN, ARGV_ONLY, ONCE, "print the plan as JSON",
+		       set_json },
+	[OPT_DTB] = { "dtb", 0, "FILE", CMD_PLAN, ARGV_ONLY, ONCE,
+		      "write the plan as a device tree that --plan reads", set_dtb_file },
+	[OPT_PLAN] = { "plan", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
+		       "use the plan of a --dtb file instead of making one", set_plan_file },
+	[OPT_CONFIG] = { "config", 0, "FILE", RUN_PLAN, ARGV_ONLY, ONCE,
+			 "read more options from a file: lines of memory = 4G, # for comments;\n"
+			 "what the command line gives wins",
+			 set_config_file },
+	[OPT_VERBOSE] = { "verbose", 'v', NULL, ALL, IN_FILE, ONCE, "say more about what happens",
+			  set_verbose },
+	[OPT_HELP] = { "help", 'h', NULL, ALL, ARGV_ONLY, ONCE, "show this help", set_help },
+	[OPT_VERSION] = { "version", 0, NULL, ALL, ARGV_ONLY, ONCE, "show the version",
+			  set_version },
+};
+
+const struct config_option *config_options(size_t *n)
+{
+	*n = OPTIONS;
+	return options;
+}

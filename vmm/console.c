@@ -1,0 +1,547 @@
+#include "vmm/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BUFFER	   (1024u * 1024)
+#define HIGH_WATER (64u * 1024) /* more than this unread: the UART holds its transmitter */
+#define CHUNK	   4096		/* PIPE_BUF: after POLLOUT, a write of this much does not block */
+#define PATIENCE_S 5 /* at the end, a reader that takes nothing for so long is given up */
+
+#define CTRL_A 1
+
+/* --- the terminal --- */
+
+/* For the handlers below: a crash of straddle itself must not leave a raw terminal behind. */
+static struct {
+	volatile sig_atomic_t raw;
+	struct termios saved;
+} terminal;
+
+static void restore_and_die(int sig)
+{
+	if (terminal.raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+/* In the background the terminal is somebody else's; touching it would stop us. */
+static bool is_foreground(int fd)
+{
+	return !isatty(fd) || tcgetpgrp(fd) == getpgrp();
+}
+
+static void make_raw(struct console *c)
+{
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
+	struct termios raw;
+
+	if (!isatty(c->in) || tcgetattr(c->in, &c->saved) < 0)
+		return;
+	terminal.saved = c->saved;
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+		signal(fatal[i], restore_and_die);
+	raw = c->saved;
+	cfmakeraw(&raw);
+	terminal.raw = 1;
+	c->raw = tcsetattr(c->in, TCSANOW, &raw) == 0;
+}
+
+static void restore(struct console *c)
+{
+	if (c->raw)
+		tcsetattr(c->in, TCSADRAIN, &c->saved);
+	c->raw = false;
+	terminal.raw = 0;
+}
+
+/* --- input --- */
+
+static void say_keys(void)
+{
+	static const char text[] = "\r\nCtrl-A X  quit (the guest is not asked)\r\n"
+				   "Ctrl-A A  send Ctrl-A to the guest\r\n"
+				   "Ctrl-A H  this help\r\n";
+
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+}
+
+/* Takes the console's own keys out of what was typed. Returns what is left for the guest. */
+static size_t filter_keys(struct console *c, uint8_t *data, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!c->escape && data[i] == CTRL_A) {
+			c->escape = true;
+			continue;
+		}
+		if (!c->escape) {
+			data[kept++] = data[i];
+			continue;
+		}
+		c->escape = false;
+		if (data[i] == 'x' || data[i] == 'X')
+			c->user.quit ? c->user.quit(c->user.to) : (void)0;
+		else if (data[i] == 'h' || data[i] == 'H')
+			say_keys();
+		else if (data[i] == 'a' || data[i] == 'A' || data[i] == CTRL_A)
+			data[kept++] = CTRL_A;
+	}
+	return kept;
+}
+
+static void input_ready(void *to, short revents);
+
+static void pass_input(struct console *c)
+{
+	size_t taken = c->nr_held;
+
+	if (c->user.input)
+		taken = c->user.input(c->user.to, c->held, c->nr_held);
+	c->nr_held -= taken;
+	memmove(c->held, c->held + taken, c->nr_held);
+	if (c->nr_held)
+		loop_forget(c->loop, c->in); /* until the guest has room */
+}
+
+/* The reader went. A socket's descriptor is closed once the writer has let go of it. */
+static void reader_left(struct console *c)
+{
+	loop_forget(c->loop, c->in);
+	pthread_mutex_lock(&c->lock);
+	c->absent = true;
+	if (c->kind == SERIAL_UNIX) {
+		shutdown(c->in, SHUT_RDWR);
+		while (c->busy)
+			pthread_cond_wait(&c->idle, &c->lock);
+		close(c->in);
+		c->in = c->out = -1;
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void input_ready(void *to, short revents)
+{
+	struct console *c = to;
+	ssize_t n = read(c->in, c->held, sizeof(c->held));
+
+	(void)revents;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		/* A pseudo-terminal whose other end was closed gives EIO. */
+		if (c->kind == SERIAL_UNIX || c->kind == SERIAL_PTY)
+			reader_left(c);
+		else
+			loop_forget(c->loop, c->in);
+		return;
+	}
+	c->nr_held = c->raw ? filter_keys(c, c->held, (size_t)n) : (size_t)n;
+	if (c->nr_held)
+		pass_input(c);
+}
+
+static void reader_came(struct console *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->absent = false;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	loop_forget(c->loop, c->in);
+	loop_watch(c->loop, c->in, POLLIN, input_ready, c);
+}
+
+static void resume_ready(void *to, short revents)
+{
+	struct console *c = to;
+	uint64_t count;
+
+	(void)revents;
+	if (read(c->resume, &count, sizeof(count)) < 0 || !c->nr_held)
+		return;
+	pass_input(c);
+	if (!c->nr_held && c->in >= 0)
+		loop_watch(c->loop, c->in, POLLIN, input_ready, c);
+}
+
+void console_resume(struct console *c)
+{
+	uint64_t one = 1;
+
+	(void)!write(c->resume, &one, sizeof(one));
+}
+
+static void client_ready(void *to, short revents)
+{
+	struct console *c = to;
+	int fd = accept4(c->arrival, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)revents;
+	if (fd < 0)
+		return;
+	if (!c->absent) {
+		close(fd); /* one reader at a time */
+		return;
+	}
+	c->in = c->out = fd;
+	reader_came(c);
+}
+
+/* inotify: somebody opened the pseudo-terminal. */
+static void opened_ready(void *to, short revents)
+{
+	struct console *c = to;
+	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
+
+	(void)revents;
+	if (read(c->arrival, event, sizeof(event)) > 0)
+		reader_came(c);
+}
+
+/* --- output --- */
+
+static void broken(struct console *c, int code)
+{
+	const char *what = c->kind == SERIAL_FILE ? c->path : "standard output";
+
+	err_sys(&c->error, code, "the guest's serial output cannot be written to %s", what);
+	c->broken = true;
+	c->len = 0;
+	loop_stop(c->loop);
+}
+
+/* Writes one chunk with the lock released. Returns with it held. */
+static void write_chunk(struct console *c)
+{
+	size_t n = c->len < CHUNK ? c->len : CHUNK;
+	struct pollfd p = { c->out, POLLOUT, 0 };
+	uint8_t chunk[CHUNK];
+	ssize_t written;
+	int code;
+
+	n = n < BUFFER - c->head ? n : BUFFER - c->head;
+	memcpy(chunk, c->ring + c->head, n);
+	c->busy = true;
+	pthread_mutex_unlock(&c->lock);
+	written = poll(&p, 1, -1) < 0 ? -1 : write(p.fd, chunk, n);
+	code = errno;
+	pthread_mutex_lock(&c->lock);
+	c->busy = false;
+	pthread_cond_broadcast(&c->idle);
+
+	if (written < 0 && (code == EAGAIN || code == EINTR))
+		return;
+	if (written < 0 && (c->kind == SERIAL_UNIX || c->kind == SERIAL_PTY)) {
+		c->absent = true; /* the loop's side learns it from its read, and tidies up */
+		return;
+	}
+	if (written < 0) {
+		broken(c, code);
+		return;
+	}
+	/* The ring may have dropped its oldest bytes meanwhile, if the reader went. */
+	n = (size_t)written < c->len ? (size_t)written : c->len;
+	c->head = (c->head + n) % BUFFER;
+	c->len -= n;
+	if (!c->len)
+		c->head = 0; /* keep to the pages that were touched */
+}
+
+static void *writer(void *arg)
+{
+	struct console *c = arg;
+
+	pthread_mutex_lock(&c->lock);
+	for (;;) {
+		if (!c->len)
+			pthread_cond_signal(&c->drained);
+		if (c->closing && (!c->len || c->absent))
+			break;
+		if (!c->len || c->absent) {
+			pthread_cond_wait(&c->wake, &c->lock);
+			continue;
+		}
+		write_chunk(c);
+		if (c->starved && c->len < HIGH_WATER / 2 && c->user.room) {
+			struct console_user user = c->user;
+
+			/* The UART asks console_ready() under its own lock: ours must be free. */
+			c->starved = false;
+			c->calling = true;
+			pthread_mutex_unlock(&c->lock);
+			user.room(user.to);
+			pthread_mutex_lock(&c->lock);
+			c->calling = false;
+			pthread_cond_broadcast(&c->idle);
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
+}
+
+void console_put(struct console *c, uint8_t byte)
+{
+	if (c->kind == SERIAL_NONE)
+		return;
+	pthread_mutex_lock(&c->lock);
+	if (c->len == BUFFER) {
+		c->head = (c->head + 1) % BUFFER;
+		c->len--;
+		c->lost++;
+	}
+	if (!c->broken) {
+		c->ring[(c->head + c->len) % BUFFER] = byte;
+		if (c->len++ == 0)
+			pthread_cond_signal(&c->wake);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool console_ready(struct console *c)
+{
+	bool ready;
+
+	if (c->kind == SERIAL_NONE)
+		return true;
+	pthread_mutex_lock(&c->lock);
+	ready = c->len < HIGH_WATER || c->broken || c->absent;
+	c->starved = !ready;
+	pthread_mutex_unlock(&c->lock);
+	return ready;
+}
+
+/* --- opening and closing --- */
+
+static int open_file(struct console *c, struct err *err)
+{
+	c->own_fds = true;
+	c->out = open(c->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+	if (c->out < 0)
+		return err_sys(err, errno, "--serial file:%s cannot be opened", c->path);
+	return 0;
+}
+
+static int open_pty(struct console *c, struct err *err)
+{
+	struct termios raw;
+	int slave;
+
+	c->own_fds = true;
+	c->in = c->out = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (c->in < 0 || grantpt(c->in) < 0 || unlockpt(c->in) < 0)
+		return err_sys(err, errno, "--serial pty: no pseudo-terminal to be had");
+	slave = open(ptsname(c->in), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return err_sys(err, errno, "--serial pty: %s cannot be opened", ptsname(c->in));
+	if (tcgetattr(slave, &raw) == 0) {
+		cfmakeraw(&raw);
+		tcsetattr(slave, TCSANOW, &raw);
+	}
+	c->arrival = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (c->arrival < 0 || inotify_add_watch(c->arrival, ptsname(c->in), IN_OPEN) < 0) {
+		int code = errno;
+
+		close(slave);
+		return err_sys(err, code, "--serial pty: %s cannot be watched", ptsname(c->in));
+	}
+	close(slave);
+	c->absent = true;
+	return 0;
+}
+
+/* A socket file that nobody serves is a leftover and may be replaced; one that is served is not. */
+static int open_unix(struct console *c, struct err *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct stat st;
+	int probe;
+
+	c->own_fds = true;
+	if (strlen(c->path) >= sizeof(addr.sun_path))
+		return err_set(err, ENAMETOOLONG,
+			       "--serial unix:%s: a socket's path has at most %zu bytes", c->path,
+			       sizeof(addr.sun_path) - 1);
+	strcpy(addr.sun_path, c->path);
+	if (lstat(c->path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (probe >= 0 && connect(probe, (void *)&addr, sizeof(addr)) < 0 &&
+		    errno == ECONNREFUSED)
+			unlink(c->path);
+		if (probe >= 0)
+			close(probe);
+	}
+	c->arrival = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->arrival < 0 || bind(c->arrival, (void *)&addr, sizeof(addr)) < 0 ||
+	    listen(c->arrival, 1) < 0) {
+		int code = errno;
+
+		if (c->arrival >= 0)
+			close(c->arrival);
+		c->arrival = -1;
+		return err_sys(err, code, "--serial unix:%s cannot be made%s", c->path,
+			       code == EADDRINUSE ? " (something is there already)" : "");
+	}
+	c->absent = true;
+	return 0;
+}
+
+static int open_line(struct console *c, struct err *err)
+{
+	switch (c->kind) {
+	case SERIAL_STDIO:
+		c->in = STDIN_FILENO;
+		c->out = STDOUT_FILENO;
+		return 0;
+	case SERIAL_FILE:
+		return open_file(c, err);
+	case SERIAL_PTY:
+		return open_pty(c, err);
+	case SERIAL_UNIX:
+		return open_unix(c, err);
+	case SERIAL_NONE:
+		break;
+	}
+	return 0;
+}
+
+int console_open(struct console *c, enum serial_kind kind, const char *path, struct loop *loop,
+		 struct err *err)
+{
+	int ret;
+
+	*c = (struct console){
+		.kind = kind,
+		.path = path,
+		.loop = loop,
+		.in = -1,
+		.out = -1,
+		.arrival = -1,
+		.resume = -1,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.wake = PTHREAD_COND_INITIALIZER,
+		.drained = PTHREAD_COND_INITIALIZER,
+		.idle = PTHREAD_COND_INITIALIZER,
+	};
+	if (kind == SERIAL_NONE)
+		return 0;
+	signal(SIGPIPE, SIG_IGN); /* a closed pipe is EPIPE, with a sentence */
+	ret = open_line(c, err);
+	if (ret < 0)
+		goto fail;
+	c->resume = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->ring = malloc(BUFFER);
+	if (c->resume < 0 || !c->ring) {
+		ret = err_sys(err, errno, "cannot set up the serial line");
+		goto fail;
+	}
+	ret = -pthread_create(&c->writer, NULL, writer, c);
+	if (ret < 0) {
+		err_sys(err, -ret, "cannot start the serial writer");
+		goto fail;
+	}
+	c->has_writer = true;
+	loop_watch(loop, c->resume, POLLIN, resume_ready, c);
+	if (c->arrival >= 0)
+		loop_watch(loop, c->arrival, POLLIN,
+			   kind == SERIAL_UNIX ? client_ready : opened_ready, c);
+	if (kind == SERIAL_STDIO && is_foreground(c->in)) {
+		make_raw(c);
+		loop_watch(loop, c->in, POLLIN, input_ready, c);
+	}
+	return 0;
+fail:
+	console_close(c);
+	return ret;
+}
+
+void console_attach(struct console *c, const struct console_user *user)
+{
+	pthread_mutex_lock(&c->lock);
+	while (c->calling)
+		pthread_cond_wait(&c->idle, &c->lock);
+	c->user = user ? *user : (struct console_user){ 0 };
+	pthread_mutex_unlock(&c->lock);
+}
+
+const char *console_pty(const struct console *c)
+{
+	return c->kind == SERIAL_PTY ? ptsname(c->in) : NULL;
+}
+
+int console_error(struct console *c, struct err *err)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->broken) {
+		ret = -EIO;
+		*err = c->error;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return ret;
+}
+
+/* Waits for the writer to finish; gives up on a reader that takes nothing for a while. */
+static void drain(struct console *c)
+{
+	struct timespec until;
+	size_t before;
+
+	pthread_mutex_lock(&c->lock);
+	c->closing = true;
+	pthread_cond_signal(&c->wake);
+	do {
+		before = c->len;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += PATIENCE_S;
+		while (c->len && !c->absent && !c->broken &&
+		       pthread_cond_timedwait(&c->drained, &c->lock, &until) == 0)
+			;
+	} while (c->len && c->len < before && !c->absent);
+	c->lost += c->len;
+	c->len = 0;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	pthread_kill(c->writer, SIGRTMIN); /* out of a write or poll that blocks */
+	pthread_join(c->writer, NULL);
+}
+
+void console_close(struct console *c)
+{
+	if (c->has_writer)
+		drain(c);
+	restore(c);
+	if (c->loop) {
+		loop_forget(c->loop, c->in);
+		loop_forget(c->loop, c->arrival);
+		loop_forget(c->loop, c->resume);
+	}
+	if (c->own_fds && c->in >= 0 && c->in != c->out)
+		close(c->in);
+	if (c->own_fds && c->out >= 0)
+		close(c->out);
+	if (c->arrival >= 0)
+		close(c->arrival);
+	if (c->arrival >= 0 && c->kind == SERIAL_UNIX)
+		unlink(c->path);
+	if (c->resume >= 0)
+		close(c->resume);
+	free(c->ring);
+	c->ring = NULL;
+	c->has_writer = c->own_fds = false;
+	c->in = c->out = c->arrival = c->resume = -1;
+}

@@ -1,0 +1,83 @@
+/*
+ * The host's end of the serial line: terminal, file, pseudo-terminal or Unix socket.
+ *
+ * Host side; lives longer than the machine (a guest reset keeps the line). Output never blocks a
+ * vCPU: bytes go to a buffer that a thread of the console's own writes out. While a reader is there
+ * but slow, console_ready() says no and the UART holds its transmitter; while nobody is connected
+ * the newest BUFFER bytes are kept for whoever connects.
+ */
+#ifndef VMM_CONSOLE_H
+#define VMM_CONSOLE_H
+
+#include "vmm/config.h"
+#include "vmm/loop.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <termios.h>
+
+/* What the console tells its user. `room` comes on the writer's thread, the others on the loop's.
+ */
+struct console_user {
+	/* Bytes for the guest; returns how many it took. After a short count console_resume is due.
+	 */
+	size_t (*input)(void *to, const uint8_t *data, size_t n);
+	void (*room)(void *to); /* console_ready() says yes again */
+	void (*quit)(void *to); /* Ctrl-A X */
+	void *to;
+};
+
+struct console {
+	enum serial_kind kind;
+	const char *path;
+	struct loop *loop;
+	int in, out;
+	int arrival; /* says that a reader came: listening socket, or inotify on the pty */
+	bool own_fds;
+	/* terminal */
+	bool raw;
+	struct termios saved;
+	bool escape; /* Ctrl-A was typed */
+	/* input that the guest had no room for yet */
+	uint8_t held[256];
+	size_t nr_held;
+	int resume; /* eventfd: the guest has room again */
+	/* output: a ring from `head`, `len` bytes long */
+	pthread_mutex_t lock;
+	pthread_cond_t wake, drained, idle;
+	pthread_t writer;
+	bool has_writer, closing, broken;
+	bool busy;    /* the writer is in a write, without the lock */
+	bool calling; /* the writer is in user.room, without the lock */
+	bool absent;  /* nobody has the other end open */
+	bool starved; /* the UART was told to wait */
+	uint8_t *ring;
+	size_t head, len;
+	uint64_t lost;	  /* bytes that no reader took in time */
+	struct err error; /* why it is broken */
+	struct console_user user;
+};
+
+/*
+ * Opens the line and starts its writer. SIGRTMIN must have a handler (vcpu_init_kick):
+ * console_close interrupts a blocked write with it.
+ */
+int console_open(struct console *c, enum serial_kind kind, const char *path, struct loop *loop,
+		 struct err *err);
+/* Whom to tell; NULL: nobody (between two machines). The old user is not called after it returns.
+ */
+void console_attach(struct console *c, const struct console_user *user);
+
+/* The UART's side, from any thread. */
+void console_put(struct console *c, uint8_t byte);
+bool console_ready(struct console *c);
+void console_resume(struct console *c);
+
+/* The name of the pseudo-terminal, or NULL. */
+const char *console_pty(const struct console *c);
+/* 0, or the errno and sentence of the write that failed; the line is dead then. */
+int console_error(struct console *c, struct err *err);
+/* Writes out what is buffered (as long as the reader takes it), closes, restores the terminal. */
+void console_close(struct console *c);
+
+#endif

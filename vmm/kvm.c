@@ -1,0 +1,176 @@
+#include "vmm/kvm.h"
+
+#include "vmm/platform.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* Kernel ABI that this file relies on (Documentation/virt/kvm/api.rst). */
+static_assert(KVM_API_VERSION == 12, "the stable KVM API");
+static_assert(sizeof(struct kvm_userspace_memory_region) == 32, "KVM_SET_USER_MEMORY_REGION");
+static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "KVM_SET_CPUID2");
+
+#define SLOT_MAX  (4 * TIB)
+#define CPUID_MAX 256
+
+static const struct {
+	int cap;
+	const char *name;
+} needed[] = {
+	{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
+	{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
+	{ KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR" },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR" },
+	{ KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" },
+	{ KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE" },
+	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
+};
+
+static int open_failed(int code, struct err *err)
+{
+	switch (code) {
+	case ENOENT:
+	case ENODEV:
+	case ENXIO:
+		return err_set(
+			err, code,
+			"/dev/kvm does not exist: load kvm_amd or kvm_intel, and enable "
+			"virtualization (SVM, VT-x) in the firmware or the outer hypervisor");
+	case EACCES:
+	case EPERM:
+		return err_set(err, code,
+			       "/dev/kvm may not be opened by this user: join the group kvm "
+			       "(sudo usermod -aG kvm $USER, then log in again)");
+	default:
+		return err_sys(err, code, "cannot open /dev/kvm");
+	}
+}
+
+static int has(const struct kvm *kvm, int cap)
+{
+	return ioctl(kvm->fd, KVM_CHECK_EXTENSION, (unsigned long)cap);
+}
+
+int kvm_open(struct kvm *kvm, struct err *err)
+{
+	int ret, version;
+
+	*kvm = (struct kvm)KVM_EMPTY;
+	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm->fd < 0)
+		return open_failed(errno, err);
+	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION) {
+		ret = err_set(err, ENOTSUP, "/dev/kvm speaks API version %d, not 12", version);
+		goto fail;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (has(kvm, needed[i].cap) <= 0) {
+			ret = err_set(err, ENOTSUP,
+				      "this host's KVM lacks %s: use Linux 5.4 or later",
+				      needed[i].name);
+			goto fail;
+		}
+	}
+	kvm->run_size = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (kvm->run_size < (int)sizeof(struct kvm_run)) {
+		ret = err_set(err, ENOTSUP, "KVM_GET_VCPU_MMAP_SIZE gave %d", kvm->run_size);
+		goto fail;
+	}
+	ret = has(kvm, KVM_CAP_MAX_VCPUS);
+	kvm->max_cpus = ret > 0 ? (unsigned)ret : 4; /* api.rst: 4 if it is not said */
+	kvm->tsc_deadline = has(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	return 0;
+fail:
+	kvm_close(kvm);
+	return ret;
+}
+
+int kvm_create_vm(struct kvm *kvm, struct err *err)
+{
+	uint64_t identity = KVM_IDENTITY_MAP;
+	struct kvm_enable_cap x2apic = {
+		.cap = KVM_CAP_X2APIC_API,
+		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
+	};
+
+	do
+		kvm->vm = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+	while (kvm->vm < 0 && errno == EINTR);
+	if (kvm->vm < 0)
+		return err_sys(err, errno, "KVM_CREATE_VM failed");
+	if (ioctl(kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
+		return err_sys(err, errno, "KVM_SET_IDENTITY_MAP_ADDR failed");
+	if (ioctl(kvm->vm, KVM_SET_TSS_ADDR, (unsigned long)KVM_TSS) < 0)
+		return err_sys(err, errno, "KVM_SET_TSS_ADDR failed");
+	if (ioctl(kvm->vm, KVM_CREATE_IRQCHIP, 0) < 0)
+		return err_sys(err, errno, "KVM_CREATE_IRQCHIP failed");
+	kvm->x2apic_ids = ioctl(kvm->vm, KVM_ENABLE_CAP, &x2apic) == 0;
+	return 0;
+}
+
+int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err)
+{
+	for (size_t i = 0; i < ram->nr_blocks; i++) {
+		const struct ram_block *b = &ram->blocks[i];
+		uint64_t at = 0, size = span_size(b->gpa);
+
+		for (; at < size; at += SLOT_MAX) {
+			struct kvm_userspace_memory_region slot = {
+				.slot = kvm->next_slot++,
+				.guest_phys_addr = b->gpa.base + at,
+				.memory_size = min_u64(size - at, SLOT_MAX),
+				.userspace_addr = (uintptr_t)b->hva + at,
+			};
+
+			if (ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+				return err_sys(err, errno,
+					       "KVM refuses %" PRIu64 " MiB of RAM at %#" PRIx64
+					       " (its own tables for it did not fit, or the CPU "
+					       "cannot map that address)",
+					       (uint64_t)slot.memory_size / MIB,
+					       (uint64_t)slot.guest_phys_addr);
+		}
+	}
+	return 0;
+}
+
+void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level)
+{
+	struct kvm_irq_level line = { .irq = gsi, .level = level };
+
+	/* Fails only for a GSI without a route; ours are the I/O APIC's. */
+	(void)ioctl(kvm->vm, KVM_IRQ_LINE, &line);
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	if (kvm->vm >= 0)
+		close(kvm->vm);
+	if (kvm->fd >= 0)
+		close(kvm->fd);
+	*kvm = (struct kvm)KVM_EMPTY;
+}
+
+int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **out, struct err *err)
+{
+	struct kvm_cpuid2 *cpuid;
+
+	cpuid = calloc(1, sizeof(*cpuid) + CPUID_MAX * sizeof(cpuid->entries[0]));
+	if (!cpuid)
+		return err_sys(err, ENOMEM, "cannot hold KVM's CPUID");
+	cpuid->nent = CPUID_MAX;
+	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0) {
+		int code = errno;
+
+		free(cpuid);
+		return err_sys(err, code, "KVM_GET_SUPPORTED_CPUID failed");
+	}
+	*out = cpuid;
+	return 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * /dev/kvm and one virtual machine: capability checks, memory slots, interrupt controllers.
+ *
+ * Host side. What KVM can do is asked of KVM, never of CPUID: nested and paravirtual hosts have a
+ * working /dev/kvm and show neither vmx nor svm.
+ */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include "vmm/err.h"
+#include "vmm/ram.h"
+
+#include <linux/kvm.h>
+
+struct kvm {
+	int fd;	      /* /dev/kvm */
+	int vm;	      /* the machine, or -1 */
+	int run_size; /* bytes of struct kvm_run's mapping */
+	unsigned max_cpus;
+	bool tsc_deadline;
+	bool x2apic_ids; /* APIC ids past 255 reach the guest */
+	uint32_t next_slot;
+};
+
+#define KVM_EMPTY                  \
+	{                          \
+		.fd = -1, .vm = -1 \
+	}
+
+/* Opens /dev/kvm and checks API and capabilities; makes no machine. */
+int kvm_open(struct kvm *kvm, struct err *err);
+/* Makes the machine with its interrupt controllers (two PICs, I/O APIC; local APICs come with
+ * vCPUs). */
+int kvm_create_vm(struct kvm *kvm, struct err *err);
+/* One slot per block of RAM, in pieces of at most 4 TiB (a slot counts pages in 31 bits). */
+int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err);
+/* Sets the level of an interrupt line. */
+void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
+void kvm_close(struct kvm *kvm);
+
+/* CPUID as KVM can give it to a guest. *out is malloc'd; the caller frees it. */
+int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **out, struct err *err);
+
+#endif

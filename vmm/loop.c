@@ -1,0 +1,92 @@
+#include "vmm/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int loop_create(struct loop *loop, struct err *err)
+{
+	*loop = (struct loop)LOOP_EMPTY;
+	for (unsigned i = 0; i < LOOP_WATCHES; i++)
+		loop->watches[i].fd = -1;
+	loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->wake < 0)
+		return err_sys(err, errno, "cannot make an eventfd");
+	return 0;
+}
+
+void loop_destroy(struct loop *loop)
+{
+	if (loop->wake >= 0)
+		close(loop->wake);
+	*loop = (struct loop)LOOP_EMPTY;
+}
+
+int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
+	       void *to)
+{
+	for (unsigned i = 0; i < LOOP_WATCHES; i++) {
+		if (loop->watches[i].fd >= 0)
+			continue;
+		loop->watches[i] = (struct loop_watch){ fd, events, ready, to };
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+void loop_forget(struct loop *loop, int fd)
+{
+	for (unsigned i = 0; i < LOOP_WATCHES; i++)
+		if (loop->watches[i].fd == fd)
+			loop->watches[i].fd = -1;
+}
+
+static void serve(struct loop *loop, const struct pollfd *fds)
+{
+	for (unsigned i = 0; i < LOOP_WATCHES; i++) {
+		struct loop_watch *w = &loop->watches[i];
+
+		/* A callback may have removed or replaced a later entry. */
+		if (fds[i].revents && w->fd >= 0 && w->fd == fds[i].fd)
+			w->ready(w->to, fds[i].revents);
+	}
+}
+
+int loop_run(struct loop *loop, struct err *err)
+{
+	struct pollfd fds[LOOP_WATCHES + 1];
+	uint64_t count;
+
+	while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE)) {
+		for (unsigned i = 0; i < LOOP_WATCHES; i++)
+			fds[i] = (struct pollfd){ loop->watches[i].fd, loop->watches[i].events, 0 };
+		fds[LOOP_WATCHES] = (struct pollfd){ loop->wake, POLLIN, 0 };
+		if (poll(fds, LOOP_WATCHES + 1, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return err_sys(err, errno, "poll failed");
+		}
+		serve(loop, fds);
+	}
+	/* Drain the wake-up; EAGAIN if the stop came without one. */
+	if (read(loop->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return err_sys(err, errno, "cannot read the eventfd");
+	return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	uint64_t one = 1;
+	ssize_t n;
+
+	__atomic_store_n(&loop->stop, true, __ATOMIC_RELEASE);
+	n = write(loop->wake, &one, sizeof(one));
+	(void)n; /* fails only if the counter is full, and then the loop is awake already */
+}
+
+void loop_rearm(struct loop *loop)
+{
+	__atomic_store_n(&loop->stop, false, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,50 @@
+/*
+ * The main thread's event loop: poll(2) over a handful of descriptors.
+ *
+ * Host side. poll and not epoll, because standard input may be a regular file. Callbacks run on the
+ * thread that calls loop_run; only loop_stop may be called from other threads.
+ */
+#ifndef VMM_LOOP_H
+#define VMM_LOOP_H
+
+#include "vmm/err.h"
+
+#include <stdbool.h>
+
+#define LOOP_WATCHES 32
+
+struct loop_watch {
+	int fd; /* -1: the entry is free */
+	short events;
+	void (*ready)(void *to, short revents);
+	void *to;
+};
+
+struct loop {
+	int wake; /* eventfd */
+	bool stop;
+	struct loop_watch watches[LOOP_WATCHES];
+};
+
+#define LOOP_EMPTY         \
+	{                  \
+		.wake = -1 \
+	}
+
+int loop_create(struct loop *loop, struct err *err);
+void loop_destroy(struct loop *loop);
+
+/* `events` is poll's (POLLIN, ...). The descriptor stays the caller's. -ENOSPC: too many. */
+int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
+	       void *to);
+/* Forgets a descriptor; nothing if it is not watched. */
+void loop_forget(struct loop *loop, int fd);
+
+/* Serves callbacks until loop_stop; a stop that came before makes it return at once. */
+int loop_run(struct loop *loop, struct err *err);
+/* From any thread. */
+void loop_stop(struct loop *loop);
+/* Takes back a stop, before the next loop_run. */
+void loop_rearm(struct loop *loop);
+
+#endif

@@ -1,0 +1,502 @@
+#include "vmm/machine.h"
+
+#include "vmm/cpuid.h"
+#include "vmm/platform.h"
+#include "vmm/topology.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- the end: whoever comes first --- */
+
+static void end_machine(struct machine *m, enum machine_end end, unsigned value, const char *report)
+{
+	pthread_mutex_lock(&m->lock);
+	if (m->end == MACHINE_RUNNING) {
+		m->end = end;
+		m->value = value;
+		snprintf(m->report, sizeof(m->report), "%s", report);
+	}
+	pthread_mutex_unlock(&m->lock);
+	loop_stop(m->parts.loop);
+}
+
+static void device_ends(void *to, enum device_end why, unsigned value)
+{
+	switch (why) {
+	case DEVICE_END_POWEROFF:
+		end_machine(to, MACHINE_POWEROFF, 0, "");
+		break;
+	case DEVICE_END_RESET:
+		end_machine(to, MACHINE_RESET, 0, "");
+		break;
+	case DEVICE_END_PANIC:
+		end_machine(to, MACHINE_PANIC, 0, "");
+		break;
+	case DEVICE_END_CRASH_LOADED:
+		break; /* the guest's crash kernel goes on; its end is the end */
+	case DEVICE_END_DEBUG_EXIT:
+		end_machine(to, MACHINE_DEBUG_EXIT, value, "");
+		break;
+	}
+}
+
+void machine_stop(struct machine *m)
+{
+	end_machine(m, MACHINE_STOPPED, 0, "");
+}
+
+void machine_power_button(struct machine *m)
+{
+	pm_power_button(&m->pm);
+}
+
+/* --- guest memory: tables, kernel, initrd --- */
+
+static int write_acpi(struct machine *m, struct err *err)
+{
+	void *at = ram_at(&m->ram, ACPI_BASE, ACPI_END - ACPI_BASE);
+	size_t len;
+
+	return acpi_build(m->parts.plan, ACPI_BASE, at, ACPI_END - ACPI_BASE, &len, err);
+}
+
+static int copy_place(struct machine *m, const struct boot_place *place, const uint8_t *scratch,
+		      struct err *err)
+{
+	void *to;
+
+	if (!place->len)
+		return 0;
+	to = ram_at(&m->ram, place->gpa, place->len);
+	if (!to)
+		return err_set(err, EFAULT, "the %s at %#llx lies outside of guest RAM",
+			       place->what, (unsigned long long)place->gpa);
+	switch (place->from) {
+	case BOOT_FROM_KERNEL:
+		return image_read(m->parts.kernel, place->offset, to, place->len, err);
+	case BOOT_FROM_INITRD:
+		return image_read(m->parts.initrd, place->offset, to, place->len, err);
+	case BOOT_FROM_DATA:
+		memcpy(to, scratch + place->offset, place->len);
+		break;
+	}
+	return 0;
+}
+
+static int write_boot(struct machine *m, struct entry_cpu *cpu, struct err *err)
+{
+	struct e820_entry e820[PLAN_LIST_MAX];
+	uint8_t *scratch = calloc(1, BOOT_SCRATCH_SIZE);
+	struct boot_request req = {
+		.e820 = e820,
+		.nr_e820 = plan_e820(m->parts.plan, e820, PLAN_LIST_MAX),
+		.kernel = m->parts.boot_kernel,
+		.initrd_size = m->parts.initrd ? m->parts.initrd->len : 0,
+		.cmdline = m->parts.append,
+		.rsdp = ACPI_BASE,
+		.scratch = scratch,
+		.scratch_size = BOOT_SCRATCH_SIZE,
+	};
+	struct boot boot;
+	int ret;
+
+	if (!scratch)
+		return err_sys(err, ENOMEM, "cannot build the boot data");
+	ret = boot_build(&boot, &req, err);
+	for (unsigned i = 0; ret == 0 && i < boot.nr_places; i++)
+		ret = copy_place(m, &boot.places[i], scratch, err);
+	if (ret == 0)
+		*cpu = boot.cpu;
+	free(scratch);
+	return ret;
+}
+
+/* --- devices --- */
+
+static void set_irq(void *to, unsigned gsi, bool level)
+{
+	struct machine *m = to;
+
+	kvm_irq_line(&m->kvm, gsi, level);
+}
+
+static void serial_put(void *to, uint8_t byte)
+{
+	console_put(to, byte);
+}
+
+static bool serial_ready(void *to)
+{
+	return console_ready(to);
+}
+
+static void serial_in_room(void *to)
+{
+	console_resume(to);
+}
+
+static size_t console_input(void *to, const uint8_t *data, size_t n)
+{
+	struct machine *m = to;
+
+	return serial_input(&m->serial, data, n);
+}
+
+static void console_room(void *to)
+{
+	struct machine *m = to;
+
+	serial_output_room(&m->serial);
+}
+
+static void console_quit(void *to)
+{
+	machine_stop(to);
+}
+
+static int64_t wall_clock(void *to)
+{
+	struct timespec ts;
+
+	(void)to;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static void arm_rtc(void *to, int64_t at)
+{
+	struct machine *m = to;
+	struct itimerspec when = {
+		.it_value = { .tv_sec = at / 1000000000, .tv_nsec = at % 1000000000 },
+	};
+
+	timerfd_settime(m->rtc_timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void rtc_timer_ready(void *to, short revents)
+{
+	struct machine *m = to;
+	uint64_t count;
+
+	(void)revents;
+	if (read(m->rtc_timer, &count, sizeof(count)) == sizeof(count))
+		rtc_timer(&m->rtc);
+}
+
+/* CMOS as a BIOS would have left it: how much memory there is. */
+static void fill_cmos(struct machine *m)
+{
+	struct plan_cmos cmos = plan_cmos(m->parts.plan);
+
+	rtc_set_cmos(&m->rtc, 0x34, (uint8_t)cmos.above_16m_64k);
+	rtc_set_cmos(&m->rtc, 0x35, (uint8_t)(cmos.above_16m_64k >> 8));
+	rtc_set_cmos(&m->rtc, 0x5b, (uint8_t)cmos.above_4g_64k);
+	rtc_set_cmos(&m->rtc, 0x5c, (uint8_t)(cmos.above_4g_64k >> 8));
+	rtc_set_cmos(&m->rtc, 0x5d, (uint8_t)(cmos.above_4g_64k >> 16));
+}
+
+static int create_rtc(struct machine *m, struct err *err)
+{
+	struct device_timer timer = { wall_clock, arm_rtc, m };
+
+	m->rtc_timer = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (m->rtc_timer < 0)
+		return err_sys(err, errno, "cannot make a timer for the RTC");
+	rtc_init(&m->rtc, (struct irq_line){ set_irq, m, GSI_RTC }, timer);
+	fill_cmos(m);
+	if (loop_watch(m->parts.loop, m->rtc_timer, POLLIN, rtc_timer_ready, m) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return 0;
+}
+
+/* The device list. */
+static int create_devices(struct machine *m, struct err *err)
+{
+	struct device_ender ender = { device_ends, m };
+	struct serial_out out = { serial_put, serial_ready, m->parts.console };
+	struct serial_in in = { serial_in_room, m->parts.console };
+	const struct console_user user = { console_input, console_room, console_quit, m };
+	const struct {
+		uint64_t port, ports;
+		struct device *dev;
+	} list[] = {
+		{ PORT_SERIAL, SERIAL_PORTS, &m->serial.dev },
+		{ PORT_RTC, RTC_PORTS, &m->rtc.dev },
+		{ PORT_PM, PM_PORTS, &m->pm.dev },
+		{ PORT_I8042, I8042_PORTS, &m->i8042.dev },
+		{ PORT_RESET, RESET_PORTS, &m->reset.dev },
+		{ PORT_PVPANIC, PVPANIC_PORTS, &m->pvpanic.dev },
+		{ m->parts.debug_exit_port, m->parts.has_debug_exit ? DEBUG_EXIT_PORTS : 0,
+		  &m->debug_exit.dev },
+	};
+	int ret;
+
+	serial_init(&m->serial, (struct irq_line){ set_irq, m, GSI_SERIAL }, out, in);
+	ret = create_rtc(m, err);
+	if (ret < 0)
+		return ret;
+	pm_init(&m->pm, (struct irq_line){ set_irq, m, GSI_PM }, ender);
+	i8042_init(&m->i8042, ender);
+	reset_init(&m->reset, ender);
+	pvpanic_init(&m->pvpanic, ender);
+	debug_exit_init(&m->debug_exit, ender);
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		struct span at = { list[i].port, list[i].port + list[i].ports };
+
+		if (span_empty(at))
+			continue;
+		ret = bus_add(&m->ports, at, list[i].dev, err);
+		if (ret < 0)
+			return err_prefix(err, ret, "%s: ", list[i].dev->ops->name);
+	}
+	console_attach(m->parts.console, &user);
+	return 0;
+}
+
+/* --- CPUs --- */
+
+static void cpu_pio(void *to, uint16_t port, bool write, void *data, unsigned size)
+{
+	struct machine *m = to;
+	bool claimed = write ? bus_write(&m->ports, port, size, data)
+			     : bus_read(&m->ports, port, size, data);
+
+	if (!claimed)
+		__atomic_fetch_add(&m->unclaimed, 1, __ATOMIC_RELAXED);
+}
+
+static void cpu_mmio(void *to, uint64_t gpa, bool write, void *data, unsigned size)
+{
+	struct machine *m = to;
+	bool claimed = write ? bus_write(&m->memory, gpa, size, data)
+			     : bus_read(&m->memory, gpa, size, data);
+
+	if (!claimed)
+		__atomic_fetch_add(&m->unclaimed, 1, __ATOMIC_RELAXED);
+}
+
+static struct kvm_segment segment(const struct entry_segment *s)
+{
+	return (struct kvm_segment){
+		.base = s->base,
+		.limit = s->limit,
+		.selector = s->selector,
+		.type = s->type,
+		.present = 1,
+		.s = !s->system,
+		.db = s->db,
+		.l = s->l,
+		.g = s->g,
+	};
+}
+
+static int set_entry(struct machine *m, const struct entry_cpu *cpu, struct err *err)
+{
+	struct vcpu_entry entry = {
+		.rip = cpu->rip,
+		.rflags = cpu->rflags,
+		.rsi = cpu->rsi,
+		.rbx = cpu->rbx,
+		.cr0 = cpu->cr0,
+		.cr3 = cpu->cr3,
+		.cr4 = cpu->cr4,
+		.efer = cpu->efer,
+		.gdt_base = cpu->gdt,
+		.gdt_limit = ENTRY_GDT_SIZE - 1,
+		.code = segment(&cpu->code),
+		.data = segment(&cpu->data),
+		.task = segment(&cpu->task),
+	};
+
+	return vcpu_set_entry(&m->cpus[0].vcpu, &entry, err);
+}
+
+static int create_cpu(struct machine *m, const struct kvm_cpuid2 *supported,
+		      struct kvm_cpuid2 *cpuid, struct err *err)
+{
+	struct machine_cpu *cpu = &m->cpus[m->nr_cpus];
+	uint32_t apic_id = plan_apic_id(m->parts.plan, m->nr_cpus);
+	int ret;
+
+	cpuid->nent = cpuid_build(cpuid->entries, supported->nent + CPUID_EXTRA, supported,
+				  m->parts.plan, m->nr_cpus, m->kvm.tsc_deadline);
+	ret = vcpu_create(&cpu->vcpu, &m->kvm, m->nr_cpus, apic_id, cpuid, err);
+	if (ret < 0)
+		return ret;
+	cpu->machine = m;
+	m->nr_cpus++;
+	return 0;
+}
+
+static int create_cpus(struct machine *m, struct err *err)
+{
+	unsigned n = m->parts.plan->cpus;
+	struct kvm_cpuid2 *supported = NULL, *cpuid = NULL;
+	int ret;
+
+	if (n > m->kvm.max_cpus)
+		return err_set(err, ERANGE, "--cpus %u: this host's KVM allows at most %u", n,
+			       m->kvm.max_cpus);
+	if (plan_apic_id(m->parts.plan, n - 1) >= 255 && !m->kvm.x2apic_ids)
+		return err_set(
+			err, ERANGE,
+			"--cpus %u: this host's KVM has no APIC IDs past 254; use fewer CPUs", n);
+	ret = kvm_supported_cpuid(&m->kvm, &supported, err);
+	if (ret < 0)
+		return ret;
+	m->cpus = calloc(n, sizeof(*m->cpus));
+	cpuid = calloc(1, sizeof(*cpuid) +
+				  (supported->nent + CPUID_EXTRA) * sizeof(cpuid->entries[0]));
+	if (!m->cpus || !cpuid)
+		ret = err_sys(err, ENOMEM, "cannot list %u vCPUs", n);
+	while (ret == 0 && m->nr_cpus < n)
+		ret = create_cpu(m, supported, cpuid, err);
+	free(supported);
+	free(cpuid);
+	return ret;
+}
+
+/* --- create, run, destroy --- */
+
+int machine_create(struct machine *m, const struct machine_parts *parts, struct err *err)
+{
+	struct span ram[PLAN_LIST_MAX];
+	size_t nr_ram = plan_dma(parts->plan, ram, PLAN_LIST_MAX);
+	struct entry_cpu entry = { 0 };
+	int ret;
+
+	*m = (struct machine){
+		.parts = *parts,
+		.kvm = KVM_EMPTY,
+		.ram = RAM_EMPTY,
+		.rtc_timer = -1,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+	ret = kvm_open(&m->kvm, err);
+	if (ret == 0)
+		ret = kvm_create_vm(&m->kvm, err);
+	if (ret == 0)
+		ret = ram_create(&m->ram, ram, nr_ram, parts->plan->page_size, err);
+	if (ret == 0)
+		ret = kvm_add_ram(&m->kvm, &m->ram, err);
+	if (ret == 0)
+		ret = write_acpi(m, err);
+	if (ret == 0)
+		ret = write_boot(m, &entry, err);
+	if (ret == 0)
+		ret = create_devices(m, err);
+	if (ret == 0)
+		ret = create_cpus(m, err);
+	if (ret == 0)
+		ret = set_entry(m, &entry, err);
+	if (ret < 0)
+		machine_destroy(m);
+	return ret;
+}
+
+static void report_stop(struct machine *m, struct vcpu *v, enum machine_end end,
+			const struct err *err)
+{
+	char report[sizeof(m->report)];
+	size_t len = (size_t)snprintf(report, sizeof(report), "%s\n", err->text);
+
+	if (end == MACHINE_CRASH)
+		vcpu_dump(v, &m->ram, report + len, sizeof(report) - len);
+	end_machine(m, end, 0, report);
+}
+
+static void *cpu_thread(void *arg)
+{
+	struct machine_cpu *cpu = arg;
+	struct machine *m = cpu->machine;
+	const struct vcpu_bus bus = { cpu_pio, cpu_mmio, m };
+	struct err err = { "" };
+
+	switch (vcpu_run(&cpu->vcpu, &bus, &err)) {
+	case VCPU_STOPPED:
+		break;
+	case VCPU_POWEROFF:
+		end_machine(m, MACHINE_POWEROFF, 0, "");
+		break;
+	case VCPU_RESET:
+		end_machine(m, MACHINE_RESET, 0, "");
+		break;
+	case VCPU_TRIPLE_FAULT:
+	case VCPU_EMULATION:
+	case VCPU_CRASHED:
+	case VCPU_KVM_ERROR:
+		report_stop(m, &cpu->vcpu, MACHINE_CRASH, &err);
+		break;
+	case VCPU_HOST_ERROR:
+		report_stop(m, &cpu->vcpu, MACHINE_HOST_ERROR, &err);
+		break;
+	}
+	return NULL;
+}
+
+static int start_cpus(struct machine *m, struct err *err)
+{
+	for (unsigned i = 0; i < m->nr_cpus; i++) {
+		int code = pthread_create(&m->cpus[i].thread, NULL, cpu_thread, &m->cpus[i]);
+
+		if (code)
+			return err_sys(err, code, "cannot start the thread of vCPU %u", i);
+		m->cpus[i].has_thread = true;
+	}
+	return 0;
+}
+
+static void stop_cpus(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_cpus; i++)
+		if (m->cpus[i].has_thread)
+			vcpu_kick(&m->cpus[i].vcpu, m->cpus[i].thread);
+	for (unsigned i = 0; i < m->nr_cpus; i++) {
+		if (m->cpus[i].has_thread)
+			pthread_join(m->cpus[i].thread, NULL);
+		m->cpus[i].has_thread = false;
+	}
+}
+
+enum machine_end machine_run(struct machine *m, struct err *err)
+{
+	int ret = start_cpus(m, err);
+
+	if (ret == 0)
+		ret = loop_run(m->parts.loop, err);
+	stop_cpus(m);
+	loop_rearm(m->parts.loop);
+	if (ret < 0)
+		return MACHINE_HOST_ERROR;
+	if (m->end == MACHINE_HOST_ERROR)
+		err_set(err, EIO, "%s", m->report);
+	/* The loop stops without an end only when the console's output failed. */
+	if (m->end == MACHINE_RUNNING && console_error(m->parts.console, err) < 0)
+		return MACHINE_HOST_ERROR;
+	return m->end;
+}
+
+void machine_destroy(struct machine *m)
+{
+	stop_cpus(m);
+	console_attach(m->parts.console, NULL);
+	for (unsigned i = 0; i < m->nr_cpus; i++)
+		vcpu_destroy(&m->cpus[i].vcpu);
+	free(m->cpus);
+	m->cpus = NULL;
+	m->nr_cpus = 0;
+	if (m->rtc_timer >= 0) {
+		loop_forget(m->parts.loop, m->rtc_timer);
+		close(m->rtc_timer);
+		m->rtc_timer = -1;
+	}
+	kvm_close(&m->kvm);
+	ram_destroy(&m->ram);
+}

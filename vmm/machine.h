@@ -1,0 +1,94 @@
+/*
+ * The machine: the one file that knows every room and the order of things.
+ *
+ * machine_create obeys a plan; machine_run runs until the guest ends; machine_destroy is the
+ * reverse of creation and safe half-way. Reset is destroy and create again from the same plan: the
+ * loop, the console and the opened images outlive it.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include "acpi/tables.h"
+#include "devices/bus.h"
+#include "devices/debug_exit.h"
+#include "devices/i8042.h"
+#include "devices/pm.h"
+#include "devices/pvpanic.h"
+#include "devices/reset.h"
+#include "devices/rtc.h"
+#include "devices/serial.h"
+#include "firmware/boot.h"
+#include "vmm/console.h"
+#include "vmm/image.h"
+#include "vmm/kvm.h"
+#include "vmm/loop.h"
+#include "vmm/plan.h"
+#include "vmm/ram.h"
+#include "vmm/vcpu.h"
+
+enum machine_end {
+	MACHINE_RUNNING,
+	MACHINE_POWEROFF,
+	MACHINE_RESET,
+	MACHINE_PANIC,	    /* the guest kernel said so (pvpanic) */
+	MACHINE_CRASH,	    /* triple fault, KVM internal error: see machine_report() */
+	MACHINE_DEBUG_EXIT, /* machine_value() is the number */
+	MACHINE_STOPPED,    /* machine_stop() was called */
+	MACHINE_HOST_ERROR, /* see machine_report() */
+};
+
+/* What a machine is made of and borrows; all of it outlives the machine. */
+struct machine_parts {
+	const struct plan *plan;
+	const struct image *kernel;
+	const struct image *initrd;	       /* NULL: none */
+	const struct boot_kernel *boot_kernel; /* the parsed kernel */
+	const char *append;		       /* NULL: empty */
+	struct loop *loop;
+	struct console *console;
+	bool has_debug_exit;
+	uint16_t debug_exit_port;
+};
+
+struct machine_cpu {
+	struct vcpu vcpu;
+	struct machine *machine;
+	pthread_t thread;
+	bool has_thread;
+};
+
+struct machine {
+	struct machine_parts parts;
+	struct kvm kvm;
+	struct ram ram;
+	struct machine_cpu *cpus;
+	unsigned nr_cpus;
+	/* the device list */
+	struct bus ports;
+	struct bus memory;
+	struct serial serial;
+	struct rtc rtc;
+	int rtc_timer; /* timerfd */
+	struct pm pm;
+	struct i8042 i8042;
+	struct reset reset;
+	struct pvpanic pvpanic;
+	struct debug_exit debug_exit;
+	uint64_t unclaimed; /* accesses that no device took */
+	/* how it ended: the first end wins */
+	pthread_mutex_t lock;
+	enum machine_end end;
+	unsigned value;
+	char report[4096];
+};
+
+int machine_create(struct machine *m, const struct machine_parts *parts, struct err *err);
+/* Runs the guest on its own threads and the loop on the caller's, until the guest's end. */
+enum machine_end machine_run(struct machine *m, struct err *err);
+void machine_destroy(struct machine *m);
+
+/* From the loop's callbacks while machine_run runs. */
+void machine_power_button(struct machine *m);
+void machine_stop(struct machine *m);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * straddle: picks the command.
+ */
+#include "vmm/cmd.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char *argv[]);
+	const char *help;
+} commands[] = {
+	{ "run", cmd_run, "start a guest" },
+	{ "plan", cmd_plan, "show the memory map that a guest would get; touches nothing" },
+	{ "check", cmd_check, "say what this host can do" },
+};
+
+static void print_usage(FILE *to)
+{
+	fprintf(to, "straddle runs KVM guests whose memory steps over the addresses that the host\n"
+		    "cannot translate, such as the 12 GiB below 1 TiB on AMD hosts.\n\n"
+		    "usage: straddle COMMAND [OPTION...]\n\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(to, "  %-8s%s\n", commands[i].name, commands[i].help);
+	fprintf(to, "\nstraddle COMMAND --help lists the options of a command.\n");
+}
+
+int main(int argc, char *argv[])
+{
+	struct err err;
+
+	if (argc < 2) {
+		print_usage(stderr);
+		return STATUS_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		print_usage(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		printf("straddle %s\n", STRADDLE_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 2, argv + 2);
+	err_set(&err, EINVAL, "'%s' is not a command; use run, plan or check (straddle --help)",
+		argv[1]);
+	return complain(&err, STATUS_USAGE);
+}

@@ -1,0 +1,507 @@
+#include "vmm/map.h"
+
+#include "vmm/platform.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FOUR_GIB  (4 * GIB)
+#define SPACE_END (UINT64_C(1) << 52) /* no x86 CPU has more than 52 physical address bits */
+
+/* The upper part of the 32-bit hole is the same in every guest. */
+static const struct span ecam = { ECAM_BASE, ECAM_END };
+static const struct span apic = { IOAPIC_BASE, LAPIC_BASE + MIB };
+static const struct span kvm_own = { KVM_IDENTITY_MAP, KVM_TSS + 3 * 4096 };
+static const struct span rom = { ROM_BASE, FOUR_GIB };
+
+#define LOW_LIMIT_DEFAULT (3 * GIB)
+#define PCI32_DEFAULT	  (512 * MIB)
+#define PCI64_DEFAULT	  (64 * GIB)
+
+const char *map_kind_name(enum map_kind kind)
+{
+	static const char *const names[] = {
+		[MAP_RAM] = "ram",     [MAP_HOTPLUG] = "hotplug", [MAP_RESERVED] = "reserved",
+		[MAP_PCI32] = "pci32", [MAP_PCI64] = "pci64",	  [MAP_ECAM] = "ecam",
+		[MAP_APIC] = "apic",   [MAP_ROM] = "rom",
+	};
+
+	return names[kind];
+}
+
+const char *map_region_why(const struct map *m, const struct map_region *region)
+{
+	switch (region->kind) {
+	case MAP_RAM:
+		return region->at.base < FOUR_GIB ? "RAM below 4 GiB" : "RAM above 4 GiB";
+	case MAP_HOTPLUG:
+		return "room for memory added later";
+	case MAP_PCI32:
+		return "32-bit PCI BARs";
+	case MAP_PCI64:
+		return "64-bit PCI BARs";
+	case MAP_ECAM:
+		return "PCI configuration space";
+	case MAP_APIC:
+		return "I/O APIC, local APIC, MSI";
+	case MAP_ROM:
+		return "kept for firmware";
+	case MAP_RESERVED:
+		break;
+	}
+	for (unsigned i = 0; i < m->nr_forbidden; i++)
+		if (span_overlaps(m->forbidden[i].at, region->at))
+			return m->forbidden[i].why;
+	return "KVM's own pages";
+}
+
+uint64_t map_total(const struct map *m, enum map_kind kind)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < m->nr_regions; i++)
+		if (m->regions[i].kind == kind)
+			total += span_size(m->regions[i].at);
+	return total;
+}
+
+/* RAM, hotplug space and PCI windows: what devices reach, so what must be translatable. */
+static bool is_dma_kind(enum map_kind kind)
+{
+	return kind == MAP_RAM || kind == MAP_HOTPLUG || kind == MAP_PCI32 || kind == MAP_PCI64;
+}
+
+static unsigned bits_for(uint64_t end)
+{
+	unsigned bits = 0;
+
+	while (bits < 64 && (end - 1) >> bits)
+		bits++;
+	return bits;
+}
+
+/* The end of the address space that the map puts to use. */
+static uint64_t used_end(const struct map *m)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < m->nr_regions; i++)
+		if (is_dma_kind(m->regions[i].kind))
+			end = max_u64(end, m->regions[i].at.end);
+	return end;
+}
+
+/* --- forbidden ranges: sorted and disjoint --- */
+
+static void join_why(char *why, const char *more)
+{
+	size_t len = strlen(why);
+
+	if (!strstr(why, more))
+		snprintf(why + len, MAP_WHY_MAX - len, "; %s", more);
+}
+
+static void forbid(struct map *m, struct map_forbidden f)
+{
+	unsigned i = 0, after;
+
+	f.at = span_common(f.at, (struct span){ 0, SPACE_END });
+	if (span_empty(f.at))
+		return;
+	while (i < m->nr_forbidden && m->forbidden[i].at.end <= f.at.base)
+		i++;
+	for (after = i; after < m->nr_forbidden && m->forbidden[after].at.base < f.at.end;
+	     after++) {
+		struct map_forbidden *old = &m->forbidden[after];
+
+		f.at.base = min_u64(f.at.base, old->at.base);
+		f.at.end = max_u64(f.at.end, old->at.end);
+		join_why(old->why, f.why);
+		memcpy(f.why, old->why, sizeof(f.why));
+	}
+	memmove(&m->forbidden[i + 1], &m->forbidden[after], (m->nr_forbidden - after) * sizeof(f));
+	m->nr_forbidden = m->nr_forbidden - (after - i) + 1;
+	m->forbidden[i] = f;
+}
+
+/*
+ * The lowest piece of `in` that no forbidden range touches: it begins on a unit, has at least
+ * `least` bytes (one unit or less), and is whole units where it can be. Empty if there is none.
+ *
+ *	in:         |--------------------------------------|
+ *	forbidden:      |####|                  |###|
+ *	units:      :     :     :     :     :     :     :
+ *	answer:                 |-----------|
+ */
+static struct span next_free(const struct map *m, struct span in, uint64_t unit, uint64_t least)
+{
+	uint64_t from = in.base;
+
+	for (unsigned i = 0; i <= m->nr_forbidden && from < in.end; i++) {
+		bool last = i == m->nr_forbidden;
+		uint64_t to = last ? in.end : min_u64(in.end, m->forbidden[i].at.base);
+		uint64_t base = align_up(from, unit);
+
+		if (base < to && to - base >= least)
+			return (struct span){ base, max_u64(align_down(to, unit), base + least) };
+		if (!last)
+			from = max_u64(from, m->forbidden[i].at.end);
+	}
+	return (struct span){ 0, 0 };
+}
+
+/* --- regions: sorted, adjacent ones of a kind (and node) joined --- */
+
+static void add_region(struct map *m, struct span at, enum map_kind kind, unsigned node)
+{
+	struct map_region *r = m->regions;
+	unsigned i = 0;
+
+	while (i < m->nr_regions && r[i].at.base < at.base)
+		i++;
+	if (i && r[i - 1].at.end == at.base && r[i - 1].kind == kind && r[i - 1].node == node &&
+	    kind != MAP_RESERVED) {
+		r[i - 1].at.end = at.end;
+		return;
+	}
+	/* MAP_REGIONS_MAX: each forbidden range splits at most four kinds once. */
+	if (m->nr_regions == MAP_REGIONS_MAX)
+		return;
+	memmove(&r[i + 1], &r[i], (m->nr_regions - i) * sizeof(*r));
+	r[i] = (struct map_region){ at, kind, node };
+	m->nr_regions++;
+}
+
+/*
+ * Lays `want` bytes of one kind into the free pieces from *from up to `end`, lowest first, in whole
+ * units (the last piece may be a part of one). Returns how much did not fit; *from moves behind
+ * what was laid.
+ */
+static uint64_t lay(struct map *m, enum map_kind kind, unsigned node, uint64_t *from, uint64_t end,
+		    uint64_t unit, uint64_t want)
+{
+	while (want && *from < end) {
+		struct span in = { *from, end };
+		struct span free = next_free(m, in, unit, min_u64(want, unit));
+
+		if (span_empty(free))
+			break;
+		free.end = free.base + min_u64(want, span_size(free));
+		add_region(m, free, kind, node);
+		want -= span_size(free);
+		*from = free.end;
+	}
+	return want;
+}
+
+/* What of the forbidden ranges below the used end is not covered by a fixed region. */
+static void add_reserved(struct map *m)
+{
+	uint64_t end = used_end(m);
+
+	for (unsigned i = 0; i < m->nr_forbidden; i++) {
+		uint64_t from = m->forbidden[i].at.base;
+		uint64_t to = min_u64(m->forbidden[i].at.end, end);
+
+		while (from < to) {
+			struct span piece = { from, to };
+
+			for (unsigned j = 0; j < m->nr_regions; j++) {
+				struct span taken = m->regions[j].at;
+
+				if (taken.end <= piece.base || taken.base >= piece.end)
+					continue;
+				if (taken.base <= piece.base)
+					piece.base = min_u64(taken.end, piece.end);
+				else
+					piece.end = taken.base;
+			}
+			if (!span_empty(piece))
+				add_region(m, piece, MAP_RESERVED, 0);
+			from = piece.end;
+		}
+	}
+}
+
+/* --- the 32-bit hole --- */
+
+static uint64_t pci32_room(const struct map *m, uint64_t from)
+{
+	const struct span windows[] = { { from, ecam.base }, { ecam.end, apic.base } };
+	uint64_t room = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(windows); i++) {
+		struct span left = windows[i], free;
+
+		while (!span_empty(free = next_free(m, left, MAP_PCI32_UNIT, MAP_PCI32_UNIT))) {
+			room += span_size(free);
+			left.base = free.end;
+		}
+	}
+	return room;
+}
+
+/*
+ * Where low RAM must end and where the 32-bit window begins.
+ *
+ *	0            low end       window            ECAM             APIC      4 GiB
+ *	|---- RAM ----|             |--- PCI32 -------|####|-- PCI32 --|#########|
+ *
+ * They are the same (a GiB boundary, 3 GiB where the window is then large enough) unless
+ * --low-memory moves the end of RAM; a smaller one leaves the window where it is.
+ */
+static int split_low(const struct map *m, const struct map_request *req, uint64_t *low_end,
+		     uint64_t *window, struct err *err)
+{
+	uint64_t want = req->pci32_size;
+	uint64_t limit = LOW_LIMIT_DEFAULT;
+
+	if (!want && !req->low_memory)
+		want = PCI32_DEFAULT;
+	while (limit > GIB && pci32_room(m, limit) < want)
+		limit -= GIB;
+	*low_end = req->low_memory ? req->low_memory : limit;
+	*window = max_u64(*low_end, limit);
+	if (pci32_room(m, *window) >= want)
+		return 0;
+	return err_set(err, ERANGE,
+		       "the 32-bit PCI window cannot have %" PRIu64 " MiB: only %" PRIu64
+		       " MiB are free between RAM and 4 GiB; ask for a smaller --pci32-window%s",
+		       want / MIB, pci32_room(m, *window) / MIB,
+		       req->low_memory ? " or less --low-memory" : "");
+}
+
+/* --- refusals --- */
+
+static int no_room(const struct map_request *req, const char *what, uint64_t missing,
+		   struct err *err)
+{
+	return err_set(err, ERANGE,
+		       "no room for %" PRIu64
+		       " MiB of %s below 2^52: %u forbidden ranges leave too "
+		       "little; forbid less (--reserve, --iova-policy) or ask for less",
+		       align_up(missing, MIB) / MIB, what, req->nr_forbidden);
+}
+
+static int first_mib_forbidden(const struct map *m, const struct map_request *req, struct err *err)
+{
+	const struct map_forbidden *f = &m->forbidden[0];
+
+	return err_set(err, ERANGE,
+		       "RAM cannot begin at address 0, where every guest starts: [%#" PRIx64
+		       ", %#" PRIx64 ") must stay free (%s) and RAM comes in pieces of %" PRIu64
+		       " MiB; use another --iova-policy%s",
+		       f->at.base, f->at.end, f->why, req->align / MIB,
+		       req->align > 2 * MIB ? " or a smaller --page-size" : "");
+}
+
+/* The largest 64-bit window that would still fit below `limit`, in whole units. */
+static uint64_t pci64_fitting(const struct map *m, uint64_t unit, uint64_t limit)
+{
+	struct span left = { FOUR_GIB, limit }, free;
+	uint64_t room = 0;
+
+	for (unsigned i = 0; i < m->nr_regions; i++)
+		if (m->regions[i].kind == MAP_RAM || m->regions[i].kind == MAP_HOTPLUG)
+			left.base = max_u64(left.base, m->regions[i].at.end);
+	while (left.base < limit && !span_empty(free = next_free(m, left, unit, unit))) {
+		room += span_size(free);
+		left.base = free.end;
+	}
+	return room;
+}
+
+static int too_few_bits(const struct map *m, const struct map_request *req, uint64_t unit,
+			struct err *err)
+{
+	bool host = req->host_bits <= req->guest_bits;
+	unsigned limit = host ? req->host_bits : req->guest_bits;
+	uint64_t fits = pci64_fitting(m, unit, UINT64_C(1) << limit);
+	char cure[64] = "";
+
+	if (!host && m->bits_required <= req->host_bits)
+		snprintf(cure, sizeof(cure), "--phys-bits %u, ", m->bits_required);
+	if (fits)
+		snprintf(cure + strlen(cure), sizeof(cure) - strlen(cure),
+			 "--pci64-window %" PRIu64 "G, ", fits / GIB);
+	return err_set(err, ERANGE,
+		       "the memory map needs %u address bits (it ends at %#" PRIx64
+		       "), but %s has %u: use %sless memory, or an --iova-policy that forbids less",
+		       m->bits_required, used_end(m), host ? "the host" : "the guest", limit, cure);
+}
+
+static int check_request(const struct map_request *req, struct err *err)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < req->nr_nodes && i < MAP_NODES_MAX; i++)
+		sum += req->node_sizes[i];
+	if (!is_power_of_two(req->align) || req->align < 2 * MIB || !req->ram_size ||
+	    req->ram_size % req->align || req->max_memory % req->align ||
+	    req->low_memory % req->align || req->low_memory > ecam.base ||
+	    req->high_memory_start % req->align ||
+	    (req->high_memory_start && req->high_memory_start < FOUR_GIB) ||
+	    (req->max_memory && req->max_memory < req->ram_size) || req->ram_size > SPACE_END ||
+	    req->max_memory > SPACE_END || req->pci32_size > FOUR_GIB ||
+	    req->pci64_size > SPACE_END || req->largest_bar > SPACE_END ||
+	    (req->largest_bar && !is_power_of_two(req->largest_bar)) ||
+	    req->nr_nodes > MAP_NODES_MAX || (req->nr_nodes && sum != req->ram_size) ||
+	    req->nr_forbidden > MAP_FORBIDDEN_MAX)
+		return err_set(err, EINVAL, "memory map request breaks the rules of map.h");
+	return 0;
+}
+
+int map_build(struct map *m, const struct map_request *req, struct err *err)
+{
+	uint64_t unit = max_u64(GIB, req->largest_bar);
+	uint64_t pci64 = align_up(req->pci64_size ? req->pci64_size : PCI64_DEFAULT, unit);
+	uint64_t hotplug = req->max_memory ? req->max_memory - req->ram_size : 0;
+	unsigned nr_nodes = req->nr_nodes ? req->nr_nodes : 1;
+	uint64_t low = 0, high = max_u64(FOUR_GIB, req->high_memory_start);
+	uint64_t low_end, window, left;
+	int ret;
+
+	*m = (struct map){ 0 };
+	ret = check_request(req, err);
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < req->nr_forbidden; i++)
+		forbid(m, req->forbidden[i]);
+	ret = split_low(m, req, &low_end, &window, err);
+	if (ret < 0)
+		return ret;
+
+	for (unsigned node = 0; node < nr_nodes; node++) {
+		left = req->nr_nodes ? req->node_sizes[node] : req->ram_size;
+		left = lay(m, MAP_RAM, node, &low, low_end, req->align, left);
+		left = lay(m, MAP_RAM, node, &high, SPACE_END, req->align, left);
+		if (left)
+			return no_room(req, "RAM", left, err);
+	}
+	if (m->regions[0].at.base != 0)
+		return first_mib_forbidden(m, req, err);
+	left = lay(m, MAP_HOTPLUG, nr_nodes - 1, &high, SPACE_END, GIB, hotplug);
+	if (left)
+		return no_room(req, "hotplug space", left, err);
+	left = lay(m, MAP_PCI64, 0, &high, SPACE_END, unit, pci64);
+	if (left)
+		return no_room(req, "64-bit PCI window", left, err);
+
+	lay(m, MAP_PCI32, 0, &window, ecam.base, MAP_PCI32_UNIT, FOUR_GIB);
+	window = ecam.end;
+	lay(m, MAP_PCI32, 0, &window, apic.base, MAP_PCI32_UNIT, FOUR_GIB);
+	add_region(m, ecam, MAP_ECAM, 0);
+	add_region(m, apic, MAP_APIC, 0);
+	add_region(m, kvm_own, MAP_RESERVED, 0);
+	add_region(m, rom, MAP_ROM, 0);
+	add_reserved(m);
+
+	m->bits_required = bits_for(used_end(m));
+	if (m->bits_required > req->guest_bits || m->bits_required > req->host_bits)
+		return too_few_bits(m, req, unit, err);
+	return 0;
+}
+
+/* --- the rules of every map --- */
+
+static int bad_region(const struct map_region *r, const char *what, struct err *err)
+{
+	return err_set(err, EINVAL, "%s region [%#" PRIx64 ", %#" PRIx64 ") %s",
+		       map_kind_name(r->kind), r->at.base, r->at.end, what);
+}
+
+/* What one region may be, by its kind alone. NULL, or what is wrong. */
+static const char *region_fault(const struct map_region *r)
+{
+	static const struct span platform = { IOAPIC_BASE, FOUR_GIB };
+	bool low = r->at.end <= FOUR_GIB;
+
+	if (span_empty(r->at) || r->at.end > SPACE_END)
+		return "is empty or ends beyond 2^52";
+	if (r->node >= MAP_NODES_MAX)
+		return "belongs to a node that cannot exist";
+	if (is_dma_kind(r->kind) && (span_overlaps(r->at, platform) || span_overlaps(r->at, ecam)))
+		return "lies on the fixed platform below 4 GiB";
+	switch (r->kind) {
+	case MAP_RAM:
+		return (r->at.base | r->at.end) % (2 * MIB) ? "is not aligned to 2 MiB" : NULL;
+	case MAP_HOTPLUG:
+		return r->at.base % GIB || low ? "does not begin on a GiB above 4 GiB" : NULL;
+	case MAP_PCI32:
+		return low ? NULL : "reaches beyond 4 GiB";
+	case MAP_PCI64:
+		return r->at.base < FOUR_GIB ? "begins below 4 GiB" : NULL;
+	case MAP_ECAM:
+		return r->at.base == ecam.base && r->at.end == ecam.end ? NULL : "is out of place";
+	case MAP_APIC:
+		return r->at.base == apic.base && r->at.end == apic.end ? NULL : "is out of place";
+	case MAP_ROM:
+		return r->at.base == rom.base && r->at.end == rom.end ? NULL : "is out of place";
+	case MAP_RESERVED:
+		return NULL;
+	}
+	return "is of no known kind";
+}
+
+/* Forbidden ranges between 4 GiB and the used end must be there as reserved regions. */
+static int check_reserved(const struct map *m, const struct map_forbidden *f, struct err *err)
+{
+	struct span must = span_common(f->at, (struct span){ FOUR_GIB, used_end(m) });
+
+	for (unsigned i = 0; i < m->nr_regions; i++) {
+		const struct map_region *r = &m->regions[i];
+
+		if (is_dma_kind(r->kind) && span_overlaps(r->at, f->at))
+			return bad_region(r, "touches a forbidden range", err);
+		if (r->kind == MAP_RESERVED && r->at.base <= must.base && must.base < r->at.end)
+			must.base = min_u64(r->at.end, must.end);
+	}
+	if (!span_empty(must))
+		return err_set(err, EINVAL,
+			       "forbidden range [%#" PRIx64 ", %#" PRIx64 ") is not reserved",
+			       must.base, must.end);
+	return 0;
+}
+
+int map_check(const struct map *m, struct err *err)
+{
+	unsigned fixed = 0;
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < m->nr_regions; i++) {
+		const struct map_region *r = &m->regions[i];
+		const char *fault = region_fault(r);
+
+		if (fault)
+			return bad_region(r, fault, err);
+		if (r->at.base < end)
+			return bad_region(r, "overlaps the one before it, or is out of order", err);
+		end = r->at.end;
+		fixed += r->kind == MAP_ECAM || r->kind == MAP_APIC || r->kind == MAP_ROM;
+	}
+	if (fixed != 3)
+		return err_set(err, EINVAL, "the map lacks its ECAM, APIC or ROM region");
+	if (m->regions[0].kind != MAP_RAM || m->regions[0].at.base != 0)
+		return err_set(err, EINVAL, "the map has no RAM at address 0");
+	end = 0;
+	for (unsigned i = 0; i < m->nr_forbidden; i++) {
+		const struct map_forbidden *f = &m->forbidden[i];
+		int ret;
+
+		if (span_empty(f->at) || f->at.base < end || f->at.end > SPACE_END)
+			return err_set(err, EINVAL,
+				       "forbidden range [%#" PRIx64 ", %#" PRIx64
+				       ") is empty, overlaps another, or is out of order",
+				       f->at.base, f->at.end);
+		end = f->at.end;
+		ret = check_reserved(m, f, err);
+		if (ret < 0)
+			return ret;
+	}
+	if (m->bits_required != bits_for(used_end(m)))
+		return err_set(err, EINVAL, "the map says it needs %u address bits but uses %u",
+			       m->bits_required, bits_for(used_end(m)));
+	return 0;
+}

@@ -1,0 +1,360 @@
+#include "vmm/plan.h"
+
+#include "vmm/platform.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FOUR_GIB (4 * GIB)
+
+/* AMD I/O Virtualization Technology specification (48882), 2.1.2, table 3: HyperTransport. */
+#define AMD_HT_BASE UINT64_C(0xFD00000000)
+#define AMD_HT_END  UINT64_C(0x10000000000)
+/*
+ * From family 17h on the CPU itself cannot use the 12 GiB below the top of its address space (less
+ * the bits that memory encryption takes); Linux, tools/testing/selftests/kvm, vm_compute_max_gfn().
+ */
+#define AMD_TOP_FAMILY 0x17
+#define AMD_TOP_SIZE   (12 * GIB)
+
+/* --- forbidden ranges --- */
+
+struct forbidden_list {
+	struct map_forbidden *out;
+	unsigned cap, n;
+};
+
+static void __attribute__((format(printf, 3, 4)))
+forbid(struct forbidden_list *list, struct span at, const char *why, ...)
+{
+	va_list ap;
+
+	if (list->n < list->cap) {
+		struct map_forbidden *f = &list->out[list->n];
+
+		f->at = at;
+		va_start(ap, why);
+		vsnprintf(f->why, sizeof(f->why), why, ap);
+		va_end(ap);
+	}
+	list->n++;
+}
+
+static void forbid_amd(struct forbidden_list *list, const struct host_facts *host)
+{
+	unsigned bits = host->phys_bits - host->mem_encrypt_bits;
+
+	forbid(list, (struct span){ AMD_HT_BASE, AMD_HT_END },
+	       "AMD HyperTransport: the IOMMU cannot translate it");
+	if (host->family >= AMD_TOP_FAMILY && bits > 40 && bits <= 52)
+		forbid(list,
+		       (struct span){ (UINT64_C(1) << bits) - AMD_TOP_SIZE, UINT64_C(1) << bits },
+		       "AMD CPU: top 12 GiB of %u address bits", bits);
+}
+
+static void forbid_resv(struct forbidden_list *list, const struct host_facts *host)
+{
+	static const char *const names[] = {
+		[HOST_RESV_RESERVED] = "reserved",
+		[HOST_RESV_DIRECT] = "direct",
+		[HOST_RESV_MSI] = "msi",
+	};
+
+	for (unsigned i = 0; i < host->nr_resv; i++) {
+		const struct host_resv *r = &host->resv[i];
+
+		if (r->type != HOST_RESV_DIRECT_RELAXABLE)
+			forbid(list, r->at, "IOMMU group %u: %s", r->group, names[r->type]);
+	}
+}
+
+unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_policy policy,
+			const struct host_facts *host, const struct span *reserve,
+			unsigned nr_reserve)
+{
+	struct forbidden_list list = { out, cap, 0 };
+	bool amd = host->vendor == HOST_AMD || host->vendor == HOST_HYGON;
+
+	if (amd && (policy == IOVA_AUTO || policy == IOVA_VENDOR))
+		forbid_amd(&list, host);
+	if (policy == IOVA_AUTO || policy == IOVA_HOST)
+		forbid_resv(&list, host);
+	for (unsigned i = 0; i < nr_reserve; i++)
+		forbid(&list, reserve[i], "--reserve");
+	return list.n;
+}
+
+/* --- plan_build --- */
+
+/* What the host can map: KVM may say that it is less than the CPU's width (facts.h). */
+static unsigned mappable_bits(const struct host_facts *host)
+{
+	if (host->guest_phys_bits && host->guest_phys_bits < host->phys_bits)
+		return host->guest_phys_bits;
+	return host->phys_bits;
+}
+
+/* CPUs of nodes without a `cpus=` of their own are dealt out evenly, in order. */
+static void plan_nodes(struct plan *p, const struct config *c)
+{
+	p->numa = c->nr_nodes || c->max_memory > c->memory;
+	p->nr_nodes = c->nr_nodes ? c->nr_nodes : 1;
+	if (!c->nr_nodes) {
+		p->nodes[0] = (struct plan_node){ c->memory, 0, c->cpus };
+		return;
+	}
+	for (unsigned i = 0; i < c->nr_nodes; i++) {
+		const struct config_node *n = &c->nodes[i];
+		unsigned from = (unsigned)((uint64_t)c->cpus * i / c->nr_nodes);
+		unsigned to = (unsigned)((uint64_t)c->cpus * (i + 1) / c->nr_nodes);
+
+		if (n->has_cpus) {
+			from = n->first_cpu;
+			to = n->last_cpu + 1;
+		}
+		p->nodes[i] = (struct plan_node){ n->size, from, to - from };
+	}
+}
+
+int plan_build(struct plan *p, const struct config *c, const struct host_facts *host,
+	       struct err *err)
+{
+	struct map_request req = {
+		.ram_size = c->memory,
+		.max_memory = c->max_memory,
+		.low_memory = c->low_memory,
+		.high_memory_start = c->high_memory_start,
+		.pci32_size = c->pci32_size,
+		.pci64_size = c->pci64_size,
+		.align = max_u64(2 * MIB, c->page_size),
+		.guest_bits = c->phys_bits ? c->phys_bits : mappable_bits(host),
+		.host_bits = mappable_bits(host),
+		.nr_nodes = c->nr_nodes,
+	};
+
+	*p = (struct plan){
+		.ram_size = c->memory,
+		.max_memory = max_u64(c->memory, c->max_memory),
+		.page_size = c->page_size,
+		.phys_bits = req.guest_bits,
+		.iova_policy = c->iova_policy,
+		.cpus = c->cpus,
+		.sockets = c->sockets,
+		.cores = c->cores,
+		.threads = c->threads,
+	};
+	if (p->cpus > PLAN_CPUS_MAX || p->cpus != p->sockets * p->cores * p->threads)
+		return err_set(err, EINVAL, "%u CPUs are not %u sockets x %u cores x %u threads",
+			       p->cpus, p->sockets, p->cores, p->threads);
+	plan_nodes(p, c);
+	for (unsigned i = 0; i < c->nr_nodes; i++)
+		req.node_sizes[i] = c->nodes[i].size;
+	req.nr_forbidden = plan_forbidden(req.forbidden, MAP_FORBIDDEN_MAX, c->iova_policy, host,
+					  c->reserve, c->nr_reserve);
+	return map_build(&p->map, &req, err);
+}
+
+int plan_check_host(const struct plan *p, const struct host_facts *host, struct err *err)
+{
+	struct map_forbidden found[MAP_FORBIDDEN_MAX];
+	unsigned n = plan_forbidden(found, MAP_FORBIDDEN_MAX, p->iova_policy, host, NULL, 0);
+	unsigned bits = mappable_bits(host);
+
+	if (p->map.bits_required > bits)
+		return err_set(err, ERANGE,
+			       "the plan needs %u address bits, but this host has %u: make a plan "
+			       "for it with straddle plan --host phys-bits=%u",
+			       p->map.bits_required, bits, bits);
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned j = 0; j < p->map.nr_regions; j++) {
+			const struct map_region *r = &p->map.regions[j];
+
+			if (!span_overlaps(r->at, found[i].at) ||
+			    !(r->kind == MAP_RAM || r->kind == MAP_HOTPLUG ||
+			      r->kind == MAP_PCI32 || r->kind == MAP_PCI64))
+				continue;
+			return err_set(err, ERANGE,
+				       "the plan has %s at [%#" PRIx64 ", %#" PRIx64
+				       "), but on this host [%#" PRIx64 ", %#" PRIx64
+				       ") must stay free (%s): make a plan for this host",
+				       map_kind_name(r->kind), r->at.base, r->at.end,
+				       found[i].at.base, found[i].at.end, found[i].why);
+		}
+	}
+	return 0;
+}
+
+/* --- folds --- */
+
+/* `last` is the newest entry even when it is past the end of `out`: the count must not depend on
+ * cap. */
+struct e820_list {
+	struct e820_entry *out;
+	size_t cap, n;
+	struct e820_entry last;
+};
+
+static void emit_e820(struct e820_list *list, struct span at, enum e820_type type)
+{
+	if (span_empty(at))
+		return;
+	if (list->n && list->last.at.end == at.base && list->last.type == type) {
+		list->last.at.end = at.end;
+	} else {
+		list->last = (struct e820_entry){ at, type };
+		list->n++;
+	}
+	if (list->n <= list->cap)
+		list->out[list->n - 1] = list->last;
+}
+
+/*
+ * PCI windows, hotplug space and gaps are nobody's: E820 is silent on them. The first MiB is RAM to
+ * the map but shared out here, as a BIOS would.
+ */
+size_t plan_e820(const struct plan *p, struct e820_entry *out, size_t cap)
+{
+	struct e820_list list = { .out = out, .cap = cap };
+
+	emit_e820(&list, (struct span){ 0, LOW_RAM_END }, E820_USABLE);
+	emit_e820(&list, (struct span){ LOW_RAM_END, ACPI_BASE }, E820_RESERVED);
+	emit_e820(&list, (struct span){ ACPI_BASE, ACPI_END }, E820_ACPI);
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		struct map_region r = p->map.regions[i];
+
+		r.at.base = max_u64(r.at.base, MIB);
+		switch (r.kind) {
+		case MAP_RAM:
+			emit_e820(&list, r.at, E820_USABLE);
+			break;
+		case MAP_RESERVED:
+		case MAP_ECAM:
+		case MAP_APIC:
+		case MAP_ROM:
+			emit_e820(&list, r.at, E820_RESERVED);
+			break;
+		case MAP_HOTPLUG:
+		case MAP_PCI32:
+		case MAP_PCI64:
+			break;
+		}
+	}
+	return list.n;
+}
+
+size_t plan_srat(const struct plan *p, struct plan_memory *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		const struct map_region *r = &p->map.regions[i];
+
+		if (r->kind != MAP_RAM && r->kind != MAP_HOTPLUG)
+			continue;
+		if (n < cap)
+			out[n] = (struct plan_memory){ r->at, r->node, r->kind == MAP_HOTPLUG };
+		n++;
+	}
+	return n;
+}
+
+/* As struct e820_list. */
+struct span_list {
+	struct span *out;
+	size_t cap, n;
+	struct span last;
+};
+
+static void emit_span(struct span_list *list, struct span at)
+{
+	if (list->n && list->last.end == at.base) {
+		list->last.end = at.end;
+	} else {
+		list->last = at;
+		list->n++;
+	}
+	if (list->n <= list->cap)
+		list->out[list->n - 1] = list->last;
+}
+
+size_t plan_dma(const struct plan *p, struct span *out, size_t cap)
+{
+	struct span_list list = { .out = out, .cap = cap };
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++)
+		if (p->map.regions[i].kind == MAP_RAM)
+			emit_span(&list, p->map.regions[i].at);
+	return list.n;
+}
+
+size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, size_t cap)
+{
+	struct span_list list = { .out = out, .cap = cap };
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++)
+		if (p->map.regions[i].kind == kind)
+			emit_span(&list, p->map.regions[i].at);
+	return list.n;
+}
+
+size_t plan_reserved(const struct plan *p, struct span *out, size_t cap)
+{
+	struct span_list list = { .out = out, .cap = cap };
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		const struct map_region *r = &p->map.regions[i];
+
+		if (r->kind == MAP_RESERVED || r->kind == MAP_ECAM || r->kind == MAP_ROM)
+			emit_span(&list, r->at);
+	}
+	return list.n;
+}
+
+struct span plan_ecam(const struct plan *p)
+{
+	for (unsigned i = 0; i < p->map.nr_regions; i++)
+		if (p->map.regions[i].kind == MAP_ECAM)
+			return p->map.regions[i].at;
+	return (struct span){ 0, 0 };
+}
+
+unsigned plan_cpu_node(const struct plan *p, unsigned cpu)
+{
+	for (unsigned i = 0; i < p->nr_nodes; i++)
+		if (cpu - p->nodes[i].first_cpu < p->nodes[i].nr_cpus)
+			return i;
+	return 0;
+}
+
+/* RAM without a gap from `from`, up to `end` at most. */
+static uint64_t contiguous(const struct plan *p, uint64_t from, uint64_t end)
+{
+	uint64_t at = from;
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		const struct map_region *r = &p->map.regions[i];
+
+		if (r->kind == MAP_RAM && r->at.base <= at && at < r->at.end)
+			at = min_u64(r->at.end, end);
+	}
+	return at - from;
+}
+
+/*
+ * Both count RAM up to the first hole only, because firmware takes them for one block. The
+ * registers end: 16 bits below 4 GiB, 24 bits above (1 TiB), where a larger count must not wrap to
+ * a small one.
+ */
+struct plan_cmos plan_cmos(const struct plan *p)
+{
+	uint64_t below = contiguous(p, 16 * MIB, FOUR_GIB) / (64 * KIB);
+	uint64_t above = contiguous(p, FOUR_GIB, UINT64_MAX) / (64 * KIB);
+
+	return (struct plan_cmos){
+		.above_16m_64k = (uint32_t)min_u64(below, 0xffff),
+		.above_4g_64k = (uint32_t)min_u64(above, 0xffffff),
+	};
+}

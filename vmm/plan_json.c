@@ -1,0 +1,137 @@
+/*
+ * The plan as JSON; see plan_json.h. Every list is one of the folds of plan.h.
+ *
+ * JSON's integers are jansson's signed 64-bit ones. Nothing in a map reaches beyond 2^52, so they
+ * hold every address; what could not be made (no memory) is a NULL that the packing passes on.
+ */
+#include "vmm/plan_json.h"
+
+#include <errno.h>
+#include <jansson.h>
+
+static json_int_t num(uint64_t n)
+{
+	return (json_int_t)n;
+}
+
+static json_t *json_span(struct span s)
+{
+	return json_pack("{s:I,s:I}", "start", num(s.base), "end", num(s.end));
+}
+
+/* Appends and returns the list; gives the list up if either could not be made. */
+static json_t *append(json_t *list, json_t *entry)
+{
+	if (json_array_append_new(list, entry) == 0)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
+static json_t *json_spans(const struct span *s, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		list = append(list, json_span(s[i]));
+	return list;
+}
+
+static json_t *json_forbidden(const struct plan *p)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->map.nr_forbidden; i++) {
+		const struct map_forbidden *f = &p->map.forbidden[i];
+
+		list = append(list, json_pack("{s:I,s:I,s:s}", "start", num(f->at.base), "end",
+					      num(f->at.end), "why", f->why));
+	}
+	return list;
+}
+
+static json_t *json_regions(const struct plan *p)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		const struct map_region *r = &p->map.regions[i];
+		json_t *entry = json_pack("{s:I,s:I,s:s}", "start", num(r->at.base), "end",
+					  num(r->at.end), "kind", map_kind_name(r->kind));
+
+		if ((r->kind == MAP_RAM || r->kind == MAP_HOTPLUG) &&
+		    json_object_set_new(entry, "node", json_integer(r->node)) < 0) {
+			json_decref(entry);
+			entry = NULL;
+		}
+		list = append(list, entry);
+	}
+	return list;
+}
+
+static json_t *json_e820(const struct plan *p)
+{
+	static const char *const types[] = {
+		[E820_USABLE] = "usable",
+		[E820_RESERVED] = "reserved",
+		[E820_ACPI] = "acpi",
+	};
+	struct e820_entry entries[PLAN_LIST_MAX];
+	size_t n = plan_e820(p, entries, PLAN_LIST_MAX);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		list = append(list,
+			      json_pack("{s:I,s:I,s:s}", "start", num(entries[i].at.base), "end",
+					num(entries[i].at.end), "type", types[entries[i].type]));
+	return list;
+}
+
+static json_t *json_srat(const struct plan *p)
+{
+	struct plan_memory entries[PLAN_LIST_MAX];
+	size_t n = plan_srat(p, entries, PLAN_LIST_MAX);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		list = append(list,
+			      json_pack("{s:I,s:I,s:i,s:b}", "start", num(entries[i].at.base),
+					"end", num(entries[i].at.end), "node", (int)entries[i].node,
+					"hotplug", (int)entries[i].hotplug));
+	return list;
+}
+
+static json_t *json_dma(const struct plan *p)
+{
+	struct span spans[PLAN_LIST_MAX];
+
+	return json_spans(spans, plan_dma(p, spans, PLAN_LIST_MAX));
+}
+
+static json_t *json_windows(const struct plan *p, enum map_kind kind)
+{
+	struct span spans[PLAN_LIST_MAX];
+
+	return json_spans(spans, plan_windows(p, kind, spans, PLAN_LIST_MAX));
+}
+
+int plan_json(const struct plan *p, char **out, struct err *err)
+{
+	struct plan_cmos cmos = plan_cmos(p);
+	/* "o" takes the new object over, whatever comes of the rest; NULL makes the whole NULL. */
+	json_t *json = json_pack(
+		"{s:I,s:I,s:i,s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:{s:I,s:I},s:{s:o,s:o,s:o}}", "ram_size",
+		num(p->ram_size), "max_memory", num(p->max_memory), "phys_bits", (int)p->phys_bits,
+		"phys_bits_required", (int)p->map.bits_required, "iova_policy",
+		iova_policy_name(p->iova_policy), "forbidden", json_forbidden(p), "regions",
+		json_regions(p), "e820", json_e820(p), "srat", json_srat(p), "dma", json_dma(p),
+		"cmos", "above_16m_64k", num(cmos.above_16m_64k), "above_4g_64k",
+		num(cmos.above_4g_64k), "pci", "ecam", json_span(plan_ecam(p)), "mmio32",
+		json_windows(p, MAP_PCI32), "mmio64", json_windows(p, MAP_PCI64));
+
+	*out = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+	json_decref(json);
+	if (!*out)
+		return err_set(err, ENOMEM, "no memory for the plan as JSON");
+	return 0;
+}

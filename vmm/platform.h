@@ -1,0 +1,40 @@
+/*
+ * The numbers of the fixed platform: every port, GSI and low address that does not depend on the
+ * guest's size. Part of the model, so that ACPI, boot data and machine read the same ones.
+ */
+#ifndef VMM_PLATFORM_H
+#define VMM_PLATFORM_H
+
+/* I/O ports */
+#define PORT_I8042   0x60  /* data, and 4 above it status and command: only the reset line exists */
+#define PORT_RTC     0x70  /* MC146818: index, data */
+#define PORT_SERIAL  0x3f8 /* 16550A, 8 ports */
+#define PORT_PVPANIC 0x505 /* QEMU's docs/specs/pvpanic */
+#define PORT_PM	     0x600 /* devices/pm.h, 8 ports */
+#define PORT_RESET   0xcf9 /* reset control register */
+
+/* Global system interrupts */
+#define GSI_SERIAL 4
+#define GSI_RTC	   8
+#define GSI_PM	   9 /* generic event device */
+
+/* Interrupt controllers (KVM's in-kernel ones) */
+#define IOAPIC_BASE 0xfec00000u
+#define LAPIC_BASE  0xfee00000u
+
+/* PCI configuration space: 256 buses of 1 MiB. Firmware, if any, ends at the reset vector. */
+#define ECAM_BASE 0xe0000000u
+#define ECAM_END  0xf0000000u
+#define ROM_BASE  0xff000000u
+
+/* What KVM on Intel hosts needs in the guest's address space: KVM_SET_IDENTITY_MAP_ADDR, _TSS_ADDR
+ */
+#define KVM_IDENTITY_MAP 0xfeffc000u
+#define KVM_TSS		 0xfeffd000u /* 3 pages */
+
+/* The first MiB. RAM throughout; what E820 calls each part is in plan.c. */
+#define LOW_RAM_END 0x9fc00u /* the end of conventional memory */
+#define ACPI_BASE   0xc0000u /* RSDP first, then the tables */
+#define ACPI_END    0x100000u
+
+#endif

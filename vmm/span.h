@@ -1,0 +1,86 @@
+/*
+ * Half-open address ranges. Everything that has a start and an end in straddle is one of these.
+ *
+ * Tests are by subtraction, never by `a + b < c`: an end of 2^64 cannot be written and a sum could
+ * wrap, a difference of two ordered numbers cannot.
+ */
+#ifndef VMM_SPAN_H
+#define VMM_SPAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define TIB (UINT64_C(1) << 40)
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* The bytes base <= x < end. base == end is the empty span; base > end never occurs. */
+struct span {
+	uint64_t base;
+	uint64_t end;
+};
+
+static inline uint64_t span_size(struct span s)
+{
+	return s.end - s.base;
+}
+
+static inline bool span_empty(struct span s)
+{
+	return s.base >= s.end;
+}
+
+static inline bool span_overlaps(struct span a, struct span b)
+{
+	return a.base < b.end && b.base < a.end;
+}
+
+/* True if the `len` bytes at `at` all lie in `s`; an empty range never does. */
+static inline bool span_holds(struct span s, uint64_t at, uint64_t len)
+{
+	return len && at >= s.base && at < s.end && len <= s.end - at;
+}
+
+/* The bytes that both have; empty (base == end) if there are none. */
+static inline struct span span_common(struct span a, struct span b)
+{
+	uint64_t base = a.base > b.base ? a.base : b.base;
+	uint64_t end = a.end < b.end ? a.end : b.end;
+
+	return (struct span){ base, end > base ? end : base };
+}
+
+/* `align` is a power of two. Rounding up past 2^64 gives UINT64_MAX, which no span reaches. */
+static inline uint64_t align_down(uint64_t x, uint64_t align)
+{
+	return x & ~(align - 1);
+}
+
+static inline uint64_t align_up(uint64_t x, uint64_t align)
+{
+	uint64_t down = align_down(x, align);
+
+	if (down == x)
+		return x;
+	return down > UINT64_MAX - align ? UINT64_MAX : down + align;
+}
+
+static inline bool is_power_of_two(uint64_t x)
+{
+	return x && !(x & (x - 1));
+}
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+#endif

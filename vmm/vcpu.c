@@ -1,0 +1,255 @@
+#include "vmm/vcpu.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static_assert(sizeof(struct kvm_regs) == 144, "KVM_SET_REGS");
+static_assert(sizeof(struct kvm_sregs) == 312, "KVM_SET_SREGS");
+
+/* MSRs that firmware would have left set: Intel SDM volume 4, AMD APM volume 2. */
+#define MSR_MISC_ENABLE		0x1a0
+#define MISC_ENABLE_FAST_STRING 1
+#define MSR_MTRR_DEF_TYPE	0x2ff
+#define MTRR_ENABLE_WRITEBACK	(1 << 11 | 6)
+
+int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t apic_id,
+		const struct kvm_cpuid2 *cpuid, struct err *err)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry msr[2];
+	} msrs = {
+		.head.nmsrs = 2,
+		.msr = { { .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WRITEBACK },
+			 { .index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING } },
+	};
+	void *run;
+	int ret;
+
+	*v = (struct vcpu)VCPU_EMPTY;
+	v->index = index;
+	v->fd = ioctl(kvm->vm, KVM_CREATE_VCPU, (unsigned long)apic_id);
+	if (v->fd < 0)
+		return err_sys(err, errno, "KVM refuses vCPU %u (APIC ID %u)", index, apic_id);
+	run = mmap(NULL, (size_t)kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (run == MAP_FAILED) {
+		ret = err_sys(err, errno, "cannot map the run area of vCPU %u", index);
+		goto fail;
+	}
+	v->run = run;
+	v->run_size = kvm->run_size;
+	if (ioctl(v->fd, KVM_SET_CPUID2, cpuid) < 0) {
+		ret = err_sys(err, errno, "KVM refuses the CPUID of vCPU %u", index);
+		goto fail;
+	}
+	/* MISC_ENABLE is Intel's: KVM sets as many of the list as it knows, in order. */
+	if (ioctl(v->fd, KVM_SET_MSRS, &msrs) < 1) {
+		ret = err_sys(err, errno, "KVM refuses the MTRR default of vCPU %u", index);
+		goto fail;
+	}
+	return 0;
+fail:
+	vcpu_destroy(v);
+	return ret;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	if (v->run)
+		munmap(v->run, (size_t)v->run_size);
+	if (v->fd >= 0)
+		close(v->fd);
+	*v = (struct vcpu)VCPU_EMPTY;
+}
+
+int vcpu_set_entry(const struct vcpu *v, const struct vcpu_entry *entry, struct err *err)
+{
+	struct kvm_regs regs = {
+		.rip = entry->rip,
+		.rflags = entry->rflags,
+		.rsi = entry->rsi,
+		.rbx = entry->rbx,
+	};
+	struct kvm_sregs sregs;
+
+	if (ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0)
+		return err_sys(err, errno, "KVM_GET_SREGS failed");
+	sregs.cs = entry->code;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = entry->data;
+	sregs.tr = entry->task;
+	sregs.ldt = (struct kvm_segment){ .unusable = 1 };
+	sregs.gdt = (struct kvm_dtable){ .base = entry->gdt_base, .limit = entry->gdt_limit };
+	sregs.idt = (struct kvm_dtable){ 0 };
+	sregs.cr0 = entry->cr0;
+	sregs.cr3 = entry->cr3;
+	sregs.cr4 = entry->cr4;
+	sregs.efer = entry->efer;
+	if (ioctl(v->fd, KVM_SET_SREGS, &sregs) < 0)
+		return err_sys(err, errno, "KVM_SET_SREGS failed");
+	if (ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
+		return err_sys(err, errno, "KVM_SET_REGS failed");
+	return 0;
+}
+
+/* --- running --- */
+
+static void kick_handler(int sig)
+{
+	(void)sig; /* only there so that KVM_RUN returns EINTR */
+}
+
+int vcpu_init_kick(struct err *err)
+{
+	struct sigaction action = { .sa_handler = kick_handler };
+
+	if (sigaction(SIGRTMIN, &action, NULL) < 0)
+		return err_sys(err, errno, "cannot handle SIGRTMIN");
+	return 0;
+}
+
+/* immediate_exit closes the window between the thread's test and its entry into KVM_RUN. */
+void vcpu_kick(struct vcpu *v, pthread_t thread)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(thread, SIGRTMIN);
+}
+
+static void run_pio(struct vcpu *v, const struct vcpu_bus *bus)
+{
+	struct kvm_run *run = v->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
+		bus->pio(bus->to, run->io.port, run->io.direction == KVM_EXIT_IO_OUT, data,
+			 run->io.size);
+}
+
+static enum vcpu_stop internal_error(const struct vcpu *v, struct err *err)
+{
+	uint32_t suberror = v->run->internal.suberror;
+
+	if (suberror == KVM_INTERNAL_ERROR_EMULATION) {
+		err_set(err, EIO,
+			"vCPU %u: KVM met an instruction that it would have to emulate and cannot; "
+			"if straddle check says that this host's KVM only emulates, run stock "
+			"kernels "
+			"on a host with hardware virtualization",
+			v->index);
+		return VCPU_EMULATION;
+	}
+	err_set(err, EIO, "vCPU %u: KVM internal error %" PRIu32, v->index, suberror);
+	return VCPU_KVM_ERROR;
+}
+
+static enum vcpu_stop system_event(const struct vcpu *v, struct err *err)
+{
+	switch (v->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		return VCPU_POWEROFF;
+	case KVM_SYSTEM_EVENT_RESET:
+		return VCPU_RESET;
+	default:
+		err_set(err, EIO, "vCPU %u: the guest reported a crash to KVM", v->index);
+		return VCPU_CRASHED;
+	}
+}
+
+enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *err)
+{
+	struct kvm_run *run = v->run;
+
+	for (;;) {
+		if (ioctl(v->fd, KVM_RUN, 0) < 0) {
+			if (errno == EAGAIN)
+				continue;
+			if (errno != EINTR) {
+				err_sys(err, errno, "vCPU %u: KVM_RUN failed", v->index);
+				return VCPU_HOST_ERROR;
+			}
+			if (__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST))
+				return VCPU_STOPPED;
+			continue;
+		}
+		switch (run->exit_reason) {
+		case KVM_EXIT_IO:
+			run_pio(v, bus);
+			break;
+		case KVM_EXIT_MMIO:
+			bus->mmio(bus->to, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data,
+				  run->mmio.len);
+			break;
+		case KVM_EXIT_INTR:
+			break;
+		case KVM_EXIT_SHUTDOWN:
+			err_set(err, EIO, "vCPU %u: triple fault", v->index);
+			return VCPU_TRIPLE_FAULT;
+		case KVM_EXIT_SYSTEM_EVENT:
+			return system_event(v, err);
+		case KVM_EXIT_INTERNAL_ERROR:
+			return internal_error(v, err);
+		case KVM_EXIT_FAIL_ENTRY:
+			err_set(err, EIO,
+				"vCPU %u: the CPU refused to enter the guest, reason %#llx",
+				v->index, run->fail_entry.hardware_entry_failure_reason);
+			return VCPU_KVM_ERROR;
+		default:
+			err_set(err, EIO, "vCPU %u: KVM exit %" PRIu32 " is not known to straddle",
+				v->index, run->exit_reason);
+			return VCPU_KVM_ERROR;
+		}
+	}
+}
+
+/* --- the dump after a crash --- */
+
+/* Code at RIP through the guest's own page tables; KVM walks them. */
+static size_t dump_code(const struct vcpu *v, const struct ram *ram, uint64_t rip, char *out,
+			size_t cap)
+{
+	struct kvm_translation tr = { .linear_address = rip };
+	size_t len = (size_t)snprintf(out, cap, "code at rip:");
+	const uint8_t *code;
+
+	if (ioctl(v->fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid ||
+	    !(code = ram_at(ram, tr.physical_address, 1)))
+		return len + (size_t)snprintf(out + len, cap - len, " not readable\n");
+	for (unsigned i = 0; i < 16 && ram_at(ram, tr.physical_address + i, 1); i++)
+		len += (size_t)snprintf(out + len, cap - len, " %02x", code[i]);
+	return len + (size_t)snprintf(out + len, cap - len, "\n");
+}
+
+size_t vcpu_dump(const struct vcpu *v, const struct ram *ram, char *out, size_t cap)
+{
+	struct kvm_sregs s = { 0 };
+	struct kvm_regs r = { 0 };
+	size_t len;
+
+	/* A first line, a dozen of registers, a line of code: well below what callers hand in. */
+	assert(cap >= 2048);
+	if (ioctl(v->fd, KVM_GET_REGS, &r) < 0 || ioctl(v->fd, KVM_GET_SREGS, &s) < 0)
+		return (size_t)snprintf(out, cap, "vCPU %u: registers not readable\n", v->index);
+	len = (size_t)snprintf(out, cap,
+			       "vCPU %u: exit reason %" PRIu32 "\n"
+			       "rip %016llx rflags %016llx cs %04x base %llx l %u db %u\n"
+			       "rax %016llx rbx %016llx rcx %016llx rdx %016llx\n"
+			       "rsi %016llx rdi %016llx rsp %016llx rbp %016llx\n"
+			       "r8  %016llx r9  %016llx r10 %016llx r11 %016llx\n"
+			       "r12 %016llx r13 %016llx r14 %016llx r15 %016llx\n"
+			       "cr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx\n"
+			       "efer %016llx gdt %llx+%x idt %llx+%x\n",
+			       v->index, v->run->exit_reason, r.rip, r.rflags, s.cs.selector,
+			       s.cs.base, s.cs.l, s.cs.db, r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi,
+			       r.rsp, r.rbp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15,
+			       s.cr0, s.cr2, s.cr3, s.cr4, s.efer, s.gdt.base, s.gdt.limit,
+			       s.idt.base, s.idt.limit);
+	return len + dump_code(v, ram, s.cs.base + r.rip, out + len, cap - len);
+}

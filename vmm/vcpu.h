@@ -1,0 +1,74 @@
+/*
+ * One virtual CPU: creation, first state, and the run loop.
+ *
+ * Host side. A vCPU runs on a thread of its own (the machine's); its exits go to the callbacks in
+ * struct vcpu_bus. Nothing here knows which devices exist.
+ */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include "vmm/err.h"
+#include "vmm/kvm.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+/* How a vCPU came to stop. */
+enum vcpu_stop {
+	VCPU_STOPPED, /* it was asked to (vcpu_kick) */
+	VCPU_TRIPLE_FAULT,
+	VCPU_RESET,	 /* KVM_SYSTEM_EVENT_RESET */
+	VCPU_POWEROFF,	 /* KVM_SYSTEM_EVENT_SHUTDOWN */
+	VCPU_CRASHED,	 /* KVM_SYSTEM_EVENT_CRASH */
+	VCPU_EMULATION,	 /* KVM met an instruction that its emulator lacks */
+	VCPU_KVM_ERROR,	 /* KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_FAIL_ENTRY, an unknown exit */
+	VCPU_HOST_ERROR, /* KVM_RUN itself failed */
+};
+
+/* Where port and memory accesses go. `data` holds `size` bytes; reads fill it. */
+struct vcpu_bus {
+	void (*pio)(void *to, uint16_t port, bool write, void *data, unsigned size);
+	void (*mmio)(void *to, uint64_t gpa, bool write, void *data, unsigned size);
+	void *to;
+};
+
+struct vcpu {
+	unsigned index; /* 0 is the bootstrap processor */
+	int fd;
+	struct kvm_run *run;
+	int run_size;
+};
+
+#define VCPU_EMPTY       \
+	{                \
+		.fd = -1 \
+	}
+
+/* `apic_id` is its KVM id, too. */
+int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t apic_id,
+		const struct kvm_cpuid2 *cpuid, struct err *err);
+void vcpu_destroy(struct vcpu *v);
+
+/* What the bootstrap processor starts with; the others wait for their start-up IPI. */
+struct vcpu_entry {
+	uint64_t rip, rflags, rsi, rbx;
+	uint64_t cr0, cr3, cr4, efer;
+	uint64_t gdt_base;
+	uint16_t gdt_limit;
+	struct kvm_segment code, data, task; /* CS; DS, ES, FS, GS and SS; TR */
+};
+int vcpu_set_entry(const struct vcpu *v, const struct vcpu_entry *entry, struct err *err);
+
+/* Runs until something other than an access happens. A sentence is written for the error stops. */
+enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *err);
+
+/* Makes vcpu_run return VCPU_STOPPED; callable from any thread. `thread` is the vCPU's. */
+void vcpu_kick(struct vcpu *v, pthread_t thread);
+/* Once per process, before the first vCPU thread: the signal that vcpu_kick sends. */
+int vcpu_init_kick(struct err *err);
+
+/* Registers, and the code bytes at RIP where they can be read, as text lines. Returns the length.
+ */
+size_t vcpu_dump(const struct vcpu *v, const struct ram *ram, char *out, size_t cap);
+
+#endif
