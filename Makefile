@@ -107,7 +107,7 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/fuzzer/tests/fuzz/fuzz_%.o $(ORA_FUZ) $(LIB
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $^ -o $@ $(LIBS)
 
-$(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/guest.ld $(wildcard tests/guest/*.h)
+$(BUILD)/tests/guest/%.elf: tests/guest/%.S tests/guest/guest.ld tests/guest/guest.inc
 	$(call say,GUEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
@@ -142,7 +142,7 @@ golden: check-bins
 	$(Q)BUILD=$(BUILD) tests/golden/run.sh --update
 	$(Q)BUILD=$(BUILD) tests/golden/acpi.sh --update
 
-FORMATTED := $(shell find vmm devices acpi vfio firmware tests -name '*.[ch]')
+FORMATTED = $(shell find vmm devices acpi vfio firmware tests -name '*.[ch]')
 format:
 	$(Q)clang-format -i $(FORMATTED)
 
@@ -162,7 +162,7 @@ demo: deps
 
 BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev acpica-tools
 TEST_DEPS  := clang clang-format libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
-LAB_DEPS   := qemu-system-x86 busybox-static cpio xz-utils kmod linux-source-6.12 flex bison bc \
+LAB_DEPS   := qemu-system-x86 busybox-static cpio xz-utils kmod socat linux-source-6.12 flex bison bc \
 	      libelf-dev linux-libc-dev
 DEPS	   := $(BUILD_DEPS) $(TEST_DEPS) $(LAB_DEPS)
 deps:

@@ -330,8 +330,6 @@ static void rtc_catch_up(struct rtc *rtc)
 
 	/* Host time may step back: then nothing has happened, and events go on from there. */
 	rtc->seen = to;
-	if (to <= from)
-		return;
 	if (shift >= 0 && tick_at(to) >> shift > tick_at(from) >> shift)
 		*c |= C_PF;
 	if (seconds > 0 && !rtc_held(rtc)) {

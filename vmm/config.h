@@ -111,8 +111,9 @@ const struct config_option *config_options(size_t *n);
 
 /*
  * Sizes: a decimal number, optionally with a fraction, and K, M, G or T (powers of 1024),
- * optionally followed by "iB" or "B"; or 0x and hexadecimal digits. The result must be whole bytes,
- * computed exactly. -EINVAL and a sentence to follow "NAME VALUE: "; *bytes is then untouched.
+ * optionally followed by "iB" or "B"; or 0x and hexadecimal digits. Computed exactly; what is not
+ * whole bytes (1.1T) is rounded down to a multiple of 2 MiB, unless that is 0. -EINVAL and a
+ * sentence to follow "NAME VALUE: "; *bytes is then untouched.
  */
 int config_parse_size(const char *text, uint64_t *bytes, struct err *err);
 

@@ -36,7 +36,7 @@ static int check_multiple(enum option_id id, uint64_t value, uint64_t unit, stru
 		return 0;
 	return err_set(err, EINVAL, "--%s %s is not a multiple of %s%s; use %s%s%s",
 		       option_name(id), SHOWN_SIZE(value), SHOWN_SIZE(unit),
-		       unit == GIB ? ", the --page-size" : "", below ? SHOWN_SIZE(below) : "",
+		       unit > 2 * MIB ? ", the --page-size" : "", below ? SHOWN_SIZE(below) : "",
 		       below ? " or " : "", SHOWN_SIZE(below + unit));
 }
 
@@ -53,13 +53,19 @@ static const char no_more_bits[] = "x86 CPUs have at most 52 address bits";
 
 /* --- CPUs --- */
 
-/* What is not given is what makes the product come out: cores first, then sockets, then threads. */
+/*
+ * What is not given is what makes the product come out: cores first, then sockets, then threads.
+ * Nodes are sockets where that is even: Linux warns of CPUs that share a cache across nodes.
+ */
 static int check_cpus(struct config *c, struct err *err)
 {
 	unsigned *parts[] = { &c->cores, &c->sockets, &c->threads };
 	unsigned *open = NULL;
 	uint64_t product = 1;
 
+	if (c->nr_nodes > 1 && !c->nodes[0].has_cpus && c->cpus % c->nr_nodes == 0 && c->cpus &&
+	    !c->sockets && !c->cores && !c->threads)
+		c->sockets = c->nr_nodes;
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (!*parts[i] && !open)
 			open = parts[i];

@@ -139,9 +139,14 @@ static void input_ready(void *to, short revents)
 	struct console *c = to;
 	ssize_t n = read(c->in, c->held, sizeof(c->held));
 
-	(void)revents;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n == 0 && c->kind == SERIAL_UNIX && !(revents & POLLHUP)) {
+		/* Half closed: it sends no more but still reads. Its going comes as POLLHUP. */
+		loop_forget(c->loop, c->in);
+		loop_watch(c->loop, c->in, 0, input_ready, c);
+		return;
+	}
 	if (n <= 0) {
 		/* A pseudo-terminal whose other end was closed gives EIO. */
 		if (c->kind == SERIAL_UNIX || c->kind == SERIAL_PTY)

@@ -191,7 +191,7 @@ enum host_kvm host_try_kvm(struct err *err)
 
 	if (kvm_open(&kvm, err) < 0 || kvm_create_vm(&kvm, err) < 0 ||
 	    ram_create(&ram, &span, 1, 4 * KIB, err) < 0 || kvm_add_ram(&kvm, &ram, err) < 0 ||
-	    kvm_supported_cpuid(&kvm, &cpuid, err) < 0 ||
+	    kvm_create_irqchip(&kvm, err) < 0 || kvm_supported_cpuid(&kvm, &cpuid, err) < 0 ||
 	    vcpu_create(&v, &kvm, 0, 0, cpuid, err) < 0 || vcpu_set_entry(&v, &try_entry, err) < 0)
 		goto out;
 	memcpy(ram_at(&ram, TRY_GPA, sizeof(try_code)), try_code, sizeof(try_code));

@@ -94,10 +94,6 @@ fail:
 int kvm_create_vm(struct kvm *kvm, struct err *err)
 {
 	uint64_t identity = KVM_IDENTITY_MAP;
-	struct kvm_enable_cap x2apic = {
-		.cap = KVM_CAP_X2APIC_API,
-		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
-	};
 
 	do
 		kvm->vm = ioctl(kvm->fd, KVM_CREATE_VM, 0);
@@ -108,6 +104,16 @@ int kvm_create_vm(struct kvm *kvm, struct err *err)
 		return err_sys(err, errno, "KVM_SET_IDENTITY_MAP_ADDR failed");
 	if (ioctl(kvm->vm, KVM_SET_TSS_ADDR, (unsigned long)KVM_TSS) < 0)
 		return err_sys(err, errno, "KVM_SET_TSS_ADDR failed");
+	return 0;
+}
+
+int kvm_create_irqchip(struct kvm *kvm, struct err *err)
+{
+	struct kvm_enable_cap x2apic = {
+		.cap = KVM_CAP_X2APIC_API,
+		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
+	};
+
 	if (ioctl(kvm->vm, KVM_CREATE_IRQCHIP, 0) < 0)
 		return err_sys(err, errno, "KVM_CREATE_IRQCHIP failed");
 	kvm->x2apic_ids = ioctl(kvm->vm, KVM_ENABLE_CAP, &x2apic) == 0;

@@ -29,11 +29,16 @@ struct kvm {
 
 /* Opens /dev/kvm and checks API and capabilities; makes no machine. */
 int kvm_open(struct kvm *kvm, struct err *err);
-/* Makes the machine with its interrupt controllers (two PICs, I/O APIC; local APICs come with
- * vCPUs). */
+/* Makes the machine, empty. */
 int kvm_create_vm(struct kvm *kvm, struct err *err);
 /* One slot per block of RAM, in pieces of at most 4 TiB (a slot counts pages in 31 bits). */
 int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err);
+/*
+ * Two PICs and an I/O APIC; local APICs come with vCPUs, so call it before those. After
+ * kvm_add_ram: the controllers register on KVM's I/O bus, which since Linux 6.17 leaves an SRCU
+ * grace period behind that a new memory slot would wait for, 5 ms.
+ */
+int kvm_create_irqchip(struct kvm *kvm, struct err *err);
 /* Sets the level of an interrupt line. */
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);

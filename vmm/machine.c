@@ -387,6 +387,8 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	if (ret == 0)
 		ret = kvm_add_ram(&m->kvm, &m->ram, err);
 	if (ret == 0)
+		ret = kvm_create_irqchip(&m->kvm, err);
+	if (ret == 0)
 		ret = write_acpi(m, err);
 	if (ret == 0)
 		ret = write_boot(m, &entry, err);

@@ -166,8 +166,8 @@ int plan_check_host(const struct plan *p, const struct host_facts *host, struct 
 	if (p->map.bits_required > bits)
 		return err_set(err, ERANGE,
 			       "the plan needs %u address bits, but this host has %u: make a plan "
-			       "for it with straddle plan --host phys-bits=%u",
-			       p->map.bits_required, bits, bits);
+			       "for this host",
+			       p->map.bits_required, bits);
 	for (unsigned i = 0; i < n; i++) {
 		for (unsigned j = 0; j < p->map.nr_regions; j++) {
 			const struct map_region *r = &p->map.regions[j];

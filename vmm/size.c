@@ -2,7 +2,8 @@
  * Sizes and numbers as people write them.
  *
  * PURE. Called by the config*.c files on text of the user, who may write anything. No floating
- * point: 1023.75G is exact, and what is not a whole number of bytes is refused.
+ * point: 1023.75G is exact. 1.1T is no whole number of bytes and is rounded down to 2 MiB, the unit
+ * of guest RAM.
  */
 #include "vmm/config_internal.h"
 
@@ -74,18 +75,22 @@ static bool is_hex(const char *text)
 }
 
 /*
- * 0.DIGITS times 2^shift, if that is whole. Doubling takes at most one digit off the end of a
- * decimal fraction, so one with more than `shift` digits is never whole.
+ * 0.DIGITS times 2^shift, rounded down; true if nothing was lost. Doubling takes at most one digit
+ * off the end of a decimal fraction, so digits past `shift` cannot make the result whole, nor,
+ * being less than the last place that matters, larger.
  */
 static bool scale_fraction(const char *digits, size_t n, unsigned shift, uint64_t *bytes)
 {
 	char fraction[SHIFT_MAX];
+	bool exact = true;
 
 	*bytes = 0;
 	while (n && digits[n - 1] == '0')
 		n--;
-	if (n > shift)
-		return false;
+	if (n > shift) {
+		exact = false;
+		n = shift;
+	}
 	memcpy(fraction, digits, n);
 	for (unsigned step = 0; step < shift; step++) {
 		int carry = 0;
@@ -100,8 +105,8 @@ static bool scale_fraction(const char *digits, size_t n, unsigned shift, uint64_
 	}
 	for (size_t i = 0; i < n; i++)
 		if (fraction[i] != '0')
-			return false;
-	return true;
+			exact = false;
+	return exact;
 }
 
 /* "", "K", "KB", "KiB" and so on, in either case. False if it is something else. */
@@ -155,7 +160,7 @@ int config_parse_size(const char *text, uint64_t *bytes, struct err *err)
 	uint64_t whole, part;
 	size_t digits = 0;
 	unsigned shift;
-	bool fits;
+	bool fits, exact;
 
 	if (!*text)
 		return err_set(err, EINVAL, "a size is missing; write for example 512M or 1.5T");
@@ -176,12 +181,16 @@ int config_parse_size(const char *text, uint64_t *bytes, struct err *err)
 	if (!read_suffix(end, &shift))
 		return err_set(err, EINVAL, "'%s' is not a size suffix; use K, M, G or T",
 			       SHOWN(end));
-	if (!scale_fraction(fraction, digits, shift, &part))
-		return err_set(err, EINVAL, "that is not a whole number of bytes%s",
-			       shift ? "; use a smaller unit" : "; did you forget K, M, G or T?");
+	exact = scale_fraction(fraction, digits, shift, &part);
 	if (!fits || whole > UINT64_MAX >> shift)
 		return size_too_large(err);
-	*bytes = (whole << shift) + part; /* part < 2^shift: no carry */
+	whole = (whole << shift) + part; /* part < 2^shift: no carry */
+	if (!exact)
+		whole = align_down(whole, 2 * MIB);
+	if (!exact && !whole)
+		return err_set(err, EINVAL, "that is not a whole number of bytes%s",
+			       shift ? "; use a smaller unit" : "; did you forget K, M, G or T?");
+	*bytes = whole;
 	return 0;
 }
 

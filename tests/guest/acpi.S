@@ -2,7 +2,7 @@
  * Follows the root pointer of the zero page to the ACPI tables, checks every checksum, and prints
  * the signatures. Exits with the number of tables that the XSDT lists, or with 127.
  */
-#include "guest.h"
+#include "guest.inc"
 
 main:
 	mov	rsi, [rbx + ZP_RSDP]

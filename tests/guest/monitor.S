@@ -5,7 +5,7 @@
  *	t  triple fault	d  debug exit 42	w  wait for the power button, then power off
  *	f  fill: print 4096 characters		b  an instruction that KVM's emulator lacks
  */
-#include "guest.h"
+#include "guest.inc"
 
 #define PM	0x600
 

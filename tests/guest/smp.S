@@ -2,7 +2,7 @@
  * Starts every other CPU by INIT and SIPI, as Linux does, and counts those that arrive. The command
  * line is the number of CPUs expected; exits with the number seen, its own included.
  */
-#include "guest.h"
+#include "guest.inc"
 
 #define LAPIC_ICR  0xfee00300
 #define TRAMPOLINE 0x8000	/* SIPI vector 8 */

@@ -4,7 +4,7 @@
  * number of ranges, or with 127 if a mark is wrong. Pages that alias each other are caught, because
  * the reading comes last.
  */
-#include "guest.h"
+#include "guest.inc"
 
 #define WINDOW	 0x8000000000	/* virtual; entry 1 of the top-level table */
 #define PAGE	 0x1000

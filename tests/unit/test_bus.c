@@ -123,6 +123,21 @@ static void test_claimed_only_inside(void **state)
 	assert_false(p.unlocked);
 }
 
+static void test_no_size_beyond_eight(void **state)
+{
+	struct bus bus = { 0 };
+	struct probe p;
+	uint8_t data[16] = { 0 };
+
+	(void)state;
+	probe_new(&p, &any_ops);
+	assert_int_equal(bus_add(&bus, (struct span){ 0x100, 0x200 }, &p.dev, NULL), 0);
+	assert_false(bus_read(&bus, 0x100, 16, data));
+	assert_int_equal(data[15], 0xff);
+	assert_false(bus_write(&bus, 0x100, 16, data));
+	assert_int_equal(p.calls, 0);
+}
+
 static void test_width_splits(void **state)
 {
 	struct bus bus = { 0 };
@@ -215,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty_bus),
 		cmocka_unit_test(test_claimed_only_inside),
+		cmocka_unit_test(test_no_size_beyond_eight),
 		cmocka_unit_test(test_width_splits),
 		cmocka_unit_test(test_add_refuses),
 		cmocka_unit_test(test_full_bus_finds_all),

@@ -125,6 +125,7 @@ static void test_bad_spellings(void **state)
 {
 	(void)state;
 	refuse(CMD_RUN, "--memroy 1G", "unknown option --memroy; did you mean --memory?");
+	refuse(CMD_RUN, "--cpsu 2", "unknown option --cpsu; did you mean --cpus?");
 	refuse(CMD_RUN, "--kernal=x", "unknown option --kernal; did you mean --kernel?");
 	refuse(CMD_RUN, "--frobnicate",
 	       "unknown option --frobnicate; straddle run --help lists the options");
@@ -187,7 +188,7 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--numa 0", "--numa 0: a node needs memory");
 	refuse(CMD_RUN, "--numa 1G,mem=1", "'mem' is unknown here; use SIZE,cpus=A-B");
 	refuse(CMD_RUN, "--numa 1G,cpus", "'cpus' is unknown here");
-	refuse(CMD_RUN, "--numa 1G,cpus=3-1", "CPU 3 comes after CPU 1");
+	refuse(CMD_RUN, "--numa 1G,cpus=2-1", "CPU 2 comes after CPU 1");
 	refuse(CMD_RUN, "--numa 1G,cpus=1-", "a number is missing");
 	refuse(CMD_RUN, "--numa 1G,cpus=0,cpus=1", "cpus is given twice");
 	refuse(CMD_RUN, "--numa 1G,cpus=4096", "4096 is out of range");

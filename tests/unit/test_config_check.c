@@ -88,6 +88,9 @@ static void test_memory_rules(void **state)
 	       "--reserve 0x40000000-0xc0000000 and --reserve 0x80000000-0xc0000001 overlap; make "
 	       "one range of them");
 
+	refuse(CMD_PLAN, "--reserve 1G-2G --reserve 0-0x40000001",
+	       "--reserve 0x40000000-0x80000000 and --reserve 0-0x40000001 overlap");
+
 	/* The edges that are allowed. */
 	accept(&c, CMD_PLAN, "--memory 4096T --max-memory 4096T --low-memory 3.5G");
 	config_free(&c);

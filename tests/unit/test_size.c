@@ -83,6 +83,7 @@ static void test_refused(void **state)
 		{ "12MiBs", "'MiBs' is not a size suffix" },
 		{ "12Mi", "'Mi' is not a size suffix" },
 		{ "12P", "'P' is not a size suffix" },
+		{ "12\x7f", "'?' is not a size suffix" },
 		{ "12\xebG", "'?G' is not a size suffix" },
 		{ "\x1b[31m1G", "'?[31m1G' is not a size" },
 		{ "M", "'M' is not a size" },
@@ -97,7 +98,7 @@ static void test_refused(void **state)
 		{ "0x10.8", "'.8' is not hexadecimal" },
 		{ "1.5", "not a whole number of bytes; did you forget" },
 		{ "1.0001K", "not a whole number of bytes; use a smaller unit" },
-		{ "0.1G", "not a whole number of bytes" },
+		{ "1.9999M", "not a whole number of bytes" },	     /* and less than 2 MiB */
 		{ "0.00048828125K", "not a whole number of bytes" }, /* half a byte */
 		{ "0.00000000000045474735088646411895751953125T", "not a whole number" },
 		{ "18446744073709551616", "2^64 bytes or more" },
@@ -118,6 +119,31 @@ static void test_refused(void **state)
 		if (!strstr(err.text, cases[i].sentence))
 			fail_msg("'%s': %s", cases[i].text, err.text);
 		assert_int_equal(bytes, 0x5a5a);
+	}
+}
+
+/* What is not whole bytes is rounded down to 2 MiB. */
+static void test_rounded(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} cases[] = {
+		{ "1.1T", UINT64_C(1153432) * MIB }, /* 1153433.6 MiB */
+		{ "0.1G", 102 * MIB },		     /* 102.4 MiB */
+		{ "2.3M", 2 * MIB },
+		{ "4.00000000000000000000000000000000000000000000001M", 4 * MIB },
+		{ "3.99999999999999999999999999999999999999999999999M", 2 * MIB },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err err = { "" };
+		uint64_t bytes = 0;
+
+		if (config_parse_size(cases[i].text, &bytes, &err) != 0)
+			fail_msg("%s: %s", cases[i].text, err.text);
+		assert_int_equal(bytes, cases[i].bytes);
 	}
 }
 
@@ -161,9 +187,8 @@ static void test_long_value(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepted),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_every_kib_of_a_mib),
+		cmocka_unit_test(test_accepted),   cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_rounded),	   cmocka_unit_test(test_every_kib_of_a_mib),
 		cmocka_unit_test(test_long_value),
 	};
 

@@ -11,7 +11,7 @@ echo
 echo "\$ straddle run --kernel vmlinuz --initrd initrd $options"
 # shellcheck disable=SC2086
 straddle run --kernel "$K/cloud/vmlinuz" --initrd "$K/cloud/initrd" $options \
-	--append "console=ttyS0 panic=1 straddle.do=demo"
+	--append "console=ttyS0 panic=1 straddle.do=demo,poweroff"
 status=$?
 echo "straddle's exit status: $status (0: the guest powered off)"
 [ -f /lab/lib.sh ] || exit $status

@@ -1,0 +1,196 @@
+#!/bin/bash
+# Tiny guests on this host's /dev/kvm. They use plain integer instructions, so they also run where
+# KVM only emulates. Every run has a time limit of its own: SIGTERM only presses the power button.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+straddle=${STRADDLE:-$BUILD/straddle}
+guests=$BUILD/tests/guest
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+amd=vendor=amd,family=25,phys-bits=48
+
+if ! [ -r /dev/kvm ] || ! [ -w /dev/kvm ]; then
+	echo "ok guests on /dev/kvm # SKIP no usable /dev/kvm on this host"
+	exit 0
+fi
+
+check() # NAME CONDITION...
+{
+	local name=$1
+	shift
+	if "$@"; then echo "ok $name"; else echo "not ok $name"; fi
+}
+
+run() # GUEST OPTION...: runs it with empty input; $out and $status tell
+{
+	local guest=$1
+	shift
+	out=$(timeout -s KILL 100 "$straddle" run --kernel "$guests/$guest.elf" \
+		--debug-exit 0xf4 "$@" 2>"$work/stderr" </dev/null)
+	status=$?
+}
+
+# Talks to monitor.S: each argument is "WAIT-FOR-TEXT=SEND". $out and $status tell.
+talk() # OPTIONS -- STEP...
+{
+	local options=() step pid
+	while [ "$1" != -- ]; do options+=("$1"); shift; done
+	shift
+	rm -f "$work/in"
+	mkfifo "$work/in"
+	: >"$work/out"
+	timeout -s KILL 15 "$straddle" run --kernel "$guests/monitor.elf" --memory 4M \
+		"${options[@]}" <"$work/in" >"$work/out" 2>"$work/stderr" &
+	pid=$!
+	exec 9>"$work/in"
+	for step in "$@"; do
+		await "${step%%=*}" || break
+		printf '%s' "${step#*=}" >&9
+	done
+	wait $pid
+	status=$?
+	exec 9>&-
+	out=$(cat "$work/out")
+}
+
+await() # TEXT: until the output ends with it; 10 seconds at most
+{
+	local i
+	for ((i = 0; i < 500; i++)); do
+		[[ $(<"$work/out") == *"$1" ]] && return 0
+		sleep 0.02
+	done
+	return 1
+}
+
+usable() # OPTION...: the E820 that the plan promises, as walk.S prints it
+{
+	"$straddle" plan --json "$@" | jq -r '.["e820"][] | select(.type == "usable") | "\(.start) \(.end)"' |
+		while read -r start end; do printf '%016x %016x\n' "$start" "$end"; done
+}
+
+# --- memory ---
+
+walk() # NAME OPTION...: replays a plan of an AMD host, whatever this host is
+{
+	local name=$1 expected
+	shift
+	expected=$(usable --host $amd "$@")
+	"$straddle" plan --host $amd "$@" --dtb "$work/plan.dtb"
+	run walk --plan "$work/plan.dtb"
+	check "$name: the guest has the planned E820" [ "$out" = "$expected" ]
+	check "$name: every range holds what was written" \
+		[ $status = $(($(wc -l <<<"$expected") << 1 | 1)) ]
+}
+walk "2 MiB" --memory 2M
+walk "256 MiB" --memory 256M
+walk "5 GiB" --memory 5G
+walk "across the hole" --memory 1G --low-memory 512M --high-memory-start 0xFCF0000000
+walk "1.1 TiB by the AMD rule" --memory 1126G
+walk "four holes at odd places" --memory 9G --reserve 0x40001000-0x40002000 \
+	--reserve 0x123456789-0x12345678a --reserve 6G-7G --reserve 0x200000000-0x200000001
+check "1.1 TiB lies on both sides of the hole" \
+	grep -q '^0000010000000000' <<<"$(usable --host $amd --memory 1126G)"
+
+# --- CPUs ---
+
+for n in 1 2 4 16; do
+	run smp --memory 16M --cpus $n --append $n
+	check "$n CPUs start" [ $status = $((n << 1 | 1)) ]
+done
+
+# --- ACPI and CMOS ---
+
+run acpi --memory 16M
+check "ACPI tables are there" [ "$out" = $'FACP\nAPIC\nMCFG\nSSDT' ]
+check "ACPI checksums" [ $status = 9 ]
+run acpi --memory 64M --numa 32M --numa 32M --cpus 2
+check "ACPI has SRAT and SLIT with nodes" [ "$out" = $'FACP\nAPIC\nMCFG\nSRAT\nSLIT\nSSDT' ]
+
+cmos() # OPTION...: what the plan says, as monitor.S prints it
+{
+	"$straddle" plan --json "$@" | jq -r '.cmos | [.above_16m_64k % 256,
+		(.above_16m_64k / 256 | floor), .above_4g_64k % 256,
+		(.above_4g_64k / 256 | floor) % 256, (.above_4g_64k / 65536 | floor)] | .[]' |
+		while read -r byte; do printf '%016x\n' "$byte"; done
+}
+"$straddle" plan --host $amd --memory 1126G --dtb "$work/plan.dtb"
+rm -f "$work/in"; mkfifo "$work/in"; : >"$work/out"
+out=$(printf 'cp' | timeout -s KILL 60 "$straddle" run --kernel "$guests/monitor.elf" \
+	--plan "$work/plan.dtb" 2>/dev/null)
+check "CMOS memory sizes" \
+	[ "$(sed -n 2,6p <<<"$out")" = "$(cmos --host $amd --memory 1126G)" ]
+check "RTC century and year" \
+	[ "$(sed -n 7,8p <<<"$out" | cut -c15- | tr -d '\n')" = "$(date -u +%Y)" ]
+
+# --- the serial line ---
+
+talk -- ready=$'ehello, world\n' world=p
+check "serial echo" [ "$out" = $'ready\nhello, world' ]
+long=$(head -c 3000 /dev/zero | tr '\0' x)
+out=$(printf 'e%s\nfp' "$long" | timeout -s KILL 60 "$straddle" run \
+	--kernel "$guests/monitor.elf" --memory 4M)
+check "serial input of 3000 bytes at once, 4096 out" \
+	[ "$(sed 1d <<<"$out" | tr -d '\n' | wc -c)" = 7096 ]
+
+out=$(printf 'fp' | timeout -s KILL 60 "$straddle" run --kernel "$guests/monitor.elf" --memory 4M \
+	--serial "unix:$work/sock" --debug-exit 0xf4 2>&1 & pid=$!
+	for ((i = 0; i < 500; i++)); do [ -S "$work/sock" ] && break; sleep 0.02; done
+	printf 'fd' | timeout 20 socat -t 5 - "UNIX-CONNECT:$work/sock" 2>&1
+	wait $pid; echo "status $?")
+check "serial over a Unix socket: early output is kept for the reader" \
+	[ "$(head -n 1 <<<"$out")" = ready ]
+check "serial over a Unix socket: nothing is lost" [ "$(tr -dc . <<<"$out" | wc -c)" = 4096 ]
+check "serial over a Unix socket: debug exit" grep -q 'status 85' <<<"$out"
+check "the socket is removed" [ ! -e "$work/sock" ]
+printf 'fp' | timeout -s KILL 60 "$straddle" run --kernel "$guests/monitor.elf" --memory 4M |
+	{ sleep 0.5; wc -c; } >"$work/count"
+check "a slow reader gets everything" [ "$(cat "$work/count")" = 4103 ]
+
+# --- ends ---
+
+talk -- ready=p
+check "power-off: status 0" [ $status = 0 ]
+talk --no-reboot -- ready=r
+check "reset with --no-reboot: status 5" [ $status = 5 ]
+talk --no-reboot -- ready=k
+check "keyboard controller's reset line: status 5" [ $status = 5 ]
+talk -- ready=r $'ready\nready'=k $'ready\nready\nready'=p
+check "two resets reboot, then power-off" [ $status = 0 ]
+talk -- ready=x
+check "pvpanic: status 4" [ $status = 4 ]
+talk --debug-exit 0xf4 -- ready=d
+check "debug exit 42: status 85" [ $status = 85 ]
+talk -- ready=t
+check "triple fault: status 3" [ $status = 3 ]
+check "triple fault: registers and code are shown" \
+	grep -q 'code at rip: 0f 0b' "$work/stderr"
+if "$straddle" check >/dev/null 2>&1; then
+	echo "ok emulation failure: status 3 # SKIP this host's KVM executes; it has none"
+else
+	talk -- ready=b
+	check "emulation failure: status 3" [ $status = 3 ]
+	check "emulation failure: says so" grep -q 'straddle check' "$work/stderr"
+fi
+
+# --- signals: the first SIGTERM presses the button, the second ends ---
+
+signal() # NAME LETTER EXPECTED SIGNAL...
+{
+	local name=$1 letter=$2 expected=$3 pid
+	shift 3
+	: >"$work/out"
+	(sleep 0.5; printf '%s' "$letter"; sleep 20) | timeout -s KILL 30 "$straddle" run \
+		--kernel "$guests/monitor.elf" --memory 4M >"$work/out" 2>"$work/stderr" &
+	await "$([ "$letter" = w ] && echo waiting || echo ready)"
+	pid=$(pgrep -n -x straddle)
+	for s in "$@"; do kill "-$s" "$pid"; sleep 0.2; done
+	wait $!
+	status=$?
+	pkill -x -f 'sleep 20'
+	check "$name" [ $status = "$expected" ]
+}
+signal "SIGTERM: the guest sees the power button and powers off" w 0 TERM
+signal "a guest that ignores SIGTERM is ended by the second" n 143 TERM TERM
+signal "SIGINT: status 130" n 130 INT
+signal "SIGHUP: status 129" n 129 HUP
