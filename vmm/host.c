@@ -78,17 +78,15 @@ static void probe_mem_encrypt(struct host_facts *f)
 /* KVM's own word on how wide an address its nested page tables can map. */
 static void probe_guest_bits(struct host_facts *f)
 {
-	struct kvm_cpuid2 *cpuid = NULL;
+	const struct kvm_cpuid2 *cpuid;
 	struct kvm kvm;
 
 	if (kvm_open(&kvm, NULL) < 0)
 		return;
-	if (kvm_supported_cpuid(&kvm, &cpuid, NULL) == 0) {
+	if (kvm_supported_cpuid(&kvm, &cpuid, NULL) == 0)
 		for (unsigned i = 0; i < cpuid->nent; i++)
 			if (cpuid->entries[i].function == 0x80000008)
 				f->guest_phys_bits = (cpuid->entries[i].eax >> 16) & 0xff;
-		free(cpuid);
-	}
 	kvm_close(&kvm);
 }
 
@@ -184,7 +182,7 @@ enum host_kvm host_try_kvm(struct err *err)
 {
 	struct span span = { 0, 2 * MIB };
 	enum host_kvm result = HOST_KVM_NONE;
-	struct kvm_cpuid2 *cpuid = NULL;
+	const struct kvm_cpuid2 *cpuid;
 	struct ram ram = RAM_EMPTY;
 	struct kvm kvm = KVM_EMPTY;
 	struct vcpu v = VCPU_EMPTY;
@@ -200,6 +198,5 @@ out:
 	vcpu_destroy(&v);
 	kvm_close(&kvm);
 	ram_destroy(&ram);
-	free(cpuid);
 	return result;
 }

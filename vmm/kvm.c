@@ -163,7 +163,14 @@ void kvm_close(struct kvm *kvm)
 	*kvm = (struct kvm)KVM_EMPTY;
 }
 
-int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **out, struct err *err)
+/*
+ * Asked once a process: the answer is the running kernel's, and it costs some 80 CPUID
+ * instructions, which trap where this host is a guest itself. Planning needs it first, then each
+ * machine.
+ */
+static struct kvm_cpuid2 *asked;
+
+static int ask_cpuid(const struct kvm *kvm, struct err *err)
 {
 	struct kvm_cpuid2 *cpuid;
 
@@ -177,6 +184,14 @@ int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **out, struct e
 		free(cpuid);
 		return err_sys(err, code, "KVM_GET_SUPPORTED_CPUID failed");
 	}
-	*out = cpuid;
+	asked = cpuid;
 	return 0;
+}
+
+int kvm_supported_cpuid(const struct kvm *kvm, const struct kvm_cpuid2 **out, struct err *err)
+{
+	int ret = asked ? 0 : ask_cpuid(kvm, err);
+
+	*out = asked;
+	return ret;
 }

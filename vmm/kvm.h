@@ -43,7 +43,7 @@ int kvm_create_irqchip(struct kvm *kvm, struct err *err);
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);
 
-/* CPUID as KVM can give it to a guest. *out is malloc'd; the caller frees it. */
-int kvm_supported_cpuid(const struct kvm *kvm, struct kvm_cpuid2 **out, struct err *err);
+/* CPUID as KVM can give it to a guest, kept for the life of the process. One thread at a time. */
+int kvm_supported_cpuid(const struct kvm *kvm, const struct kvm_cpuid2 **out, struct err *err);
 
 #endif

@@ -338,7 +338,8 @@ static int create_cpu(struct machine *m, const struct kvm_cpuid2 *supported,
 static int create_cpus(struct machine *m, struct err *err)
 {
 	unsigned n = m->parts.plan->cpus;
-	struct kvm_cpuid2 *supported = NULL, *cpuid = NULL;
+	const struct kvm_cpuid2 *supported;
+	struct kvm_cpuid2 *cpuid;
 	int ret;
 
 	if (n > m->kvm.max_cpus)
@@ -358,7 +359,6 @@ static int create_cpus(struct machine *m, struct err *err)
 		ret = err_sys(err, ENOMEM, "cannot list %u vCPUs", n);
 	while (ret == 0 && m->nr_cpus < n)
 		ret = create_cpu(m, supported, cpuid, err);
-	free(supported);
 	free(cpuid);
 	return ret;
 }

@@ -1,12 +1,14 @@
 /*
- * pair RUNS COMMAND [ARGUMENT]... -- COMMAND [ARGUMENT]...: times two commands, from before the
- * fork to the end of the process as its parent sees it, which includes the kernel's teardown of
- * address space and VM. They alternate, and who goes first alternates as well, so that a machine
- * that gets slower does so for both. Prints, in microseconds, tabs between:
+ * pair RUNS COMMAND [ARGUMENT]... -- COMMAND [ARGUMENT]...: times two commands that each print
+ * something and exit 0. From before the fork to
  *
- *	median of the first, of the second, minimum of the first, of the second, median ratio
+ *	first	the first byte of output
+ *	end	the end of the process as its parent sees it, which includes the kernel's teardown
  *
- * Both must exit 0. Their input and output is /dev/null, their error output is ours.
+ * They alternate, and who goes first alternates as well, so that a machine that gets slower does so
+ * for both. Prints a line for each of the two times: its name, then in microseconds the median of
+ * the first command, of the second, the minimum of the first, of the second, and the ratio of the
+ * medians; tabs between.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define WARM_UP	 3
 #define RUNS_MAX 1000
@@ -31,33 +34,57 @@ static double now_us(void)
 	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
-static double time_us(char *argv[])
+enum { FIRST, END, TIMES };
+
+static void fail(const char *what, const char *why)
+{
+	fprintf(stderr, "pair: %s: %s\n", what, why);
+	exit(EXIT_FAILURE);
+}
+
+/* Reads until the other end is closed. */
+static void drain(int fd, const char *what, double *first)
+{
+	char byte[64];
+	ssize_t n;
+
+	*first = 0;
+	while ((n = read(fd, byte, sizeof(byte))) != 0) {
+		if (n < 0 && errno != EINTR)
+			fail(what, strerror(errno));
+		if (n > 0 && *first == 0)
+			*first = now_us();
+	}
+	if (*first == 0)
+		fail(what, "printed nothing");
+}
+
+static void time_us(char *argv[], double times[TIMES])
 {
 	posix_spawn_file_actions_t actions;
+	int code, status, out[2];
 	double start;
-	int code, status;
 	pid_t pid;
 
+	if (pipe2(out, O_CLOEXEC) < 0)
+		fail("pipe", strerror(errno));
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
 	start = now_us();
 	code = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	if (code) {
-		fprintf(stderr, "pair: %s: %s\n", argv[0], strerror(code));
-		exit(EXIT_FAILURE);
-	}
+	if (code)
+		fail(argv[0], strerror(code));
+	close(out[1]);
+	drain(out[0], argv[0], &times[FIRST]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	start = now_us() - start;
+	times[END] = now_us() - start;
+	times[FIRST] -= start;
+	close(out[0]);
 	posix_spawn_file_actions_destroy(&actions);
-	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		fprintf(stderr, "pair: %s ended with %s %d\n", argv[0],
-			WIFEXITED(status) ? "status" : "signal",
-			WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-		exit(EXIT_FAILURE);
-	}
-	return start;
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		fail(argv[0], "did not exit with status 0");
 }
 
 static int compare(const void *a, const void *b)
@@ -74,12 +101,27 @@ static double median(double *values, int n)
 	return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
+/* times[t][c][i]: time t of command c in run i. */
+static double times[TIMES][2][RUNS_MAX];
+
+static void measure(char **commands[2], int runs)
+{
+	for (int i = -WARM_UP; i < runs; i++) {
+		for (int j = 0; j < 2; j++) {
+			int which = (i & 1) ^ j;
+			double one[TIMES];
+
+			time_us(commands[which], one);
+			for (int t = 0; t < TIMES && i >= 0; t++)
+				times[t][which][i] = one[t];
+		}
+	}
+}
+
 int main(int argc, char *argv[])
 {
-	static double times[2][RUNS_MAX];
+	static const char *const names[] = { [FIRST] = "first", [END] = "end" };
 	int runs = argc > 1 ? atoi(argv[1]) : 0, split = 2;
-	char **commands[2];
-	double middle[2];
 
 	while (split < argc && strcmp(argv[split], "--") != 0)
 		split++;
@@ -89,20 +131,12 @@ int main(int argc, char *argv[])
 		return EXIT_FAILURE;
 	}
 	argv[split] = NULL;
-	commands[0] = argv + 2;
-	commands[1] = argv + split + 1;
-	for (int i = -WARM_UP; i < runs; i++) {
-		for (int j = 0; j < 2; j++) {
-			int which = (i & 1) ^ j;
-			double us = time_us(commands[which]);
+	measure((char **[]){ argv + 2, argv + split + 1 }, runs);
+	for (int t = 0; t < TIMES; t++) {
+		double a = median(times[t][0], runs), b = median(times[t][1], runs);
 
-			if (i >= 0)
-				times[which][i] = us;
-		}
+		printf("%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.3f\n", names[t], a, b, times[t][0][0],
+		       times[t][1][0], b / a);
 	}
-	for (int i = 0; i < 2; i++)
-		middle[i] = median(times[i], runs);
-	printf("%.0f\t%.0f\t%.0f\t%.0f\t%.3f\n", middle[0], middle[1], times[0][0], times[1][0],
-	       middle[1] / middle[0]);
 	return EXIT_SUCCESS;
 }
