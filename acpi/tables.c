@@ -205,12 +205,6 @@ static void put_madt(struct tables *t, const struct plan *p)
 
 /* --- MCFG, PCI Firmware Specification 3.3 section 4.1.2 --- */
 
-/* Each bus has 1 MiB of configuration space. */
-static struct span plan_buses(const struct plan *p)
-{
-	return (struct span){ 0, span_size(plan_ecam(p)) / MIB };
-}
-
 static void put_mcfg(struct tables *t, const struct plan *p)
 {
 	struct bytes_out *b = &t->out;
@@ -220,7 +214,7 @@ static void put_mcfg(struct tables *t, const struct plan *p)
 	put_le(b, plan_ecam(p).base, 8);
 	put_le(b, 0, 2); /* segment */
 	put_le(b, 0, 1);
-	put_le(b, plan_buses(p).end - 1, 1);
+	put_le(b, PCI_BUSES - 1, 1);
 	put_le(b, 0, 4);
 	table_end_listed(t, at);
 }
@@ -308,7 +302,7 @@ static void put_ssdt(struct tables *t, const struct plan *p)
 	size_t at = table_begin(t, "SSDT", 2);
 	size_t n = 0;
 
-	list[n++] = (struct aml_resource){ AML_BUSES, plan_buses(p) };
+	list[n++] = (struct aml_resource){ AML_BUSES, { 0, PCI_BUSES } };
 	n = add_spans(list, n, AML_WINDOW, spans,
 		      plan_windows(p, MAP_PCI32, spans, ARRAY_SIZE(spans)));
 	n = add_spans(list, n, AML_WINDOW, spans,

@@ -130,6 +130,9 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 				(unsigned long long)run->machine.unclaimed);
 		if (*end != MACHINE_RESET || c->no_reboot)
 			return 0;
+		ret = console_error(&run->console, err);
+		if (ret < 0)
+			return ret;
 		if (c->verbose)
 			fprintf(stderr, "straddle: the guest resets\r\n");
 	}
@@ -159,13 +162,19 @@ static int end_status(const struct run *run, enum machine_end end, const struct 
 	return complain(err, STATUS_HOST_ERROR);
 }
 
-static void run_close(struct run *run)
+static void close_console(struct run *run)
 {
-	if (run->has_console)
-		console_close(&run->console);
-	if (run->has_console && run->console.lost)
+	if (!run->has_console)
+		return;
+	console_close(&run->console);
+	run->has_console = false;
+	if (run->console.lost)
 		fprintf(stderr, "straddle: %llu bytes of serial output had no reader\n",
 			(unsigned long long)run->console.lost);
+}
+
+static void run_close(struct run *run)
+{
 	if (run->signals >= 0)
 		close(run->signals);
 	loop_destroy(&run->loop);
@@ -185,7 +194,7 @@ int cmd_run(int argc, char *argv[])
 	};
 	enum machine_end end = MACHINE_HOST_ERROR;
 	struct host_facts host;
-	struct err err;
+	struct err err = { "" };
 	int status;
 
 	if (!cmd_parse(&run.config, CMD_RUN, argc, argv, &status))
@@ -198,18 +207,14 @@ int cmd_run(int argc, char *argv[])
 	}
 	if (run.config.verbose)
 		print_plan(stderr, &run.plan);
-	status = STATUS_HOST_ERROR;
 	if (loop_create(&run.loop, &err) < 0 || catch_signals(&run, &err) < 0 ||
-	    open_console(&run, &err) < 0 || run_guest(&run, &end, &err) < 0) {
-		/* The terminal first: the sentence must not stair-step. */
-		if (run.has_console)
-			console_close(&run.console);
-		run.has_console = false;
-		complain(&err, status);
-		goto out;
-	}
-	if (run.has_console)
-		console_close(&run.console);
+	    open_console(&run, &err) < 0 || run_guest(&run, &end, &err) < 0)
+		end = MACHINE_HOST_ERROR;
+	/* Closed before anything is said: the terminal must not be raw, and the last output counts.
+	 */
+	close_console(&run);
+	if (end != MACHINE_HOST_ERROR && console_error(&run.console, &err) < 0)
+		end = MACHINE_HOST_ERROR;
 	status = end_status(&run, end, &err);
 out:
 	run_close(&run);

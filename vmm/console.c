@@ -373,6 +373,7 @@ static int open_unix(struct console *c, struct err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct stat st;
+	bool bound;
 	int probe;
 
 	c->own_fds = true;
@@ -390,10 +391,12 @@ static int open_unix(struct console *c, struct err *err)
 			close(probe);
 	}
 	c->arrival = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->arrival < 0 || bind(c->arrival, (void *)&addr, sizeof(addr)) < 0 ||
-	    listen(c->arrival, 1) < 0) {
+	bound = c->arrival >= 0 && bind(c->arrival, (void *)&addr, sizeof(addr)) == 0;
+	if (!bound || listen(c->arrival, 1) < 0) {
 		int code = errno;
 
+		if (bound)
+			unlink(c->path);
 		if (c->arrival >= 0)
 			close(c->arrival);
 		c->arrival = -1;

@@ -35,8 +35,8 @@ int kvm_create_vm(struct kvm *kvm, struct err *err);
 int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err);
 /*
  * Two PICs and an I/O APIC; local APICs come with vCPUs, so call it before those. After
- * kvm_add_ram: the controllers register on KVM's I/O bus, which since Linux 6.17 leaves an SRCU
- * grace period behind that a new memory slot would wait for, 5 ms.
+ * kvm_add_ram: the controllers register on KVM's I/O bus, and a memory slot that is added next
+ * waits for the SRCU grace period which that leaves behind (5 ms seen on Linux 6.18).
  */
 int kvm_create_irqchip(struct kvm *kvm, struct err *err);
 /* Sets the level of an interrupt line. */

@@ -407,10 +407,12 @@ static void report_stop(struct machine *m, struct vcpu *v, enum machine_end end,
 			const struct err *err)
 {
 	char report[sizeof(m->report)];
-	size_t len = (size_t)snprintf(report, sizeof(report), "%s\n", err->text);
+	size_t len = (size_t)snprintf(report, sizeof(report), "%s", err->text);
 
-	if (end == MACHINE_CRASH)
+	if (end == MACHINE_CRASH) {
+		report[len++] = '\n';
 		vcpu_dump(v, &m->ram, report + len, sizeof(report) - len);
+	}
 	end_machine(m, end, 0, report);
 }
 

@@ -22,7 +22,12 @@
 #define IOAPIC_BASE 0xfec00000u
 #define LAPIC_BASE  0xfee00000u
 
-/* PCI configuration space: 256 buses of 1 MiB. Firmware, if any, ends at the reset vector. */
+/*
+ * PCI configuration space: room for 256 buses of 1 MiB. The kernel is told of those that exist:
+ * Linux probes 32 slots on each one announced, an exit apiece. Firmware, if any, ends at the reset
+ * vector.
+ */
+#define PCI_BUSES 1
 #define ECAM_BASE 0xe0000000u
 #define ECAM_END  0xf0000000u
 #define ROM_BASE  0xff000000u

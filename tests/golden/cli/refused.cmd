@@ -35,10 +35,10 @@ run --initrd /boot/initrd
 run --kernel /nonexistent/vmlinuz
 run --kernel /dev/null
 run --kernel /tmp
-run --kernel README.md
+run --kernel LICENSE
 run --kernel vmlinuz --serial tty
 run --kernel vmlinuz --debug-exit 0x3f8
 run --kernel vmlinuz --debug-exit 70000
 run --kernel vmlinuz --plan machine.dtb --memory 1G
-run --plan README.md --kernel vmlinuz
+run --plan LICENSE --kernel vmlinuz
 frobnicate

@@ -1,11 +1,12 @@
-# Sourced by the tests, which run inside the lab host (busybox sh). init gives them $test, their name,
-# $K, the folder of guest kernels, and descriptor 3, the channel for results.
+# Sourced by the tests, which run inside the lab host (busybox sh). init gives them $K, the folder of
+# guest kernels, and descriptor 3, the channel for results.
 #
 # A test file begins with a line for the runner (tests/lab/lab):
 #	# lab: host=lean kernels=lean,cloud limit=60
-append=
-shown=
 # (the lab host that runs it, the guest kernels it needs, seconds that it may take).
+
+test=$(basename "$0" .sh)
+shown= # the last guest's console was printed
 
 # Longest time for one guest, seconds: three times what the slowest needs.
 limit=60

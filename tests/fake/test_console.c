@@ -1,0 +1,273 @@
+/*
+ * The serial line when the host refuses it, and when what it writes to fails.
+ */
+#include "tests/fake/wrap.h"
+#include "vmm/console.h"
+#include "vmm/vcpu.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/straddle-fake-XXXXXX";
+static char path[sizeof(dir) + 8]; /* in it */
+static struct loop loop;
+static struct console console;
+static struct err err;
+
+static int make_dir(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/line", dir);
+	return vcpu_init_kick(&err);
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);
+}
+
+static int make_loop(void **state)
+{
+	unlink(path);
+	wrap_setup(state);
+	return loop_create(&loop, &err);
+}
+
+static int unmake_loop(void **state)
+{
+	(void)state;
+	wrap_reset();
+	loop_destroy(&loop);
+	return 0;
+}
+
+static void put(const char *text)
+{
+	while (*text)
+		console_put(&console, (uint8_t)*text++);
+}
+
+static unsigned watched(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LOOP_WATCHES; i++)
+		n += loop.watches[i].fd >= 0;
+	return n;
+}
+
+/* --- opening --- */
+
+static int attempt(void *to, struct err *e)
+{
+	enum serial_kind kind = *(enum serial_kind *)to;
+	int ret = console_open(&console, kind, path, &loop, e);
+
+	if (ret == 0)
+		console_close(&console);
+	assert_int_equal(watched(), 0);
+	if (kind == SERIAL_UNIX)
+		assert_int_equal(access(path, F_OK), -1); /* removed, or never made */
+	return ret;
+}
+
+static void sweep(enum serial_kind kind)
+{
+	wrap_sweep(attempt, &kind, ENOMEM, NULL);
+	wrap_sweep(attempt, &kind, EMFILE, NULL);
+}
+
+static void test_file(void **state)
+{
+	(void)state;
+	sweep(SERIAL_FILE);
+}
+
+static void test_pty(void **state)
+{
+	(void)state;
+	sweep(SERIAL_PTY);
+}
+
+static void test_unix(void **state)
+{
+	(void)state;
+	sweep(SERIAL_UNIX);
+}
+
+static void test_stdio(void **state)
+{
+	(void)state;
+	sweep(SERIAL_STDIO);
+}
+
+/* The socket file of a straddle that was killed is replaced, or stays as it was. */
+static int leftover_attempt(void *to, struct err *e)
+{
+	int ret;
+
+	(void)to;
+	if (access(path, F_OK) < 0)
+		assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
+	ret = console_open(&console, SERIAL_UNIX, path, &loop, e);
+	if (ret == 0)
+		console_close(&console);
+	assert_int_equal(watched(), 0);
+	return ret;
+}
+
+static void test_leftover(void **state)
+{
+	(void)state;
+	wrap_sweep(leftover_attempt, NULL, ENOMEM, NULL);
+	unlink(path);
+}
+
+static void test_in_use(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct wrap_held before = wrap_held();
+
+	(void)state;
+	strcpy(addr.sun_path, path);
+	assert_int_equal(bind(fd, (void *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(console_open(&console, SERIAL_UNIX, path, &loop, &err), -EADDRINUSE);
+	wrap_assert_says(&err, "something is there already");
+	wrap_assert_says(&err, path);
+	assert_int_equal(access(path, F_OK), 0); /* it is not ours */
+	wrap_assert_released(before, "console_open");
+	close(fd);
+}
+
+/* --- writing --- */
+
+/* Opens, writes, and waits for the line to break. Returns what console_error() then says. */
+static int break_line(enum serial_kind kind, const char *where, void (*after_open)(void))
+{
+	int ret = console_open(&console, kind, where, &loop, &err);
+
+	if (ret < 0)
+		return ret;
+	if (after_open)
+		after_open();
+	put("lost\n");
+	ret = loop_run(&loop, &err); /* until broken */
+	if (ret == 0)
+		ret = console_error(&console, &err);
+	/* The guest goes on as if it were written. */
+	put("lost, too\n");
+	if (!console_ready(&console))
+		ret = 0;
+	console_close(&console);
+	return ret;
+}
+
+static void test_written(void **state)
+{
+	char content[16] = "";
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(console_open(&console, SERIAL_FILE, path, &loop, &err), 0);
+	put("kept\n");
+	console_close(&console);
+	assert_int_equal(console_error(&console, &err), 0);
+	assert_int_equal(console.lost, 0);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_non_null(fgets(content, sizeof(content), file));
+	fclose(file);
+	assert_string_equal(content, "kept\n");
+}
+
+static void test_full_disk(void **state)
+{
+	struct wrap_held before = wrap_held();
+
+	(void)state;
+	assert_int_equal(break_line(SERIAL_FILE, "/dev/full", NULL), -EIO);
+	wrap_assert_says(&err, "cannot be written to /dev/full");
+	wrap_assert_says(&err, "No space left on device");
+	wrap_assert_released(before, "console");
+	/* Output of the last moment: only console_close() can learn of it. */
+	assert_int_equal(console_open(&console, SERIAL_FILE, "/dev/full", &loop, &err), 0);
+	put("x");
+	console_close(&console);
+	assert_int_equal(console_error(&console, &err), -EIO);
+	wrap_assert_says(&err, "/dev/full");
+}
+
+static int fifo_reader;
+
+static void close_reader(void)
+{
+	close(fifo_reader);
+}
+
+static void test_closed_fifo(void **state)
+{
+	(void)state;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	fifo_reader = open(path, O_RDONLY | O_NONBLOCK);
+	assert_true(fifo_reader >= 0);
+	assert_int_equal(break_line(SERIAL_FILE, path, close_reader), -EIO);
+	wrap_assert_says(&err, path);
+	wrap_assert_says(&err, "Broken pipe");
+}
+
+/* Borrows standard input and output: no assertion until they are back. */
+static void test_closed_stdout(void **state)
+{
+	int in = dup(STDIN_FILENO), out = dup(STDOUT_FILENO);
+	int null = open("/dev/null", O_RDONLY);
+	int p[2], ret;
+
+	(void)state;
+	assert_true(in >= 0 && out >= 0 && null >= 0 && pipe(p) == 0);
+	fflush(stdout);
+	dup2(null, STDIN_FILENO);
+	dup2(p[1], STDOUT_FILENO);
+	close(p[0]);
+	close(p[1]);
+	ret = break_line(SERIAL_STDIO, NULL, NULL);
+	dup2(in, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	close(in);
+	close(out);
+	close(null);
+	assert_int_equal(ret, -EIO);
+	wrap_assert_says(&err, "cannot be written to standard output: Broken pipe");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_loop, unmake_loop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_file),	  TEST(test_pty),	TEST(test_unix),
+		TEST(test_stdio),	  TEST(test_leftover),	TEST(test_in_use),
+		TEST(test_written),	  TEST(test_full_disk), TEST(test_closed_fifo),
+		TEST(test_closed_stdout),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}

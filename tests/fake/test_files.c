@@ -1,0 +1,224 @@
+/*
+ * Images, guest RAM and the event loop when the host refuses.
+ */
+#include "tests/fake/wrap.h"
+#include "vmm/image.h"
+#include "vmm/loop.h"
+#include "vmm/ram.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct err err;
+
+/* --- images --- */
+
+#define CONTENT "a kernel, if you squint"
+
+static char path[] = "/tmp/straddle-fake-XXXXXX";
+
+static int make_file(void **state)
+{
+	int fd = mkstemp(path);
+
+	(void)state;
+	if (fd < 0 || write(fd, CONTENT, sizeof(CONTENT)) != sizeof(CONTENT))
+		return -1;
+	return close(fd);
+}
+
+static int remove_file(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+static int image_attempt(void *to, struct err *e)
+{
+	struct image image;
+	char content[sizeof(CONTENT)] = "";
+	int ret;
+
+	(void)to;
+	ret = image_open(&image, "--kernel", path, e);
+	if (ret < 0)
+		return ret;
+	ret = image_read(&image, 0, content, sizeof(content), e);
+	if (ret == 0)
+		assert_string_equal(content, CONTENT);
+	image_close(&image);
+	return ret;
+}
+
+static void test_image(void **state)
+{
+	static const struct wrap_harmless retried[] = {
+		{ { .name = "pread" }, EINTR, "tried again" }, { { 0 }, 0, NULL }
+	};
+
+	(void)state;
+	wrap_sweep(image_attempt, NULL, EIO, NULL);
+	wrap_sweep(image_attempt, NULL, ENOMEM, NULL);
+	wrap_sweep(image_attempt, NULL, EINTR, retried);
+}
+
+static void test_image_sentences(void **state)
+{
+	struct image image;
+
+	(void)state;
+	wrap_fail_at(1, EACCES);
+	assert_int_equal(image_open(&image, "--initrd", path, &err), -EACCES);
+	wrap_assert_says(&err, "--initrd /tmp/straddle-fake-");
+	wrap_assert_says(&err, "Permission denied");
+	wrap_fail_named("mmap", 1, ENODEV);
+	assert_int_equal(image_open(&image, "--kernel", path, &err), -ENODEV);
+	wrap_assert_says(&err, "cannot be mapped");
+	wrap_reset();
+	assert_int_equal(image_open(&image, "--kernel", "/tmp", &err), -EINVAL);
+	wrap_assert_says(&err, "a directory");
+}
+
+static void test_image_in_pieces(void **state)
+{
+	(void)state;
+	wrap_short_reads(5);
+	assert_int_equal(image_attempt(NULL, &err), 0);
+}
+
+static void test_image_cut_short(void **state)
+{
+	char content[sizeof(CONTENT) + 1];
+	struct image image;
+
+	(void)state;
+	assert_int_equal(image_open(&image, "--kernel", path, &err), 0);
+	assert_int_equal(image_read(&image, 0, content, sizeof(content), &err), -EIO);
+	wrap_assert_says(&err, "was cut short");
+	image_close(&image);
+}
+
+/* --- RAM --- */
+
+static const struct span spans[] = { { 0, 4 * MIB },
+				     { UINT64_C(0xfcfff00000), UINT64_C(0xfd00000000) },
+				     { TIB, TIB + 2 * MIB } };
+
+static int ram_attempt(void *to, struct err *e)
+{
+	struct ram ram;
+	int ret = ram_create(&ram, spans, ARRAY_SIZE(spans), 4 * KIB, e);
+
+	(void)to;
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < ARRAY_SIZE(spans); i++) {
+		uint8_t *first = ram_at(&ram, spans[i].base, span_size(spans[i]));
+
+		assert_non_null(first);
+		assert_int_equal((uintptr_t)first % GIB, spans[i].base % GIB);
+		first[0] = 1;
+		first[span_size(spans[i]) - 1] = 1;
+	}
+	assert_null(ram_at(&ram, spans[0].base, span_size(spans[0]) + 1));
+	assert_null(ram_at(&ram, spans[1].end, 1));
+	ram_destroy(&ram);
+	return 0;
+}
+
+static void test_ram(void **state)
+{
+	static const struct wrap_harmless advice[] = {
+		{ { .name = "madvise" }, 0, "advice; the guest runs without it" },
+		{ { 0 }, 0, NULL }
+	};
+
+	(void)state;
+	wrap_sweep(ram_attempt, NULL, ENOMEM, advice);
+	wrap_sweep(ram_attempt, NULL, EAGAIN, advice);
+}
+
+static void test_ram_sentences(void **state)
+{
+	const struct span span = { 4 * GIB, 6 * GIB };
+	struct wrap_held before = wrap_held();
+	struct ram ram;
+
+	(void)state;
+	wrap_fail_named("mmap", 1, ENOMEM);
+	assert_int_equal(ram_create(&ram, &span, 1, 4 * KIB, &err), -ENOMEM);
+	wrap_assert_says(&err, "2048 MiB of address space for guest RAM at 0x100000000");
+	/* The second call is the one that claims huge pages. */
+	wrap_fail_named("mmap", 2, ENOMEM);
+	assert_int_equal(ram_create(&ram, &span, 1, 2 * MIB, &err), -ENOMEM);
+	wrap_assert_says(&err, "at 0x100000000 needs 1024 free huge pages of 2 MiB");
+	wrap_assert_says(&err, "hugepages-2048kB/nr_hugepages");
+	wrap_fail_named("mmap", 2, ENOMEM);
+	assert_int_equal(ram_create(&ram, &span, 1, GIB, &err), -ENOMEM);
+	wrap_assert_says(&err, "needs 2 free huge pages of 1024 MiB");
+	wrap_assert_says(&err, "hugepages-1048576kB");
+	wrap_assert_released(before, "RAM");
+}
+
+/* --- the loop --- */
+
+static void stop_loop(void *to, short revents)
+{
+	(void)revents;
+	loop_stop(to);
+}
+
+/* A descriptor that is ready at once stops it. */
+static int loop_attempt(void *to, struct err *e)
+{
+	struct loop loop;
+	int ret = loop_create(&loop, e);
+
+	(void)to;
+	if (ret < 0)
+		return ret;
+	assert_int_equal(loop_watch(&loop, STDERR_FILENO, POLLOUT, stop_loop, &loop), 0);
+	ret = loop_run(&loop, e);
+	loop_destroy(&loop);
+	return ret;
+}
+
+static void test_loop(void **state)
+{
+	static const struct wrap_harmless poll_again[] = {
+		{ { .name = "poll" }, EINTR, "tried again" }, { { 0 }, 0, NULL }
+	};
+
+	(void)state;
+	wrap_sweep(loop_attempt, NULL, ENOMEM, NULL);
+	wrap_sweep(loop_attempt, NULL, EMFILE, NULL);
+	wrap_sweep(loop_attempt, NULL, EINTR, poll_again);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_image, wrap_setup),
+		cmocka_unit_test_setup(test_image_sentences, wrap_setup),
+		cmocka_unit_test_setup(test_image_in_pieces, wrap_setup),
+		cmocka_unit_test_setup(test_image_cut_short, wrap_setup),
+		cmocka_unit_test_setup(test_ram, wrap_setup),
+		cmocka_unit_test_setup(test_ram_sentences, wrap_setup),
+		cmocka_unit_test_setup(test_loop, wrap_setup),
+	};
+
+	return cmocka_run_group_tests(tests, make_file, remove_file);
+}

@@ -1,0 +1,498 @@
+/*
+ * KVM's refusals and their sentences, against a /dev/kvm that the test plays: needs no KVM.
+ */
+#include "tests/fake/wrap.h"
+#include "vmm/host.h"
+#include "vmm/kvm.h"
+#include "vmm/vcpu.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static struct err err;
+
+/* --- the played KVM --- */
+
+static struct {
+	int version;
+	int lacks; /* a capability */
+	int run_size;
+	int max_cpus;
+	int run_error; /* KVM_RUN's errno; 0: it returns as the run page says */
+	unsigned run_calls;
+	struct kvm_userspace_memory_region slots[8];
+	unsigned nr_slots;
+} host;
+
+static int new_fd(void)
+{
+	return memfd_create("kvm", MFD_CLOEXEC);
+}
+
+/* The run page of a vCPU is its descriptor's first page. */
+static int new_vcpu(void)
+{
+	int fd = new_fd();
+
+	if (fd >= 0 && ftruncate(fd, host.run_size) < 0)
+		return -1;
+	return fd;
+}
+
+static int check_extension(unsigned long cap)
+{
+	if ((int)cap == host.lacks)
+		return 0;
+	return cap == KVM_CAP_MAX_VCPUS ? host.max_cpus : 1;
+}
+
+static bool played(int fd, unsigned long request, void *arg, int *ret)
+{
+	(void)fd;
+	*ret = 0;
+	switch (request) {
+	case KVM_GET_API_VERSION:
+		*ret = host.version;
+		break;
+	case KVM_CHECK_EXTENSION:
+		*ret = check_extension((unsigned long)arg);
+		break;
+	case KVM_GET_VCPU_MMAP_SIZE:
+		*ret = host.run_size;
+		break;
+	case KVM_CREATE_VM:
+		*ret = new_fd();
+		break;
+	case KVM_CREATE_VCPU:
+		*ret = new_vcpu();
+		break;
+	case KVM_SET_MSRS:
+		*ret = 1; /* of two: as on AMD */
+		break;
+	case KVM_GET_SUPPORTED_CPUID:
+		((struct kvm_cpuid2 *)arg)->nent = 1;
+		break;
+	case KVM_SET_USER_MEMORY_REGION:
+		assert_true(host.nr_slots < ARRAY_SIZE(host.slots));
+		host.slots[host.nr_slots++] = *(struct kvm_userspace_memory_region *)arg;
+		break;
+	case KVM_RUN:
+		host.run_calls++;
+		errno = host.run_error;
+		*ret = errno ? -1 : 0;
+		break;
+	}
+	return true;
+}
+
+static int play(void **state)
+{
+	memset(&host, 0, sizeof(host));
+	host.version = 12;
+	host.lacks = -1;
+	host.run_size = 4096;
+	host.max_cpus = 64;
+	wrap_setup(state);
+	wrap_redirect("/dev/kvm", "/dev/null");
+	wrap_ioctl(played);
+	return 0;
+}
+
+/* --- opening --- */
+
+static void expect_open(int code, const char *words)
+{
+	struct wrap_held before = wrap_held();
+	struct kvm kvm;
+
+	wrap_fail_named("open", 1, code);
+	assert_int_equal(kvm_open(&kvm, &err), -code);
+	assert_int_equal(kvm.fd, -1);
+	wrap_assert_says(&err, "/dev/kvm");
+	wrap_assert_says(&err, words);
+	wrap_assert_released(before, "kvm_open");
+}
+
+static void test_open(void **state)
+{
+	(void)state;
+	expect_open(ENOENT, "does not exist: load kvm_amd or kvm_intel");
+	expect_open(ENODEV, "does not exist: load kvm_amd or kvm_intel");
+	expect_open(ENXIO, "does not exist: load kvm_amd or kvm_intel");
+	expect_open(EACCES, "join the group kvm");
+	expect_open(EPERM, "join the group kvm");
+	expect_open(EMFILE, "Too many open files");
+	expect_open(EBUSY, "Device or resource busy");
+}
+
+static void expect_refused(const char *words)
+{
+	struct wrap_held before = wrap_held();
+	struct kvm kvm;
+
+	assert_int_equal(kvm_open(&kvm, &err), -ENOTSUP);
+	wrap_assert_says(&err, words);
+	wrap_assert_released(before, "kvm_open");
+}
+
+static void test_old_kvm(void **state)
+{
+	(void)state;
+	host.version = 11;
+	expect_refused("API version 11, not 12");
+	host.version = 12;
+	host.lacks = KVM_CAP_IRQCHIP;
+	expect_refused("KVM_CAP_IRQCHIP");
+	host.lacks = KVM_CAP_IMMEDIATE_EXIT;
+	expect_refused("lacks KVM_CAP_IMMEDIATE_EXIT: use Linux");
+	host.lacks = -1;
+	host.run_size = (int)sizeof(struct kvm_run) - 1;
+	expect_refused("KVM_GET_VCPU_MMAP_SIZE");
+}
+
+/* What is missing without harm. */
+static void test_lesser_kvm(void **state)
+{
+	struct kvm kvm;
+
+	(void)state;
+	host.lacks = KVM_CAP_TSC_DEADLINE_TIMER;
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	assert_false(kvm.tsc_deadline);
+	assert_int_equal(kvm.max_cpus, 64);
+	kvm_close(&kvm);
+	host.lacks = KVM_CAP_MAX_VCPUS;
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	assert_true(kvm.tsc_deadline);
+	assert_int_equal(kvm.max_cpus, 4); /* api.rst */
+	kvm_close(&kvm);
+}
+
+/* --- CPUID --- */
+
+/* First of all tests: the answer is kept for the life of the process. */
+static void test_cpuid(void **state)
+{
+	struct wrap_held before = wrap_held();
+	const struct kvm_cpuid2 *cpuid, *again;
+	struct kvm kvm;
+
+	(void)state;
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	wrap_fail_named("calloc", 1, ENOMEM);
+	assert_int_equal(kvm_supported_cpuid(&kvm, &cpuid, &err), -ENOMEM);
+	wrap_assert_says(&err, "CPUID");
+	wrap_fail_named("ioctl", 1, E2BIG);
+	assert_int_equal(kvm_supported_cpuid(&kvm, &cpuid, &err), -E2BIG);
+	wrap_assert_says(&err, "KVM_GET_SUPPORTED_CPUID");
+	kvm_close(&kvm);
+	wrap_assert_released(before, "CPUID");
+
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	assert_int_equal(kvm_supported_cpuid(&kvm, &cpuid, &err), 0);
+	assert_int_equal(cpuid->nent, 1);
+	wrap_count();
+	assert_int_equal(kvm_supported_cpuid(&kvm, &again, &err), 0);
+	assert_ptr_equal(cpuid, again);
+	assert_int_equal(wrap_calls(), 0);
+	kvm_close(&kvm);
+}
+
+/* --- memory slots --- */
+
+/* Nothing is mapped: the played KVM does not look. */
+static void test_slots(void **state)
+{
+	struct ram_block blocks[] = {
+		{ { 0, 3 * GIB }, (uint8_t *)(uintptr_t)(TIB) },
+		{ { 16 * TIB, 25 * TIB }, (uint8_t *)(uintptr_t)(32 * TIB) },
+	};
+	const struct ram ram = { blocks, ARRAY_SIZE(blocks) };
+	struct span gpa = { 0, 0 };
+	struct kvm kvm;
+
+	(void)state;
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
+	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), 0);
+	/* 9 TiB need three slots of at most 4. */
+	assert_int_equal(host.nr_slots, 4);
+	for (unsigned i = 0; i < host.nr_slots; i++) {
+		const struct kvm_userspace_memory_region *s = &host.slots[i];
+		const struct ram_block *b = &blocks[i > 0];
+
+		gpa.base = i <= 1 ? b->gpa.base : gpa.end;
+		gpa.end = gpa.base + s->memory_size;
+		assert_int_equal(s->slot, i);
+		assert_int_equal(s->guest_phys_addr, gpa.base);
+		assert_int_equal(s->userspace_addr - (uintptr_t)b->hva, gpa.base - b->gpa.base);
+		assert_true(s->memory_size <= 4 * TIB);
+	}
+	assert_int_equal(gpa.end, blocks[1].gpa.end);
+
+	wrap_fail_named("ioctl", 3, ENOMEM);
+	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), -ENOMEM);
+	wrap_assert_says(&err, "KVM refuses 4194304 MiB of RAM at 0x140000000000");
+	wrap_assert_says(&err, "Cannot allocate memory");
+	wrap_fail_named("ioctl", 1, EINVAL);
+	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), -EINVAL);
+	wrap_assert_says(&err, "KVM refuses 3072 MiB of RAM at 0 (");
+	kvm_close(&kvm);
+}
+
+/* --- whole machines, call by call --- */
+
+static const struct wrap_harmless without[] = {
+	{ { "ioctl", KVM_ENABLE_CAP, 0 }, 0, "needed for APIC IDs past 254 only" },
+	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS }, 0, "4 is taken then" },
+	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER }, 0, "not offered then" },
+	{ { "ioctl", KVM_CREATE_VM, 0 }, EINTR, "tried again" },
+	{ { 0 }, 0, NULL },
+};
+
+static int vcpu_attempt(void *to, struct err *e)
+{
+	static const struct vcpu_entry entry = { .rip = 0x1000 };
+	const struct kvm_cpuid2 *cpuid;
+	struct vcpu v = VCPU_EMPTY;
+	struct kvm kvm;
+	int ret;
+
+	(void)to;
+	host.nr_slots = 0;
+	ret = kvm_open(&kvm, e);
+	if (ret == 0)
+		ret = kvm_create_vm(&kvm, e);
+	if (ret == 0)
+		ret = kvm_create_irqchip(&kvm, e);
+	if (ret == 0)
+		ret = kvm_supported_cpuid(&kvm, &cpuid, e);
+	if (ret == 0)
+		ret = vcpu_create(&v, &kvm, 3, 7, cpuid, e);
+	if (ret == 0)
+		ret = vcpu_set_entry(&v, &entry, e);
+	vcpu_destroy(&v);
+	kvm_close(&kvm);
+	return ret;
+}
+
+static void test_vcpu(void **state)
+{
+	(void)state;
+	wrap_sweep(vcpu_attempt, NULL, ENOMEM, without);
+	wrap_sweep(vcpu_attempt, NULL, EIO, without);
+	wrap_sweep(vcpu_attempt, NULL, EINTR, without);
+}
+
+/* --- running: what KVM can return, and what it cannot be made to return on demand --- */
+
+static struct vcpu vcpu;
+
+static enum vcpu_stop run_once(void)
+{
+	static const struct vcpu_bus nowhere;
+
+	host.run_calls = 0;
+	memset(&err, 0, sizeof(err));
+	return vcpu_run(&vcpu, &nowhere, &err);
+}
+
+static void expect_exit(uint32_t reason, enum vcpu_stop stop, const char *words)
+{
+	vcpu.run->exit_reason = reason;
+	assert_int_equal(run_once(), stop);
+	assert_int_equal(host.run_calls, 1);
+	if (words) {
+		wrap_assert_says(&err, "vCPU 5: ");
+		wrap_assert_says(&err, words);
+	} else {
+		assert_string_equal(err.text, "");
+	}
+}
+
+static void expect_event(uint32_t type, enum vcpu_stop stop, const char *words)
+{
+	vcpu.run->system_event.type = type;
+	expect_exit(KVM_EXIT_SYSTEM_EVENT, stop, words);
+}
+
+static void expect_internal(uint32_t suberror, enum vcpu_stop stop, const char *words)
+{
+	vcpu.run->internal.suberror = suberror;
+	expect_exit(KVM_EXIT_INTERNAL_ERROR, stop, words);
+}
+
+static int make_vcpu(void **state)
+{
+	const struct kvm_cpuid2 cpuid = { 0 };
+	struct kvm kvm;
+
+	play(state);
+	if (kvm_open(&kvm, &err) < 0 || kvm_create_vm(&kvm, &err) < 0 ||
+	    vcpu_create(&vcpu, &kvm, 5, 5, &cpuid, &err) < 0)
+		return -1;
+	kvm_close(&kvm);
+	return 0;
+}
+
+static int unmake_vcpu(void **state)
+{
+	(void)state;
+	vcpu_destroy(&vcpu);
+	return 0;
+}
+
+static void test_exits(void **state)
+{
+	(void)state;
+	expect_exit(KVM_EXIT_SHUTDOWN, VCPU_TRIPLE_FAULT, "triple fault");
+	expect_event(KVM_SYSTEM_EVENT_SHUTDOWN, VCPU_POWEROFF, NULL);
+	expect_event(KVM_SYSTEM_EVENT_RESET, VCPU_RESET, NULL);
+	expect_event(KVM_SYSTEM_EVENT_CRASH, VCPU_CRASHED, "crash");
+	expect_event(77, VCPU_CRASHED, "crash");
+	expect_internal(KVM_INTERNAL_ERROR_EMULATION, VCPU_EMULATION, "straddle check");
+	expect_internal(KVM_INTERNAL_ERROR_DELIVERY_EV, VCPU_KVM_ERROR, "internal error 3");
+	expect_internal(99, VCPU_KVM_ERROR, "internal error 99");
+	vcpu.run->fail_entry.hardware_entry_failure_reason = 0x80000021;
+	expect_exit(KVM_EXIT_FAIL_ENTRY, VCPU_KVM_ERROR, "reason 0x80000021");
+	expect_exit(KVM_EXIT_UNKNOWN, VCPU_KVM_ERROR, "KVM exit 0 is not known");
+	expect_exit(12345, VCPU_KVM_ERROR, "KVM exit 12345 is not known");
+}
+
+static void test_run_fails(void **state)
+{
+	static const int codes[] = { EFAULT, ENOMEM, ENOEXEC, EIO, EPERM };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		host.run_error = codes[i];
+		assert_int_equal(run_once(), VCPU_HOST_ERROR);
+		assert_int_equal(host.run_calls, 1);
+		wrap_assert_says(&err, "vCPU 5: KVM_RUN failed: ");
+		wrap_assert_says(&err, strerror(codes[i]));
+	}
+}
+
+static void test_run_again(void **state)
+{
+	(void)state;
+	vcpu.run->exit_reason = KVM_EXIT_SHUTDOWN;
+	wrap_fail_named("ioctl", 1, EAGAIN);
+	assert_int_equal(run_once(), VCPU_TRIPLE_FAULT);
+	wrap_fail_named("ioctl", 1, EINTR); /* of somebody else's signal */
+	assert_int_equal(run_once(), VCPU_TRIPLE_FAULT);
+	wrap_reset();
+	wrap_ioctl(played);
+	host.run_error = EINTR;
+	vcpu.run->immediate_exit = 1;
+	assert_int_equal(run_once(), VCPU_STOPPED);
+	assert_string_equal(err.text, "");
+}
+
+/* The dump with its nth call failing; 0: none. There is no RAM to read code from. */
+static const char *dump(unsigned n)
+{
+	static char out[2048];
+	const struct ram none = RAM_EMPTY;
+	size_t len;
+
+	wrap_fail_named("ioctl", n, EIO);
+	len = vcpu_dump(&vcpu, &none, out, sizeof(out));
+	assert_int_equal(len, strlen(out));
+	return out;
+}
+
+static void test_dump(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(dump(0), "\nrip 0"));
+	assert_non_null(strstr(dump(0), "\ncode at rip: not readable\n"));
+	assert_string_equal(dump(1), "vCPU 5: registers not readable\n");
+	assert_string_equal(dump(2), "vCPU 5: registers not readable\n");
+	assert_non_null(strstr(dump(3), "\ncode at rip: not readable\n"));
+}
+
+/* --- host_try_kvm, host_probe --- */
+
+/* The played KVM ends the guest at once, so the answer is that it does not execute. */
+static int try_attempt(void *to, struct err *e)
+{
+	(void)to;
+	host.nr_slots = 0;
+	return host_try_kvm(e) == HOST_KVM_NONE ? -EIO : 0;
+}
+
+static void test_try(void **state)
+{
+	const struct wrap_harmless harmless[] = {
+		without[0],
+		without[1],
+		without[2],
+		without[3],
+		{ { .name = "madvise" }, 0, "advice" },
+		{ { .name = "sigaction" }, 0, "cannot fail with these arguments" },
+		{ { "ioctl", KVM_RUN, 0 }, EINTR, "tried again" },
+		{ { 0 }, 0, NULL },
+	};
+
+	(void)state;
+	wrap_sweep(try_attempt, NULL, ENOMEM, harmless);
+	wrap_sweep(try_attempt, NULL, EIO, harmless);
+	wrap_sweep(try_attempt, NULL, EINTR, harmless);
+}
+
+/* Probing goes on without KVM's word. */
+static void probe(void)
+{
+	struct host_facts facts;
+
+	host_probe(&facts);
+	assert_true(facts.phys_bits >= 36);
+	assert_int_equal(facts.guest_phys_bits, 0);
+}
+
+static void test_probe(void **state)
+{
+	struct wrap_held before = wrap_held();
+	unsigned n;
+
+	(void)state;
+	wrap_count();
+	probe();
+	n = wrap_calls();
+	assert_int_not_equal(n, 0);
+	for (unsigned i = 1; i <= n; i++) {
+		wrap_fail_at(i, ENOMEM);
+		probe();
+		wrap_assert_released(before, "host_probe");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_cpuid, play),
+		cmocka_unit_test_setup(test_open, play),
+		cmocka_unit_test_setup(test_old_kvm, play),
+		cmocka_unit_test_setup(test_lesser_kvm, play),
+		cmocka_unit_test_setup(test_slots, play),
+		cmocka_unit_test_setup(test_vcpu, play),
+		cmocka_unit_test_setup_teardown(test_exits, make_vcpu, unmake_vcpu),
+		cmocka_unit_test_setup_teardown(test_run_fails, make_vcpu, unmake_vcpu),
+		cmocka_unit_test_setup_teardown(test_run_again, make_vcpu, unmake_vcpu),
+		cmocka_unit_test_setup_teardown(test_dump, make_vcpu, unmake_vcpu),
+		cmocka_unit_test_setup(test_try, play),
+		cmocka_unit_test_setup(test_probe, play),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,364 @@
+#include "tests/fake/wrap.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define LIMIT_S 60 /* for one test; under a sanitizer, on a KVM that emulates, most take 1 */
+
+/* What the test asked for. Only the counting thread touches these. */
+static __thread bool counting;
+static const char *only; /* NULL: every call counts */
+static unsigned calls, fail_at;
+static int fail_code;
+static struct wrap_call failed;
+
+static wrap_ioctl_fn *ioctl_answer;
+static const char *redirect_from, *redirect_to;
+static size_t short_reads;
+
+/* What is held; any thread. */
+static uint64_t mapped;
+static int64_t blocks;
+
+/* --- which call fails --- */
+
+static void pick(const char *name, unsigned n, int code)
+{
+	only = name;
+	calls = 0;
+	fail_at = n;
+	fail_code = code;
+	failed = (struct wrap_call){ 0 };
+	counting = true;
+}
+
+void wrap_count(void)
+{
+	pick(NULL, 0, 0);
+}
+
+void wrap_fail_at(unsigned n, int code)
+{
+	pick(NULL, n, code);
+}
+
+void wrap_fail_named(const char *name, unsigned n, int code)
+{
+	pick(name, n, code);
+}
+
+unsigned wrap_calls(void)
+{
+	return calls;
+}
+
+struct wrap_call wrap_failed(void)
+{
+	return failed;
+}
+
+void wrap_ioctl(wrap_ioctl_fn *answer)
+{
+	ioctl_answer = answer;
+}
+
+void wrap_redirect(const char *from, const char *to)
+{
+	redirect_from = from;
+	redirect_to = to;
+}
+
+void wrap_short_reads(size_t most)
+{
+	short_reads = most;
+}
+
+void wrap_reset(void)
+{
+	pick(NULL, 0, 0);
+	counting = false;
+	wrap_ioctl(NULL);
+	wrap_redirect(NULL, NULL);
+	wrap_short_reads(0);
+}
+
+/* Counts a call; true if it is the one to fail, with errno set. */
+static bool fails_as(struct wrap_call call)
+{
+	if (!counting || (only && strcmp(only, call.name)) || ++calls != fail_at)
+		return false;
+	failed = call;
+	errno = fail_code;
+	return true;
+}
+
+static bool fails(const char *name)
+{
+	return fails_as((struct wrap_call){ .name = name });
+}
+
+/* --- the calls --- */
+
+/* One that does nothing but pass or fail. */
+#define WRAP(type, failure, name, params, args)                       \
+	type __real_##name params;                                    \
+	type __wrap_##name params;                                    \
+	type __wrap_##name params                                     \
+	{                                                             \
+		return fails(#name) ? (failure) : __real_##name args; \
+	}
+
+WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
+WRAP(ssize_t, -1, read, (int fd, void *to, size_t n), (fd, to, n))
+WRAP(int, -1, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms))
+WRAP(int, -1, madvise, (void *at, size_t len, int advice), (at, len, advice))
+WRAP(int, fail_code, pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg),
+     (thread, attr, start, arg))
+WRAP(int, -1, eventfd, (unsigned count, int flags), (count, flags))
+WRAP(int, -1, timerfd_create, (int clock, int flags), (clock, flags))
+WRAP(int, -1, socket, (int domain, int type, int protocol), (domain, type, protocol))
+WRAP(int, -1, connect, (int fd, const struct sockaddr *to, socklen_t len), (fd, to, len))
+WRAP(int, -1, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
+WRAP(int, -1, listen, (int fd, int backlog), (fd, backlog))
+WRAP(int, -1, posix_openpt, (int flags), (flags))
+WRAP(int, -1, grantpt, (int fd), (fd))
+WRAP(int, -1, unlockpt, (int fd), (fd))
+WRAP(int, -1, inotify_init1, (int flags), (flags))
+WRAP(int, -1, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
+WRAP(int, -1, sigaction, (int sig, const struct sigaction *act, struct sigaction *old),
+     (sig, act, old))
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list ap;
+
+	if (flags & O_CREAT) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
+	if (fails("open"))
+		return -1;
+	if (redirect_from && !strcmp(path, redirect_from))
+		path = redirect_to;
+	return __real_open(path, flags, mode);
+}
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+	int ret;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (fails_as((struct wrap_call){ "ioctl", request, (uintptr_t)arg }))
+		return -1;
+	if (ioctl_answer && ioctl_answer(fd, request, arg, &ret))
+		return ret;
+	return __real_ioctl(fd, request, arg);
+}
+
+ssize_t __real_pread(int fd, void *to, size_t n, off_t at);
+ssize_t __wrap_pread(int fd, void *to, size_t n, off_t at);
+ssize_t __wrap_pread(int fd, void *to, size_t n, off_t at)
+{
+	if (fails("pread"))
+		return -1;
+	return __real_pread(fd, to, short_reads && n > short_reads ? short_reads : n, at);
+}
+
+/* A fixed mapping replaces what was there: it is counted already. */
+void *__real_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	void *got = fails("mmap") ? MAP_FAILED : __real_mmap(at, len, prot, flags, fd, offset);
+
+	if (got != MAP_FAILED && !(flags & MAP_FIXED))
+		__atomic_fetch_add(&mapped, len, __ATOMIC_RELAXED);
+	return got;
+}
+
+/* munmap and free do not fail here: nobody could do anything about it. */
+int __real_munmap(void *at, size_t len);
+int __wrap_munmap(void *at, size_t len);
+int __wrap_munmap(void *at, size_t len)
+{
+	int ret = __real_munmap(at, len);
+
+	if (ret == 0)
+		__atomic_fetch_sub(&mapped, len, __ATOMIC_RELAXED);
+	return ret;
+}
+
+static void *block(void *got)
+{
+	if (got)
+		__atomic_fetch_add(&blocks, 1, __ATOMIC_RELAXED);
+	return got;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	return block(fails("malloc") ? NULL : __real_malloc(size));
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return block(fails("calloc") ? NULL : __real_calloc(n, size));
+}
+
+void __real_free(void *at);
+void __wrap_free(void *at);
+void __wrap_free(void *at)
+{
+	if (at)
+		__atomic_fetch_sub(&blocks, 1, __ATOMIC_RELAXED);
+	__real_free(at);
+}
+
+/* --- what is held --- */
+
+struct wrap_held wrap_held(void)
+{
+	struct wrap_held held = {
+		.mapped = __atomic_load_n(&mapped, __ATOMIC_RELAXED),
+		.blocks = __atomic_load_n(&blocks, __ATOMIC_RELAXED),
+	};
+	DIR *dir = opendir("/proc/self/fd");
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		held.fds++;
+	closedir(dir);
+	held.fds -= 3; /* ".", ".." and the directory's own */
+	return held;
+}
+
+void wrap_assert_released(struct wrap_held before, const char *what)
+{
+	struct wrap_held now = wrap_held();
+
+	if (now.fds != before.fds)
+		fail_msg("%s: %d descriptors leaked", what, (int)(now.fds - before.fds));
+	if (now.mapped != before.mapped)
+		fail_msg("%s: %lld mapped bytes leaked", what,
+			 (long long)(now.mapped - before.mapped));
+	if (now.blocks != before.blocks)
+		fail_msg("%s: %lld heap blocks leaked", what,
+			 (long long)(now.blocks - before.blocks));
+}
+
+/* --- the sweep --- */
+
+static const char *why_harmless(const struct wrap_harmless *list, struct wrap_call call, int code)
+{
+	for (; list && list->call.name; list++)
+		if (!strcmp(list->call.name, call.name) && list->call.request == call.request &&
+		    (!list->call.arg || list->call.arg == call.arg) &&
+		    (!list->code || list->code == code))
+			return list->why;
+	return NULL;
+}
+
+static void sweep_one(int (*attempt)(void *to, struct err *err), void *to, unsigned n, int code,
+		      const struct wrap_harmless *harmless)
+{
+	struct wrap_held before = wrap_held();
+	struct err err = { "" };
+	struct wrap_call call;
+	char what[128];
+	int ret;
+
+	wrap_fail_at(n, code);
+	ret = attempt(to, &err);
+	counting = false;
+	call = wrap_failed();
+	snprintf(what, sizeof(what), "call %u (%s %#lx %#lx) failing with \"%s\"", n,
+		 call.name ? call.name : "none", call.request, (unsigned long)call.arg,
+		 strerror(code));
+	if (!call.name)
+		fail_msg("%s: the calls do not repeat", what);
+	if (why_harmless(harmless, call, code)) {
+		if (ret < 0)
+			fail_msg("%s is harmless (%s), but: %s", what,
+				 why_harmless(harmless, call, code), err.text);
+	} else {
+		if (ret >= 0)
+			fail_msg("%s: nobody noticed", what);
+		if (!err.text[0] || strchr(err.text, '\n') || strstr(err.text, strerror(0)))
+			fail_msg("%s: not a sentence: \"%s\"", what, err.text);
+	}
+	wrap_assert_released(before, what);
+	ret = attempt(to, &err);
+	if (ret < 0)
+		fail_msg("after %s: %s", what, err.text);
+	wrap_assert_released(before, "the attempt after it");
+}
+
+void wrap_sweep(int (*attempt)(void *to, struct err *err), void *to, int code,
+		const struct wrap_harmless *harmless)
+{
+	struct wrap_held before = wrap_held();
+	struct err err = { "" };
+	unsigned n;
+	int ret;
+
+	wrap_count();
+	ret = attempt(to, &err);
+	counting = false;
+	n = wrap_calls();
+	if (ret < 0)
+		fail_msg("without a failing call: %s", err.text);
+	assert_int_not_equal(n, 0);
+	wrap_assert_released(before, "no failing call");
+	for (unsigned i = 1; i <= n; i++)
+		sweep_one(attempt, to, i, code, harmless);
+}
+
+void wrap_assert_says(const struct err *err, const char *words)
+{
+	if (!strstr(err->text, words) || strchr(err->text, '\n'))
+		fail_msg("\"%s\" does not say \"%s\" in one line", err->text, words);
+}
+
+int wrap_setup(void **state)
+{
+	(void)state;
+	wrap_reset();
+	alarm(LIMIT_S);
+	return 0;
+}
