@@ -57,6 +57,7 @@ if [ "${1:-fast}" = all ]; then
 		suite "fake/${t##*/test_}" "$t"
 	done
 	suite cli tests/guest/cli.sh
+	suite cli/sanitizers env STRADDLE="$BUILD/straddle-san" tests/guest/cli.sh
 	suite guest tests/guest/run.sh
 	suite lab tests/lab/check.sh
 fi

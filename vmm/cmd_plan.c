@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* "3 GiB", "511 MiB": the largest unit that divides the size, so nothing is rounded. */
@@ -71,33 +72,44 @@ static int print_json(const struct plan *p, struct err *err)
 	return 0;
 }
 
-/* Written beside and renamed: a plan file is whole or not there. */
-static int write_dtb(const struct plan *p, const char *path, struct err *err)
+/*
+ * A plan file is whole or not there: written beside and renamed. What is no regular file
+ * (/dev/stdout, a FIFO, a link) is written to instead, not replaced.
+ */
+static int write_file(const char *path, const void *data, size_t len, struct err *err)
 {
-	size_t cap = PLAN_FDT_MAX, len = 0;
-	void *blob = malloc(cap);
+	struct stat st;
+	bool replace = lstat(path, &st) < 0 || S_ISREG(st.st_mode);
 	char *beside = NULL;
 	FILE *file = NULL;
-	int ret;
+	int ret = 0;
 
-	if (!blob || asprintf(&beside, "%s.tmp", path) < 0) {
-		ret = err_sys(err, ENOMEM, "--dtb %s cannot be written", path);
-		goto out;
-	}
-	ret = plan_to_fdt(p, blob, cap, &len, err);
-	if (ret < 0)
-		goto out;
+	if (asprintf(&beside, replace ? "%s.tmp" : "%s", path) < 0)
+		return err_sys(err, ENOMEM, "--dtb %s cannot be written", path);
 	file = fopen(beside, "we");
-	if (!file || fwrite(blob, 1, len, file) != len || fflush(file) != 0 ||
-	    rename(beside, path) < 0) {
+	if (!file || fwrite(data, 1, len, file) != len || fflush(file) != 0 ||
+	    (replace && rename(beside, path) < 0)) {
 		ret = err_sys(err, errno, "--dtb %s cannot be written", path);
-		if (file)
+		if (file && replace)
 			unlink(beside);
 	}
-out:
 	if (file)
 		fclose(file);
 	free(beside);
+	return ret;
+}
+
+static int write_dtb(const struct plan *p, const char *path, struct err *err)
+{
+	void *blob = malloc(PLAN_FDT_MAX);
+	size_t len = 0;
+	int ret;
+
+	if (!blob)
+		return err_sys(err, ENOMEM, "--dtb %s cannot be written", path);
+	ret = plan_to_fdt(p, blob, PLAN_FDT_MAX, &len, err);
+	if (ret == 0)
+		ret = write_file(path, blob, len, err);
 	free(blob);
 	return ret;
 }

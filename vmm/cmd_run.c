@@ -29,6 +29,13 @@ struct run {
 
 /* --- signals --- */
 
+static void stop_process(struct run *run)
+{
+	console_suspend(&run->console);
+	raise(SIGSTOP);
+	/* SIGCONT follows through the signalfd. */
+}
+
 static void signal_ready(void *to, short revents)
 {
 	struct run *run = to;
@@ -37,7 +44,16 @@ static void signal_ready(void *to, short revents)
 	(void)revents;
 	if (read(run->signals, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (info.ssi_signo == SIGTERM && !run->asked_off) {
+	switch (info.ssi_signo) {
+	case SIGTSTP:
+		stop_process(run);
+		return;
+	case SIGCONT:
+		console_continue(&run->console);
+		return;
+	case SIGTERM:
+		if (run->asked_off)
+			break;
 		run->asked_off = true;
 		machine_power_button(&run->machine);
 		return;
@@ -49,13 +65,16 @@ static void signal_ready(void *to, short revents)
 /* Before any thread is made, so that all of them inherit the mask. */
 static int catch_signals(struct run *run, struct err *err)
 {
+	static const int caught[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
+	struct sigaction was;
 	sigset_t set;
 
+	/* What the parent had us ignore (nohup, a script's &) stays ignored: a signalfd would not.
+	 */
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
+	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+		if (sigaction(caught[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+			sigaddset(&set, caught[i]);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return err_sys(err, errno, "cannot block signals");
 	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -102,6 +121,19 @@ static int open_console(struct run *run, struct err *err)
 
 /* --- the guest --- */
 
+static void say_unclaimed(const struct machine *m)
+{
+	const struct machine_access *first = &m->first_unclaimed;
+
+	if (m->unclaimed)
+		fprintf(stderr,
+			"straddle: no device claimed %llu accesses; the first was a %u-byte %s %s "
+			"%#llx\r\n",
+			(unsigned long long)m->unclaimed, first->size,
+			first->write ? "write to" : "read from", first->port ? "port" : "address",
+			(unsigned long long)first->at);
+}
+
 /* Creates and runs the machine until an end that is not a reset to be followed. */
 static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 {
@@ -123,11 +155,14 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 
 		if (ret < 0)
 			return ret;
+		if (run->asked_off)
+			machine_power_button(&run->machine); /* asked before a reset */
 		*end = machine_run(&run->machine, err);
 		machine_destroy(&run->machine);
-		if (c->verbose && run->machine.unclaimed)
-			fprintf(stderr, "straddle: %llu accesses that no device claimed\r\n",
-				(unsigned long long)run->machine.unclaimed);
+		if (c->verbose)
+			say_unclaimed(&run->machine);
+		if (*end == MACHINE_RESET && run->signal)
+			*end = MACHINE_STOPPED;
 		if (*end != MACHINE_RESET || c->no_reboot)
 			return 0;
 		ret = console_error(&run->console, err);
@@ -138,8 +173,16 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 	}
 }
 
-static int end_status(const struct run *run, enum machine_end end, const struct err *err)
+static int end_status(struct run *run, enum machine_end end, const struct err *err)
 {
+	struct err lost;
+
+	/* A guest that ended well but whose words were lost did not end well. */
+	if (end != MACHINE_HOST_ERROR && console_error(&run->console, &lost) < 0) {
+		complain(&lost, STATUS_HOST_ERROR);
+		if (end == MACHINE_POWEROFF || end == MACHINE_RESET)
+			return STATUS_HOST_ERROR;
+	}
 	switch (end) {
 	case MACHINE_POWEROFF:
 		return STATUS_POWEROFF;
@@ -166,10 +209,13 @@ static void close_console(struct run *run)
 {
 	if (!run->has_console)
 		return;
+	run->console.hurry = run->signal || run->machine.end == MACHINE_STOPPED;
 	console_close(&run->console);
 	run->has_console = false;
 	if (run->console.lost)
-		fprintf(stderr, "straddle: %llu bytes of serial output had no reader\n",
+		fprintf(stderr,
+			"straddle: %llu bytes of serial output were lost: nobody read them in "
+			"time\n",
 			(unsigned long long)run->console.lost);
 }
 
@@ -192,10 +238,10 @@ int cmd_run(int argc, char *argv[])
 		.loop = LOOP_EMPTY,
 		.signals = -1,
 	};
-	enum machine_end end = MACHINE_HOST_ERROR;
+	enum machine_end end = MACHINE_RUNNING;
 	struct host_facts host;
 	struct err err = { "" };
-	int status;
+	int status, ret;
 
 	if (!cmd_parse(&run.config, CMD_RUN, argc, argv, &status))
 		goto out;
@@ -207,15 +253,20 @@ int cmd_run(int argc, char *argv[])
 	}
 	if (run.config.verbose)
 		print_plan(stderr, &run.plan);
-	if (loop_create(&run.loop, &err) < 0 || catch_signals(&run, &err) < 0 ||
-	    open_console(&run, &err) < 0 || run_guest(&run, &end, &err) < 0)
-		end = MACHINE_HOST_ERROR;
-	/* Closed before anything is said: the terminal must not be raw, and the last output counts.
-	 */
-	close_console(&run);
-	if (end != MACHINE_HOST_ERROR && console_error(&run.console, &err) < 0)
-		end = MACHINE_HOST_ERROR;
-	status = end_status(&run, end, &err);
+	ret = loop_create(&run.loop, &err);
+	if (ret == 0)
+		ret = catch_signals(&run, &err);
+	if (ret == 0)
+		ret = open_console(&run, &err);
+	if (ret == 0)
+		ret = run_guest(&run, &end, &err);
+	close_console(&run); /* first: while the terminal is raw, nothing is to be said */
+	if (ret == 0)
+		status = end_status(&run, end, &err);
+	else if (ret == -ERANGE || ret == -E2BIG) /* more than KVM, kernel or RAM can take */
+		complain(&err, status);
+	else
+		status = complain(&err, STATUS_HOST_ERROR);
 out:
 	run_close(&run);
 	return status;

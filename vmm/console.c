@@ -1,5 +1,7 @@
 #include "vmm/console.h"
 
+#include "vmm/terminal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,60 +15,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define BUFFER	   (1024u * 1024)
 #define HIGH_WATER (64u * 1024) /* more than this unread: the UART holds its transmitter */
 #define CHUNK	   4096		/* PIPE_BUF: after POLLOUT, a write of this much does not block */
+#define HURRY_S	   1
 #define PATIENCE_S 5 /* at the end, a reader that takes nothing for so long is given up */
 
 #define CTRL_A 1
-
-/* --- the terminal --- */
-
-/* For the handlers below: a crash of straddle itself must not leave a raw terminal behind. */
-static struct {
-	volatile sig_atomic_t raw;
-	struct termios saved;
-} terminal;
-
-static void restore_and_die(int sig)
-{
-	if (terminal.raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
-	signal(sig, SIG_DFL);
-	raise(sig);
-}
-
-/* In the background the terminal is somebody else's; touching it would stop us. */
-static bool is_foreground(int fd)
-{
-	return !isatty(fd) || tcgetpgrp(fd) == getpgrp();
-}
-
-static void make_raw(struct console *c)
-{
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
-	struct termios raw;
-
-	if (!isatty(c->in) || tcgetattr(c->in, &c->saved) < 0)
-		return;
-	terminal.saved = c->saved;
-	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
-		signal(fatal[i], restore_and_die);
-	raw = c->saved;
-	cfmakeraw(&raw);
-	terminal.raw = 1;
-	c->raw = tcsetattr(c->in, TCSANOW, &raw) == 0;
-}
-
-static void restore(struct console *c)
-{
-	if (c->raw)
-		tcsetattr(c->in, TCSADRAIN, &c->saved);
-	c->raw = false;
-	terminal.raw = 0;
-}
 
 /* --- input --- */
 
@@ -106,6 +64,19 @@ static size_t filter_keys(struct console *c, uint8_t *data, size_t n)
 
 static void input_ready(void *to, short revents);
 
+/*
+ * What the input is watched for: bytes, as long as there is room for them. A terminal always, so
+ * that our own keys work however busy the guest is; a socket at least for its hangup.
+ */
+static void watch_input(struct console *c)
+{
+	bool bytes = !c->input_ended && (c->tty || !c->nr_held);
+
+	loop_forget(c->loop, c->in);
+	if (c->in >= 0 && (bytes || c->kind == SERIAL_UNIX))
+		loop_watch(c->loop, c->in, bytes ? POLLIN : 0, input_ready, c);
+}
+
 static void pass_input(struct console *c)
 {
 	size_t taken = c->nr_held;
@@ -114,8 +85,6 @@ static void pass_input(struct console *c)
 		taken = c->user.input(c->user.to, c->held, c->nr_held);
 	c->nr_held -= taken;
 	memmove(c->held, c->held + taken, c->nr_held);
-	if (c->nr_held)
-		loop_forget(c->loop, c->in); /* until the guest has room */
 }
 
 /* The reader went. A socket's descriptor is closed once the writer has let go of it. */
@@ -124,6 +93,7 @@ static void reader_left(struct console *c)
 	loop_forget(c->loop, c->in);
 	pthread_mutex_lock(&c->lock);
 	c->absent = true;
+	pthread_cond_signal(&c->wake); /* a UART that waits may go on */
 	if (c->kind == SERIAL_UNIX) {
 		shutdown(c->in, SHUT_RDWR);
 		while (c->busy)
@@ -134,30 +104,49 @@ static void reader_left(struct console *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
+static void input_over(struct console *c, short revents)
+{
+	/* A pseudo-terminal whose other end was closed gives EIO; a socket says POLLHUP. Without it
+	 * the other side only sends no more, and still reads. */
+	if (c->kind == SERIAL_PTY || (c->kind == SERIAL_UNIX && (revents & (POLLHUP | POLLERR)))) {
+		reader_left(c);
+		return;
+	}
+	c->input_ended = true;
+	watch_input(c);
+}
+
+/* What does not fit into `held` is lost: only typing ahead of a guest that does not read. */
 static void input_ready(void *to, short revents)
 {
 	struct console *c = to;
-	ssize_t n = read(c->in, c->held, sizeof(c->held));
+	uint8_t data[sizeof(c->held)];
+	ssize_t n;
 
+	if (c->nr_held && !c->tty) {
+		input_over(c, revents); /* only the hangup is waited for */
+		return;
+	}
+	if (!terminal_is_ours(c->in)) {
+		loop_forget(c->loop, c->in); /* until SIGCONT */
+		return;
+	}
+	n = read(c->in, data, sizeof(data));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n == 0 && c->kind == SERIAL_UNIX && !(revents & POLLHUP)) {
-		/* Half closed: it sends no more but still reads. Its going comes as POLLHUP. */
-		loop_forget(c->loop, c->in);
-		loop_watch(c->loop, c->in, 0, input_ready, c);
-		return;
-	}
 	if (n <= 0) {
-		/* A pseudo-terminal whose other end was closed gives EIO. */
-		if (c->kind == SERIAL_UNIX || c->kind == SERIAL_PTY)
-			reader_left(c);
-		else
-			loop_forget(c->loop, c->in);
+		input_over(c, revents);
 		return;
 	}
-	c->nr_held = c->raw ? filter_keys(c, c->held, (size_t)n) : (size_t)n;
+	if (c->tty)
+		n = (ssize_t)filter_keys(c, data, (size_t)n);
+	if ((size_t)n > sizeof(c->held) - c->nr_held)
+		n = (ssize_t)(sizeof(c->held) - c->nr_held);
+	memcpy(c->held + c->nr_held, data, (size_t)n);
+	c->nr_held += (size_t)n;
 	if (c->nr_held)
 		pass_input(c);
+	watch_input(c);
 }
 
 static void reader_came(struct console *c)
@@ -166,8 +155,8 @@ static void reader_came(struct console *c)
 	c->absent = false;
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
-	loop_forget(c->loop, c->in);
-	loop_watch(c->loop, c->in, POLLIN, input_ready, c);
+	c->input_ended = false;
+	watch_input(c);
 }
 
 static void resume_ready(void *to, short revents)
@@ -179,8 +168,7 @@ static void resume_ready(void *to, short revents)
 	if (read(c->resume, &count, sizeof(count)) < 0 || !c->nr_held)
 		return;
 	pass_input(c);
-	if (!c->nr_held && c->in >= 0)
-		loop_watch(c->loop, c->in, POLLIN, input_ready, c);
+	watch_input(c);
 }
 
 void console_resume(struct console *c)
@@ -190,10 +178,24 @@ void console_resume(struct console *c)
 	(void)!write(c->resume, &one, sizeof(one));
 }
 
+void console_suspend(struct console *c)
+{
+	if (c->tty)
+		terminal_restore(c->in);
+}
+
+void console_continue(struct console *c)
+{
+	if (c->tty) {
+		terminal_raw(c->in);
+		watch_input(c);
+	}
+}
+
 static void client_ready(void *to, short revents)
 {
 	struct console *c = to;
-	int fd = accept4(c->arrival, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(c->arrival, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)revents;
 	if (fd < 0)
@@ -202,6 +204,8 @@ static void client_ready(void *to, short revents)
 		close(fd); /* one reader at a time */
 		return;
 	}
+	if (c->in >= 0)
+		reader_left(c); /* the writer saw it go, and we had not yet */
 	c->in = c->out = fd;
 	reader_came(c);
 }
@@ -234,8 +238,10 @@ static void write_chunk(struct console *c)
 {
 	size_t n = c->len < CHUNK ? c->len : CHUNK;
 	struct pollfd p = { c->out, POLLOUT, 0 };
+	uint64_t lost = c->lost;
 	uint8_t chunk[CHUNK];
 	ssize_t written;
+	size_t gone;
 	int code;
 
 	n = n < BUFFER - c->head ? n : BUFFER - c->head;
@@ -258,12 +264,35 @@ static void write_chunk(struct console *c)
 		broken(c, code);
 		return;
 	}
-	/* The ring may have dropped its oldest bytes meanwhile, if the reader went. */
-	n = (size_t)written < c->len ? (size_t)written : c->len;
+	/* If the ring ran over meanwhile, its oldest bytes, these, were dropped from it: not lost.
+	 */
+	n = (size_t)written;
+	gone = c->lost - lost < n ? (size_t)(c->lost - lost) : n;
+	c->lost -= gone;
+	n -= gone;
 	c->head = (c->head + n) % BUFFER;
 	c->len -= n;
 	if (!c->len)
 		c->head = 0; /* keep to the pages that were touched */
+}
+
+/*
+ * Tells a UART that was made to wait that it may go on: there is room, or nobody reads. With the
+ * lock held, which is released meanwhile, because the UART asks console_ready() under its own lock.
+ */
+static void tell_room(struct console *c)
+{
+	struct console_user user = c->user;
+
+	if (!c->starved || !user.room || !(c->absent || c->broken || c->len < HIGH_WATER / 2))
+		return;
+	c->starved = false;
+	c->calling = true;
+	pthread_mutex_unlock(&c->lock);
+	user.room(user.to);
+	pthread_mutex_lock(&c->lock);
+	c->calling = false;
+	pthread_cond_broadcast(&c->idle);
 }
 
 static void *writer(void *arg)
@@ -272,27 +301,15 @@ static void *writer(void *arg)
 
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
-		if (!c->len)
+		tell_room(c);
+		if (!c->len || c->absent)
 			pthread_cond_signal(&c->drained);
 		if (c->closing && (!c->len || c->absent))
 			break;
-		if (!c->len || c->absent) {
+		if (!c->len || c->absent)
 			pthread_cond_wait(&c->wake, &c->lock);
-			continue;
-		}
-		write_chunk(c);
-		if (c->starved && c->len < HIGH_WATER / 2 && c->user.room) {
-			struct console_user user = c->user;
-
-			/* The UART asks console_ready() under its own lock: ours must be free. */
-			c->starved = false;
-			c->calling = true;
-			pthread_mutex_unlock(&c->lock);
-			user.room(user.to);
-			pthread_mutex_lock(&c->lock);
-			c->calling = false;
-			pthread_cond_broadcast(&c->idle);
-		}
+		else
+			write_chunk(c);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return NULL;
@@ -334,7 +351,7 @@ bool console_ready(struct console *c)
 static int open_file(struct console *c, struct err *err)
 {
 	c->own_fds = true;
-	c->out = open(c->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+	c->out = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
 	if (c->out < 0)
 		return err_sys(err, errno, "--serial file:%s cannot be opened", c->path);
 	return 0;
@@ -466,10 +483,11 @@ int console_open(struct console *c, enum serial_kind kind, const char *path, str
 	if (c->arrival >= 0)
 		loop_watch(loop, c->arrival, POLLIN,
 			   kind == SERIAL_UNIX ? client_ready : opened_ready, c);
-	if (kind == SERIAL_STDIO && is_foreground(c->in)) {
-		make_raw(c);
-		loop_watch(loop, c->in, POLLIN, input_ready, c);
-	}
+	c->tty = kind == SERIAL_STDIO && isatty(c->in);
+	if (c->tty)
+		terminal_raw(c->in);
+	if (kind == SERIAL_STDIO)
+		watch_input(c);
 	return 0;
 fail:
 	console_close(c);
@@ -482,7 +500,17 @@ void console_attach(struct console *c, const struct console_user *user)
 	while (c->calling)
 		pthread_cond_wait(&c->idle, &c->lock);
 	c->user = user ? *user : (struct console_user){ 0 };
+	c->starved = false;
 	pthread_mutex_unlock(&c->lock);
+	if (!user)
+		return;
+	/* The old content goes when a guest is there, not when one fails to start. Fails on a FIFO.
+	 */
+	if (c->kind == SERIAL_FILE && !c->begun)
+		(void)!ftruncate(c->out, 0);
+	c->begun = true;
+	if (c->nr_held)
+		console_resume(c); /* what was typed before a reset */
 }
 
 const char *console_pty(const struct console *c)
@@ -515,11 +543,11 @@ static void drain(struct console *c)
 	do {
 		before = c->len;
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += PATIENCE_S;
+		until.tv_sec += c->hurry ? HURRY_S : PATIENCE_S;
 		while (c->len && !c->absent && !c->broken &&
 		       pthread_cond_timedwait(&c->drained, &c->lock, &until) == 0)
 			;
-	} while (c->len && c->len < before && !c->absent);
+	} while (c->len && c->len < before && !c->absent && !c->hurry);
 	c->lost += c->len;
 	c->len = 0;
 	pthread_cond_signal(&c->wake);
@@ -532,7 +560,8 @@ void console_close(struct console *c)
 {
 	if (c->has_writer)
 		drain(c);
-	restore(c);
+	if (c->tty)
+		terminal_restore(c->in);
 	if (c->loop) {
 		loop_forget(c->loop, c->in);
 		loop_forget(c->loop, c->arrival);
@@ -550,6 +579,6 @@ void console_close(struct console *c)
 		close(c->resume);
 	free(c->ring);
 	c->ring = NULL;
-	c->has_writer = c->own_fds = false;
+	c->has_writer = c->own_fds = c->tty = false;
 	c->in = c->out = c->arrival = c->resume = -1;
 }

@@ -14,7 +14,6 @@
 
 #include <pthread.h>
 #include <stdint.h>
-#include <termios.h>
 
 /* What the console tells its user. `room` comes on the writer's thread, the others on the loop's.
  */
@@ -34,10 +33,10 @@ struct console {
 	int in, out;
 	int arrival; /* says that a reader came: listening socket, or inotify on the pty */
 	bool own_fds;
-	/* terminal */
-	bool raw;
-	struct termios saved;
+	bool tty;    /* standard input is a terminal: our keys are taken out of it */
 	bool escape; /* Ctrl-A was typed */
+	bool input_ended;
+	bool begun; /* a machine was attached */
 	/* input that the guest had no room for yet */
 	uint8_t held[256];
 	size_t nr_held;
@@ -54,6 +53,7 @@ struct console {
 	uint8_t *ring;
 	size_t head, len;
 	uint64_t lost;	  /* bytes that no reader took in time */
+	bool hurry;	  /* set by the owner: console_close does not wait long for a slow reader */
 	struct err error; /* why it is broken */
 	struct console_user user;
 };
@@ -77,6 +77,10 @@ void console_resume(struct console *c);
 const char *console_pty(const struct console *c);
 /* 0, or the errno and sentence of the write that failed; the line is dead then. */
 int console_error(struct console *c, struct err *err);
+/* SIGTSTP: gives the terminal back. SIGCONT: takes it again, if it is ours now. On the loop's
+ * thread. */
+void console_suspend(struct console *c);
+void console_continue(struct console *c);
 /* Writes out what is buffered (as long as the reader takes it), closes, restores the terminal. */
 void console_close(struct console *c);
 

@@ -6,6 +6,9 @@
 
 #define BIT(n) (1u << (n))
 
+/* Leaf 0: the first letters of the vendor */
+#define EBX_AMD	  0x68747541u /* "Auth" */
+#define EBX_HYGON 0x6f677948u /* "Hygo" */
 /* Leaf 1 */
 #define ECX_X2APIC	 BIT(21)
 #define ECX_TSC_DEADLINE BIT(24)
@@ -22,6 +25,7 @@ struct cpu {
 	unsigned thread_bits, core_bits; /* widths of the APIC ID's lower fields */
 	unsigned per_socket;		 /* logical CPUs of a socket */
 	bool tsc_deadline;
+	bool amd; /* or Hygon: some fields are reserved on Intel */
 };
 
 static void put_field(uint32_t *reg, unsigned shift, unsigned bits, uint32_t value)
@@ -84,7 +88,7 @@ static void leaf_8000_0001(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 {
 	/* CmpLegacy makes Linux on AMD take all logical CPUs for cores; right without SMT only. */
 	e->ecx &= ~ECX_CMP_LEGACY;
-	if (cpu->per_socket > 1 && cpu->plan->threads == 1)
+	if (cpu->amd && cpu->per_socket > 1 && cpu->plan->threads == 1)
 		e->ecx |= ECX_CMP_LEGACY;
 }
 
@@ -93,6 +97,8 @@ static void leaf_8000_0008(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 	/* EAX[23:16] (GuestPhysAddrSize): 0 means the same as PhysAddrSize. */
 	put_field(&e->eax, 0, 8, cpu->plan->phys_bits);
 	put_field(&e->eax, 16, 8, 0);
+	if (!cpu->amd)
+		return;
 	put_field(&e->ecx, 0, 8, cpu->per_socket - 1);
 	put_field(&e->ecx, 12, 4, cpu->thread_bits + cpu->core_bits);
 }
@@ -157,8 +163,11 @@ unsigned cpuid_build(struct kvm_cpuid_entry2 *out, unsigned cap, const struct kv
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < from->nent && n < cap; i++) {
-		if (from->entries[i].function == 0)
+		if (from->entries[i].function == 0) {
 			max_basic = from->entries[i].eax;
+			this.amd = from->entries[i].ebx == EBX_AMD ||
+				   from->entries[i].ebx == EBX_HYGON;
+		}
 		if (is_topology(from->entries[i].function))
 			continue;
 		out[n] = from->entries[i];

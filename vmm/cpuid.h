@@ -13,11 +13,12 @@
 
 /*
  * Writes the leaves of CPU number `cpu` into `out`, which has room for `cap` entries; `from` is
- * KVM_GET_SUPPORTED_CPUID's answer. Returns the number of entries (never more than from->nent + 2).
+ * KVM_GET_SUPPORTED_CPUID's answer. Returns the number of entries, at
+ * most from->nent + CPUID_EXTRA.
  */
 unsigned cpuid_build(struct kvm_cpuid_entry2 *out, unsigned cap, const struct kvm_cpuid2 *from,
 		     const struct plan *plan, unsigned cpu, bool tsc_deadline);
 
-#define CPUID_EXTRA 8 /* how many leaves cpuid_build may add */
+#define CPUID_EXTRA 8 /* how many entries cpuid_build may add: the topology leaves */
 
 #endif

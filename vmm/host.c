@@ -148,17 +148,21 @@ static enum host_kvm try_run(struct vcpu *v, struct err *err)
 	struct sigaction action = { .sa_handler = try_timeout }, old;
 	struct itimerval limit = { .it_value.tv_sec = TRY_SECONDS }, off = { 0 };
 	enum vcpu_stop stop;
+	sigset_t alarm;
 
 	try_vcpu = v;
 	try_done = false;
 	sigaction(SIGALRM, &action, &old);
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_UNBLOCK, &alarm, NULL); /* the parent may have blocked it */
 	setitimer(ITIMER_REAL, &limit, NULL);
 	stop = vcpu_run(v, &bus, err);
 	setitimer(ITIMER_REAL, &off, NULL);
 	sigaction(SIGALRM, &old, NULL);
 	if (try_done)
 		return HOST_KVM_FULL;
-	if (stop == VCPU_HOST_ERROR)
+	if (stop != VCPU_EMULATION && stop != VCPU_STOPPED) /* stopped: it span until the alarm */
 		return HOST_KVM_NONE;
 	err_set(err, ENOTSUP,
 		"/dev/kvm works but only emulates instructions (a nested or paravirtual KVM): "

@@ -1,5 +1,6 @@
 /*
- * A file that the guest is started from, kept open so that a reset finds it unchanged in name.
+ * A file that the guest is started from. It stays open, so that a reset reads the same file even if
+ * its name means another by then.
  *
  * Host side. The mapping is for parsing; the bytes themselves are read straight into guest RAM.
  */

@@ -58,18 +58,20 @@ int loop_run(struct loop *loop, struct err *err)
 {
 	struct pollfd fds[LOOP_WATCHES + 1];
 	uint64_t count;
+	bool stop;
 
-	while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE)) {
+	/* What is ready is served even if the stop came first: a guest that does nothing but reset
+	 * must not keep signals waiting. */
+	do {
+		stop = __atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE);
 		for (unsigned i = 0; i < LOOP_WATCHES; i++)
 			fds[i] = (struct pollfd){ loop->watches[i].fd, loop->watches[i].events, 0 };
 		fds[LOOP_WATCHES] = (struct pollfd){ loop->wake, POLLIN, 0 };
-		if (poll(fds, LOOP_WATCHES + 1, -1) < 0) {
-			if (errno == EINTR)
-				continue;
+		if (poll(fds, LOOP_WATCHES + 1, stop ? 0 : -1) >= 0)
+			serve(loop, fds);
+		else if (errno != EINTR)
 			return err_sys(err, errno, "poll failed");
-		}
-		serve(loop, fds);
-	}
+	} while (!stop);
 	/* Drain the wake-up; EAGAIN if the stop came without one. */
 	if (read(loop->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return err_sys(err, errno, "cannot read the eventfd");

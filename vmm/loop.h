@@ -40,7 +40,7 @@ int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, 
 /* Forgets a descriptor; nothing if it is not watched. */
 void loop_forget(struct loop *loop, int fd);
 
-/* Serves callbacks until loop_stop; a stop that came before makes it return at once. */
+/* Serves callbacks until loop_stop; a stop that came before lets it serve once. */
 int loop_run(struct loop *loop, struct err *err);
 /* From any thread. */
 void loop_stop(struct loop *loop);

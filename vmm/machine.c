@@ -18,7 +18,8 @@
 static void end_machine(struct machine *m, enum machine_end end, unsigned value, const char *report)
 {
 	pthread_mutex_lock(&m->lock);
-	if (m->end == MACHINE_RUNNING) {
+	/* A user's wish to stop also holds against a reset, after which the guest would go on. */
+	if (m->end == MACHINE_RUNNING || (m->end == MACHINE_RESET && end == MACHINE_STOPPED)) {
 		m->end = end;
 		m->value = value;
 		snprintf(m->report, sizeof(m->report), "%s", report);
@@ -222,7 +223,6 @@ static int create_devices(struct machine *m, struct err *err)
 	struct device_ender ender = { device_ends, m };
 	struct serial_out out = { serial_put, serial_ready, m->parts.console };
 	struct serial_in in = { serial_in_room, m->parts.console };
-	const struct console_user user = { console_input, console_room, console_quit, m };
 	const struct {
 		uint64_t port, ports;
 		struct device *dev;
@@ -256,11 +256,16 @@ static int create_devices(struct machine *m, struct err *err)
 		if (ret < 0)
 			return err_prefix(err, ret, "%s: ", list[i].dev->ops->name);
 	}
-	console_attach(m->parts.console, &user);
 	return 0;
 }
 
 /* --- CPUs --- */
+
+static void note_unclaimed(struct machine *m, uint64_t at, unsigned size, bool write, bool port)
+{
+	if (__atomic_fetch_add(&m->unclaimed, 1, __ATOMIC_RELAXED) == 0)
+		m->first_unclaimed = (struct machine_access){ at, size, write, port };
+}
 
 static void cpu_pio(void *to, uint16_t port, bool write, void *data, unsigned size)
 {
@@ -269,7 +274,7 @@ static void cpu_pio(void *to, uint16_t port, bool write, void *data, unsigned si
 			     : bus_read(&m->ports, port, size, data);
 
 	if (!claimed)
-		__atomic_fetch_add(&m->unclaimed, 1, __ATOMIC_RELAXED);
+		note_unclaimed(m, port, size, write, true);
 }
 
 static void cpu_mmio(void *to, uint64_t gpa, bool write, void *data, unsigned size)
@@ -279,7 +284,7 @@ static void cpu_mmio(void *to, uint64_t gpa, bool write, void *data, unsigned si
 			     : bus_read(&m->memory, gpa, size, data);
 
 	if (!claimed)
-		__atomic_fetch_add(&m->unclaimed, 1, __ATOMIC_RELAXED);
+		note_unclaimed(m, gpa, size, write, false);
 }
 
 static struct kvm_segment segment(const struct entry_segment *s)
@@ -367,6 +372,7 @@ static int create_cpus(struct machine *m, struct err *err)
 
 int machine_create(struct machine *m, const struct machine_parts *parts, struct err *err)
 {
+	const struct console_user user = { console_input, console_room, console_quit, m };
 	struct span ram[PLAN_LIST_MAX];
 	size_t nr_ram = plan_dma(parts->plan, ram, PLAN_LIST_MAX);
 	struct entry_cpu entry = { 0 };
@@ -398,7 +404,9 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 		ret = create_cpus(m, err);
 	if (ret == 0)
 		ret = set_entry(m, &entry, err);
-	if (ret < 0)
+	if (ret == 0)
+		console_attach(parts->console, &user);
+	else
 		machine_destroy(m);
 	return ret;
 }

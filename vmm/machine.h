@@ -31,10 +31,10 @@ enum machine_end {
 	MACHINE_POWEROFF,
 	MACHINE_RESET,
 	MACHINE_PANIC,	    /* the guest kernel said so (pvpanic) */
-	MACHINE_CRASH,	    /* triple fault, KVM internal error: see machine_report() */
-	MACHINE_DEBUG_EXIT, /* machine_value() is the number */
+	MACHINE_CRASH,	    /* triple fault, KVM internal error: `report` says which */
+	MACHINE_DEBUG_EXIT, /* `value` is the number */
 	MACHINE_STOPPED,    /* machine_stop() was called */
-	MACHINE_HOST_ERROR, /* see machine_report() */
+	MACHINE_HOST_ERROR, /* `report` is the sentence */
 };
 
 /* What a machine is made of and borrows; all of it outlives the machine. */
@@ -48,6 +48,13 @@ struct machine_parts {
 	struct console *console;
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
+};
+
+/* An access of the guest. */
+struct machine_access {
+	uint64_t at;
+	unsigned size;
+	bool write, port;
 };
 
 struct machine_cpu {
@@ -75,6 +82,7 @@ struct machine {
 	struct pvpanic pvpanic;
 	struct debug_exit debug_exit;
 	uint64_t unclaimed; /* accesses that no device took */
+	struct machine_access first_unclaimed;
 	/* how it ended: the first end wins */
 	pthread_mutex_t lock;
 	enum machine_end end;

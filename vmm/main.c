@@ -4,7 +4,9 @@
 #include "vmm/cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command {
 	const char *name;
@@ -26,10 +28,23 @@ static void print_usage(FILE *to)
 	fprintf(to, "\nstraddle COMMAND --help lists the options of a command.\n");
 }
 
+/* With 0, 1 or 2 closed, the first file opened would become standard input or output. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char *argv[])
 {
 	struct err err;
 
+	fill_standard_fds();
 	if (argc < 2) {
 		print_usage(stderr);
 		return STATUS_USAGE;

@@ -163,6 +163,7 @@ int plan_check_host(const struct plan *p, const struct host_facts *host, struct 
 	unsigned n = plan_forbidden(found, MAP_FORBIDDEN_MAX, p->iova_policy, host, NULL, 0);
 	unsigned bits = mappable_bits(host);
 
+	n = n < MAP_FORBIDDEN_MAX ? n : MAP_FORBIDDEN_MAX;
 	if (p->map.bits_required > bits)
 		return err_set(err, ERANGE,
 			       "the plan needs %u address bits, but this host has %u: make a plan "

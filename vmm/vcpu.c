@@ -110,9 +110,13 @@ static void kick_handler(int sig)
 int vcpu_init_kick(struct err *err)
 {
 	struct sigaction action = { .sa_handler = kick_handler };
+	sigset_t kick;
 
 	if (sigaction(SIGRTMIN, &action, NULL) < 0)
 		return err_sys(err, errno, "cannot handle SIGRTMIN");
+	sigemptyset(&kick);
+	sigaddset(&kick, SIGRTMIN);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL); /* the parent may have blocked it */
 	return 0;
 }
 
@@ -146,7 +150,12 @@ static enum vcpu_stop internal_error(const struct vcpu *v, struct err *err)
 			v->index);
 		return VCPU_EMULATION;
 	}
-	err_set(err, EIO, "vCPU %u: KVM internal error %" PRIu32, v->index, suberror);
+	err_set(err, EIO,
+		"vCPU %u: KVM internal error %" PRIu32
+		" (%#llx %#llx): KVM gave this guest up; the "
+		"host's kernel log may say why",
+		v->index, suberror, (unsigned long long)v->run->internal.data[0],
+		(unsigned long long)v->run->internal.data[1]);
 	return VCPU_KVM_ERROR;
 }
 

@@ -29,6 +29,7 @@ static struct {
 	int max_cpus;
 	int run_error; /* KVM_RUN's errno; 0: it returns as the run page says */
 	unsigned run_calls;
+	struct kvm_run first_exit; /* what a new run page says */
 	struct kvm_userspace_memory_region slots[8];
 	unsigned nr_slots;
 } host;
@@ -43,7 +44,8 @@ static int new_vcpu(void)
 {
 	int fd = new_fd();
 
-	if (fd >= 0 && ftruncate(fd, host.run_size) < 0)
+	if (fd >= 0 && (ftruncate(fd, host.run_size) < 0 ||
+			pwrite(fd, &host.first_exit, sizeof(host.first_exit), 0) < 0))
 		return -1;
 	return fd;
 }
@@ -445,9 +447,16 @@ static void test_try(void **state)
 	};
 
 	(void)state;
+	host.first_exit.exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	host.first_exit.internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	assert_int_equal(host_try_kvm(&err), HOST_KVM_EMULATES);
 	wrap_sweep(try_attempt, NULL, ENOMEM, harmless);
 	wrap_sweep(try_attempt, NULL, EIO, harmless);
 	wrap_sweep(try_attempt, NULL, EINTR, harmless);
+	/* A KVM that fails otherwise is no emulator: its own sentence stands. */
+	host.first_exit.exit_reason = KVM_EXIT_FAIL_ENTRY;
+	assert_int_equal(host_try_kvm(&err), HOST_KVM_NONE);
+	wrap_assert_says(&err, "refused to enter the guest");
 }
 
 /* Probing goes on without KVM's word. */

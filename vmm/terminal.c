@@ -1,0 +1,71 @@
+#include "vmm/terminal.h"
+
+#include "vmm/span.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <termios.h>
+#include <unistd.h>
+
+static struct {
+	bool known; /* `saved` is how the terminal was found */
+	volatile sig_atomic_t raw;
+	struct termios saved;
+} terminal;
+
+static void restore_and_die(int sig)
+{
+	if (terminal.raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+bool terminal_is_ours(int fd)
+{
+	pid_t foreground;
+
+	if (!isatty(fd))
+		return true;
+	foreground = tcgetpgrp(fd);
+	/* Not our controlling terminal (an init's console): nobody competes for it. */
+	return foreground < 0 || foreground == getpgrp();
+}
+
+bool terminal_raw(int fd)
+{
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
+	struct termios raw;
+
+	if (!isatty(fd) || !terminal_is_ours(fd))
+		return false;
+	if (!terminal.known) {
+		if (tcgetattr(fd, &terminal.saved) < 0)
+			return false;
+		terminal.known = true;
+		for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+			signal(fatal[i], restore_and_die);
+	}
+	raw = terminal.saved;
+	cfmakeraw(&raw);
+	terminal.raw = 1;
+	if (tcsetattr(fd, TCSANOW, &raw) < 0)
+		terminal.raw = 0;
+	return terminal.raw;
+}
+
+void terminal_restore(int fd)
+{
+	sigset_t ttou, old;
+
+	if (!terminal.raw)
+		return;
+	/* From the background, tcsetattr would raise SIGTTOU; blocked, it just works. */
+	sigemptyset(&ttou);
+	sigaddset(&ttou, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &ttou, &old);
+	tcsetattr(fd, TCSANOW, &terminal.saved);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	terminal.raw = 0;
+}
