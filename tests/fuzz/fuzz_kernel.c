@@ -1,4 +1,5 @@
-/* ELF kernels: any bytes parse or are refused; what parses is placed by the rules, or refused. */
+/* Kernels, bzImage and ELF: any bytes parse or are refused; what parses is placed by the rules, or
+ * refused. */
 #include "firmware/boot.h"
 #include "tests/boot_check.h"
 
@@ -22,7 +23,7 @@ static const struct e820_entry map[] = {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t scratch[BOOT_SCRATCH_SIZE];
-	struct boot_kernel kernel = { .is_elf = true };
+	struct boot_kernel kernel;
 	struct boot_request req = {
 		.e820 = map,
 		.nr_e820 = ARRAY_SIZE(map),
@@ -36,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err err = { "" };
 	struct boot boot;
 	const char *broken = NULL;
-	int ret = elf_parse(&kernel.elf, data, size, &err);
+	int ret = boot_kernel_parse(&kernel, data, size, &err);
 
 	if (!ret)
 		ret = boot_build(&boot, &req, &err);
