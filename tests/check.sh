@@ -43,6 +43,7 @@ suite() # NAME COMMAND...
 
 suite layers tests/layers.sh
 suite purity tests/purity.sh
+suite clang tests/clang.sh
 suite format tests/format.sh
 for t in "$BUILD"/tests/unit/test_*; do
 	case $t in *.o | *.d) continue ;; esac

@@ -21,17 +21,30 @@ static_assert(sizeof(struct kvm_sregs) == 312, "KVM_SET_SREGS");
 #define MSR_MTRR_DEF_TYPE	0x2ff
 #define MTRR_ENABLE_WRITEBACK	(1 << 11 | 6)
 
+/* MISC_ENABLE is Intel's: KVM sets as many of the list as it knows, in order. */
+static int set_msrs(const struct vcpu *v, struct err *err)
+{
+	union {
+		struct kvm_msrs list;
+		uint8_t room[sizeof(struct kvm_msrs) + 2 * sizeof(struct kvm_msr_entry)];
+	} msrs = { .list.nmsrs = 2 };
+
+	msrs.list.entries[0] = (struct kvm_msr_entry){
+		.index = MSR_MTRR_DEF_TYPE,
+		.data = MTRR_ENABLE_WRITEBACK,
+	};
+	msrs.list.entries[1] = (struct kvm_msr_entry){
+		.index = MSR_MISC_ENABLE,
+		.data = MISC_ENABLE_FAST_STRING,
+	};
+	if (ioctl(v->fd, KVM_SET_MSRS, &msrs) < 1)
+		return err_sys(err, errno, "KVM refuses the MTRR default of vCPU %u", v->index);
+	return 0;
+}
+
 int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t apic_id,
 		const struct kvm_cpuid2 *cpuid, struct err *err)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry msr[2];
-	} msrs = {
-		.head.nmsrs = 2,
-		.msr = { { .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WRITEBACK },
-			 { .index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING } },
-	};
 	void *run;
 	int ret;
 
@@ -51,11 +64,9 @@ int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t 
 		ret = err_sys(err, errno, "KVM refuses the CPUID of vCPU %u", index);
 		goto fail;
 	}
-	/* MISC_ENABLE is Intel's: KVM sets as many of the list as it knows, in order. */
-	if (ioctl(v->fd, KVM_SET_MSRS, &msrs) < 1) {
-		ret = err_sys(err, errno, "KVM refuses the MTRR default of vCPU %u", index);
+	ret = set_msrs(v, err);
+	if (ret < 0)
 		goto fail;
-	}
 	return 0;
 fail:
 	vcpu_destroy(v);
