@@ -11,8 +11,14 @@ VERSION := 0.1
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-8s%s\n' $(1) $(2))
 
+# linux/iommufd.h and a new linux/vfio.h: Debian 12's linux-libc-dev lacks them, so these two come
+# from the newest kernel headers there are, without the kernel's own annotation.
+UAPI := $(lastword $(sort $(wildcard /usr/src/linux-headers-6.*-common/include/uapi)))
+$(foreach h,$(if $(UAPI),iommufd.h vfio.h),$(if $(wildcard $(BUILD)/uapi/linux/$(h)),,$(shell \
+	mkdir -p $(BUILD)/uapi/linux && sed 's/__user //' $(UAPI)/linux/$(h) >$(BUILD)/uapi/linux/$(h))))
 FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -MMD -MP -I. -I$(BUILD) \
-	 -fPIE -fstack-protector-strong -DSTRADDLE_VERSION='"$(VERSION)"'
+	 -fPIE -fstack-protector-strong -DSTRADDLE_VERSION='"$(VERSION)"' \
+	 -isystem $(BUILD)/uapi
 LINK  := -pie -Wl,-z,relro,-z,now
 LIBS  := -lfdt -ljansson -lpthread
 SAN   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -160,7 +166,7 @@ demo: deps
 
 # --- dependencies: README.md gives the reason of each ---
 
-BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev acpica-tools
+BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev acpica-tools 'linux-headers-6.12.*-common'
 TEST_DEPS  := clang clang-format libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
 LAB_DEPS   := qemu-system-x86 busybox-static cpio xz-utils kmod socat linux-source-6.12 flex bison bc \
 	      libelf-dev linux-libc-dev

@@ -2,7 +2,7 @@
 # Everything compiles with clang, too: the fuzzers are built with it, and two compilers see more.
 cd "$(dirname "$0")/.." || exit 1
 for f in $(find vmm devices acpi vfio firmware tests/unit tests/fuzz -name '*.c' | sort); do
-	if clang -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -I. "-I$BUILD" \
+	if clang -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -I. "-I$BUILD" -isystem "$BUILD/uapi" \
 		-DSTRADDLE_VERSION='""' -fsyntax-only "$f"; then
 		echo "ok $f"
 	else
