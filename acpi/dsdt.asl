@@ -147,8 +147,8 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 		}
 	}
 
-	/* Pin p (0: INTA) of slot s is wired to GSI 16 + (s + p) % 8. */
-#define PIN(s, p) Package () { ((s) << 16) | 0xffff, p, 0, 16 + ((s) + (p)) % 8 }
+	/* Pin p (0: INTA) of slot s. Behind a root port, the guest finds the port's pin by itself. */
+#define PIN(s, p) Package () { ((s) << 16) | 0xffff, p, 0, GSI_PCI (s, p) }
 #define SLOT(s)	  PIN (s, 0), PIN (s, 1), PIN (s, 2), PIN (s, 3)
 	Name (\_SB.PCI0._PRT, Package () {
 		SLOT (0), SLOT (1), SLOT (2), SLOT (3),

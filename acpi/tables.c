@@ -214,7 +214,7 @@ static void put_mcfg(struct tables *t, const struct plan *p)
 	put_le(b, plan_ecam(p).base, 8);
 	put_le(b, 0, 2); /* segment */
 	put_le(b, 0, 1);
-	put_le(b, PCI_BUSES - 1, 1);
+	put_le(b, plan_buses(p) - 1, 1);
 	put_le(b, 0, 4);
 	table_end_listed(t, at);
 }
@@ -302,7 +302,7 @@ static void put_ssdt(struct tables *t, const struct plan *p)
 	size_t at = table_begin(t, "SSDT", 2);
 	size_t n = 0;
 
-	list[n++] = (struct aml_resource){ AML_BUSES, { 0, PCI_BUSES } };
+	list[n++] = (struct aml_resource){ AML_BUSES, { 0, plan_buses(p) } };
 	n = add_spans(list, n, AML_WINDOW, spans,
 		      plan_windows(p, MAP_PCI32, spans, ARRAY_SIZE(spans)));
 	n = add_spans(list, n, AML_WINDOW, spans,

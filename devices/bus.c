@@ -25,17 +25,12 @@ static unsigned bus_search(const struct bus *bus, uint64_t addr)
 	return low;
 }
 
-int bus_add(struct bus *bus, struct span at, struct device *dev, struct err *err)
+static int add_entry(struct bus *bus, struct span at, struct device *dev, struct err *err)
 {
+	unsigned i = bus_search(bus, at.base);
+	struct bus_entry *e = &bus->entries[i];
 	const char *name = dev->ops->name;
-	struct bus_entry *e;
-	unsigned i;
 
-	if (span_empty(at))
-		return err_set(err, EINVAL, "device %s has an empty range at %#" PRIx64, name,
-			       at.base);
-	i = bus_search(bus, at.base);
-	e = &bus->entries[i];
 	if (i < bus->nr && span_overlaps(e->at, at))
 		return err_set(err, EEXIST,
 			       "device %s at %#" PRIx64 "-%#" PRIx64 " overlaps %s at %#" PRIx64
@@ -51,15 +46,48 @@ int bus_add(struct bus *bus, struct span at, struct device *dev, struct err *err
 	return 0;
 }
 
-static const struct bus_entry *bus_find(const struct bus *bus, uint64_t addr, unsigned size)
+int bus_add(struct bus *bus, struct span at, struct device *dev, struct err *err)
 {
-	unsigned i = bus_search(bus, addr);
+	int ret;
+
+	if (span_empty(at))
+		return err_set(err, EINVAL, "device %s has an empty range at %#" PRIx64,
+			       dev->ops->name, at.base);
+	pthread_rwlock_wrlock(&bus->lock);
+	ret = add_entry(bus, at, dev, err);
+	pthread_rwlock_unlock(&bus->lock);
+	return ret;
+}
+
+void bus_remove(struct bus *bus, struct span at)
+{
+	struct bus_entry *e;
+	unsigned i;
+
+	pthread_rwlock_wrlock(&bus->lock);
+	i = bus_search(bus, at.base);
+	e = &bus->entries[i];
+	if (i < bus->nr && e->at.base == at.base && e->at.end == at.end) {
+		bus->nr--;
+		memmove(e, e + 1, (bus->nr - i) * sizeof(*e));
+	}
+	pthread_rwlock_unlock(&bus->lock);
+}
+
+/* A copy: the entry itself may move once the lock is given back. `dev` is NULL for nobody. */
+static struct bus_entry bus_find(struct bus *bus, uint64_t addr, unsigned size)
+{
+	struct bus_entry found = { .dev = NULL };
+	unsigned i;
 
 	if (size > 8 || !is_power_of_two(size))
-		return NULL;
-	if (i == bus->nr || !span_holds(bus->entries[i].at, addr, size))
-		return NULL;
-	return &bus->entries[i];
+		return found;
+	pthread_rwlock_rdlock(&bus->lock);
+	i = bus_search(bus, addr);
+	if (i < bus->nr && span_holds(bus->entries[i].at, addr, size))
+		found = bus->entries[i];
+	pthread_rwlock_unlock(&bus->lock);
+	return found;
 }
 
 static unsigned bus_step(const struct device *dev, unsigned size)
@@ -69,36 +97,36 @@ static unsigned bus_step(const struct device *dev, unsigned size)
 	return width && width < size ? width : size;
 }
 
-bool bus_read(const struct bus *bus, uint64_t addr, unsigned size, void *data)
+bool bus_read(struct bus *bus, uint64_t addr, unsigned size, void *data)
 {
-	const struct bus_entry *e = bus_find(bus, addr, size);
+	struct bus_entry e = bus_find(bus, addr, size);
 	uint8_t *to = data;
 	unsigned step;
 
-	if (!e) {
+	if (!e.dev) {
 		memset(data, 0xff, size);
 		return false;
 	}
-	step = bus_step(e->dev, size);
-	pthread_mutex_lock(&e->dev->lock);
+	step = bus_step(e.dev, size);
+	pthread_mutex_lock(&e.dev->lock);
 	for (unsigned i = 0; i < size; i += step)
-		store_le(to + i, e->dev->ops->read(e->dev, addr - e->at.base + i, step), step);
-	pthread_mutex_unlock(&e->dev->lock);
+		store_le(to + i, e.dev->ops->read(e.dev, addr - e.at.base + i, step), step);
+	pthread_mutex_unlock(&e.dev->lock);
 	return true;
 }
 
-bool bus_write(const struct bus *bus, uint64_t addr, unsigned size, const void *data)
+bool bus_write(struct bus *bus, uint64_t addr, unsigned size, const void *data)
 {
-	const struct bus_entry *e = bus_find(bus, addr, size);
+	struct bus_entry e = bus_find(bus, addr, size);
 	const uint8_t *from = data;
 	unsigned step;
 
-	if (!e)
+	if (!e.dev)
 		return false;
-	step = bus_step(e->dev, size);
-	pthread_mutex_lock(&e->dev->lock);
+	step = bus_step(e.dev, size);
+	pthread_mutex_lock(&e.dev->lock);
 	for (unsigned i = 0; i < size; i += step)
-		e->dev->ops->write(e->dev, addr - e->at.base + i, step, load_le(from + i, step));
-	pthread_mutex_unlock(&e->dev->lock);
+		e.dev->ops->write(e.dev, addr - e.at.base + i, step, load_le(from + i, step));
+	pthread_mutex_unlock(&e.dev->lock);
 	return true;
 }

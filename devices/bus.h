@@ -1,10 +1,11 @@
 /*
  * One address space (ports or memory) and the devices in it.
  *
- * Built by the machine before any vCPU runs and not changed afterwards, so lookups take no lock;
- * vCPU threads then read and write through it, and it holds the device's own lock around each
- * access. An access must lie wholly inside one device's range; any other is unclaimed, even if it
- * touches a device: a dword written to 0xcf8 (PCI) must not reach the reset register at 0xcf9.
+ * vCPU threads read and write through it while BARs come and go: a lookup holds the bus's own lock
+ * for reading, then lets go of it and holds the device's lock around the access. So a device may
+ * add and remove entries from inside an access, and must itself outlive every vCPU: one that was
+ * just removed may get a last access. An access must lie wholly inside one device's range; any
+ * other is unclaimed, even if it touches a device.
  */
 #ifndef DEVICES_BUS_H
 #define DEVICES_BUS_H
@@ -13,7 +14,7 @@
 #include "vmm/err.h"
 #include "vmm/span.h"
 
-#define BUS_ENTRIES_MAX 64
+#define BUS_ENTRIES_MAX 512
 
 struct bus_entry {
 	struct span at;
@@ -22,6 +23,7 @@ struct bus_entry {
 
 /* All zeroes is an empty bus. Sorted by address, disjoint. Devices are borrowed. */
 struct bus {
+	pthread_rwlock_t lock; /* zeroes are PTHREAD_RWLOCK_INITIALIZER */
 	struct bus_entry entries[BUS_ENTRIES_MAX];
 	unsigned nr;
 };
@@ -31,13 +33,15 @@ struct bus {
  * -ENOSPC (BUS_ENTRIES_MAX devices already).
  */
 int bus_add(struct bus *bus, struct span at, struct device *dev, struct err *err);
+/* Takes away what was added at exactly this range; nothing if there is none. */
+void bus_remove(struct bus *bus, struct span at);
 
 /*
  * An access of `size` bytes at `addr`; `data` is little-endian and has room for `size` bytes.
  * Returns whether a device claimed it. Unclaimed reads (sizes other than 1, 2, 4 and 8 are among
  * them) give all-ones, unclaimed writes are dropped.
  */
-bool bus_read(const struct bus *bus, uint64_t addr, unsigned size, void *data);
-bool bus_write(const struct bus *bus, uint64_t addr, unsigned size, const void *data);
+bool bus_read(struct bus *bus, uint64_t addr, unsigned size, void *data);
+bool bus_write(struct bus *bus, uint64_t addr, unsigned size, const void *data);
 
 #endif

@@ -217,6 +217,7 @@ static int elf_place(struct work *w, const struct elf *elf)
 				       size_text(s->mem_size).text, s->gpa);
 		kernel_take(w, s->gpa, s->mem_size);
 		place_add(w, BOOT_FROM_KERNEL, "kernel", s->gpa, s->offset, s->file_size);
+		w->b->places[w->b->nr_places - 1].zeroes = s->mem_size - s->file_size;
 	}
 	w->entry = elf->entry;
 	return 0;

@@ -47,10 +47,11 @@ enum boot_source {
 	BOOT_FROM_DATA,	  /* the scratch buffer, from `offset` */
 };
 
-/* Copy `len` bytes to guest memory. RAM is zero at start: there is nothing to clear. */
+/* Copy `len` bytes to guest memory, and see that `zeroes` bytes after them are zero. */
 struct boot_place {
 	uint64_t gpa;
 	uint64_t offset, len; /* len may be 0 */
+	uint64_t zeroes;      /* of an ELF segment; fresh RAM has them already */
 	enum boot_source from;
 	const char *what; /* "zero page"; static */
 };

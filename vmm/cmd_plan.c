@@ -3,8 +3,10 @@
  */
 #include "vmm/cmd.h"
 
+#include "vmm/passthrough.h"
 #include "vmm/plan_fdt.h"
 #include "vmm/plan_json.h"
+#include "vmm/plan_pci.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,6 +37,57 @@ static void print_row(FILE *to, struct span at, const char *what, const char *wh
 		print_size(size, span_size(at)), what, why);
 }
 
+/* "64-bit prefetchable memory" */
+static const char *bar_kind(char buf[32], unsigned i, const struct host_bar *bar)
+{
+	if (bar->io || i == PLAN_ROM)
+		return bar->io ? "I/O ports" : "expansion ROM";
+	snprintf(buf, 32, "%s-bit %smemory", bar->wide ? "64" : "32",
+		 bar->prefetch ? "prefetchable " : "");
+	return buf;
+}
+
+static void print_port(FILE *to, const struct plan *p, unsigned i)
+{
+	static const char *const names[PCI_SPACES] = {
+		[PCI_SPACE_IO] = "I/O ports",
+		[PCI_SPACE_MEM32] = "memory below 4 GiB",
+		[PCI_SPACE_MEM64] = "prefetchable memory",
+	};
+	struct plan_port port = p->ports[i];
+
+	for (unsigned kind = 0; kind < PCI_SPACES; kind++) {
+		struct span at = *plan_pci_window(&port, (enum pci_space)kind);
+
+		if (!span_empty(at))
+			print_row(to, at, "port window", names[kind]);
+	}
+}
+
+/* Each device with the windows of its port and its BARs. */
+static void print_device(FILE *to, const struct plan *p, const struct plan_pci *fn)
+{
+	char here[16], above[16], kind[32];
+
+	fprintf(to, "\n%s is %s in the guest, ", fn->name,
+		plan_pci_address(here, fn->bus, fn->slot));
+	if (fn->port == PLAN_NO_PORT)
+		fprintf(to, "on the root bus");
+	else
+		fprintf(to, "behind root port %s",
+			plan_pci_address(above, 0, p->ports[fn->port].slot));
+	fprintf(to, "; INTA is GSI %u\n", plan_pci_gsi(p, fn, 0));
+	if (fn->port != PLAN_NO_PORT)
+		print_port(to, p, fn->port);
+	for (unsigned i = 0; i < PLAN_BARS; i++) {
+		const struct plan_bar *bar = &fn->bars[i];
+
+		if (bar->bar.size)
+			print_row(to, (struct span){ bar->at, bar->at + bar->bar.size },
+				  plan_pci_bar_name(i), bar_kind(kind, i, &bar->bar));
+	}
+}
+
 void print_plan(FILE *to, const struct plan *p)
 {
 	char ram[32], max[32], what[32];
@@ -58,6 +111,8 @@ void print_plan(FILE *to, const struct plan *p)
 		if (f->at.base >= p->map.regions[p->map.nr_regions - 1].at.end)
 			print_row(to, f->at, "(forbidden)", f->why);
 	}
+	for (unsigned i = 0; i < p->nr_pci; i++)
+		print_device(to, p, &p->pci[i]);
 }
 
 static int print_json(const struct plan *p, struct err *err)
@@ -114,6 +169,28 @@ static int write_dtb(const struct plan *p, const char *path, struct err *err)
 	return ret;
 }
 
+/*
+ * What there is to plan for: the host of --host, or this one and what sysfs says of the devices.
+ * --probe attaches them, asks what the IOMMU can map, and lets go of them again.
+ */
+static int find_host(struct host_facts *host, const struct config *c, struct err *err)
+{
+	struct passthrough pt;
+	int ret;
+
+	if (c->has_host) {
+		*host = c->host;
+		return 0;
+	}
+	host_probe(host);
+	if (!c->probe)
+		return passthrough_probe(c, host, err);
+	ret = passthrough_open(&pt, c, host, err);
+	if (ret == 0)
+		passthrough_close(&pt);
+	return ret;
+}
+
 int cmd_plan(int argc, char *argv[])
 {
 	struct config c = CONFIG_EMPTY;
@@ -124,10 +201,10 @@ int cmd_plan(int argc, char *argv[])
 
 	if (!cmd_parse(&c, CMD_PLAN, argc, argv, &status))
 		goto out;
-	if (c.has_host)
-		host = c.host;
-	else
-		host_probe(&host);
+	if (find_host(&host, &c, &err) < 0) {
+		status = complain(&err, STATUS_HOST_ERROR);
+		goto out;
+	}
 	if (cmd_make_plan(&plan, &c, &host, &err) < 0) {
 		status = complain(&err, STATUS_USAGE);
 		goto out;

@@ -10,12 +10,15 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Everything that outlives a reset of the guest. */
 struct run {
 	struct config config;
+	struct passthrough passthrough;
 	struct plan plan;
+	struct ram ram;
 	struct image kernel, initrd;
 	struct boot_kernel boot_kernel;
 	struct loop loop;
@@ -119,7 +122,104 @@ static int open_console(struct run *run, struct err *err)
 	return 0;
 }
 
+/* --- RAM, and what devices see of it --- */
+
+static int create_ram(struct run *run, struct err *err)
+{
+	const struct ram_backing backing = { run->plan.page_size, run->config.fold };
+	struct span spans[PLAN_LIST_MAX];
+	size_t n = plan_dma(&run->plan, spans, PLAN_LIST_MAX);
+
+	return ram_create(&run->ram, spans, n, &backing, err);
+}
+
+/* A mapping that takes seconds says how far it is: on a terminal as it goes, else once. */
+struct mapping {
+	struct run *run;
+	struct timespec start;
+	bool tty;
+	bool said;
+};
+
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static void mapping_done(void *to, uint64_t bytes, uint64_t total)
+{
+	struct mapping *m = to;
+	double seconds = seconds_since(&m->start);
+	double gib = (double)bytes / GIB, rate = seconds > 0 ? gib / seconds : 0;
+	double left = rate > 0 ? ((double)total / GIB - gib) / rate : 0;
+
+	if (seconds < 1 || (!m->tty && bytes < total))
+		return;
+	m->said = true;
+	fprintf(stderr,
+		"%sstraddle: mapped %.1f of %.1f GiB for devices, %.1f GiB/s, %.0f s left%s",
+		m->tty ? "\r" : "", gib, (double)total / GIB, rate, left, m->tty ? "\33[K" : "\n");
+}
+
+/* Every signal but the job-control ones ends the run; nothing else is there yet to be asked. */
+static bool mapping_stop(void *to)
+{
+	struct mapping *m = to;
+	struct signalfd_siginfo info;
+
+	while (read(m->run->signals, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_signo != SIGTSTP && info.ssi_signo != SIGCONT)
+			m->run->signal = (int)info.ssi_signo;
+	return m->run->signal;
+}
+
+/* Returns -EINTR if a signal ended it. */
+static int map_for_devices(struct run *run, struct err *err)
+{
+	struct mapping m = { .run = run, .tty = isatty(STDERR_FILENO) };
+	const struct iommu_progress progress = { mapping_done, mapping_stop, &m };
+	struct err reset = { "" };
+	int ret;
+
+	if (!run->config.nr_vfio)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &m.start);
+	ret = passthrough_map(&run->passthrough, &run->plan, &run->ram, &progress, err);
+	if (m.tty && m.said)
+		fputc('\n', stderr);
+	if (ret == 0)
+		ret = passthrough_reset(&run->passthrough, &reset);
+	if (*reset.text)
+		fprintf(stderr, "straddle: %s\n", reset.text);
+	return ret;
+}
+
 /* --- the guest --- */
+
+static void say(const char *sentence)
+{
+	fprintf(stderr, "straddle: %s\r\n", sentence);
+}
+
+/* RAM that devices are mapped to stays as it is: they would go on with the old pages. */
+static int prepare_reset(struct run *run, struct err *err)
+{
+	struct err reset = { "" };
+	int ret = 0;
+
+	if (!run->config.nr_vfio) {
+		ram_clear(&run->ram);
+		return 0;
+	}
+	run->ram.fresh = false;
+	ret = passthrough_reset(&run->passthrough, &reset);
+	if (*reset.text)
+		say(reset.text);
+	return ret < 0 ? err_set(err, -ret, "%s", reset.text) : 0;
+}
 
 static void say_unclaimed(const struct machine *m)
 {
@@ -144,6 +244,9 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.initrd = c->initrd ? &run->initrd : NULL,
 		.boot_kernel = &run->boot_kernel,
 		.append = c->append,
+		.ram = &run->ram,
+		.passthrough = c->nr_vfio ? &run->passthrough : NULL,
+		.say = say,
 		.loop = &run->loop,
 		.console = &run->console,
 		.has_debug_exit = c->has_debug_exit,
@@ -169,7 +272,10 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		if (ret < 0)
 			return ret;
 		if (c->verbose)
-			fprintf(stderr, "straddle: the guest resets\r\n");
+			say("the guest resets");
+		ret = prepare_reset(run, err);
+		if (ret < 0)
+			return ret;
 	}
 }
 
@@ -221,6 +327,8 @@ static void close_console(struct run *run)
 
 static void run_close(struct run *run)
 {
+	passthrough_close(&run->passthrough);
+	ram_destroy(&run->ram);
 	if (run->signals >= 0)
 		close(run->signals);
 	loop_destroy(&run->loop);
@@ -229,39 +337,70 @@ static void run_close(struct run *run)
 	config_free(&run->config);
 }
 
+/* Devices first, for what they say shapes the plan. */
+static int make_plan(struct run *run, int *status, struct err *err)
+{
+	struct host_facts host;
+	int ret = 0;
+
+	host_probe(&host);
+	*status = STATUS_HOST_ERROR;
+	if (run->config.nr_vfio)
+		ret = passthrough_open(&run->passthrough, &run->config, &host, err);
+	if (ret < 0)
+		return ret;
+	*status = STATUS_USAGE;
+	ret = cmd_make_plan(&run->plan, &run->config, &host, err);
+	return ret < 0 ? ret : open_images(run, err);
+}
+
+/* What must be ready before the console is: while the terminal is raw, Ctrl-C is a character. */
+static int make_ready(struct run *run, struct err *err)
+{
+	int ret = loop_create(&run->loop, err);
+
+	if (ret == 0)
+		ret = catch_signals(run, err);
+	if (ret == 0)
+		ret = create_ram(run, err);
+	if (ret == 0)
+		ret = map_for_devices(run, err);
+	/* Not a plan that is not possible, but a host that does not do it. */
+	return ret == -ERANGE || ret == -E2BIG ? -EIO : ret;
+}
+
 int cmd_run(int argc, char *argv[])
 {
 	struct run run = {
 		.config = CONFIG_EMPTY,
+		.passthrough = PASSTHROUGH_EMPTY,
+		.ram = RAM_EMPTY,
 		.kernel = IMAGE_EMPTY,
 		.initrd = IMAGE_EMPTY,
 		.loop = LOOP_EMPTY,
 		.signals = -1,
 	};
 	enum machine_end end = MACHINE_RUNNING;
-	struct host_facts host;
 	struct err err = { "" };
 	int status, ret;
 
 	if (!cmd_parse(&run.config, CMD_RUN, argc, argv, &status))
 		goto out;
-	host_probe(&host);
-	status = STATUS_USAGE;
-	if (cmd_make_plan(&run.plan, &run.config, &host, &err) < 0 || open_images(&run, &err) < 0) {
+	if (make_plan(&run, &status, &err) < 0) {
 		complain(&err, status);
 		goto out;
 	}
 	if (run.config.verbose)
 		print_plan(stderr, &run.plan);
-	ret = loop_create(&run.loop, &err);
-	if (ret == 0)
-		ret = catch_signals(&run, &err);
+	ret = make_ready(&run, &err);
 	if (ret == 0)
 		ret = open_console(&run, &err);
 	if (ret == 0)
 		ret = run_guest(&run, &end, &err);
 	close_console(&run); /* first: while the terminal is raw, nothing is to be said */
-	if (ret == 0)
+	if (ret == -EINTR && run.signal)
+		status = 128 + run.signal;
+	else if (ret == 0)
 		status = end_status(&run, end, &err);
 	else if (ret == -ERANGE || ret == -E2BIG) /* more than KVM, kernel or RAM can take */
 		complain(&err, status);

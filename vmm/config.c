@@ -23,6 +23,11 @@ void config_free(struct config *c)
 	free(c->plan_file);
 	free(c->config_file);
 	free(c->dtb_file);
+	for (unsigned i = 0; i < c->nr_vfio; i++) {
+		free(c->vfio[i].name);
+		free(c->vfio[i].rom_file);
+		free(c->vfio[i].token);
+	}
 	*c = (struct config)CONFIG_EMPTY;
 }
 
@@ -35,8 +40,29 @@ static const char *command_name(enum config_command cmd)
 		return "plan";
 	case CMD_CHECK:
 		return "check";
+	case CMD_BIND:
+		return "bind";
+	case CMD_UNBIND:
+		return "unbind";
 	}
 	return "";
+}
+
+/* "run, plan and check": the commands that have an option. */
+static const char *belongs_to(const struct config_option *o, char buf[64])
+{
+	size_t len = 0;
+
+	for (unsigned left = o->commands; left; left &= left - 1) {
+		unsigned cmd = left & -left;
+		const char *between = cmd == o->commands || !len ? ""
+				      : left == cmd		 ? " and "
+								 : ", ";
+
+		len += (size_t)snprintf(buf + len, 64 - len, "%s%s", between,
+					command_name((enum config_command)cmd));
+	}
+	return buf;
 }
 
 /* --- finding an option --- */
@@ -223,14 +249,14 @@ static int parse_long(struct config *c, struct source *from, enum config_command
 	size_t len = strcspn(text, "=");
 	const char *value = text[len] ? text + len + 1 : NULL;
 	size_t id = find_exact(text, len);
+	char commands[64];
 	int ret = 0;
 
 	if (id < OPTIONS && !(option_at(id)->commands & cmd))
 		return err_set(err, EINVAL,
-			       "--%s is not an option of straddle %s; it belongs to %s",
+			       "--%s is not an option of straddle %s; it belongs to straddle %s",
 			       option_at(id)->name, command_name(cmd),
-			       option_at(id)->commands & CMD_RUN ? "straddle run and plan"
-								 : "straddle plan");
+			       belongs_to(option_at(id), commands));
 	if (id == OPTIONS)
 		ret = find_by_prefix(text, len, cmd, &id, err);
 	if (ret == -ENOENT)
@@ -271,6 +297,26 @@ static int parse_letters(struct config *c, struct source *from, enum config_comm
 	return ret;
 }
 
+/* They stand together, so that config.operands is a piece of argv. */
+static int add_operand(struct config *c, enum config_command cmd, const struct args *args,
+		       struct err *err)
+{
+	char *const *operand = &args->argv[args->at - 1];
+
+	if (!(cmd & (CMD_BIND | CMD_UNBIND)))
+		return err_set(err, EINVAL,
+			       "'%s' is not an option, and straddle %s takes nothing else; "
+			       "straddle %s --help lists the options",
+			       SHOWN(*operand), command_name(cmd), command_name(cmd));
+	if (!c->nr_operands)
+		c->operands = operand;
+	if (operand != c->operands + c->nr_operands)
+		return err_set(err, EINVAL, "'%s' comes after an option; name all devices together",
+			       SHOWN(*operand));
+	c->nr_operands++;
+	return 0;
+}
+
 int config_parse(struct config *c, enum config_command cmd, int argc, char *const argv[],
 		 struct err *err)
 {
@@ -283,11 +329,8 @@ int config_parse(struct config *c, enum config_command cmd, int argc, char *cons
 	/* Who asks for help gets it, whatever else is wrong behind it. */
 	while (ret == 0 && !c->help && !c->version && (arg = next_arg(&args))) {
 		if (options_end || arg[0] != '-' || !arg[1])
-			return err_set(err, EINVAL,
-				       "'%s' is not an option, and straddle %s takes nothing else; "
-				       "straddle %s --help lists the options",
-				       SHOWN(arg), command_name(cmd), command_name(cmd));
-		if (!strcmp(arg, "--"))
+			ret = add_operand(c, cmd, &args, err);
+		else if (!strcmp(arg, "--"))
 			options_end = true;
 		else if (arg[1] == '-')
 			ret = parse_long(c, &from, cmd, arg + 2, &args, err);

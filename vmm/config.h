@@ -37,6 +37,8 @@ enum config_command {
 	CMD_RUN = 1 << 0,
 	CMD_PLAN = 1 << 1,
 	CMD_CHECK = 1 << 2,
+	CMD_BIND = 1 << 3,   /* operands are BDFs */
+	CMD_UNBIND = 1 << 4, /* the same */
 };
 
 #define CONFIG_RESERVE_MAX 64
@@ -46,6 +48,33 @@ struct config_node {
 	uint64_t size; /* bytes */
 	bool has_cpus;
 	unsigned first_cpu, last_cpu; /* inclusive; valid if has_cpus */
+};
+
+/* The debug-exit device takes four ports, so that wider writes to the first one fit. */
+#define DEBUG_EXIT_WIDTH 4
+
+#define CONFIG_VFIO_MAX HOST_PCI_MAX
+
+/* --vfio NAME[,port=off][,rom=off|FILE][,caps=A+B][,token=UUID][,on-error=continue][,noiommu=on] */
+struct config_vfio {
+	char *name;	/* BDF, or a path of sysfs */
+	bool root_bus;	/* port=off: on bus 0 and not behind a root port */
+	bool no_rom;	/* rom=off */
+	char *rom_file; /* NULL: the device's own */
+	unsigned caps;	/* capabilities to show: bits in the order of config_vfio_caps[] */
+	char *token;	/* VF token: a UUID; NULL: none */
+	bool error_continues;
+	bool no_iommu;
+};
+
+/* "sriov", "ari", "rebar", "ats", "pri", "pasid", NULL: the bits of config_vfio.caps, and of enum
+ * vfio_caps in vfio/pci.h. */
+extern const char *const config_vfio_caps[];
+
+enum vfio_backend {
+	VFIO_AUTO,
+	VFIO_TYPE1,
+	VFIO_IOMMUFD,
 };
 
 struct config {
@@ -59,6 +88,7 @@ struct config {
 	uint64_t low_memory;	    /* bytes below 4 GiB at most; 0: up to 3 GiB */
 	uint64_t high_memory_start; /* GPA; 0: 4 GiB */
 	uint64_t page_size;	    /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
+	uint64_t fold;		    /* tests: all RAM is this much host memory, repeated; 0: off */
 	uint64_t pci32_size;	    /* wanted 32-bit PCI window, bytes; 0: default */
 	uint64_t pci64_size;	    /* wanted 64-bit PCI window, bytes; 0: default */
 	struct config_node nodes[CONFIG_NODES_MAX];
@@ -71,6 +101,9 @@ struct config {
 	struct span reserve[CONFIG_RESERVE_MAX];
 	unsigned nr_reserve;
 	/* devices */
+	struct config_vfio vfio[CONFIG_VFIO_MAX];
+	unsigned nr_vfio;
+	enum vfio_backend vfio_backend;
 	enum serial_kind serial;
 	char *serial_path;
 	bool has_debug_exit;
@@ -82,9 +115,13 @@ struct config {
 	char *config_file; /* --config FILE */
 	/* straddle plan */
 	bool json;
+	bool probe; /* --probe: attach the devices and ask for usable IOVAs */
 	char *dtb_file;
 	bool has_host; /* --host vendor=...; false: ask this host */
 	struct host_facts host;
+	/* straddle bind, unbind: what is not an option (borrowed from argv) */
+	char *const *operands;
+	unsigned nr_operands;
 	/* asked for, instead of running */
 	bool help, version;
 	/* which options were given, by index in config_options(); for config_check's sentences */
@@ -120,9 +157,10 @@ int config_parse_size(const char *text, uint64_t *bytes, struct err *err);
 /*
  * Parses argv[0..argc) (without program and command name) for one command. -EINVAL and a sentence
  * on the first mistake. GNU long options: --name VALUE, --name=VALUE, unique prefixes; -v; "--"
- * ends. Options given on the command line win over those of the configuration file: the caller
- * parses argv, then the file's text with config_parse_file, which sets only what argv did not give
- * (repeatable options add up).
+ * ends. Other words are operands of the commands that have some, and stand together. Options given
+ * on the command line win over those of the configuration file: the caller parses argv, then the
+ * file's text with config_parse_file, which sets only what argv did not give (repeatable options
+ * add up).
  */
 int config_parse(struct config *c, enum config_command cmd, int argc, char *const argv[],
 		 struct err *err);
@@ -138,7 +176,10 @@ int config_parse(struct config *c, enum config_command cmd, int argc, char *cons
 int config_parse_file(struct config *c, enum config_command cmd, const char *name, const char *text,
 		      size_t len, struct err *err);
 
-/* Combinations, and defaults that depend on others (CPU topology). -EINVAL and a sentence. */
+/*
+ * Combinations, and defaults that depend on others (CPU topology; host.pci in the order of vfio).
+ * -EINVAL and a sentence.
+ */
 int config_check(struct config *c, enum config_command cmd, struct err *err);
 
 /*

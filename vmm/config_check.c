@@ -266,9 +266,6 @@ static int check_files(const struct config *c, enum config_command cmd, struct e
 	return 0;
 }
 
-/* The device takes four ports, so that wider writes to the first one fit. */
-#define DEBUG_EXIT_WIDTH 4
-
 /* Half-open, as all spans. KVM keeps the interrupt controllers' ports to itself. */
 static const struct port_user {
 	struct span at;
@@ -307,10 +304,43 @@ static int check_debug_exit(const struct config *c, struct err *err)
 	return 0;
 }
 
+/* A fold is whole backing pages; how RAM is laid over it, vmm/ram.c knows. */
+static int check_fold(const struct config *c, struct err *err)
+{
+	if (c->fold && (!is_power_of_two(c->fold) || c->fold < ram_unit(c)))
+		return err_set(err, EINVAL,
+			       "--fold %s is not a power of two of at least %s; use another",
+			       SHOWN_SIZE(c->fold), SHOWN_SIZE(ram_unit(c)));
+	return 0;
+}
+
+static int check_operands(const struct config *c, enum config_command cmd, struct err *err)
+{
+	const char *name = cmd == CMD_BIND ? "bind" : "unbind";
+	int ret = 0;
+
+	if (!c->nr_operands)
+		return err_set(err, EINVAL,
+			       "there is nothing to %s; name devices: straddle %s 0000:41:00.0",
+			       name, name);
+	for (unsigned i = 0; ret == 0 && i < c->nr_operands; i++)
+		ret = config_check_device_name(c->operands[i], err);
+	return ret;
+}
+
 int config_check(struct config *c, enum config_command cmd, struct err *err)
 {
-	int ret = check_files(c, cmd, err);
+	int ret;
 
+	if (cmd & (CMD_BIND | CMD_UNBIND))
+		return check_operands(c, cmd, err);
+	ret = check_files(c, cmd, err);
+	if (ret == 0)
+		ret = config_check_vfio(c, err);
+	if (ret == 0)
+		ret = config_check_host(c, err);
+	if (ret == 0)
+		ret = check_fold(c, err);
 	if (ret == 0)
 		ret = check_debug_exit(c, err);
 	if (ret == 0)

@@ -24,14 +24,21 @@ enum option_id {
 	OPT_HIGH_MEMORY_START,
 	OPT_PCI32_WINDOW,
 	OPT_PCI64_WINDOW,
+	OPT_VFIO,
+	OPT_VFIO_BACKEND,
 	OPT_SERIAL,
 	OPT_DEBUG_EXIT,
 	OPT_NO_REBOOT,
 	OPT_HOST,
+	OPT_HOST_PCI,
+	OPT_HOST_RESV,
+	OPT_HOST_USABLE,
+	OPT_PROBE,
 	OPT_JSON,
 	OPT_DTB,
 	OPT_PLAN,
 	OPT_CONFIG,
+	OPT_FOLD,
 	OPT_VERBOSE,
 	OPT_HELP,
 	OPT_VERSION,
@@ -56,9 +63,55 @@ static inline bool option_given(const struct config *c, enum option_id id)
 int config_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *number,
 			struct err *err);
 
-/* Setters of the option table whose values are lists (config_lists.c). */
+/* Setters of the option table whose values are lists (config_lists.c), */
 int config_set_cpus(struct config *c, const char *value, struct err *err);
 int config_set_numa(struct config *c, const char *value, struct err *err);
+/* devices (config_vfio.c), */
+int config_set_vfio(struct config *c, const char *value, struct err *err);
+int config_set_vfio_backend(struct config *c, const char *value, struct err *err);
+/* or facts of another host (config_host.c). */
+int config_set_host_pci(struct config *c, const char *value, struct err *err);
+int config_set_host_resv(struct config *c, const char *value, struct err *err);
+int config_set_host_usable(struct config *c, const char *value, struct err *err);
+
+/* Combinations of --vfio, and of --host with its parts; for config_check(). */
+int config_check_vfio(const struct config *c, struct err *err);
+int config_check_host(struct config *c, struct err *err);
+
+/* --- values that are lists: WORD,KEY=VALUE,... (config_lists.c) --- */
+
+#define WORDS_MAX 1024
+
+struct words {
+	char text[WORDS_MAX];
+	char *rest; /* NULL: no word left */
+};
+
+/* -EINVAL and a sentence if the value is too long. */
+int words_init(struct words *w, const char *value, struct err *err);
+/* The next word, up to a comma, or NULL; *value is what follows its '=', or NULL. */
+char *words_next(struct words *w, char **value);
+
+struct number_word {
+	const char *key;
+	uint64_t min, max;
+	uint64_t value;
+	bool given;
+};
+
+/* Finds `key` among the `n` words and reads its number. `or_else` names the words there are. */
+int set_number_word(struct number_word *words, size_t n, const char *key, const char *value,
+		    const char *or_else, struct err *err);
+
+/* START-END, half-open. -EINVAL and a sentence to follow "NAME VALUE: ". */
+int config_parse_span(const char *text, struct span *at, struct err *err);
+
+/* "0000:41:10.1" or "41:10.1". */
+bool config_is_bdf(const char *text);
+/* The same device, whether or not segment 0000 is written. */
+bool config_same_device(const char *a, const char *b);
+/* Names a device as sysfs_find() wants it: a BDF or an absolute path. */
+int config_check_device_name(const char *name, struct err *err);
 
 /* Text of a user, fit for one line of a terminal: short, printable ASCII. */
 struct shown {

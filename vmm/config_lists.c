@@ -1,5 +1,5 @@
 /*
- * Options whose values are lists of words: --cpus, --numa and --host.
+ * Options whose values are lists of words: --cpus, --numa; and how such lists are read.
  *
  * Setters of the table in config_options.c, under its rules.
  */
@@ -12,14 +12,7 @@
 
 /* --- N,key=value,key=value --- */
 
-#define WORDS_MAX 128
-
-struct words {
-	char text[WORDS_MAX];
-	char *rest; /* NULL: no word left */
-};
-
-static int words_init(struct words *w, const char *value, struct err *err)
+int words_init(struct words *w, const char *value, struct err *err)
 {
 	size_t len = strlen(value);
 
@@ -31,8 +24,7 @@ static int words_init(struct words *w, const char *value, struct err *err)
 	return 0;
 }
 
-/* The next word, up to a comma; *value is what follows its '=', or NULL. */
-static char *words_next(struct words *w, char **value)
+char *words_next(struct words *w, char **value)
 {
 	char *word = strsep(&w->rest, ",");
 
@@ -42,16 +34,8 @@ static char *words_next(struct words *w, char **value)
 	return word;
 }
 
-struct number_word {
-	const char *key;
-	uint64_t min, max;
-	uint64_t value;
-	bool given;
-};
-
-/* Finds `key` among the `n` words and reads its number. `or_else` names the words there are. */
-static int set_number_word(struct number_word *words, size_t n, const char *key, const char *value,
-			   const char *or_else, struct err *err)
+int set_number_word(struct number_word *words, size_t n, const char *key, const char *value,
+		    const char *or_else, struct err *err)
 {
 	int ret;
 
@@ -69,6 +53,35 @@ static int set_number_word(struct number_word *words, size_t n, const char *key,
 		return ret < 0 ? err_prefix(err, ret, "%s=%s: ", key, SHOWN(value)) : 0;
 	}
 	return err_set(err, EINVAL, "'%s' is unknown here; use %s", SHOWN(key), or_else);
+}
+
+/* --- START-END --- */
+
+int config_parse_span(const char *text, struct span *at, struct err *err)
+{
+	const char *dash = strchr(text, '-');
+	size_t len = dash ? (size_t)(dash - text) : 0;
+	char start[128];
+	struct span read;
+	int ret;
+
+	if (!len || len >= sizeof(start))
+		return err_set(err, EINVAL,
+			       "a range is START-END, such as 0xfd00000000-0x10000000000");
+	memcpy(start, text, len);
+	start[len] = '\0';
+	ret = config_parse_size(start, &read.base, err);
+	if (ret == 0)
+		ret = config_parse_size(dash + 1, &read.end, err);
+	if (ret < 0)
+		return ret;
+	if (read.base == read.end)
+		return err_set(err, EINVAL,
+			       "the range is empty; END is the first address after it");
+	if (read.base > read.end)
+		return err_set(err, EINVAL, "the range ends before it starts; write START-END");
+	*at = read;
+	return 0;
 }
 
 /* --- --cpus and --numa --- */
@@ -158,91 +171,4 @@ int config_set_numa(struct config *c, const char *value, struct err *err)
 	if (ret == 0)
 		c->nodes[c->nr_nodes++] = node;
 	return ret;
-}
-
-/* --- --host --- */
-
-static const struct host_kind {
-	const char *name;
-	enum host_vendor vendor;
-	unsigned family, phys_bits; /* where not given: a common server */
-} host_kinds[] = {
-	{ "amd", HOST_AMD, 0x19, 48 },	   /* Zen 3 */
-	{ "hygon", HOST_HYGON, 0x18, 48 }, /* Dhyana */
-	{ "intel", HOST_INTEL, 6, 46 },	   /* Xeon before 5-level paging */
-	{ "other", HOST_OTHER, 0, 48 },
-};
-
-static const struct host_kind *find_host_kind(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(host_kinds); i++)
-		if (!strcmp(host_kinds[i].name, name))
-			return &host_kinds[i];
-	return NULL;
-}
-
-enum { HOST_FAMILY, HOST_PHYS, HOST_GUEST_PHYS, HOST_MEM_ENCRYPT };
-
-static int set_host_facts(struct config *c, const struct host_kind *kind,
-			  const struct number_word n[], struct err *err)
-{
-	struct host_facts host = {
-		.vendor = kind->vendor,
-		.family = n[HOST_FAMILY].given ? (unsigned)n[HOST_FAMILY].value : kind->family,
-		.phys_bits = n[HOST_PHYS].given ? (unsigned)n[HOST_PHYS].value : kind->phys_bits,
-		.guest_phys_bits = (unsigned)n[HOST_GUEST_PHYS].value,
-		.mem_encrypt_bits = (unsigned)n[HOST_MEM_ENCRYPT].value,
-	};
-
-	if (host.guest_phys_bits > host.phys_bits)
-		return err_set(err, EINVAL, "guest-phys-bits=%u is more than phys-bits=%u",
-			       host.guest_phys_bits, host.phys_bits);
-	if (host.phys_bits - host.mem_encrypt_bits < CONFIG_BITS_MIN)
-		return err_set(err, EINVAL,
-			       "mem-encrypt-bits=%u leaves less than %u of phys-bits=%u",
-			       host.mem_encrypt_bits, CONFIG_BITS_MIN, host.phys_bits);
-	c->has_host = true;
-	c->host = host;
-	return 0;
-}
-
-int config_parse_host(struct config *c, const char *text, struct err *err)
-{
-	enum { bits_min = CONFIG_BITS_MIN, bits_max = CONFIG_BITS_MAX };
-	/* A family is at most 15 + 255: CPUID Fn0000_0001_EAX, base and extended family. */
-	struct number_word n[] = {
-		[HOST_FAMILY] = { "family", 0, 270, 0, false },
-		[HOST_PHYS] = { "phys-bits", bits_min, bits_max, 0, false },
-		[HOST_GUEST_PHYS] = { "guest-phys-bits", bits_min, bits_max, 0, false },
-		[HOST_MEM_ENCRYPT] = { "mem-encrypt-bits", 0, bits_max - bits_min, 0, false },
-	};
-	const struct host_kind *kind = NULL;
-	struct words words;
-	char *key, *value;
-	int ret = words_init(&words, text, err);
-
-	if (ret == 0 && !strcmp(text, "auto")) {
-		c->has_host = false;
-		return 0;
-	}
-	while (ret == 0 && (key = words_next(&words, &value))) {
-		if (strcmp(key, "vendor") != 0) {
-			ret = set_number_word(n, ARRAY_SIZE(n), key, value,
-					      "auto or vendor=, family=, phys-bits=, "
-					      "guest-phys-bits=, mem-encrypt-bits=",
-					      err);
-			continue;
-		}
-		if (kind)
-			return err_set(err, EINVAL, "vendor is given twice; keep one");
-		kind = value ? find_host_kind(value) : NULL;
-		if (!kind)
-			return err_set(err, EINVAL, "the vendor is amd, hygon, intel or other");
-	}
-	if (ret < 0)
-		return ret;
-	if (!kind)
-		return err_set(err, EINVAL,
-			       "the vendor is missing; add vendor=amd, hygon, intel or other");
-	return set_host_facts(c, kind, n, err);
 }

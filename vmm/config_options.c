@@ -71,6 +71,8 @@ SETTER(set_size, high_memory_start)
 SETTER(set_size, pci32_size)
 SETTER(set_size, pci64_size)
 SETTER(set_flag, no_reboot)
+SETTER(set_size, fold)
+SETTER(set_flag, probe)
 SETTER(set_path, plan_file)
 SETTER(set_path, config_file)
 SETTER(set_flag, verbose)
@@ -127,34 +129,17 @@ static int set_iova_policy(struct config *c, const char *value, struct err *err)
 	return err_set(err, EINVAL, "the policy is auto, vendor, host or off");
 }
 
-/* START-END, the end not included. Overlaps are config_check's: it sees both sources. */
+/* Overlaps are config_check's: it sees both sources. */
 static int set_reserve(struct config *c, const char *value, struct err *err)
 {
-	const char *dash = strchr(value, '-');
-	size_t len = dash ? (size_t)(dash - value) : 0;
-	char start[128];
-	struct span at;
 	int ret;
 
 	if (c->nr_reserve == CONFIG_RESERVE_MAX)
 		return err_set(err, EINVAL, "there can be at most %u ranges", CONFIG_RESERVE_MAX);
-	if (!len || len >= sizeof(start))
-		return err_set(err, EINVAL,
-			       "a range is START-END, such as 0xfd00000000-0x10000000000");
-	memcpy(start, value, len);
-	start[len] = '\0';
-	ret = config_parse_size(start, &at.base, err);
+	ret = config_parse_span(value, &c->reserve[c->nr_reserve], err);
 	if (ret == 0)
-		ret = config_parse_size(dash + 1, &at.end, err);
-	if (ret < 0)
-		return ret;
-	if (at.base == at.end)
-		return err_set(err, EINVAL,
-			       "the range is empty; END is the first address after it");
-	if (at.base > at.end)
-		return err_set(err, EINVAL, "the range ends before it starts; write START-END");
-	c->reserve[c->nr_reserve++] = at;
-	return 0;
+		c->nr_reserve++;
+	return ret;
 }
 
 static int set_serial(struct config *c, const char *value, struct err *err)
@@ -197,7 +182,8 @@ static int set_debug_exit(struct config *c, const char *value, struct err *err)
 /* --- the table --- */
 
 #define RUN_PLAN (CMD_RUN | CMD_PLAN)
-#define ALL	 (CMD_RUN | CMD_PLAN | CMD_CHECK)
+#define MAKES	 (CMD_RUN | CMD_PLAN | CMD_CHECK) /* makes a plan */
+#define ALL	 (CMD_RUN | CMD_PLAN | CMD_CHECK | CMD_BIND | CMD_UNBIND)
 
 /* For readable rows */
 #define IN_FILE	  true
@@ -216,24 +202,24 @@ static const struct config_option options[OPTIONS] = {
 		       "number of CPUs (default 1); TOPOLOGY is sockets=N,cores=N,threads=N:\n"
 		       "cores of a socket, threads of a core; what is left out is computed",
 		       config_set_cpus },
-	[OPT_MEMORY] = { "memory", 'm', "SIZE", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_MEMORY] = { "memory", 'm', "SIZE", MAKES, IN_FILE, ONCE,
 			 "RAM, such as 512M, 1.5T or 0x40000000; K, M, G and T are powers of\n"
 			 "1024 (default: 1G, or what the --numa nodes add up to)",
 			 set_memory },
-	[OPT_MAX_MEMORY] = { "max-memory", 0, "SIZE", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_MAX_MEMORY] = { "max-memory", 0, "SIZE", MAKES, IN_FILE, ONCE,
 			     "keep room to grow to this by hotplug (default: no room)",
 			     set_max_memory },
-	[OPT_NUMA] = { "numa", 0, "SIZE[,cpus=A-B]", RUN_PLAN, IN_FILE, MANY,
+	[OPT_NUMA] = { "numa", 0, "SIZE[,cpus=A-B]", MAKES, IN_FILE, MANY,
 		       "a NUMA node with this much RAM and CPUs A to B, both included;\n"
 		       "once for each node, in order; without cpus= they are shared out",
 		       config_set_numa },
-	[OPT_PAGE_SIZE] = { "page-size", 0, "4K|2M|1G", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_PAGE_SIZE] = { "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
 			    "the host's pages that RAM is made of (default 4K)", set_page_size },
-	[OPT_PHYS_BITS] = { "phys-bits", 0, "N", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_PHYS_BITS] = { "phys-bits", 0, "N", MAKES, IN_FILE, ONCE,
 			    "address bits that the guest's CPUs announce, 32 to 52\n"
 			    "(default: as many as the host can map)",
 			    set_phys_bits },
-	[OPT_IOVA_POLICY] = { "iova-policy", 0, "POLICY", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_IOVA_POLICY] = { "iova-policy", 0, "POLICY", MAKES, IN_FILE, ONCE,
 			      "which addresses to keep free because devices cannot reach them:\n"
 			      "auto    AMD's rule on AMD hosts, and what the host reports "
 			      "(default)\n"
@@ -241,22 +227,36 @@ static const struct config_option options[OPTIONS] = {
 			      "host    what the host reports only\n"
 			      "off     nothing but --reserve, which holds under every policy",
 			      set_iova_policy },
-	[OPT_RESERVE] = { "reserve", 0, "START-END", RUN_PLAN, IN_FILE, MANY,
+	[OPT_RESERVE] = { "reserve", 0, "START-END", MAKES, IN_FILE, MANY,
 			  "keep these addresses free as well; END is the first address after\n"
 			  "the range; may be repeated: --reserve 0xfd00000000-0x10000000000",
 			  set_reserve },
-	[OPT_LOW_MEMORY] = { "low-memory", 0, "SIZE", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_LOW_MEMORY] = { "low-memory", 0, "SIZE", MAKES, IN_FILE, ONCE,
 			     "put at most this much of the RAM below 4 GiB (default: up to 3G)",
 			     set_low_memory },
-	[OPT_HIGH_MEMORY_START] = { "high-memory-start", 0, "ADDR", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_HIGH_MEMORY_START] = { "high-memory-start", 0, "ADDR", MAKES, IN_FILE, ONCE,
 				    "where the RAM above 4 GiB begins (default 4G)",
 				    set_high_memory_start },
-	[OPT_PCI32_WINDOW] = { "pci32-window", 0, "SIZE", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_PCI32_WINDOW] = { "pci32-window", 0, "SIZE", MAKES, IN_FILE, ONCE,
 			       "room for PCI BARs below 4 GiB (default: at least 512M)",
 			       set_pci32_size },
-	[OPT_PCI64_WINDOW] = { "pci64-window", 0, "SIZE", RUN_PLAN, IN_FILE, ONCE,
+	[OPT_PCI64_WINDOW] = { "pci64-window", 0, "SIZE", MAKES, IN_FILE, ONCE,
 			       "room for 64-bit PCI BARs above the RAM (default: at least 64G)",
 			       set_pci64_size },
+	[OPT_VFIO] = { "vfio", 0, "DEVICE[,...]", MAKES, IN_FILE, MANY,
+		       "pass a PCI device through: its address, such as 0000:41:10.1, or a\n"
+		       "path of sysfs; may be repeated. Keys:\n"
+		       "port=off           on the root bus, not behind a root port\n"
+		       "rom=off|FILE       without its option ROM, or with another one\n"
+		       "caps=A+B           show sriov, ari, rebar, ats, pri or pasid\n"
+		       "token=UUID         the token of the virtual function\n"
+		       "on-error=continue  an error of the device does not end the guest\n"
+		       "noiommu=on         accept that it can reach all of the host's memory",
+		       config_set_vfio },
+	[OPT_VFIO_BACKEND] = { "vfio-backend", 0, "KIND", MAKES, IN_FILE, ONCE,
+			       "how to reach the IOMMU: auto (default: iommufd where the host and\n"
+			       "all devices have it), type1 or iommufd",
+			       config_set_vfio_backend },
 	[OPT_SERIAL] = { "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,
 			 "the serial line's other end: stdio (default), file:PATH, pty,\n"
 			 "unix:PATH or none",
@@ -273,6 +273,24 @@ static const struct config_option options[OPTIONS] = {
 		       "them family 25 and 48 bits for amd, family 24 and 48 for hygon,\n"
 		       "family 6 and 46 for intel, 48 for other; auto (default): this host",
 		       config_parse_host },
+	[OPT_HOST_PCI] = { "host-pci", 0, "DEVICE,...", CMD_PLAN, ARGV_ONLY, MANY,
+			   "a device of --host for --vfio to name; may be repeated. Keys:\n"
+			   "group=N      its IOMMU group\n"
+			   "bar0=16M...  a BAR's size; then :64 and :pref, or :io, as they apply\n"
+			   "rom=512K     the size of its option ROM",
+			   config_set_host_pci },
+	[OPT_HOST_RESV] = { "host-resv", 0, "N,A-B,TYPE", CMD_PLAN, ARGV_ONLY, MANY,
+			    "what IOMMU group N of --host reserves: addresses from A up to, not\n"
+			    "including, B; TYPE is reserved, direct, direct-relaxable or msi",
+			    config_set_host_resv },
+	[OPT_HOST_USABLE] = { "host-usable", 0, "START-END", CMD_PLAN, ARGV_ONLY, MANY,
+			      "what the IOMMU of --host can map; END is the first address after\n"
+			      "the range; may be repeated (default: everything)",
+			      config_set_host_usable },
+	[OPT_PROBE] = { "probe", 0, NULL, CMD_PLAN, ARGV_ONLY, ONCE,
+			"attach the --vfio devices and ask what the IOMMU can map, as\n"
+			"straddle run does; else the plan goes by what sysfs says",
+			set_probe },
 	[OPT_JSON] = { "json", 0, NULL, CMD_PLAN, ARGV_ONLY, ONCE, "print the plan as JSON",
 		       set_json },
 	[OPT_DTB] = { "dtb", 0, "FILE", CMD_PLAN, ARGV_ONLY, ONCE,
@@ -283,6 +301,10 @@ static const struct config_option options[OPTIONS] = {
 			 "read more options from a file: lines of memory = 4G, # for comments;\n"
 			 "what the command line gives wins",
 			 set_config_file },
+	[OPT_FOLD] = { "fold", 0, "SIZE", RUN_PLAN, ARGV_ONLY, ONCE,
+		       "for tests: all RAM is this much host memory, over and over, so that\n"
+		       "any size starts on any host; only a guest that knows can use it",
+		       set_fold },
 	[OPT_VERBOSE] = { "verbose", 'v', NULL, ALL, IN_FILE, ONCE, "say more about what happens",
 			  set_verbose },
 	[OPT_HELP] = { "help", 'h', NULL, ALL, ARGV_ONLY, ONCE, "show this help", set_help },

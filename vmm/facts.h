@@ -1,6 +1,7 @@
 /*
  * What the plan needs to know about the host: plain facts, so that every host can be planned for
- * on any host. Filled by host_probe() from the real machine, or from `plan --host`.
+ * on any host. Filled by host_probe() (CPU, KVM), vfio/sysfs.c (devices and their IOMMU groups) and
+ * vfio/iommu.c (usable IOVAs) from the real machine, or from `plan --host`.
  */
 #ifndef VMM_FACTS_H
 #define VMM_FACTS_H
@@ -31,6 +32,33 @@ struct host_resv {
 
 #define HOST_RESV_MAX 128
 
+#define HOST_PCI_BARS 6
+
+/* A base address register, from the device's `resource` file in sysfs or from VFIO. */
+struct host_bar {
+	uint64_t size; /* bytes, a power of two; 0: no such BAR, or the upper half of the one before
+			*/
+	bool io;       /* I/O ports */
+	bool wide;     /* 64-bit memory */
+	bool prefetch;
+};
+
+#define HOST_PCI_MAX  31
+#define HOST_PCI_NAME 64
+
+/* A device that the user named, before anything is opened. */
+struct host_pci {
+	char name[HOST_PCI_NAME]; /* "0000:41:10.1", or the UUID of a mediated device */
+	unsigned group;		  /* IOMMU group number */
+	int node;		  /* NUMA node, or -1 */
+	uint16_t vendor, device;
+	uint32_t class; /* 24 bits: base class, subclass, programming interface */
+	struct host_bar bars[HOST_PCI_BARS];
+	uint64_t rom_size; /* bytes; 0: none */
+};
+
+#define HOST_USABLE_MAX 64
+
 struct host_facts {
 	enum host_vendor vendor;
 	unsigned family;	   /* CPUID 1: base family + extended family */
@@ -42,6 +70,17 @@ struct host_facts {
 	/* Reserved regions of the IOMMU groups of the devices that the user named. */
 	struct host_resv resv[HOST_RESV_MAX];
 	unsigned nr_resv;
+
+	/* The devices, in the order of the --vfio options. */
+	struct host_pci pci[HOST_PCI_MAX];
+	unsigned nr_pci;
+
+	/*
+	 * The IOVAs that VFIO or iommufd says can be mapped, once the devices are attached: sorted,
+	 * disjoint. None: nobody asked.
+	 */
+	struct span usable[HOST_USABLE_MAX];
+	unsigned nr_usable;
 };
 
 #endif

@@ -183,6 +183,7 @@ static const struct vcpu_entry try_entry = {
 
 enum host_kvm host_try_kvm(struct err *err)
 {
+	const struct ram_backing backing = { .page_size = 4 * KIB };
 	struct span span = { 0, 2 * MIB };
 	enum host_kvm result = HOST_KVM_NONE;
 	const struct kvm_cpuid2 *cpuid;
@@ -191,7 +192,7 @@ enum host_kvm host_try_kvm(struct err *err)
 	struct vcpu v = VCPU_EMPTY;
 
 	if (kvm_open(&kvm, err) < 0 || kvm_create_vm(&kvm, err) < 0 ||
-	    ram_create(&ram, &span, 1, 4 * KIB, err) < 0 || kvm_add_ram(&kvm, &ram, err) < 0 ||
+	    ram_create(&ram, &span, 1, &backing, err) < 0 || kvm_add_ram(&kvm, &ram, err) < 0 ||
 	    kvm_create_irqchip(&kvm, err) < 0 || kvm_supported_cpuid(&kvm, &cpuid, err) < 0 ||
 	    vcpu_create(&v, &kvm, 0, 0, cpuid, err) < 0 || vcpu_set_entry(&v, &try_entry, err) < 0)
 		goto out;

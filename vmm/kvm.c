@@ -128,7 +128,7 @@ int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err)
 
 		for (; at < size; at += SLOT_MAX) {
 			struct kvm_userspace_memory_region slot = {
-				.slot = kvm->next_slot++,
+				.slot = kvm->nr_ram_slots++,
 				.guest_phys_addr = b->gpa.base + at,
 				.memory_size = min_u64(size - at, SLOT_MAX),
 				.userspace_addr = (uintptr_t)b->hva + at,
@@ -146,6 +146,68 @@ int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err)
 	return 0;
 }
 
+static int set_map(const struct kvm *kvm, unsigned i, struct span at, void *hva)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = kvm->nr_ram_slots + i,
+		.guest_phys_addr = at.base,
+		.memory_size = span_size(at),
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	return ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0 ? -errno : 0;
+}
+
+int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
+{
+	for (unsigned i = 0; i < KVM_MAPS_MAX; i++) {
+		uint64_t bit = UINT64_C(1) << i % 64;
+		int ret;
+
+		if (kvm->mapped[i / 64] & bit)
+			continue;
+		ret = set_map(kvm, i, at, hva);
+		if (ret < 0)
+			return err_sys(err, -ret,
+				       "KVM refuses device memory at [%#" PRIx64 ", %#" PRIx64 ")",
+				       at.base, at.end);
+		kvm->mapped[i / 64] |= bit;
+		return (int)i;
+	}
+	return err_set(err, ENOSPC, "there is room for %u mappings of device memory", KVM_MAPS_MAX);
+}
+
+void kvm_unmap(struct kvm *kvm, int handle)
+{
+	unsigned i = (unsigned)handle;
+
+	(void)set_map(kvm, i, (struct span){ 0, 0 }, NULL); /* size 0 deletes */
+	kvm->mapped[i / 64] &= ~(UINT64_C(1) << i % 64);
+}
+
+/* Documentation/virt/kvm/devices/vfio.rst; KVM_DEV_VFIO_FILE is KVM_DEV_VFIO_GROUP's new name. */
+int kvm_add_vfio(struct kvm *kvm, int file, struct err *err)
+{
+	struct kvm_create_device device = { .type = KVM_DEV_TYPE_VFIO };
+	int32_t fd = file;
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_GROUP,
+		.attr = KVM_DEV_VFIO_GROUP_ADD,
+		.addr = (uintptr_t)&fd,
+	};
+
+	if (kvm->vfio < 0) {
+		if (ioctl(kvm->vm, KVM_CREATE_DEVICE, &device) < 0)
+			return err_sys(err, errno,
+				       "KVM has no VFIO device: load the module kvm "
+				       "with VFIO support");
+		kvm->vfio = (int)device.fd;
+	}
+	if (ioctl(kvm->vfio, KVM_SET_DEVICE_ATTR, &attr) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "KVM refuses a VFIO file");
+	return 0;
+}
+
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level)
 {
 	struct kvm_irq_level line = { .irq = gsi, .level = level };
@@ -156,6 +218,8 @@ void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level)
 
 void kvm_close(struct kvm *kvm)
 {
+	if (kvm->vfio >= 0)
+		close(kvm->vfio);
 	if (kvm->vm >= 0)
 		close(kvm->vm);
 	if (kvm->fd >= 0)

@@ -12,6 +12,8 @@
 
 #include <linux/kvm.h>
 
+#define KVM_MAPS_MAX 1024
+
 struct kvm {
 	int fd;	      /* /dev/kvm */
 	int vm;	      /* the machine, or -1 */
@@ -19,12 +21,14 @@ struct kvm {
 	unsigned max_cpus;
 	bool tsc_deadline;
 	bool x2apic_ids; /* APIC ids past 255 reach the guest */
-	uint32_t next_slot;
+	uint32_t nr_ram_slots;
+	uint64_t mapped[KVM_MAPS_MAX / 64]; /* which of the slots after those are in use */
+	int vfio;			    /* KVM's VFIO device, or -1 */
 };
 
-#define KVM_EMPTY                  \
-	{                          \
-		.fd = -1, .vm = -1 \
+#define KVM_EMPTY                              \
+	{                                      \
+		.fd = -1, .vm = -1, .vfio = -1 \
 	}
 
 /* Opens /dev/kvm and checks API and capabilities; makes no machine. */
@@ -39,6 +43,17 @@ int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err);
  * waits for the SRCU grace period which that leaves behind (5 ms seen on Linux 6.18).
  */
 int kvm_create_irqchip(struct kvm *kvm, struct err *err);
+/*
+ * Shows host memory that is not RAM (a device's) at guest-physical [at), page-aligned. Returns a
+ * handle for kvm_unmap, or -EEXIST and the like. One thread at a time.
+ */
+int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err);
+void kvm_unmap(struct kvm *kvm, int handle);
+/*
+ * Tells KVM of a VFIO group or device (KVM_DEV_VFIO_FILE): guests with such have incoherent DMA
+ * handled, and interrupts posted.
+ */
+int kvm_add_vfio(struct kvm *kvm, int file, struct err *err);
 /* Sets the level of an interrupt line. */
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);

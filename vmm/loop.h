@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#define LOOP_WATCHES 32
+#define LOOP_WATCHES 160 /* two for each passed-through device, and the machine's own */
 
 struct loop_watch {
 	int fd; /* -1: the entry is free */

@@ -62,7 +62,7 @@ void machine_power_button(struct machine *m)
 
 static int write_acpi(struct machine *m, struct err *err)
 {
-	void *at = ram_at(&m->ram, ACPI_BASE, ACPI_END - ACPI_BASE);
+	void *at = ram_at(m->parts.ram, ACPI_BASE, ACPI_END - ACPI_BASE);
 	size_t len;
 
 	return acpi_build(m->parts.plan, ACPI_BASE, at, ACPI_END - ACPI_BASE, &len, err);
@@ -71,14 +71,16 @@ static int write_acpi(struct machine *m, struct err *err)
 static int copy_place(struct machine *m, const struct boot_place *place, const uint8_t *scratch,
 		      struct err *err)
 {
-	void *to;
+	uint8_t *to;
 
-	if (!place->len)
+	if (!place->len && !place->zeroes)
 		return 0;
-	to = ram_at(&m->ram, place->gpa, place->len);
+	to = ram_at(m->parts.ram, place->gpa, place->len + place->zeroes);
 	if (!to)
 		return err_set(err, EFAULT, "the %s at %#llx lies outside of guest RAM",
 			       place->what, (unsigned long long)place->gpa);
+	if (!m->parts.ram->fresh)
+		memset(to + place->len, 0, place->zeroes);
 	switch (place->from) {
 	case BOOT_FROM_KERNEL:
 		return image_read(m->parts.kernel, place->offset, to, place->len, err);
@@ -231,7 +233,6 @@ static int create_devices(struct machine *m, struct err *err)
 		{ PORT_RTC, RTC_PORTS, &m->rtc.dev },
 		{ PORT_PM, PM_PORTS, &m->pm.dev },
 		{ PORT_I8042, I8042_PORTS, &m->i8042.dev },
-		{ PORT_RESET, RESET_PORTS, &m->reset.dev },
 		{ PORT_PVPANIC, PVPANIC_PORTS, &m->pvpanic.dev },
 		{ m->parts.debug_exit_port, m->parts.has_debug_exit ? DEBUG_EXIT_PORTS : 0,
 		  &m->debug_exit.dev },
@@ -257,6 +258,38 @@ static int create_devices(struct machine *m, struct err *err)
 			return err_prefix(err, ret, "%s: ", list[i].dev->ops->name);
 	}
 	return 0;
+}
+
+/* --- PCI --- */
+
+static void pci_says(void *to, const char *sentence)
+{
+	struct machine *m = to;
+
+	m->parts.say(sentence);
+}
+
+static void pci_fails(void *to, const char *sentence)
+{
+	end_machine(to, MACHINE_HOST_ERROR, 0, sentence);
+}
+
+static int create_pci(struct machine *m, struct err *err)
+{
+	const struct machine_pci_parts parts = {
+		.plan = m->parts.plan,
+		.kvm = &m->kvm,
+		.ports = &m->ports,
+		.memory = &m->memory,
+		.at_cf9 = &m->reset.dev,
+		.loop = m->parts.loop,
+		.passthrough = m->parts.passthrough,
+		.say = pci_says,
+		.fail = pci_fails,
+		.to = m,
+	};
+
+	return machine_pci_create(&m->pci, &parts, err);
 }
 
 /* --- CPUs --- */
@@ -373,15 +406,13 @@ static int create_cpus(struct machine *m, struct err *err)
 int machine_create(struct machine *m, const struct machine_parts *parts, struct err *err)
 {
 	const struct console_user user = { console_input, console_room, console_quit, m };
-	struct span ram[PLAN_LIST_MAX];
-	size_t nr_ram = plan_dma(parts->plan, ram, PLAN_LIST_MAX);
 	struct entry_cpu entry = { 0 };
 	int ret;
 
 	*m = (struct machine){
 		.parts = *parts,
 		.kvm = KVM_EMPTY,
-		.ram = RAM_EMPTY,
+		.pci = MACHINE_PCI_EMPTY,
 		.rtc_timer = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
@@ -389,9 +420,7 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	if (ret == 0)
 		ret = kvm_create_vm(&m->kvm, err);
 	if (ret == 0)
-		ret = ram_create(&m->ram, ram, nr_ram, parts->plan->page_size, err);
-	if (ret == 0)
-		ret = kvm_add_ram(&m->kvm, &m->ram, err);
+		ret = kvm_add_ram(&m->kvm, parts->ram, err);
 	if (ret == 0)
 		ret = kvm_create_irqchip(&m->kvm, err);
 	if (ret == 0)
@@ -400,6 +429,8 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 		ret = write_boot(m, &entry, err);
 	if (ret == 0)
 		ret = create_devices(m, err);
+	if (ret == 0)
+		ret = create_pci(m, err);
 	if (ret == 0)
 		ret = create_cpus(m, err);
 	if (ret == 0)
@@ -419,7 +450,7 @@ static void report_stop(struct machine *m, struct vcpu *v, enum machine_end end,
 
 	if (end == MACHINE_CRASH) {
 		report[len++] = '\n';
-		vcpu_dump(v, &m->ram, report + len, sizeof(report) - len);
+		vcpu_dump(v, m->parts.ram, report + len, sizeof(report) - len);
 	}
 	end_machine(m, end, 0, report);
 }
@@ -509,6 +540,6 @@ void machine_destroy(struct machine *m)
 		close(m->rtc_timer);
 		m->rtc_timer = -1;
 	}
+	machine_pci_destroy(&m->pci);
 	kvm_close(&m->kvm);
-	ram_destroy(&m->ram);
 }

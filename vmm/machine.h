@@ -2,8 +2,8 @@
  * The machine: the one file that knows every room and the order of things.
  *
  * machine_create obeys a plan; machine_run runs until the guest ends; machine_destroy is the
- * reverse of creation and safe half-way. Reset is destroy and create again from the same plan: the
- * loop, the console and the opened images outlive it.
+ * reverse of creation and safe half-way. Reset is destroy and create again from the same plan: RAM,
+ * passed-through devices, the loop, the console and the opened images outlive it.
  */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
@@ -22,6 +22,7 @@
 #include "vmm/image.h"
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
+#include "vmm/machine_pci.h"
 #include "vmm/plan.h"
 #include "vmm/ram.h"
 #include "vmm/vcpu.h"
@@ -44,6 +45,9 @@ struct machine_parts {
 	const struct image *initrd;	       /* NULL: none */
 	const struct boot_kernel *boot_kernel; /* the parsed kernel */
 	const char *append;		       /* NULL: empty */
+	struct ram *ram;
+	struct passthrough *passthrough;   /* NULL: no passed-through device */
+	void (*say)(const char *sentence); /* what the user should read while the guest runs */
 	struct loop *loop;
 	struct console *console;
 	bool has_debug_exit;
@@ -67,7 +71,6 @@ struct machine_cpu {
 struct machine {
 	struct machine_parts parts;
 	struct kvm kvm;
-	struct ram ram;
 	struct machine_cpu *cpus;
 	unsigned nr_cpus;
 	/* the device list */
@@ -81,6 +84,7 @@ struct machine {
 	struct reset reset;
 	struct pvpanic pvpanic;
 	struct debug_exit debug_exit;
+	struct machine_pci pci;
 	uint64_t unclaimed; /* accesses that no device took */
 	struct machine_access first_unclaimed;
 	/* how it ended: the first end wins */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define FOUR_GIB  (4 * GIB)
-#define SPACE_END (UINT64_C(1) << 52) /* no x86 CPU has more than 52 physical address bits */
+#define SPACE_END MAP_SPACE_END
 
 /* The upper part of the 32-bit hole is the same in every guest. */
 static const struct span ecam = { ECAM_BASE, ECAM_END };
@@ -18,7 +18,6 @@ static const struct span rom = { ROM_BASE, FOUR_GIB };
 
 #define LOW_LIMIT_DEFAULT (3 * GIB)
 #define PCI32_DEFAULT	  (512 * MIB)
-#define PCI64_DEFAULT	  (64 * GIB)
 
 const char *map_kind_name(enum map_kind kind)
 {
@@ -95,12 +94,20 @@ static uint64_t used_end(const struct map *m)
 
 /* --- forbidden ranges: sorted and disjoint --- */
 
+/* Reasons that there is no room for are left out whole. */
 static void join_why(char *why, const char *more)
 {
-	size_t len = strlen(why);
+	static const char others[] = "; ...";
+	size_t len = strlen(why), n = strlen(more);
 
-	if (!strstr(why, more))
-		snprintf(why + len, MAP_WHY_MAX - len, "; %s", more);
+	if (strstr(why, more) || strstr(why, others))
+		return;
+	if (len + strlen("; ") + n + sizeof(others) <= MAP_WHY_MAX) {
+		memcpy(why + len, "; ", 2);
+		memcpy(why + len + 2, more, n + 1);
+	} else if (len + sizeof(others) <= MAP_WHY_MAX) {
+		memcpy(why + len, others, sizeof(others));
+	}
 }
 
 static void forbid(struct map *m, struct map_forbidden f)
@@ -154,6 +161,16 @@ static struct span next_free(const struct map *m, struct span in, uint64_t unit,
 
 /* --- regions: sorted, adjacent ones of a kind (and node) joined --- */
 
+/*
+ * They always fit. RAM, hotplug space and 64-bit window follow one another and the 32-bit window is
+ * elsewhere, so that a forbidden range splits one region in two at most. Without any, there is RAM
+ * of each node, twice for the one that ends low RAM, hotplug space, the 64-bit window, two of 32
+ * bits and four fixed regions. Each forbidden range is one reserved region, and one more for each
+ * fixed region inside of it.
+ */
+_Static_assert(MAP_REGIONS_MAX >= 2 * MAP_FORBIDDEN_MAX + MAP_NODES_MAX + 1 + 1 + 1 + 2 + 4 + 4,
+	       "MAP_REGIONS_MAX");
+
 static void add_region(struct map *m, struct span at, enum map_kind kind, unsigned node)
 {
 	struct map_region *r = m->regions;
@@ -166,9 +183,6 @@ static void add_region(struct map *m, struct span at, enum map_kind kind, unsign
 		r[i - 1].at.end = at.end;
 		return;
 	}
-	/* MAP_REGIONS_MAX: each forbidden range splits at most four kinds once. */
-	if (m->nr_regions == MAP_REGIONS_MAX)
-		return;
 	memmove(&r[i + 1], &r[i], (m->nr_regions - i) * sizeof(*r));
 	r[i] = (struct map_region){ at, kind, node };
 	m->nr_regions++;
@@ -275,28 +289,6 @@ static int split_low(const struct map *m, const struct map_request *req, uint64_
 
 /* --- refusals --- */
 
-static int no_room(const struct map_request *req, const char *what, uint64_t missing,
-		   struct err *err)
-{
-	return err_set(err, ERANGE,
-		       "no room for %" PRIu64
-		       " MiB of %s below 2^52: %u forbidden ranges leave too "
-		       "little; forbid less (--reserve, --iova-policy) or ask for less",
-		       align_up(missing, MIB) / MIB, what, req->nr_forbidden);
-}
-
-static int first_mib_forbidden(const struct map *m, const struct map_request *req, struct err *err)
-{
-	const struct map_forbidden *f = &m->forbidden[0];
-
-	return err_set(err, ERANGE,
-		       "RAM cannot begin at address 0, where every guest starts: [%#" PRIx64
-		       ", %#" PRIx64 ") must stay free (%s) and RAM comes in pieces of %" PRIu64
-		       " MiB; use another --iova-policy%s",
-		       f->at.base, f->at.end, f->why, req->align / MIB,
-		       req->align > 2 * MIB ? " or a smaller --page-size" : "");
-}
-
 /* The largest 64-bit window that would still fit below `limit`, in whole units. */
 static uint64_t pci64_fitting(const struct map *m, uint64_t unit, uint64_t limit)
 {
@@ -313,19 +305,83 @@ static uint64_t pci64_fitting(const struct map *m, uint64_t unit, uint64_t limit
 	return room;
 }
 
+/* Where usable addresses end because all that follow are forbidden: that range, or NULL. */
+static const struct map_forbidden *forbidden_rest(const struct map *m)
+{
+	const struct map_forbidden *rest = NULL;
+	uint64_t base = SPACE_END;
+
+	for (unsigned i = m->nr_forbidden; i-- > 0 && m->forbidden[i].at.end == base;) {
+		rest = &m->forbidden[i];
+		base = rest->at.base;
+	}
+	return rest;
+}
+
+static uint64_t in_mib(uint64_t bytes)
+{
+	return align_up(bytes, MIB) / MIB;
+}
+
+/* "--pci64-window 12G" and what is to follow, if that cures it. */
+static void propose_window(char cure[64], const struct map *m, const struct map_request *req,
+			   uint64_t unit, uint64_t limit, const char *after)
+{
+	uint64_t fits = pci64_fitting(m, unit, limit);
+	size_t len = strlen(cure);
+
+	if (fits && fits >= req->pci64_least)
+		snprintf(cure + len, 64 - len, "--pci64-window %" PRIu64 "G%s", fits / GIB, after);
+	else if (req->pci64_least)
+		snprintf(cure + len, 64 - len, "fewer devices with large BARs%s", after);
+}
+
+static int no_room(const struct map *m, const struct map_request *req, enum map_kind kind,
+		   uint64_t unit, uint64_t missing, struct err *err)
+{
+	const struct map_forbidden *rest = forbidden_rest(m);
+	const char *what = kind == MAP_RAM	 ? "RAM"
+			   : kind == MAP_HOTPLUG ? "hotplug space"
+						 : "64-bit PCI window";
+	char cure[64] = "";
+
+	if (!rest)
+		return err_set(err, ERANGE,
+			       "no room for %" PRIu64
+			       " MiB of %s below 2^52: %u forbidden ranges leave too "
+			       "little; forbid less (--reserve, --iova-policy) or ask for less",
+			       in_mib(missing), what, req->nr_forbidden);
+	if (kind == MAP_PCI64)
+		propose_window(cure, m, req, unit, rest->at.base, " or ");
+	return err_set(err, ERANGE,
+		       "no room for the last %" PRIu64 " MiB of %s: addresses end at %#" PRIx64
+		       ", for all that follow must stay free (%s); use %sless memory%s",
+		       in_mib(missing), what, rest->at.base, rest->why, cure,
+		       strstr(rest->why, "--reserve") ? " or less --reserve" : "");
+}
+
+static int first_mib_forbidden(const struct map *m, const struct map_request *req, struct err *err)
+{
+	const struct map_forbidden *f = &m->forbidden[0];
+
+	return err_set(err, ERANGE,
+		       "RAM cannot begin at address 0, where every guest starts: [%#" PRIx64
+		       ", %#" PRIx64 ") must stay free (%s) and RAM comes in pieces of %" PRIu64
+		       " MiB; use another --iova-policy%s",
+		       f->at.base, f->at.end, f->why, req->align / MIB,
+		       req->align > 2 * MIB ? " or a smaller --page-size" : "");
+}
+
 static int too_few_bits(const struct map *m, const struct map_request *req, uint64_t unit,
 			struct err *err)
 {
 	bool host = req->host_bits <= req->guest_bits;
 	unsigned limit = host ? req->host_bits : req->guest_bits;
-	uint64_t fits = pci64_fitting(m, unit, UINT64_C(1) << limit);
 	char cure[64] = "";
 
 	if (!host && m->bits_required <= req->host_bits)
 		snprintf(cure, sizeof(cure), "--phys-bits %u, ", m->bits_required);
-	if (fits)
-		snprintf(cure + strlen(cure), sizeof(cure) - strlen(cure),
-			 "--pci64-window %" PRIu64 "G, ", fits / GIB);
+	propose_window(cure, m, req, unit, UINT64_C(1) << limit, ", ");
 	return err_set(err, ERANGE,
 		       "the memory map needs %u address bits (it ends at %#" PRIx64
 		       "), but %s has %u: use %sless memory, or an --iova-policy that forbids less",
@@ -356,7 +412,7 @@ static int check_request(const struct map_request *req, struct err *err)
 int map_build(struct map *m, const struct map_request *req, struct err *err)
 {
 	uint64_t unit = max_u64(GIB, req->largest_bar);
-	uint64_t pci64 = align_up(req->pci64_size ? req->pci64_size : PCI64_DEFAULT, unit);
+	uint64_t pci64 = align_up(req->pci64_size ? req->pci64_size : MAP_PCI64_DEFAULT, unit);
 	uint64_t hotplug = req->max_memory ? req->max_memory - req->ram_size : 0;
 	unsigned nr_nodes = req->nr_nodes ? req->nr_nodes : 1;
 	uint64_t low = 0, high = max_u64(FOUR_GIB, req->high_memory_start);
@@ -378,16 +434,16 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 		left = lay(m, MAP_RAM, node, &low, low_end, req->align, left);
 		left = lay(m, MAP_RAM, node, &high, SPACE_END, req->align, left);
 		if (left)
-			return no_room(req, "RAM", left, err);
+			return no_room(m, req, MAP_RAM, unit, left, err);
 	}
 	if (m->regions[0].at.base != 0)
 		return first_mib_forbidden(m, req, err);
 	left = lay(m, MAP_HOTPLUG, nr_nodes - 1, &high, SPACE_END, GIB, hotplug);
 	if (left)
-		return no_room(req, "hotplug space", left, err);
+		return no_room(m, req, MAP_HOTPLUG, unit, left, err);
 	left = lay(m, MAP_PCI64, 0, &high, SPACE_END, unit, pci64);
 	if (left)
-		return no_room(req, "64-bit PCI window", left, err);
+		return no_room(m, req, MAP_PCI64, unit, left, err);
 
 	lay(m, MAP_PCI32, 0, &window, ecam.base, MAP_PCI32_UNIT, FOUR_GIB);
 	window = ecam.end;

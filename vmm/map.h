@@ -34,8 +34,10 @@ struct map_region {
 	unsigned node; /* of RAM and hotplug space */
 };
 
-#define MAP_WHY_MAX    96
-#define MAP_PCI32_UNIT MIB /* 32-bit windows are whole MiB: the granularity of a bridge window */
+#define MAP_WHY_MAX	  96
+#define MAP_PCI32_UNIT	  MIB /* 32-bit windows are whole MiB: the granularity of a bridge window */
+#define MAP_PCI64_DEFAULT (64 * GIB)
+#define MAP_SPACE_END	  (UINT64_C(1) << 52) /* no x86 CPU has more physical address bits */
 
 /* A range that must stay free, and the reason in a few words. */
 struct map_forbidden {
@@ -67,6 +69,7 @@ struct map_request {
 	uint64_t pci32_size;  /* 32-bit windows add up to at least this; 0: 512 MiB, or whatever
 			       * is left if low_memory is given */
 	uint64_t pci64_size;  /* 64-bit windows add up to at least this; 0: default (64 GiB) */
+	uint64_t pci64_least; /* what BARs need of pci64_size: no smaller window is proposed */
 	uint64_t largest_bar; /* 64-bit windows are whole units of this; at least 1 GiB is used */
 	uint64_t align;	      /* of RAM, power of two, at least 2 MiB */
 	unsigned guest_bits;  /* what the guest's CPU announces */

@@ -1,5 +1,6 @@
 #include "vmm/plan.h"
 
+#include "vmm/pci_layout.h"
 #include "vmm/platform.h"
 
 #include <errno.h>
@@ -55,6 +56,20 @@ static void forbid_amd(struct forbidden_list *list, const struct host_facts *hos
 		       "AMD CPU: top 12 GiB of %u address bits", bits);
 }
 
+/* Groups of one host mostly reserve the same: the first one that does is named. */
+static bool resv_seen(const struct host_facts *host, unsigned i)
+{
+	const struct host_resv *r = &host->resv[i];
+
+	for (unsigned j = 0; j < i; j++) {
+		const struct host_resv *o = &host->resv[j];
+
+		if (o->type == r->type && o->at.base == r->at.base && o->at.end == r->at.end)
+			return true;
+	}
+	return false;
+}
+
 static void forbid_resv(struct forbidden_list *list, const struct host_facts *host)
 {
 	static const char *const names[] = {
@@ -66,9 +81,56 @@ static void forbid_resv(struct forbidden_list *list, const struct host_facts *ho
 	for (unsigned i = 0; i < host->nr_resv; i++) {
 		const struct host_resv *r = &host->resv[i];
 
-		if (r->type != HOST_RESV_DIRECT_RELAXABLE)
+		if (r->type != HOST_RESV_DIRECT_RELAXABLE && !resv_seen(host, i))
 			forbid(list, r->at, "IOMMU group %u: %s", r->group, names[r->type]);
 	}
+}
+
+/* Forbids what of [at) the first `n` ranges of the list do not say already. */
+static void forbid_rest_of(struct forbidden_list *list, unsigned n, struct span at, const char *why)
+{
+	while (!span_empty(at)) {
+		uint64_t next = at.end, past = at.base;
+
+		for (unsigned i = 0; i < n; i++) {
+			struct span said = list->out[i].at;
+
+			if (said.base <= at.base && said.end > at.base)
+				past = max_u64(past, said.end);
+			else if (said.base > at.base && !span_empty(said))
+				next = min_u64(next, said.base);
+		}
+		if (past == at.base) {
+			forbid(list, (struct span){ at.base, next }, "%s", why);
+			past = next;
+		}
+		at.base = past;
+	}
+}
+
+/*
+ * What lies between the usable ranges, and after the last one: the width of the IOMMU. Most of the
+ * gaps are reserved regions, which have a better reason.
+ */
+static void forbid_unusable(struct forbidden_list *list, const struct host_facts *host)
+{
+	unsigned n = list->n < list->cap ? list->n : list->cap;
+	char beyond[MAP_WHY_MAX];
+	uint64_t from = 0;
+
+	if (!host->nr_usable)
+		return;
+	for (unsigned i = 0; i < host->nr_usable; i++) {
+		forbid_rest_of(list, n, (struct span){ from, host->usable[i].base },
+			       "outside of what the host's IOMMU can map");
+		from = host->usable[i].end;
+	}
+	if (is_power_of_two(from))
+		snprintf(beyond, sizeof(beyond), "beyond the %u address bits of the host's IOMMU",
+			 (unsigned)__builtin_ctzll(from));
+	else
+		snprintf(beyond, sizeof(beyond), "beyond what the host's IOMMU can map");
+	forbid_rest_of(list, n, (struct span){ from, max_u64(from, MAP_SPACE_END) }, beyond);
 }
 
 unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_policy policy,
@@ -84,13 +146,14 @@ unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_polic
 		forbid_resv(&list, host);
 	for (unsigned i = 0; i < nr_reserve; i++)
 		forbid(&list, reserve[i], "--reserve");
+	if (policy == IOVA_AUTO || policy == IOVA_HOST)
+		forbid_unusable(&list, host);
 	return list.n;
 }
 
 /* --- plan_build --- */
 
-/* What the host can map: KVM may say that it is less than the CPU's width (facts.h). */
-static unsigned mappable_bits(const struct host_facts *host)
+unsigned plan_host_bits(const struct host_facts *host)
 {
 	if (host->guest_phys_bits && host->guest_phys_bits < host->phys_bits)
 		return host->guest_phys_bits;
@@ -119,6 +182,39 @@ static void plan_nodes(struct plan *p, const struct config *c)
 	}
 }
 
+/* The ports of --debug-exit are in the plan's way, no more: the device is not part of it. */
+static struct span busy_ports(const struct config *c)
+{
+	if (!c->has_debug_exit)
+		return (struct span){ 0, 0 };
+	return (struct span){ c->debug_exit_port, c->debug_exit_port + DEBUG_EXIT_WIDTH };
+}
+
+static int build_devices(struct plan *p, const struct config *c, const struct host_facts *host,
+			 struct map_request *req, struct err *err)
+{
+	struct pci_layout_device devices[HOST_PCI_MAX];
+
+	if (c->nr_vfio != host->nr_pci || c->nr_vfio > HOST_PCI_MAX)
+		return err_set(err, EINVAL, "%u devices are to be passed through, %u are known",
+			       c->nr_vfio, host->nr_pci);
+	for (unsigned i = 0; i < c->nr_vfio; i++)
+		devices[i] = (struct pci_layout_device){
+			.host = &host->pci[i],
+			.root_bus = c->vfio[i].root_bus,
+			.rom = !c->vfio[i].no_rom,
+		};
+	return pci_layout_build(p, req, devices, c->nr_vfio, busy_ports(c), err);
+}
+
+static int too_many_forbidden(unsigned n, struct err *err)
+{
+	return err_set(err, ERANGE,
+		       "%u ranges must stay free, but the map holds %u: use less --reserve or "
+		       "devices of fewer IOMMU groups",
+		       n, MAP_FORBIDDEN_MAX);
+}
+
 int plan_build(struct plan *p, const struct config *c, const struct host_facts *host,
 	       struct err *err)
 {
@@ -130,8 +226,8 @@ int plan_build(struct plan *p, const struct config *c, const struct host_facts *
 		.pci32_size = c->pci32_size,
 		.pci64_size = c->pci64_size,
 		.align = max_u64(2 * MIB, c->page_size),
-		.guest_bits = c->phys_bits ? c->phys_bits : mappable_bits(host),
-		.host_bits = mappable_bits(host),
+		.guest_bits = c->phys_bits ? c->phys_bits : plan_host_bits(host),
+		.host_bits = plan_host_bits(host),
 		.nr_nodes = c->nr_nodes,
 	};
 
@@ -154,38 +250,9 @@ int plan_build(struct plan *p, const struct config *c, const struct host_facts *
 		req.node_sizes[i] = c->nodes[i].size;
 	req.nr_forbidden = plan_forbidden(req.forbidden, MAP_FORBIDDEN_MAX, c->iova_policy, host,
 					  c->reserve, c->nr_reserve);
-	return map_build(&p->map, &req, err);
-}
-
-int plan_check_host(const struct plan *p, const struct host_facts *host, struct err *err)
-{
-	struct map_forbidden found[MAP_FORBIDDEN_MAX];
-	unsigned n = plan_forbidden(found, MAP_FORBIDDEN_MAX, p->iova_policy, host, NULL, 0);
-	unsigned bits = mappable_bits(host);
-
-	n = n < MAP_FORBIDDEN_MAX ? n : MAP_FORBIDDEN_MAX;
-	if (p->map.bits_required > bits)
-		return err_set(err, ERANGE,
-			       "the plan needs %u address bits, but this host has %u: make a plan "
-			       "for this host",
-			       p->map.bits_required, bits);
-	for (unsigned i = 0; i < n; i++) {
-		for (unsigned j = 0; j < p->map.nr_regions; j++) {
-			const struct map_region *r = &p->map.regions[j];
-
-			if (!span_overlaps(r->at, found[i].at) ||
-			    !(r->kind == MAP_RAM || r->kind == MAP_HOTPLUG ||
-			      r->kind == MAP_PCI32 || r->kind == MAP_PCI64))
-				continue;
-			return err_set(err, ERANGE,
-				       "the plan has %s at [%#" PRIx64 ", %#" PRIx64
-				       "), but on this host [%#" PRIx64 ", %#" PRIx64
-				       ") must stay free (%s): make a plan for this host",
-				       map_kind_name(r->kind), r->at.base, r->at.end,
-				       found[i].at.base, found[i].at.end, found[i].why);
-		}
-	}
-	return 0;
+	if (req.nr_forbidden > MAP_FORBIDDEN_MAX)
+		return too_many_forbidden(req.nr_forbidden, err);
+	return build_devices(p, c, host, &req, err);
 }
 
 /* --- folds --- */

@@ -19,6 +19,32 @@ struct plan_node {
 	unsigned first_cpu, nr_cpus;
 };
 
+/* A BAR with its address. */
+struct plan_bar {
+	struct host_bar bar; /* size 0: none */
+	uint64_t at;
+};
+
+#define PLAN_BARS 7 /* six and the expansion ROM */
+#define PLAN_ROM  6
+
+/* A PCI function other than the host bridge and root ports: function 0 of its slot. */
+struct plan_pci {
+	char name[HOST_PCI_NAME]; /* the host's: "0000:41:10.1" */
+	unsigned bus, slot;
+	unsigned port; /* index of the root port above it, or PLAN_NO_PORT: on bus 0 */
+	struct plan_bar bars[PLAN_BARS];
+};
+
+#define PLAN_NO_PORT UINT32_MAX
+#define PLAN_PCI_MAX HOST_PCI_MAX
+
+/* A PCIe root port: on bus 0, with a bus of its own behind it. */
+struct plan_port {
+	unsigned slot, bus;
+	struct span io, mem32, prefetch; /* what it forwards; empty: nothing */
+};
+
 struct plan {
 	uint64_t ram_size;
 	uint64_t max_memory;
@@ -30,17 +56,34 @@ struct plan {
 	unsigned nr_nodes; /* at least 1 */
 	bool numa;	   /* the user asked for nodes or hotplug: SRAT and SLIT are made */
 	struct map map;
+	struct plan_port ports[PLAN_PCI_MAX];
+	unsigned nr_ports;
+	struct plan_pci pci[PLAN_PCI_MAX];
+	unsigned nr_pci;
 };
 
-/* Returns 0, -ERANGE (does not fit: map_build's sentence) or -EINVAL. */
+/*
+ * host->pci[i] is the device of c->vfio[i]. Returns 0, -ERANGE (does not fit: map_build's sentence,
+ * or the BAR that has no place) or -EINVAL.
+ */
 int plan_build(struct plan *p, const struct config *c, const struct host_facts *host,
 	       struct err *err);
 
 /*
- * Whether this host can honour a plan that came from a file: address bits and forbidden ranges
- * under the plan's own policy. Returns 0, or -ERANGE and a sentence.
+ * Checks the rules that every plan keeps, whoever made it: map_check(), plan_pci_check(), and
+ * sizes, nodes and CPUs that add up. -EINVAL and a sentence.
+ */
+int plan_check(const struct plan *p, struct err *err);
+
+/*
+ * Whether this host can honour a plan that came from a file: address bits, forbidden ranges under
+ * the plan's own policy, and the devices: those of host->pci, as they are there. Returns 0, -ERANGE
+ * or (other devices) -EINVAL, and a sentence.
  */
 int plan_check_host(const struct plan *p, const struct host_facts *host, struct err *err);
+
+/* Address bits that the host can map: KVM may say that they are fewer than the CPU's (facts.h). */
+unsigned plan_host_bits(const struct host_facts *host);
 
 /* The forbidden ranges of a policy on a host, unsorted as found. Returns their number. */
 unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_policy policy,
@@ -82,6 +125,10 @@ size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, 
  */
 size_t plan_reserved(const struct plan *p, struct span *out, size_t cap);
 struct span plan_ecam(const struct plan *p);
+/* Buses that exist: 0 and one behind each root port. */
+unsigned plan_buses(const struct plan *p);
+/* The GSI of pin 0 to 3 (INTA to INTD) of a function, as _PRT and the root ports wire it. */
+unsigned plan_pci_gsi(const struct plan *p, const struct plan_pci *fn, unsigned pin);
 unsigned plan_cpu_node(const struct plan *p, unsigned cpu);
 
 struct plan_cmos {

@@ -3,9 +3,11 @@
  *
  * A plan file is untrusted. Each value passes through one of the small readers below, which check
  * that it is there, has the right length and is within bounds; what the values mean together is
- * judged by check_plan() at the end.
+ * judged by plan_check() at the end.
  */
 #include "vmm/plan_fdt.h"
+
+#include "vmm/plan_pci.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,6 +22,12 @@ static const char *const kind_names[] = {
 	[MAP_RAM] = "ram",     [MAP_HOTPLUG] = "hotplug", [MAP_RESERVED] = "reserved",
 	[MAP_PCI32] = "pci32", [MAP_PCI64] = "pci64",	  [MAP_ECAM] = "ecam",
 	[MAP_APIC] = "apic",   [MAP_ROM] = "rom",
+};
+
+static const char *const window_names[PCI_SPACES] = {
+	[PCI_SPACE_IO] = "straddle,io",
+	[PCI_SPACE_MEM32] = "straddle,mem32",
+	[PCI_SPACE_MEM64] = "straddle,prefetch",
 };
 
 static bool has_node(enum map_kind kind)
@@ -54,11 +62,16 @@ static void put_flag(struct writer *w, const char *name)
 	w->ret = w->ret ? w->ret : fdt_property(w->fdt, name, NULL, 0);
 }
 
-static void put_reg(struct writer *w, struct span at)
+static void put_span(struct writer *w, const char *name, struct span at)
 {
 	fdt64_t cells[2] = { cpu_to_fdt64(at.base), cpu_to_fdt64(span_size(at)) };
 
-	w->ret = w->ret ? w->ret : fdt_property(w->fdt, "reg", cells, sizeof(cells));
+	w->ret = w->ret ? w->ret : fdt_property(w->fdt, name, cells, sizeof(cells));
+}
+
+static void put_reg(struct writer *w, struct span at)
+{
+	put_span(w, "reg", at);
 }
 
 static void put_cells(struct writer *w, unsigned address_cells, unsigned size_cells)
@@ -127,6 +140,70 @@ static void put_nodes(struct writer *w, const struct plan *p)
 	end(w);
 }
 
+static void put_port(struct writer *w, const struct plan *p, unsigned i)
+{
+	struct plan_port port = p->ports[i];
+
+	begin_at(w, "port", i);
+	put_u32(w, "reg", i);
+	put_u32(w, "straddle,slot", port.slot);
+	put_u32(w, "straddle,bus", port.bus);
+	for (unsigned kind = 0; kind < PCI_SPACES; kind++) {
+		struct span at = *plan_pci_window(&port, (enum pci_space)kind);
+
+		if (!span_empty(at))
+			put_span(w, window_names[kind], at);
+	}
+	end(w);
+}
+
+static void put_bar(struct writer *w, unsigned i, const struct plan_bar *bar)
+{
+	begin_at(w, "bar", i);
+	put_u32(w, "reg", i);
+	put_u64(w, "straddle,at", bar->at);
+	put_u64(w, "straddle,size", bar->bar.size);
+	if (bar->bar.io)
+		put_flag(w, "straddle,io");
+	if (bar->bar.wide)
+		put_flag(w, "straddle,wide");
+	if (bar->bar.prefetch)
+		put_flag(w, "straddle,prefetch");
+	end(w);
+}
+
+static void put_device(struct writer *w, const struct plan *p, unsigned i)
+{
+	const struct plan_pci *fn = &p->pci[i];
+
+	begin_at(w, "device", i);
+	put_u32(w, "reg", i);
+	put_cells(w, 1, 0);
+	put_text(w, "straddle,name", fn->name);
+	put_u32(w, "straddle,bus", fn->bus);
+	put_u32(w, "straddle,slot", fn->slot);
+	if (fn->port != PLAN_NO_PORT)
+		put_u32(w, "straddle,port", fn->port);
+	for (unsigned b = 0; b < PLAN_BARS; b++)
+		if (fn->bars[b].bar.size)
+			put_bar(w, b, &fn->bars[b]);
+	end(w);
+}
+
+static void put_pci(struct writer *w, const struct plan *p)
+{
+	begin(w, "straddle,ports");
+	put_cells(w, 1, 0);
+	for (unsigned i = 0; i < p->nr_ports; i++)
+		put_port(w, p, i);
+	end(w);
+	begin(w, "straddle,devices");
+	put_cells(w, 1, 0);
+	for (unsigned i = 0; i < p->nr_pci; i++)
+		put_device(w, p, i);
+	end(w);
+}
+
 int plan_to_fdt(const struct plan *p, void *buf, size_t cap, size_t *len, struct err *err)
 {
 	struct writer w = { buf, fdt_create(buf, (int)min_u64(cap, INT32_MAX)) };
@@ -148,6 +225,8 @@ int plan_to_fdt(const struct plan *p, void *buf, size_t cap, size_t *len, struct
 	if (p->numa)
 		put_flag(&w, "straddle,numa");
 	put_nodes(&w, p);
+	if (p->nr_pci)
+		put_pci(&w, p);
 	put_forbidden(&w, &p->map);
 	for (unsigned i = 0; i < p->map.nr_regions; i++)
 		put_region(&w, &p->map.regions[i]);
@@ -222,22 +301,44 @@ static int get_text(const struct reader *r, int node, const char *name, char *te
 	return 0;
 }
 
-static int get_reg(const struct reader *r, int node, struct span *at)
+static int get_span(const struct reader *r, int node, const char *name, struct span *at)
 {
 	int len;
-	const fdt64_t *prop = fdt_getprop(r->fdt, node, "reg", &len);
+	const fdt64_t *prop = fdt_getprop(r->fdt, node, name, &len);
 	uint64_t size;
 
 	if (!prop)
-		return bad_value(r, node, "reg", "is missing");
+		return bad_value(r, node, name, "is missing");
 	if (len != 16)
-		return bad_value(r, node, "reg", "is not an address and a size of two cells each");
+		return bad_value(r, node, name, "is not an address and a size of two cells each");
 	at->base = fdt64_ld(&prop[0]);
 	size = fdt64_ld(&prop[1]);
 	if (size > UINT64_MAX - at->base)
-		return bad_value(r, node, "reg", "wraps around");
+		return bad_value(r, node, name, "wraps around");
 	at->end = at->base + size;
 	return 0;
+}
+
+static int get_reg(const struct reader *r, int node, struct span *at)
+{
+	return get_span(r, node, "reg", at);
+}
+
+static bool has(const struct reader *r, int node, const char *name)
+{
+	return fdt_getprop(r->fdt, node, name, NULL);
+}
+
+/* The n-th node of a list says so itself. */
+static int get_index(const struct reader *r, int node, unsigned n, unsigned max)
+{
+	uint32_t id;
+	int ret;
+
+	if (n == max)
+		return bad_value(r, node, "reg", "is one node too many");
+	ret = get_u32(r, node, "reg", max - 1, &id);
+	return !ret && id != n ? bad_value(r, node, "reg", "is out of order") : ret;
 }
 
 static int get_region(const struct reader *r, int node, struct map *m)
@@ -293,14 +394,8 @@ static int get_nodes(const struct reader *r, int parent, struct plan *p)
 	fdt_for_each_subnode(node, r->fdt, parent)
 	{
 		struct plan_node *n = &p->nodes[p->nr_nodes];
-		uint32_t id;
-		int ret;
+		int ret = get_index(r, node, p->nr_nodes, MAP_NODES_MAX);
 
-		if (p->nr_nodes == MAP_NODES_MAX)
-			return bad_value(r, node, "reg", "is one node too many");
-		ret = get_u32(r, node, "reg", MAP_NODES_MAX - 1, &id);
-		if (!ret && id != p->nr_nodes)
-			ret = bad_value(r, node, "reg", "is out of order");
 		if (!ret)
 			ret = get_u64(r, node, "straddle,size", &n->size);
 		if (!ret)
@@ -310,6 +405,86 @@ static int get_nodes(const struct reader *r, int parent, struct plan *p)
 		if (ret)
 			return ret;
 		p->nr_nodes++;
+	}
+	return 0;
+}
+
+static int get_ports(const struct reader *r, int parent, struct plan *p)
+{
+	int node;
+
+	fdt_for_each_subnode(node, r->fdt, parent)
+	{
+		struct plan_port *port = &p->ports[p->nr_ports];
+		int ret = get_index(r, node, p->nr_ports, PLAN_PCI_MAX);
+
+		if (!ret)
+			ret = get_u32(r, node, "straddle,slot", 31, &port->slot);
+		if (!ret)
+			ret = get_u32(r, node, "straddle,bus", 255, &port->bus);
+		for (unsigned kind = 0; kind < PCI_SPACES && !ret; kind++)
+			if (has(r, node, window_names[kind]))
+				ret = get_span(r, node, window_names[kind],
+					       plan_pci_window(port, (enum pci_space)kind));
+		if (ret)
+			return ret;
+		p->nr_ports++;
+	}
+	return 0;
+}
+
+static int get_bars(const struct reader *r, int parent, struct plan_pci *fn)
+{
+	int node;
+
+	fdt_for_each_subnode(node, r->fdt, parent)
+	{
+		struct plan_bar *bar;
+		uint32_t i;
+		int ret = get_u32(r, node, "reg", PLAN_BARS - 1, &i);
+
+		if (ret)
+			return ret;
+		bar = &fn->bars[i];
+		if (bar->bar.size)
+			return bad_value(r, node, "reg", "is there twice");
+		ret = get_u64(r, node, "straddle,at", &bar->at);
+		if (!ret)
+			ret = get_u64(r, node, "straddle,size", &bar->bar.size);
+		if (!ret && !bar->bar.size)
+			ret = bad_value(r, node, "straddle,size", "is zero");
+		if (ret)
+			return ret;
+		bar->bar.io = has(r, node, "straddle,io");
+		bar->bar.wide = has(r, node, "straddle,wide");
+		bar->bar.prefetch = has(r, node, "straddle,prefetch");
+	}
+	return 0;
+}
+
+static int get_devices(const struct reader *r, int parent, struct plan *p)
+{
+	int node;
+
+	fdt_for_each_subnode(node, r->fdt, parent)
+	{
+		struct plan_pci *fn = &p->pci[p->nr_pci];
+		int ret = get_index(r, node, p->nr_pci, PLAN_PCI_MAX);
+
+		if (!ret)
+			ret = get_text(r, node, "straddle,name", fn->name, sizeof(fn->name));
+		if (!ret)
+			ret = get_u32(r, node, "straddle,bus", 255, &fn->bus);
+		if (!ret)
+			ret = get_u32(r, node, "straddle,slot", 31, &fn->slot);
+		fn->port = PLAN_NO_PORT;
+		if (!ret && has(r, node, "straddle,port"))
+			ret = get_u32(r, node, "straddle,port", PLAN_PCI_MAX - 1, &fn->port);
+		if (!ret)
+			ret = get_bars(r, node, fn);
+		if (ret)
+			return ret;
+		p->nr_pci++;
 	}
 	return 0;
 }
@@ -360,7 +535,7 @@ static int get_root(const struct reader *r, struct plan *p)
 		ret = get_u64(r, 0, wide[i].name, wide[i].value);
 	for (unsigned i = 0; i < ARRAY_SIZE(narrow) && !ret; i++)
 		ret = get_u32(r, 0, narrow[i].name, narrow[i].max, narrow[i].value);
-	p->numa = fdt_getprop(r->fdt, 0, "straddle,numa", NULL);
+	p->numa = has(r, 0, "straddle,numa");
 	return ret ? ret : get_policy(r, p);
 }
 
@@ -374,6 +549,10 @@ static int get_children(const struct reader *r, struct plan *p)
 
 		if (!strcmp(name, "straddle,nodes"))
 			ret = get_nodes(r, node, p);
+		else if (!strcmp(name, "straddle,ports"))
+			ret = get_ports(r, node, p);
+		else if (!strcmp(name, "straddle,devices"))
+			ret = get_devices(r, node, p);
 		else if (!strcmp(name, "reserved-memory"))
 			ret = get_forbidden(r, node, &p->map);
 		else
@@ -381,101 +560,6 @@ static int get_children(const struct reader *r, struct plan *p)
 		if (ret)
 			return ret;
 	}
-	return 0;
-}
-
-/* --- what the values mean together --- */
-
-/* RAM regions carry the nodes' sizes, hotplug space is the last one's, CPUs are dealt out whole. */
-static int check_nodes(const struct plan *p, struct err *err)
-{
-	uint64_t sizes[MAP_NODES_MAX] = { 0 }, sum = 0;
-	unsigned cpus = 0;
-
-	if (!p->nr_nodes)
-		return err_set(err, EINVAL, "plan file: there is no NUMA node");
-	for (unsigned i = 0; i < p->map.nr_regions; i++) {
-		const struct map_region *r = &p->map.regions[i];
-
-		if (has_node(r->kind) && (r->node >= p->nr_nodes ||
-					  (r->kind == MAP_HOTPLUG && r->node != p->nr_nodes - 1)))
-			return err_set(err, EINVAL,
-				       "plan file: memory at %#" PRIx64
-				       " cannot belong to NUMA node %u of %u",
-				       r->at.base, r->node, p->nr_nodes);
-		if (r->kind == MAP_RAM)
-			sizes[r->node] += span_size(r->at);
-	}
-	for (unsigned i = 0; i < p->nr_nodes; i++) {
-		const struct plan_node *n = &p->nodes[i];
-
-		if (n->size != sizes[i])
-			return err_set(err, EINVAL,
-				       "plan file: NUMA node %u should have %" PRIu64
-				       " bytes of RAM but its regions have %" PRIu64,
-				       i, n->size, sizes[i]);
-		if (n->first_cpu != cpus || n->nr_cpus > p->cpus - cpus)
-			return err_set(err, EINVAL,
-				       "plan file: NUMA node %u has %u CPUs from CPU %u: nodes "
-				       "take the %u CPUs in order, without gap or overlap",
-				       i, n->nr_cpus, n->first_cpu, p->cpus);
-		cpus += n->nr_cpus;
-		sum += sizes[i];
-	}
-	if (cpus != p->cpus)
-		return err_set(err, EINVAL, "plan file: CPU %u belongs to no NUMA node", cpus);
-	if (sum != p->ram_size)
-		return err_set(err, EINVAL,
-			       "plan file: RAM regions add up to %" PRIu64 " bytes instead of "
-			       "%" PRIu64,
-			       sum, p->ram_size);
-	return 0;
-}
-
-/* RAM comes in whole backing pages: mmap of huge pages needs it. */
-static int check_pages(const struct plan *p, struct err *err)
-{
-	if (p->page_size != 4 * KIB && p->page_size != 2 * MIB && p->page_size != GIB)
-		return err_set(err, EINVAL, "plan file: there are no pages of %" PRIu64 " bytes",
-			       p->page_size);
-	for (unsigned i = 0; i < p->map.nr_regions; i++) {
-		const struct map_region *r = &p->map.regions[i];
-
-		if (r->kind == MAP_RAM && (r->at.base | r->at.end) % p->page_size)
-			return err_set(err, EINVAL,
-				       "plan file: RAM at %#" PRIx64
-				       " is not made of pages of %" PRIu64 " bytes",
-				       r->at.base, p->page_size);
-	}
-	return 0;
-}
-
-static int check_plan(const struct plan *p, struct err *err)
-{
-	uint64_t hotplug = map_total(&p->map, MAP_HOTPLUG);
-	int ret = map_check(&p->map, err);
-
-	if (ret)
-		return err_prefix(err, ret, "plan file: ");
-	ret = check_nodes(p, err);
-	if (!ret)
-		ret = check_pages(p, err);
-	if (ret)
-		return ret;
-	if (p->max_memory < p->ram_size || hotplug != p->max_memory - p->ram_size)
-		return err_set(err, EINVAL,
-			       "plan file: %" PRIu64 " bytes of RAM and %" PRIu64
-			       " of hotplug space are not %" PRIu64,
-			       p->ram_size, hotplug, p->max_memory);
-	if (p->phys_bits < p->map.bits_required || p->phys_bits > 52)
-		return err_set(
-			err, EINVAL,
-			"plan file: %u address bits, but the map needs %u and 52 is the most",
-			p->phys_bits, p->map.bits_required);
-	if (!p->cpus || (uint64_t)p->sockets * p->cores * p->threads != p->cpus)
-		return err_set(err, EINVAL,
-			       "plan file: %u CPUs are not %u sockets x %u cores x %u threads",
-			       p->cpus, p->sockets, p->cores, p->threads);
 	return 0;
 }
 
@@ -514,5 +598,8 @@ int plan_from_fdt(struct plan *p, const void *fdt, size_t len, struct err *err)
 		ret = get_root(&r, p);
 	if (!ret)
 		ret = get_children(&r, p);
-	return ret ? ret : check_plan(p, err);
+	if (ret)
+		return ret;
+	ret = plan_check(p, err);
+	return ret ? err_prefix(err, ret, "plan file: ") : 0;
 }

@@ -23,8 +23,8 @@ int plan_to_fdt(const struct plan *p, void *buf, size_t cap, size_t *len, struct
 
 /*
  * Reads a plan from `len` untrusted bytes at `fdt`, which must be aligned to 8 (as malloc and mmap
- * give). What is accepted keeps the rules of a computed plan: map_check(), and sizes, nodes and
- * CPUs that add up. 0, or -EINVAL and a sentence; *p is then of no use.
+ * give). What is accepted keeps the rules of a computed plan: plan_check(). 0, or -EINVAL and a
+ * sentence; *p is then of no use.
  */
 int plan_from_fdt(struct plan *p, const void *fdt, size_t len, struct err *err);
 

@@ -115,19 +115,90 @@ static json_t *json_windows(const struct plan *p, enum map_kind kind)
 	return json_spans(spans, plan_windows(p, kind, spans, PLAN_LIST_MAX));
 }
 
+/* A span, or null where there is none. */
+static json_t *json_window(struct span s)
+{
+	return span_empty(s) ? json_null() : json_span(s);
+}
+
+static json_t *json_ports(const struct plan *p)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->nr_ports; i++) {
+		const struct plan_port *port = &p->ports[i];
+
+		list = append(list, json_pack("{s:i,s:i,s:o,s:o,s:o}", "slot", (int)port->slot,
+					      "bus", (int)port->bus, "io", json_window(port->io),
+					      "mem32", json_window(port->mem32), "prefetch",
+					      json_window(port->prefetch)));
+	}
+	return list;
+}
+
+static json_t *json_bars(const struct plan_pci *fn)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < PLAN_BARS; i++) {
+		const struct host_bar *bar = &fn->bars[i].bar;
+		uint64_t at = fn->bars[i].at;
+
+		if (bar->size)
+			list = append(list,
+				      json_pack("{s:i,s:I,s:I,s:s,s:i,s:b}", "bar", (int)i, "start",
+						num(at), "end", num(at + bar->size), "kind",
+						i == PLAN_ROM ? "rom"
+						: bar->io     ? "io"
+							      : "memory",
+						"width", bar->wide ? 64 : 32, "prefetch",
+						(int)bar->prefetch));
+	}
+	return list;
+}
+
+static json_t *json_devices(const struct plan *p)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->nr_pci; i++) {
+		const struct plan_pci *fn = &p->pci[i];
+		json_t *port = fn->port == PLAN_NO_PORT ? json_null() : json_integer(fn->port);
+
+		list = append(list,
+			      json_pack("{s:s,s:i,s:i,s:o,s:i,s:o}", "name", fn->name, "bus",
+					(int)fn->bus, "slot", (int)fn->slot, "port", port, "gsi",
+					(int)plan_pci_gsi(p, fn, 0), "bars", json_bars(fn)));
+	}
+	return list;
+}
+
+/* "ports" and "devices" are there if there are any. */
+static json_t *json_pci(const struct plan *p)
+{
+	json_t *pci = json_pack("{s:o,s:o,s:o}", "ecam", json_span(plan_ecam(p)), "mmio32",
+				json_windows(p, MAP_PCI32), "mmio64", json_windows(p, MAP_PCI64));
+
+	if (p->nr_pci && (json_object_set_new(pci, "ports", json_ports(p)) < 0 ||
+			  json_object_set_new(pci, "devices", json_devices(p)) < 0)) {
+		json_decref(pci);
+		return NULL;
+	}
+	return pci;
+}
+
 int plan_json(const struct plan *p, char **out, struct err *err)
 {
 	struct plan_cmos cmos = plan_cmos(p);
 	/* "o" takes the new object over, whatever comes of the rest; NULL makes the whole NULL. */
 	json_t *json = json_pack(
-		"{s:I,s:I,s:i,s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:{s:I,s:I},s:{s:o,s:o,s:o}}", "ram_size",
+		"{s:I,s:I,s:i,s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:{s:I,s:I},s:o}", "ram_size",
 		num(p->ram_size), "max_memory", num(p->max_memory), "phys_bits", (int)p->phys_bits,
 		"phys_bits_required", (int)p->map.bits_required, "iova_policy",
 		iova_policy_name(p->iova_policy), "forbidden", json_forbidden(p), "regions",
 		json_regions(p), "e820", json_e820(p), "srat", json_srat(p), "dma", json_dma(p),
 		"cmos", "above_16m_64k", num(cmos.above_16m_64k), "above_4g_64k",
-		num(cmos.above_4g_64k), "pci", "ecam", json_span(plan_ecam(p)), "mmio32",
-		json_windows(p, MAP_PCI32), "mmio64", json_windows(p, MAP_PCI64));
+		num(cmos.above_4g_64k), "pci", json_pci(p));
 
 	*out = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	json_decref(json);

@@ -11,23 +11,25 @@
 #define PORT_SERIAL  0x3f8 /* 16550A, 8 ports */
 #define PORT_PVPANIC 0x505 /* QEMU's docs/specs/pvpanic */
 #define PORT_PM	     0x600 /* devices/pm.h, 8 ports */
+#define PORT_PCI     0xcf8 /* configuration address and data, 8 ports */
 #define PORT_RESET   0xcf9 /* reset control register */
 
 /* Global system interrupts */
 #define GSI_SERIAL 4
 #define GSI_RTC	   8
 #define GSI_PM	   9 /* generic event device */
+/* Pin p (0: INTA) of slot s of bus 0; the DSDT's _PRT says the same. */
+#define GSI_PCI(s, p) (16 + ((s) + (p)) % 8)
 
 /* Interrupt controllers (KVM's in-kernel ones) */
 #define IOAPIC_BASE 0xfec00000u
 #define LAPIC_BASE  0xfee00000u
 
 /*
- * PCI configuration space: room for 256 buses of 1 MiB. The kernel is told of those that exist:
- * Linux probes 32 slots on each one announced, an exit apiece. Firmware, if any, ends at the reset
- * vector.
+ * PCI configuration space: room for 256 buses of 1 MiB. The kernel is told of those that exist
+ * (plan_buses): Linux probes 32 slots on each one announced, an exit apiece. Firmware, if any, ends
+ * at the reset vector.
  */
-#define PCI_BUSES 1
 #define ECAM_BASE 0xe0000000u
 #define ECAM_END  0xf0000000u
 #define ROM_BASE  0xff000000u

@@ -2,18 +2,21 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/memfd.h>
 #include <linux/mman.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define CONGRUENCE GIB /* the largest page that nested page tables have */
 
-static int shortage(const struct span *span, uint64_t page_size, int code, struct err *err)
+static int shortage(const struct span *span, const struct ram_backing *backing, int code,
+		    struct err *err)
 {
-	uint64_t pages = span_size(*span) / page_size;
-	const char *size = page_size == GIB ? "1048576" : "2048";
+	uint64_t size = backing->fold ? backing->fold : span_size(*span);
+	const char *pool = backing->page_size == GIB ? "1048576" : "2048";
 
-	if (page_size == 4 * KIB)
+	if (backing->page_size == 4 * KIB)
 		return err_sys(err, code,
 			       "cannot reserve %" PRIu64 " MiB of address space for guest RAM at "
 			       "%#" PRIx64 " (see ulimit -v)",
@@ -22,7 +25,48 @@ static int shortage(const struct span *span, uint64_t page_size, int code, struc
 		       "guest RAM at %#" PRIx64 " needs %" PRIu64 " free huge pages of %" PRIu64
 		       " MiB; reserve them in /sys/kernel/mm/hugepages/hugepages-%skB/nr_hugepages "
 		       "or use --page-size 4K",
-		       span->base, pages, page_size / MIB, size);
+		       span->base, size / backing->page_size, backing->page_size / MIB, pool);
+}
+
+/* One file for all spans, one after the other; or the little one that all of them show. */
+static int open_memfd(struct ram *ram, const struct span *spans, size_t n,
+		      const struct ram_backing *backing, struct err *err)
+{
+	unsigned flags = MFD_CLOEXEC;
+	uint64_t size = backing->fold;
+
+	if (backing->page_size != 4 * KIB)
+		flags |= MFD_HUGETLB | (backing->page_size == GIB ? MFD_HUGE_1GB : MFD_HUGE_2MB);
+	for (size_t i = 0; i < n && !backing->fold; i++)
+		size += span_size(spans[i]);
+	ram->memfd = memfd_create("straddle-ram", flags);
+	if (ram->memfd < 0 || ftruncate(ram->memfd, (off_t)size) < 0)
+		return err_sys(err, errno, "cannot make a file of %" PRIu64 " MiB for guest RAM",
+			       size / MIB);
+	return 0;
+}
+
+/* Maps the block, or each `step` bytes of it, at the host address chosen for it. */
+static int fill_block(const struct ram *ram, const struct ram_block *b,
+		      const struct ram_backing *backing)
+{
+	uint64_t size = span_size(b->gpa);
+	uint64_t step = backing->fold ? backing->fold : size;
+	int flags = ram->memfd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+	uint64_t at = 0;
+
+	while (at < size) {
+		/* A fold begins where the guest address is a multiple of it. */
+		uint64_t skip = backing->fold ? (b->gpa.base + at) % step : 0;
+		uint64_t len = min_u64(step - skip, size - at);
+		uint64_t offset = backing->fold ? skip : b->memfd_offset;
+
+		if (mmap(b->hva + at, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, ram->memfd,
+			 (off_t)offset) == MAP_FAILED)
+			return -errno;
+		at += len;
+	}
+	return 0;
 }
 
 /*
@@ -32,59 +76,67 @@ static int shortage(const struct span *span, uint64_t page_size, int code, struc
  *	kept:             |----- RAM -----|
  *	                  ^ same offset within a GiB as the guest address
  */
-static int map_block(struct ram_block *b, uint64_t page_size, struct err *err)
+static int map_block(const struct ram *ram, struct ram_block *b, const struct ram_backing *backing,
+		     struct err *err)
 {
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
 	uint64_t size = span_size(b->gpa);
 	uint64_t room = size + CONGRUENCE;
-	uint8_t *reserved, *hva;
+	uint8_t *reserved;
 	uint64_t skip;
+	int ret;
 
 	reserved = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (reserved == MAP_FAILED)
-		return shortage(&b->gpa, page_size, errno, err);
+		return shortage(&b->gpa, backing, errno, err);
 	skip = (b->gpa.base - (uintptr_t)reserved) & (CONGRUENCE - 1);
-	hva = reserved + skip;
-	if (page_size == 4 * KIB)
-		flags |= MAP_NORESERVE;
-	else
-		flags |= MAP_HUGETLB | (page_size == GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
-	if (mmap(hva, size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) {
-		int code = errno;
-
+	b->hva = reserved + skip;
+	ret = fill_block(ram, b, backing);
+	if (ret < 0) {
 		munmap(reserved, room);
-		return shortage(&b->gpa, page_size, code, err);
+		return shortage(&b->gpa, backing, -ret, err);
 	}
 	if (skip)
 		munmap(reserved, skip);
-	munmap(hva + size, room - skip - size);
+	munmap(b->hva + size, room - skip - size);
 	/* Both are advice: a kernel without them runs the guest as well. */
-	madvise(hva, size, MADV_HUGEPAGE);
-	madvise(hva, size, MADV_DONTDUMP);
-	b->hva = hva;
+	madvise(b->hva, size, MADV_HUGEPAGE);
+	madvise(b->hva, size, MADV_DONTDUMP);
 	return 0;
 }
 
-int ram_create(struct ram *ram, const struct span *spans, size_t n, uint64_t page_size,
-	       struct err *err)
+int ram_create(struct ram *ram, const struct span *spans, size_t n,
+	       const struct ram_backing *backing, struct err *err)
 {
-	int ret;
+	uint64_t offset = 0;
+	int ret = 0;
 
 	*ram = (struct ram)RAM_EMPTY;
+	ram->fresh = true;
+	ram->folded = backing->fold;
 	ram->blocks = calloc(n, sizeof(*ram->blocks));
 	if (!ram->blocks)
 		return err_sys(err, ENOMEM, "cannot list %zu spans of guest RAM", n);
-	for (; ram->nr_blocks < n; ram->nr_blocks++) {
+	if (backing->page_size != 4 * KIB || backing->fold)
+		ret = open_memfd(ram, spans, n, backing, err);
+	while (ret == 0 && ram->nr_blocks < n) {
 		struct ram_block *b = &ram->blocks[ram->nr_blocks];
 
-		b->gpa = spans[ram->nr_blocks];
-		ret = map_block(b, page_size, err);
-		if (ret < 0) {
-			ram_destroy(ram);
-			return ret;
-		}
+		*b = (struct ram_block){ .gpa = spans[ram->nr_blocks], .memfd_offset = offset };
+		ret = map_block(ram, b, backing, err);
+		if (ret == 0)
+			ram->nr_blocks++;
+		offset += span_size(b->gpa);
 	}
-	return 0;
+	if (ret < 0)
+		ram_destroy(ram);
+	return ret;
+}
+
+void ram_clear(struct ram *ram)
+{
+	for (size_t i = 0; i < ram->nr_blocks && ram->memfd < 0; i++)
+		madvise(ram->blocks[i].hva, span_size(ram->blocks[i].gpa), MADV_DONTNEED);
+	ram->fresh = ram->memfd < 0;
 }
 
 void ram_destroy(struct ram *ram)
@@ -92,6 +144,8 @@ void ram_destroy(struct ram *ram)
 	for (size_t i = 0; i < ram->nr_blocks; i++)
 		munmap(ram->blocks[i].hva, span_size(ram->blocks[i].gpa));
 	free(ram->blocks);
+	if (ram->memfd >= 0)
+		close(ram->memfd);
 	*ram = (struct ram)RAM_EMPTY;
 }
 

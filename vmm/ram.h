@@ -14,26 +14,46 @@
 #include "vmm/err.h"
 #include "vmm/span.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct ram_block {
 	struct span gpa;
-	uint8_t *hva; /* of gpa.base */
+	uint8_t *hva;	       /* of gpa.base */
+	uint64_t memfd_offset; /* where it begins in ram.memfd */
 };
 
 struct ram {
 	struct ram_block *blocks; /* sorted by address */
 	size_t nr_blocks;
+	int memfd;  /* huge pages are a file, which iommufd can map; -1: anonymous memory */
+	bool fresh; /* all zeroes but for what was written since ram_create or ram_clear */
+	bool folded;
 };
 
-#define RAM_EMPTY       \
-	{               \
-		NULL, 0 \
+#define RAM_EMPTY           \
+	{                   \
+		.memfd = -1 \
 	}
 
-/* `page_size` is 4 KiB (anonymous memory, transparent huge pages), 2 MiB or 1 GiB (hugetlbfs). */
-int ram_create(struct ram *ram, const struct span *spans, size_t n, uint64_t page_size,
-	       struct err *err);
+struct ram_backing {
+	/* 4 KiB (anonymous memory, transparent huge pages), 2 MiB or 1 GiB (hugetlbfs). */
+	uint64_t page_size;
+	/*
+	 * For tests of maps larger than the host: all RAM is one file of `fold` bytes (a multiple
+	 * of page_size that divides 1 GiB), repeated. A write shows `fold` bytes further on, too.
+	 * 0: off.
+	 */
+	uint64_t fold;
+};
+
+int ram_create(struct ram *ram, const struct span *spans, size_t n,
+	       const struct ram_backing *backing, struct err *err);
+/*
+ * Gives the pages back to the host, where that can be done: the guest finds zeroes again. Not for
+ * RAM that devices are mapped to, which would go on with the old pages.
+ */
+void ram_clear(struct ram *ram);
 void ram_destroy(struct ram *ram);
 
 /* The host address of `len` bytes at `gpa`, or NULL if they do not lie in one block. */

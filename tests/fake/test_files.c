@@ -117,14 +117,18 @@ static const struct span spans[] = { { 0, 4 * MIB },
 				     { UINT64_C(0xfcfff00000), UINT64_C(0xfd00000000) },
 				     { TIB, TIB + 2 * MIB } };
 
+static const struct ram_backing small_pages = { .page_size = 4 * KIB };
+static const struct ram_backing folded = { .page_size = 4 * KIB, .fold = 2 * MIB };
+
 static int ram_attempt(void *to, struct err *e)
 {
+	const struct ram_backing *backing = to;
 	struct ram ram;
-	int ret = ram_create(&ram, spans, ARRAY_SIZE(spans), 4 * KIB, e);
+	int ret = ram_create(&ram, spans, ARRAY_SIZE(spans), backing, e);
 
-	(void)to;
 	if (ret < 0)
 		return ret;
+	assert_true(ram.fresh);
 	for (size_t i = 0; i < ARRAY_SIZE(spans); i++) {
 		uint8_t *first = ram_at(&ram, spans[i].base, span_size(spans[i]));
 
@@ -147,29 +151,68 @@ static void test_ram(void **state)
 	};
 
 	(void)state;
-	wrap_sweep(ram_attempt, NULL, ENOMEM, advice);
-	wrap_sweep(ram_attempt, NULL, EAGAIN, advice);
+	wrap_sweep(ram_attempt, (void *)&small_pages, ENOMEM, advice);
+	wrap_sweep(ram_attempt, (void *)&small_pages, EAGAIN, advice);
+	wrap_sweep(ram_attempt, (void *)&folded, ENOMEM, advice);
+}
+
+/* The same byte everywhere a fold apart, and nothing left of it after ram_clear. */
+static void test_ram_folded(void **state)
+{
+	struct ram ram;
+	uint8_t *low, *high;
+
+	(void)state;
+	assert_int_equal(ram_create(&ram, spans, ARRAY_SIZE(spans), &folded, &err), 0);
+	low = ram_at(&ram, 5, 1);
+	high = ram_at(&ram, TIB + 5, 1);
+	*low = 42;
+	assert_int_equal(*high, 42);
+	assert_int_equal(*(uint8_t *)ram_at(&ram, 2 * MIB + 5, 1), 42);
+	assert_int_equal(*(uint8_t *)ram_at(&ram, MIB + 5, 1), 0);
+	ram_destroy(&ram);
+}
+
+static void test_ram_clear(void **state)
+{
+	struct ram ram;
+	uint8_t *byte;
+
+	(void)state;
+	assert_int_equal(ram_create(&ram, spans, ARRAY_SIZE(spans), &small_pages, &err), 0);
+	byte = ram_at(&ram, TIB + 5, 1);
+	*byte = 42;
+	ram.fresh = false;
+	ram_clear(&ram);
+	assert_int_equal(*byte, 0);
+	assert_true(ram.fresh);
+	ram_destroy(&ram);
 }
 
 static void test_ram_sentences(void **state)
 {
+	const struct ram_backing huge = { .page_size = 2 * MIB }, giant = { .page_size = GIB };
+	const struct ram_backing fold = { .page_size = 2 * MIB, .fold = 512 * MIB };
 	const struct span span = { 4 * GIB, 6 * GIB };
 	struct wrap_held before = wrap_held();
 	struct ram ram;
 
 	(void)state;
 	wrap_fail_named("mmap", 1, ENOMEM);
-	assert_int_equal(ram_create(&ram, &span, 1, 4 * KIB, &err), -ENOMEM);
+	assert_int_equal(ram_create(&ram, &span, 1, &small_pages, &err), -ENOMEM);
 	wrap_assert_says(&err, "2048 MiB of address space for guest RAM at 0x100000000");
 	/* The second call is the one that claims huge pages. */
 	wrap_fail_named("mmap", 2, ENOMEM);
-	assert_int_equal(ram_create(&ram, &span, 1, 2 * MIB, &err), -ENOMEM);
+	assert_int_equal(ram_create(&ram, &span, 1, &huge, &err), -ENOMEM);
 	wrap_assert_says(&err, "at 0x100000000 needs 1024 free huge pages of 2 MiB");
 	wrap_assert_says(&err, "hugepages-2048kB/nr_hugepages");
 	wrap_fail_named("mmap", 2, ENOMEM);
-	assert_int_equal(ram_create(&ram, &span, 1, GIB, &err), -ENOMEM);
+	assert_int_equal(ram_create(&ram, &span, 1, &giant, &err), -ENOMEM);
 	wrap_assert_says(&err, "needs 2 free huge pages of 1024 MiB");
 	wrap_assert_says(&err, "hugepages-1048576kB");
+	wrap_fail_named("mmap", 2, ENOMEM);
+	assert_int_equal(ram_create(&ram, &span, 1, &fold, &err), -ENOMEM);
+	wrap_assert_says(&err, "needs 256 free huge pages of 2 MiB");
 	wrap_assert_released(before, "RAM");
 }
 
@@ -216,6 +259,8 @@ int main(void)
 		cmocka_unit_test_setup(test_image_in_pieces, wrap_setup),
 		cmocka_unit_test_setup(test_image_cut_short, wrap_setup),
 		cmocka_unit_test_setup(test_ram, wrap_setup),
+		cmocka_unit_test_setup(test_ram_folded, wrap_setup),
+		cmocka_unit_test_setup(test_ram_clear, wrap_setup),
 		cmocka_unit_test_setup(test_ram_sentences, wrap_setup),
 		cmocka_unit_test_setup(test_loop, wrap_setup),
 	};

@@ -77,6 +77,9 @@ static bool played(int fd, unsigned long request, void *arg, int *ret)
 	case KVM_CREATE_VCPU:
 		*ret = new_vcpu();
 		break;
+	case KVM_CREATE_DEVICE:
+		((struct kvm_create_device *)arg)->fd = (uint32_t)new_fd();
+		break;
 	case KVM_SET_MSRS:
 		*ret = 1; /* of two: as on AMD */
 		break;
@@ -215,10 +218,10 @@ static void test_cpuid(void **state)
 static void test_slots(void **state)
 {
 	struct ram_block blocks[] = {
-		{ { 0, 3 * GIB }, (uint8_t *)(uintptr_t)(TIB) },
-		{ { 16 * TIB, 25 * TIB }, (uint8_t *)(uintptr_t)(32 * TIB) },
+		{ { 0, 3 * GIB }, (uint8_t *)(uintptr_t)(TIB), 0 },
+		{ { 16 * TIB, 25 * TIB }, (uint8_t *)(uintptr_t)(32 * TIB), 0 },
 	};
-	const struct ram ram = { blocks, ARRAY_SIZE(blocks) };
+	const struct ram ram = { .blocks = blocks, .nr_blocks = ARRAY_SIZE(blocks) };
 	struct span gpa = { 0, 0 };
 	struct kvm kvm;
 
@@ -249,6 +252,57 @@ static void test_slots(void **state)
 	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), -EINVAL);
 	wrap_assert_says(&err, "KVM refuses 3072 MiB of RAM at 0 (");
 	kvm_close(&kvm);
+}
+
+/* Device memory takes the slots after RAM's, and gives them back. */
+static void test_maps(void **state)
+{
+	struct ram_block block = { { 0, GIB }, (uint8_t *)(uintptr_t)TIB, 0 };
+	const struct ram ram = { .blocks = &block, .nr_blocks = 1 };
+	const struct span at = { TIB, TIB + 64 * KIB };
+	struct kvm kvm;
+	int a, b;
+
+	(void)state;
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
+	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), 0);
+	a = kvm_map(&kvm, at, (void *)(uintptr_t)(2 * TIB), &err);
+	b = kvm_map(&kvm, (struct span){ 2 * TIB, 3 * TIB }, (void *)(uintptr_t)(4 * TIB), &err);
+	assert_true(a >= 0 && b >= 0 && a != b);
+	assert_int_equal(host.slots[1].slot, 1);
+	assert_int_equal(host.slots[1].guest_phys_addr, at.base);
+	assert_int_equal(host.slots[1].memory_size, 64 * KIB);
+	assert_int_equal(host.slots[1].userspace_addr, 2 * TIB);
+	assert_int_equal(host.slots[2].slot, 2);
+	kvm_unmap(&kvm, a);
+	assert_int_equal(host.slots[3].slot, 1);
+	assert_int_equal(host.slots[3].memory_size, 0);
+	assert_int_equal(kvm_map(&kvm, at, (void *)(uintptr_t)(2 * TIB), &err), a);
+	kvm_unmap(&kvm, b);
+	wrap_fail_named("ioctl", 1, EEXIST);
+	assert_int_equal(kvm_map(&kvm, at, NULL, &err), -EEXIST);
+	wrap_assert_says(&err, "KVM refuses device memory at [0x10000000000, 0x10000010000)");
+	wrap_ioctl(played);
+	host.nr_slots = 0;
+	assert_int_equal(kvm_map(&kvm, at, NULL, &err), b); /* the failure took no slot */
+	kvm_close(&kvm);
+}
+
+static int vfio_attempt(void *to, struct err *e)
+{
+	struct kvm kvm;
+	int ret = kvm_open(&kvm, e);
+
+	(void)to;
+	if (ret == 0)
+		ret = kvm_create_vm(&kvm, e);
+	if (ret == 0)
+		ret = kvm_add_vfio(&kvm, 5, e);
+	if (ret == 0)
+		ret = kvm_add_vfio(&kvm, 6, e);
+	kvm_close(&kvm);
+	return ret;
 }
 
 /* --- whole machines, call by call --- */
@@ -285,6 +339,13 @@ static int vcpu_attempt(void *to, struct err *e)
 	vcpu_destroy(&v);
 	kvm_close(&kvm);
 	return ret;
+}
+
+static void test_vfio(void **state)
+{
+	(void)state;
+	wrap_sweep(vfio_attempt, NULL, ENOMEM, without);
+	wrap_sweep(vfio_attempt, NULL, EIO, without);
 }
 
 static void test_vcpu(void **state)
@@ -494,6 +555,8 @@ int main(void)
 		cmocka_unit_test_setup(test_old_kvm, play),
 		cmocka_unit_test_setup(test_lesser_kvm, play),
 		cmocka_unit_test_setup(test_slots, play),
+		cmocka_unit_test_setup(test_maps, play),
+		cmocka_unit_test_setup(test_vfio, play),
 		cmocka_unit_test_setup(test_vcpu, play),
 		cmocka_unit_test_setup_teardown(test_exits, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_run_fails, make_vcpu, unmake_vcpu),

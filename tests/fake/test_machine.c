@@ -46,12 +46,14 @@ static struct boot_kernel boot_kernel;
 static struct loop loop;
 static struct console console;
 static struct machine machine;
+static struct ram ram;
 static const struct machine_parts parts = {
 	.plan = &plan,
 	.kernel = &kernel,
 	.initrd = &initrd,
 	.boot_kernel = &boot_kernel,
 	.append = "quiet",
+	.ram = &ram,
 	.loop = &loop,
 	.console = &console,
 	.has_debug_exit = true,
@@ -102,6 +104,15 @@ static void load(const uint8_t *code, size_t len)
 }
 #define LOAD(code) load(code, sizeof(code))
 
+static int make_ram(struct err *e)
+{
+	const struct ram_backing backing = { .page_size = 4 * KIB };
+	struct span spans[PLAN_LIST_MAX];
+
+	ram_destroy(&ram);
+	return ram_create(&ram, spans, plan_dma(&plan, spans, ARRAY_SIZE(spans)), &backing, e);
+}
+
 static int attempt(void *to, struct err *e)
 {
 	int ret = machine_create(&machine, &parts, e);
@@ -121,6 +132,9 @@ static int set_up(void **state)
 	    console_open(&console, SERIAL_NONE, NULL, &loop, &err) < 0)
 		return -1;
 	plan_cpus(2);
+	ram = (struct ram)RAM_EMPTY;
+	if (make_ram(&err) < 0)
+		return -1;
 	open_image(&initrd, "--initrd", "070701", 6);
 	LOAD(guest_exits);
 	if (attempt(NULL, &err) < 0)
@@ -134,6 +148,7 @@ static int tear_down(void **state)
 	wrap_reset();
 	image_close(&kernel);
 	image_close(&initrd);
+	ram_destroy(&ram);
 	console_close(&console);
 	loop_destroy(&loop);
 	return 0;

@@ -34,20 +34,36 @@ static void check_refusal(int ret, const struct err *err)
 			broken("a sentence that is not printable", err);
 }
 
+/* Each device that is named exists, with BARs that its place among them chooses. */
+static void find_devices(struct host_facts *host, const struct config *c)
+{
+	host->nr_pci = c->nr_vfio;
+	for (unsigned i = 0; i < c->nr_vfio; i++) {
+		struct host_pci *d = &host->pci[i];
+
+		snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", i);
+		d->bars[0] = (struct host_bar){ UINT64_C(64) << i % 8 * 5, .wide = true };
+		d->bars[0].prefetch = i % 3;
+		d->bars[2] = (struct host_bar){ 32, .io = i % 2 };
+		d->rom_size = 2 * KIB << i % 4;
+	}
+}
+
 static void check_accepted(const struct config *c)
 {
-	static const struct host_facts amd = { .vendor = HOST_AMD,
-					       .family = 0x19,
-					       .phys_bits = 52 };
+	static struct host_facts amd = { .vendor = HOST_AMD, .family = 0x19, .phys_bits = 52 };
 	static struct plan plan;
 	struct err err = { "" };
 	int ret;
 
+	find_devices(&amd, c);
 	if (!c->cpus || c->cpus > PLAN_CPUS_MAX || c->cpus != c->sockets * c->cores * c->threads)
 		broken("CPUs that do not multiply", &err);
 	ret = plan_build(&plan, c, c->has_host ? &c->host : &amd, &err);
 	if (ret != 0 && ret != -ERANGE)
 		broken("the planner finds nonsense in what config_check accepted", &err);
+	if (ret == 0 && plan_check(&plan, &err) != 0)
+		broken("the planner breaks its own rules", &err);
 }
 
 /* Cuts the arguments off `text`, up to an empty line or the end. *rest is what follows. */
@@ -63,7 +79,7 @@ static int split_args(char *text, char *argv[], char **rest)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const enum config_command commands[] = { CMD_RUN, CMD_PLAN, CMD_CHECK, CMD_PLAN };
+	static const enum config_command commands[] = { CMD_RUN, CMD_PLAN, CMD_CHECK, CMD_BIND };
 	enum config_command cmd = commands[size ? data[0] & 3 : 0];
 	struct config c = CONFIG_EMPTY;
 	struct err err = { "" };
@@ -87,9 +103,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (ret == 0)
 		ret = config_check(&c, cmd, &err);
-	if (ret == 0)
+	if (ret == 0 && cmd != CMD_BIND)
 		check_accepted(&c);
-	else
+	else if (ret != 0)
 		check_refusal(ret, &err);
 out:
 	config_free(&c);

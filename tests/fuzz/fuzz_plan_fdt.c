@@ -35,7 +35,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(err.text[0] && !strchr(err.text, '\n'));
 		return 0;
 	}
-	must(!map_check(&plan.map, &err) && plan.map.bits_required <= plan.phys_bits);
+	must(!plan_check(&plan, &err) && plan.map.bits_required <= plan.phys_bits);
+	for (unsigned i = 0; i < plan.nr_pci; i++)
+		for (unsigned pin = 0; pin < 4; pin++)
+			must(plan_pci_gsi(&plan, &plan.pci[i], pin) - 16 < 8);
 	must(!plan_json(&plan, &json, &err));
 	free(json);
 	must(!plan_to_fdt(&plan, first, sizeof(first), &first_len, &err));

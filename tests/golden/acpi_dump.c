@@ -42,6 +42,25 @@ static const struct dump_case cases[] = {
 			    .threads = 1 },
 		.host = { .vendor = HOST_AMD, .family = 25, .phys_bits = 48 },
 	},
+	{
+		/* behind a port, and on bus 0: two buses */
+		.name = "devices",
+		.config = { .memory = 4 * GIB,
+			    .page_size = 4 * KIB,
+			    .cpus = 1,
+			    .sockets = 1,
+			    .cores = 1,
+			    .threads = 1,
+			    .vfio = { { .root_bus = false }, { .root_bus = true } },
+			    .nr_vfio = 2 },
+		.host = { .vendor = HOST_INTEL,
+			  .family = 6,
+			  .phys_bits = 46,
+			  .pci = { { .name = "0000:41:00.0",
+				     .bars = { { 128 * GIB, .wide = true, .prefetch = true } } },
+				   { .name = "0000:42:00.0", .bars = { { .size = GIB } } } },
+			  .nr_pci = 2 },
+	},
 };
 
 static int dump(const char *dir, const char *name, const void *data, size_t len)

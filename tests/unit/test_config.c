@@ -133,7 +133,7 @@ static void test_bad_spellings(void **state)
 	refuse(CMD_RUN, "--thisnameisfartoolongtobeanyoption", "unknown option --thisnameis");
 	refuse(CMD_RUN, "-kernel x", "unknown option -kernel; did you mean --kernel?");
 	refuse(CMD_RUN, "-q", "unknown option -q; straddle run --help lists the options");
-	refuse(CMD_CHECK, "-m1G", "unknown option -m");
+	refuse(CMD_CHECK, "-q", "unknown option -q; straddle check --help");
 	refuse(CMD_CHECK, "--kernel x",
 	       "--kernel is not an option of straddle check; it belongs to straddle run and plan");
 	refuse(CMD_RUN, "--json",
@@ -257,6 +257,147 @@ static void test_host(void **state)
 	       "guest-phys-bits=50 is more than phys-bits=48");
 	refuse(CMD_PLAN, "--host vendor=amd,phys-bits=36,mem-encrypt-bits=5",
 	       "mem-encrypt-bits=5 leaves less than 32 of phys-bits=36");
+}
+
+/* --- devices --- */
+
+#define TOKEN "2ab74924-c335-45f4-9b16-8569e5b08258"
+
+static void test_vfio(void **state)
+{
+	struct config c;
+
+	(void)state;
+	accept(&c, CMD_PLAN,
+	       "--vfio 0000:41:10.1 --vfio 42:00.0,port=off,rom=off,caps=ari+pasid+ari "
+	       "--vfio /sys/bus/mdev/devices/x,rom=/a=b,token=" TOKEN ",on-error=continue "
+	       "--vfio 1000:00:00.0,port=on,rom=on,on-error=stop,noiommu=off --probe "
+	       "--vfio-backend iommufd");
+	assert_int_equal(c.nr_vfio, 4);
+	assert_int_equal(c.vfio_backend, VFIO_IOMMUFD);
+	assert_true(c.probe);
+	assert_string_equal(c.vfio[0].name, "0000:41:10.1");
+	assert_false(c.vfio[0].root_bus || c.vfio[0].no_rom || c.vfio[0].caps || c.vfio[0].token);
+	assert_true(c.vfio[1].root_bus && c.vfio[1].no_rom);
+	assert_int_equal(c.vfio[1].caps, 1 << 1 | 1 << 5);
+	assert_string_equal(c.vfio[2].rom_file, "/a=b");
+	assert_string_equal(c.vfio[2].token, TOKEN);
+	assert_true(c.vfio[2].error_continues);
+	assert_false(c.vfio[3].root_bus || c.vfio[3].no_rom || c.vfio[3].error_continues ||
+		     c.vfio[3].no_iommu);
+	config_free(&c);
+	accept(&c, CMD_CHECK, "--vfio 41:00.0,noiommu=on --memory 4G --iova-policy host");
+	assert_true(c.vfio[0].no_iommu);
+	config_free(&c);
+
+	refuse(CMD_RUN, "--vfio=", "--vfio '': the device is missing");
+	refuse(CMD_RUN, "--vfio port=off", "--vfio port=off: the device comes first");
+	refuse(CMD_RUN, "--vfio eth0", "'eth0' is no PCI address, such as 0000:41:00.0");
+	refuse(CMD_RUN, "--vfio 0000:41:00", "'0000:41:00' is no PCI address");
+	refuse(CMD_RUN, "--vfio 0000:41:00.8", "is no PCI address");
+	refuse(CMD_RUN, "--vfio 0000:41:00.0x", "is no PCI address");
+	refuse(CMD_RUN, "--vfio 00:41:00.0", "is no PCI address");
+	refuse(CMD_RUN, "--vfio 41:00.0,prot=off", "'prot' is unknown here; use port=off, rom=off");
+	refuse(CMD_RUN, "--vfio 41:00.0,", "'' is unknown here");
+	refuse(CMD_RUN, "--vfio 41:00.0,port", "port needs a value");
+	refuse(CMD_RUN, "--vfio 41:00.0,port=no", "port=no: it is off or on");
+	refuse(CMD_RUN, "--vfio 41:00.0,port=off,port=off", "port is given twice; keep one");
+	refuse(CMD_RUN, "--vfio 41:00.0,rom=", "rom= is on, off or a file");
+	refuse(CMD_RUN, "--vfio 41:00.0,caps=ats+atz", "'atz' is unknown; use sriov, ari, rebar");
+	refuse(CMD_RUN, "--vfio 41:00.0,caps=", "'' is unknown");
+	refuse(CMD_RUN, "--vfio 41:00.0,token=1234", "token=1234 is no UUID");
+	refuse(CMD_RUN, "--vfio 41:00.0,token=" TOKEN "0", "is no UUID");
+	refuse(CMD_RUN, "--vfio 41:00.0,on-error=maybe", "it is continue or stop");
+	refuse(CMD_RUN, "--vfio-backend vfio", "the backend is auto, type1 or iommufd");
+	refuse(CMD_RUN, "--probe",
+	       "--probe is not an option of straddle run; it belongs to straddle "
+	       "plan");
+	refuse(CMD_BIND, "--vfio x",
+	       "--vfio is not an option of straddle bind; it belongs to straddle run, plan and "
+	       "check");
+}
+
+/* Words that are no options are for bind and unbind. */
+static void test_operands(void **state)
+{
+	char *const argv[] = { "-v", "0000:41:00.0", "42:00.0", "-v" };
+	struct config c = CONFIG_EMPTY;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(config_parse(&c, CMD_BIND, ARRAY_SIZE(argv), argv, &err), 0);
+	assert_int_equal(config_check(&c, CMD_BIND, &err), 0);
+	assert_true(c.verbose);
+	assert_int_equal(c.nr_operands, 2);
+	assert_ptr_equal(c.operands, &argv[1]);
+	config_free(&c);
+	refuse(CMD_BIND, "", "there is nothing to bind; name devices: straddle bind 0000:41:00.0");
+	refuse(CMD_UNBIND, "-v", "there is nothing to unbind");
+	refuse(CMD_UNBIND, "41:00.0 -v 42:00.0", "'42:00.0' comes after an option");
+	refuse(CMD_BIND, "eth0", "'eth0' is no PCI address");
+	refuse(CMD_CHECK, "41:00.0",
+	       "'41:00.0' is not an option, and straddle check takes nothing");
+}
+
+/* Another host's devices and IOMMU, whatever the order of the options. */
+static void test_other_host(void **state)
+{
+	struct config c;
+
+	(void)state;
+	accept(&c, CMD_PLAN,
+	       "--host-pci 41:00.0,group=7,bar0=16M:64:pref,bar2=256:io,rom=512K "
+	       "--host-pci 0000:42:00.0,bar1=1G --host-usable 4G-512G --host-usable 0-0xfee00000 "
+	       "--host vendor=intel,phys-bits=46 --host-resv 7,0-16M,direct-relaxable "
+	       "--host-resv 0x8,0xfee00000-0xfef00000,msi --vfio 42:00.0 --vfio 0000:41:00.0");
+	assert_int_equal(c.host.phys_bits, 46);
+	assert_int_equal(c.host.nr_pci, 2);
+	assert_string_equal(c.host.pci[0].name, "0000:42:00.0");
+	assert_int_equal(c.host.pci[0].bars[1].size, GIB);
+	assert_string_equal(c.host.pci[1].name, "0000:41:00.0");
+	assert_int_equal(c.host.pci[1].group, 7);
+	assert_int_equal(c.host.pci[1].bars[0].size, 16 * MIB);
+	assert_true(c.host.pci[1].bars[0].wide && c.host.pci[1].bars[0].prefetch);
+	assert_true(c.host.pci[1].bars[2].io && !c.host.pci[1].bars[2].wide);
+	assert_int_equal(c.host.pci[1].rom_size, 512 * KIB);
+	assert_int_equal(c.host.nr_usable, 2);
+	assert_int_equal(c.host.usable[0].base, 0);
+	assert_int_equal(c.host.usable[1].end, 512 * GIB);
+	assert_int_equal(c.host.nr_resv, 2);
+	assert_int_equal(c.host.resv[0].type, HOST_RESV_DIRECT_RELAXABLE);
+	assert_int_equal(c.host.resv[1].group, 8);
+	assert_int_equal(c.host.resv[1].at.end, 0xfef00000);
+	config_free(&c);
+	/* Devices that are not named do not count. */
+	accept(&c, CMD_PLAN, "--host vendor=amd --host-pci 41:00.0,bar0=4K");
+	assert_int_equal(c.host.nr_pci, 0);
+	config_free(&c);
+
+#define ON_AMD "--host vendor=amd "
+	refuse(CMD_PLAN, ON_AMD "--vfio 41:00.0",
+	       "--vfio 41:00.0: --host knows no such device; describe it with --host-pci 41:00.0");
+	refuse(CMD_PLAN, "--host-pci 41:00.0", "--host-pci describes another host; add --host");
+	refuse(CMD_PLAN, "--host auto --host-usable 0-1G", "--host-usable describes another host");
+	refuse(CMD_PLAN, ON_AMD "--host-pci /x", "the device's address comes first");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,size=1", "'size' is unknown here; use group=");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar6=1M", "'bar6' is unknown here");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0", "bar0 needs a value");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=3M", "bar0=3M: a BAR's size is a power");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=1M:pre", "'pre' is unknown here");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=16:io:64", ":io excludes :64 and :pref");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=8G", "did you forget :64?");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=8", "memory has at least 16 bytes");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=1M:64,bar1=1M", "bar1 is its upper half");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar5=1M:64", "bar6 is its upper half");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=1M,bar0=1M", "bar0 is given twice");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,rom=17M", "a ROM's size is a power of two");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0 --host-pci 0000:41:00.0", "described twice");
+	refuse(CMD_PLAN, ON_AMD "--host-resv 1G-2G", "a region is GROUP,START-END,TYPE");
+	refuse(CMD_PLAN, ON_AMD "--host-resv 7,1G-2G,some", "the type is reserved, direct,");
+	refuse(CMD_PLAN, ON_AMD "--host-resv 7,1G-2G,msi,x", "a region is GROUP,START-END,TYPE");
+	refuse(CMD_PLAN, ON_AMD "--host-resv x,1G-2G,msi", "'x' is not a number");
+	refuse(CMD_PLAN, ON_AMD "--host-usable 1G-3G --host-usable 2G-4G",
+	       "it overlaps 0x40000000-0xc0000000; make one range of them");
 }
 
 /* --- the configuration file --- */
@@ -394,7 +535,7 @@ static void check_help_line(const char *line, size_t len)
 
 static void test_help(void **state)
 {
-	static const enum config_command commands[] = { CMD_RUN, CMD_PLAN, CMD_CHECK };
+	static const enum config_command commands[] = { CMD_RUN, CMD_PLAN, CMD_CHECK, CMD_BIND };
 	const struct config_option *options;
 	char text[16384], name[64], part[100];
 	size_t n;
@@ -457,19 +598,14 @@ static void test_policy_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_every_option),
-		cmocka_unit_test(test_spellings),
-		cmocka_unit_test(test_bad_spellings),
-		cmocka_unit_test(test_bad_values),
-		cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_host),
-		cmocka_unit_test(test_file),
-		cmocka_unit_test(test_file_and_command_line),
-		cmocka_unit_test(test_bad_file),
-		cmocka_unit_test(test_line_length),
-		cmocka_unit_test(test_help),
-		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_defaults),     cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_spellings),    cmocka_unit_test(test_bad_spellings),
+		cmocka_unit_test(test_bad_values),   cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_host),	     cmocka_unit_test(test_vfio),
+		cmocka_unit_test(test_operands),     cmocka_unit_test(test_other_host),
+		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_and_command_line),
+		cmocka_unit_test(test_bad_file),     cmocka_unit_test(test_line_length),
+		cmocka_unit_test(test_help),	     cmocka_unit_test(test_table),
 		cmocka_unit_test(test_policy_names),
 	};
 

@@ -157,6 +157,38 @@ static void test_exclusions(void **state)
 	refuse(CMD_PLAN, "--json --dtb f", "--json and --dtb exclude each other");
 }
 
+static void test_devices(void **state)
+{
+	struct config c;
+
+	(void)state;
+	refuse(CMD_RUN, "--kernel k --vfio 41:00.0 --vfio 42:00.0 --vfio 0000:41:00.0",
+	       "--vfio 0000:41:00.0 is given twice; keep one");
+	refuse(CMD_RUN, "--kernel k --vfio 41:00.0 --vfio 42:00.0,noiommu=on",
+	       "--vfio 42:00.0: noiommu=on is for all devices or none");
+	refuse(CMD_RUN, "--kernel k --plan p --vfio 41:00.0,port=off",
+	       "--vfio 41:00.0: the plan file says where the device is; leave port=off out");
+	refuse(CMD_RUN, "--kernel k --vfio-backend type1", "--vfio-backend is for devices; add");
+	refuse(CMD_PLAN, "--probe", "--probe asks about devices; add --vfio DEVICE");
+	refuse(CMD_PLAN, "--probe --vfio 41:00.0 --host vendor=amd --host-pci 41:00.0",
+	       "--probe and --host exclude each other");
+	accept(&c, CMD_RUN, "--kernel k --plan p --vfio 41:00.0");
+	config_free(&c);
+}
+
+static void test_fold(void **state)
+{
+	struct config c;
+
+	(void)state;
+	refuse(CMD_PLAN, "--fold 3M", "--fold 3M is not a power of two of at least 2M");
+	refuse(CMD_PLAN, "--fold 1M", "--fold 1M is not a power of two of at least 2M");
+	refuse(CMD_PLAN, "--fold 512M --page-size 1G", "of at least 1G; use another");
+	accept(&c, CMD_PLAN, "--fold 512M --page-size 2M --memory 1T");
+	assert_int_equal(c.fold, 512 * MIB);
+	config_free(&c);
+}
+
 static void test_debug_exit_ports(void **state)
 {
 	static const unsigned good[] = { 0,	0x1c,  0x22,  0x65,  0x72,  0x80,  0xf4,  0x3f4,
@@ -185,9 +217,13 @@ static void test_debug_exit_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cpu_topology),	 cmocka_unit_test(test_memory_rules),
-		cmocka_unit_test(test_numa_rules),	 cmocka_unit_test(test_exclusions),
+		cmocka_unit_test(test_cpu_topology),
+		cmocka_unit_test(test_memory_rules),
+		cmocka_unit_test(test_numa_rules),
+		cmocka_unit_test(test_exclusions),
 		cmocka_unit_test(test_debug_exit_ports),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_fold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,74 @@ static void test_host_regions(void **state)
 	FORBIDDEN(IOVA_HOST, &host, msi, rmrr, odd);
 }
 
+/* What the IOMMU cannot map is forbidden once, and what has a better reason keeps that. */
+static void test_usable(void **state)
+{
+	const struct span msi = { 0xfee00000, 0xfef00000 }, ht = { HT_BASE, TIB };
+	const struct span reserve = { 3 * TIB, 4 * TIB };
+	const struct span odd = { 20 * GIB, 21 * GIB }, beyond = { 1 * TIB, 3 * TIB };
+	struct map_forbidden found[16];
+	struct host_facts host = milan;
+	unsigned n;
+
+	(void)state;
+	host.phys_bits = 40; /* no second hole */
+	host.resv[host.nr_resv++] = (struct host_resv){ msi, HOST_RESV_MSI, 7 };
+	host.resv[host.nr_resv++] = (struct host_resv){ msi, HOST_RESV_MSI, 8 };
+	host.resv[host.nr_resv++] = (struct host_resv){ ht, HOST_RESV_RESERVED, 7 };
+	host.usable[0] = (struct span){ 0, msi.base };
+	host.usable[1] = (struct span){ msi.end, odd.base };
+	host.usable[2] = (struct span){ odd.end, HT_BASE };
+	host.nr_usable = 3;
+	n = plan_forbidden(found, ARRAY_SIZE(found), IOVA_AUTO, &host, &reserve, 1);
+	assert_int_equal(n, 7);
+	assert_string_equal(found[1].why, "IOMMU group 7: msi"); /* group 8 says the same */
+	assert_int_equal(found[4].at.base, odd.base);
+	assert_int_equal(found[4].at.end, odd.end);
+	assert_string_equal(found[4].why, "outside of what the host's IOMMU can map");
+	/* Behind the hole, around what --reserve says, to the end of all addresses. */
+	assert_int_equal(found[5].at.base, beyond.base);
+	assert_int_equal(found[5].at.end, beyond.end);
+	assert_string_equal(found[5].why, "beyond what the host's IOMMU can map");
+	assert_int_equal(found[6].at.base, 4 * TIB);
+	assert_int_equal(found[6].at.end, UINT64_C(1) << 52);
+	/* The other policies do not ask. */
+	assert_int_equal(plan_forbidden(found, 16, IOVA_VENDOR, &host, NULL, 0), 1);
+	assert_int_equal(plan_forbidden(found, 16, IOVA_OFF, &host, NULL, 0), 0);
+	/* A width that is a power of two is said in bits; one that covers everything not at all. */
+	host.usable[2].end = UINT64_C(1) << 39;
+	plan_forbidden(found, ARRAY_SIZE(found), IOVA_HOST, &host, NULL, 0);
+	assert_string_equal(found[3].why, "beyond the 39 address bits of the host's IOMMU");
+	host.usable[2].end = UINT64_MAX;
+	assert_int_equal(plan_forbidden(found, ARRAY_SIZE(found), IOVA_HOST, &host, NULL, 0), 3);
+}
+
+/* More ranges than a map holds are refused, by plan and by check of a plan, not dropped. */
+static void test_too_many_ranges(void **state)
+{
+	static struct host_facts host;
+	struct config c = CONFIG_EMPTY;
+
+	(void)state;
+	host = milan;
+	c.sockets = c.cores = c.threads = 1;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), 0);
+	for (unsigned i = 0; i < HOST_RESV_MAX; i++)
+		host.resv[i] =
+			(struct host_resv){ { 8 * GIB + 4 * i * MIB, 8 * GIB + (4 * i + 1) * MIB },
+					    HOST_RESV_RESERVED,
+					    1 };
+	host.nr_resv = HOST_RESV_MAX;
+	for (unsigned i = 0; i < HOST_USABLE_MAX; i++)
+		host.usable[i] =
+			(struct span){ 16 * GIB + 4 * i * MIB, 16 * GIB + (4 * i + 1) * MIB };
+	host.nr_usable = HOST_USABLE_MAX;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "ranges must stay free, but the map holds 256"));
+	assert_int_equal(plan_check_host(&plan, &host, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "more than a plan can hold"));
+}
+
 /* A list that is too short is filled and no more; the count is still true. */
 static void test_short_list(void **state)
 {
@@ -352,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_short_list), cmocka_unit_test(test_small_intel),
 		cmocka_unit_test(test_large_amd),  cmocka_unit_test(test_cmos_saturates),
 		cmocka_unit_test(test_straddling), cmocka_unit_test(test_cpu_nodes),
+		cmocka_unit_test(test_usable),	   cmocka_unit_test(test_too_many_ranges),
 		cmocka_unit_test(test_bits),	   cmocka_unit_test(test_check_host),
 	};
 

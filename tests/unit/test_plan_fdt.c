@@ -40,6 +40,23 @@ static void same_map(const struct map *a, const struct map *b)
 	assert_int_equal(a->bits_required, b->bits_required);
 }
 
+static void same_device(const struct plan_pci *a, const struct plan_pci *b)
+{
+	assert_string_equal(a->name, b->name);
+	assert_int_equal(a->bus, b->bus);
+	assert_int_equal(a->slot, b->slot);
+	assert_int_equal(a->port, b->port);
+	for (unsigned i = 0; i < PLAN_BARS; i++) {
+		const struct plan_bar *x = &a->bars[i], *y = &b->bars[i];
+
+		assert_int_equal(x->at, y->at);
+		assert_int_equal(x->bar.size, y->bar.size);
+		assert_int_equal(x->bar.io, y->bar.io);
+		assert_int_equal(x->bar.wide, y->bar.wide);
+		assert_int_equal(x->bar.prefetch, y->bar.prefetch);
+	}
+}
+
 static void same(const struct plan *a, const struct plan *b)
 {
 	assert_int_equal(a->ram_size, b->ram_size);
@@ -58,13 +75,37 @@ static void same(const struct plan *a, const struct plan *b)
 		assert_int_equal(a->nodes[i].nr_cpus, b->nodes[i].nr_cpus);
 	}
 	assert_int_equal(a->numa, b->numa);
+	assert_int_equal(a->nr_ports, b->nr_ports);
+	for (unsigned i = 0; i < a->nr_ports; i++)
+		assert_memory_equal(&a->ports[i], &b->ports[i], sizeof(a->ports[i]));
+	assert_int_equal(a->nr_pci, b->nr_pci);
+	for (unsigned i = 0; i < a->nr_pci; i++)
+		same_device(&a->pci[i], &b->pci[i]);
 	same_map(&a->map, &b->map);
+}
+
+/* A GPU with a ROM, and what looks like an old NIC. */
+static void add_devices(struct host_facts *host, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct host_pci *d = &host->pci[host->nr_pci++];
+
+		snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", 0x41 + i);
+		if (i % 2) {
+			d->bars[1] = (struct host_bar){ .size = 256, .io = true };
+			d->bars[5] = (struct host_bar){ .size = 4 * KIB };
+		} else {
+			d->bars[0] = (struct host_bar){ 16 * GIB, .wide = true, .prefetch = true };
+			d->rom_size = 64 * KIB;
+		}
+	}
 }
 
 static void build(const struct config *c)
 {
-	const struct host_facts amd = { .vendor = HOST_AMD, .family = 0x19, .phys_bits = 48 };
+	struct host_facts amd = { .vendor = HOST_AMD, .family = 0x19, .phys_bits = 48 };
 
+	add_devices(&amd, c->nr_vfio);
 	memset(&plan, 0xa5, sizeof(plan));
 	if (plan_build(&plan, c, &amd, &err))
 		fail_msg("%s", err.text);
@@ -89,7 +130,7 @@ static struct config small(void)
 	return c;
 }
 
-/* Two nodes, both sides of the hole, hotplug space, huge pages. */
+/* Two nodes, both sides of the hole, hotplug space, huge pages, devices with and without a port. */
 static struct config large(void)
 {
 	struct config c = small();
@@ -107,6 +148,8 @@ static struct config large(void)
 	c.iova_policy = IOVA_VENDOR;
 	c.phys_bits = 47;
 	c.reserve[c.nr_reserve++] = (struct span){ 700 * GIB + 1, 701 * GIB + 3 };
+	c.nr_vfio = 3;
+	c.vfio[1].root_bus = true;
 	return c;
 }
 
@@ -143,6 +186,14 @@ static void test_largest(void **state)
 	plan.map.nr_regions = MAP_REGIONS_MAX;
 	plan.map.nr_forbidden = MAP_FORBIDDEN_MAX;
 	plan.nr_nodes = MAP_NODES_MAX;
+	plan.nr_ports = plan.nr_pci = PLAN_PCI_MAX;
+	for (unsigned i = 0; i < PLAN_PCI_MAX; i++) {
+		plan.ports[i].io = plan.ports[i].mem32 = plan.ports[i].prefetch =
+			plan.map.regions[0].at;
+		memset(plan.pci[i].name, 'n', HOST_PCI_NAME - 1);
+		for (unsigned b = 0; b < PLAN_BARS; b++)
+			plan.pci[i].bars[b].bar = (struct host_bar){ 1, true, true, true };
+	}
 	assert_int_equal(plan_to_fdt(&plan, blob, sizeof(blob), &blob_len, &err), 0);
 	assert_true(blob_len <= sizeof(blob));
 	assert_int_equal(fdt_check_full(blob, blob_len), 0);
@@ -225,6 +276,10 @@ static void fresh(void)
 }
 
 #define NODE0	  "/straddle,nodes/node@0"
+#define PORT1	  "/straddle,ports/port@1"
+#define DEVICE0	  "/straddle,devices/device@0"
+#define DEVICE1	  "/straddle,devices/device@1"
+#define BAR0	  DEVICE0 "/bar@0"
 #define HYPER	  "/reserved-memory/forbidden@fd00000000"
 #define HOTPLUG	  "/memory@116c0000000"
 #define FIRST_RAM "/memory@0"
@@ -234,16 +289,36 @@ static void test_missing_and_misshapen(void **state)
 	static const struct {
 		const char *path, *name;
 	} all[] = {
-		{ "/", "compatible" },		 { "/", "straddle,ram-size" },
-		{ "/", "straddle,max-memory" },	 { "/", "straddle,page-size" },
-		{ "/", "straddle,phys-bits" },	 { "/", "straddle,phys-bits-required" },
-		{ "/", "straddle,iova-policy" }, { "/", "straddle,cpus" },
-		{ "/", "straddle,sockets" },	 { "/", "straddle,cores" },
-		{ "/", "straddle,threads" },	 { NODE0, "reg" },
-		{ NODE0, "straddle,size" },	 { NODE0, "straddle,first-cpu" },
-		{ NODE0, "straddle,cpus" },	 { HYPER, "reg" },
-		{ HYPER, "straddle,why" },	 { FIRST_RAM, "reg" },
-		{ FIRST_RAM, "straddle,kind" },	 { FIRST_RAM, "numa-node-id" },
+		{ "/", "compatible" },
+		{ "/", "straddle,ram-size" },
+		{ "/", "straddle,max-memory" },
+		{ "/", "straddle,page-size" },
+		{ "/", "straddle,phys-bits" },
+		{ "/", "straddle,phys-bits-required" },
+		{ "/", "straddle,iova-policy" },
+		{ "/", "straddle,cpus" },
+		{ "/", "straddle,sockets" },
+		{ "/", "straddle,cores" },
+		{ "/", "straddle,threads" },
+		{ NODE0, "reg" },
+		{ NODE0, "straddle,size" },
+		{ NODE0, "straddle,first-cpu" },
+		{ NODE0, "straddle,cpus" },
+		{ HYPER, "reg" },
+		{ HYPER, "straddle,why" },
+		{ FIRST_RAM, "reg" },
+		{ FIRST_RAM, "straddle,kind" },
+		{ FIRST_RAM, "numa-node-id" },
+		{ PORT1, "reg" },
+		{ PORT1, "straddle,slot" },
+		{ PORT1, "straddle,bus" },
+		{ DEVICE1, "reg" },
+		{ DEVICE1, "straddle,name" },
+		{ DEVICE1, "straddle,bus" },
+		{ DEVICE1, "straddle,slot" },
+		{ BAR0, "reg" },
+		{ BAR0, "straddle,at" },
+		{ BAR0, "straddle,size" },
 	};
 
 	(void)state;
@@ -340,6 +415,55 @@ static void test_wrong_values(void **state)
 	refused("node 0");
 }
 
+static void test_wrong_devices(void **state)
+{
+	(void)state;
+	set32(PORT1, "reg", 0);
+	refused("order");
+	set32(PORT1, "straddle,slot", 1);
+	refused("slot 1");
+	set32(PORT1, "straddle,slot", 32);
+	refused("straddle,slot");
+	set32(PORT1, "straddle,bus", 1);
+	refused("root port 1");
+	set64(PORT1, "straddle,prefetch", 0);
+	refused("straddle,prefetch");
+	set32(DEVICE1, "reg", 2);
+	refused("order");
+	set32(DEVICE1, "straddle,port", 0);
+	refused("root port 0");
+	set32(DEVICE1, "straddle,port", PLAN_PCI_MAX);
+	refused("straddle,port");
+	set32(DEVICE1, "straddle,slot", 1);
+	refused("slot 1");
+	set_text(DEVICE1, "straddle,name", "0000:41:00.0");
+	refused("twice");
+	set_text(DEVICE1, "straddle,name", "");
+	refused("no name");
+	set_text(DEVICE1, "straddle,name", "\033[2J");
+	refused("printable");
+	set32(BAR0, "reg", PLAN_BARS);
+	refused("reg");
+	set32(BAR0, "reg", PLAN_ROM);
+	refused("there twice");
+	set32(BAR0, "reg", 5);
+	refused("upper half");
+	set64(BAR0, "straddle,size", 0);
+	refused("zero");
+	set64(BAR0, "straddle,size", 3);
+	refused("power of two");
+	set64(BAR0, "straddle,at", GIB);
+	refused("not aligned");
+	set64(BAR0, "straddle,at", 16 * TIB);
+	refused("outside of the window");
+	fresh();
+	assert_int_equal(fdt_del_node(blob, at("/straddle,devices")), 0);
+	refused("root port 0");
+	fresh();
+	assert_int_equal(fdt_del_node(blob, at("/straddle,ports")), 0);
+	refused("where nothing leads to");
+}
+
 static void test_wrong_addresses(void **state)
 {
 	(void)state;
@@ -381,6 +505,8 @@ static void test_too_many(void **state)
 		{ "/", MAP_REGIONS_MAX + 1 },
 		{ "/reserved-memory", MAP_FORBIDDEN_MAX + 1 },
 		{ "/straddle,nodes", MAP_NODES_MAX + 1 },
+		{ "/straddle,ports", PLAN_PCI_MAX + 1 },
+		{ "/straddle,devices", PLAN_PCI_MAX + 1 },
 	};
 
 	(void)state;
@@ -390,6 +516,9 @@ static void test_too_many(void **state)
 
 		build(&c);
 		plan.map.nr_regions = plan.map.nr_forbidden = plan.nr_nodes = 0;
+		plan.nr_ports = 0;
+		memset(&plan.pci[1], 0, sizeof(plan.pci[1])); /* an empty list has no node */
+		plan.nr_pci = t < 3 ? 0 : 1;
 		plan_to_fdt(&plan, blob, sizeof(blob), &blob_len, &err);
 		assert_int_equal(fdt_open_into(blob, blob, sizeof(blob)), 0);
 		for (unsigned i = tables[t].n; i--;) {
@@ -409,6 +538,9 @@ static void test_too_many(void **state)
 			fdt_setprop_u64(blob, node, "straddle,size", 0);
 			fdt_setprop_u32(blob, node, "straddle,first-cpu", 0);
 			fdt_setprop_u32(blob, node, "straddle,cpus", 0);
+			fdt_setprop_u32(blob, node, "straddle,slot", 0);
+			fdt_setprop_u32(blob, node, "straddle,bus", 0);
+			fdt_setprop_string(blob, node, "straddle,name", "many");
 		}
 		fdt_pack(blob);
 		blob_len = fdt_totalsize(blob);
@@ -423,7 +555,7 @@ int main(void)
 		cmocka_unit_test(test_no_space),     cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_old_version),  cmocka_unit_test(test_missing_and_misshapen),
 		cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_wrong_addresses),
-		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_too_many),     cmocka_unit_test(test_wrong_devices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

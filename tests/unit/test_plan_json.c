@@ -118,11 +118,55 @@ static void test_nodes_and_hotplug(void **state)
 	json_decref(json);
 }
 
+/* The keys that only plans with devices have. */
+static void test_devices(void **state)
+{
+	struct host_facts host = { .vendor = HOST_INTEL, .family = 6, .phys_bits = 46 };
+	struct config c = CONFIG_EMPTY;
+	json_t *json, *pci;
+	char *text;
+
+	(void)state;
+	c.sockets = c.cores = c.threads = 1;
+	c.nr_vfio = host.nr_pci = 2;
+	c.vfio[1].root_bus = true;
+	strcpy(host.pci[0].name, "0000:41:00.0");
+	host.pci[0].bars[0] = (struct host_bar){ GIB, .wide = true, .prefetch = true };
+	host.pci[0].bars[2] = (struct host_bar){ 256, .io = true };
+	host.pci[0].rom_size = 64 * KIB;
+	strcpy(host.pci[1].name, "0000:42:00.0");
+	host.pci[1].bars[1] = (struct host_bar){ .size = 4 * KIB };
+	assert_int_equal(plan_build(&plan, &c, &host, &err), 0);
+	assert_int_equal(plan_json(&plan, &text, &err), 0);
+	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	free(text);
+	pci = json_object_get(json, "pci");
+	expect(json_incref(json_object_get(pci, "ports")),
+	       "[{\"slot\":1,\"bus\":1,\"io\":{\"start\":4096,\"end\":8192},"
+	       "\"mem32\":{\"start\":3221225472,\"end\":3222274048},"
+	       "\"prefetch\":{\"start\":4294967296,\"end\":5368709120}}]");
+	expect(json_incref(json_object_get(pci, "devices")),
+	       "[{\"name\":\"0000:41:00.0\",\"bus\":1,\"slot\":0,\"port\":0,\"gsi\":17,\"bars\":["
+	       "{\"bar\":0,\"start\":4294967296,\"end\":5368709120,\"kind\":\"memory\",\"width\":"
+	       "64,"
+	       "\"prefetch\":true},"
+	       "{\"bar\":2,\"start\":4096,\"end\":4352,\"kind\":\"io\",\"width\":32,"
+	       "\"prefetch\":false},"
+	       "{\"bar\":6,\"start\":3221225472,\"end\":3221291008,\"kind\":\"rom\",\"width\":32,"
+	       "\"prefetch\":false}]},"
+	       "{\"name\":\"0000:42:00.0\",\"bus\":0,\"slot\":2,\"port\":null,\"gsi\":18,\"bars\":["
+	       "{\"bar\":1,\"start\":3222274048,\"end\":3222278144,\"kind\":\"memory\",\"width\":"
+	       "32,"
+	       "\"prefetch\":false}]}]");
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_straddling),
 		cmocka_unit_test(test_nodes_and_hotplug),
+		cmocka_unit_test(test_devices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,9 @@ static void test_mcfg(void **state)
 	assert_int_equal(length(mcfg), 60);
 	assert_int_equal(load_le(mcfg + 44, 8), 0xe0000000);
 	assert_int_equal(load_le(mcfg + 52, 4), 0); /* segment 0, bus 0 only */
+	p.nr_ports = 3;
+	build(&p);
+	assert_int_equal(load_le(find("MCFG") + 52, 4), 3 << 24); /* and one behind each port */
 }
 
 static void test_no_numa_tables_for_one_node(void **state)
@@ -300,6 +303,18 @@ static bool ssdt_has(struct span s, uint8_t flags)
 	return false;
 }
 
+/* The length of the bus number descriptor (ACPI 6.3 section 6.4.3.5.3): its tag, size and type. */
+static const uint8_t *buses(void)
+{
+	const uint8_t *ssdt = find("SSDT");
+
+	for (size_t i = 36; i + 16 <= length(ssdt); i++)
+		if (!memcmp(ssdt + i, "\x88\x0d\x00\x02", 4))
+			return ssdt + i + 14;
+	fail();
+	return NULL;
+}
+
 static void test_ssdt(void **state)
 {
 	struct plan p = machine(1, 0);
@@ -312,6 +327,11 @@ static void test_ssdt(void **state)
 	assert_true(ssdt_has((struct span){ 0xe0000000, 0xf0000000 }, 0x0d));
 	assert_true(ssdt_has((struct span){ 10 * GIB, 12 * GIB }, 0x0d));
 	assert_false(ssdt_has((struct span){ 12 * GIB, 16 * GIB }, 0x0c));
+	/* The bridge's buses come first in its template: bus 0, or one more for each port. */
+	assert_int_equal(load_le(buses(), 2), 1);
+	p.nr_ports = 31;
+	build(&p);
+	assert_int_equal(load_le(buses(), 2), 32);
 }
 
 /* The most CPUs on the most nodes fit between ACPI_BASE and ACPI_END. */

@@ -160,3 +160,18 @@ check_complaints()
 	grep -q '^end$' "$facts" || echo "complaint the guest did not get to its end" >>"$facts"
 	same "$1: the kernel has no complaints" "" "$(said complaint)"
 }
+
+# The lab host's devices: an NVMe drive with the MSI-X table in a BAR of its own, one with the table
+# in BAR 0, a network adapter with MSI-X and one with INTx alone.
+nvme=0000:00:05.0 nvme2=0000:00:06.0 nic=0000:00:07.0 old_nic=0000:00:08.0
+
+# check_dma NAME [DISK]: data was right between all places that the guest has.
+check_dma()
+{
+	said "${2:-nvme0n1}" >/tmp/dma
+	same "$1: data is right wherever it lies" 0 "$(grep -vc 'bad=0$' /tmp/dma)"
+	for place in below above; do
+		at_least "$1: pages $place the hole were written from and read into" 4 \
+			"$(grep -c "=$place gpa" /tmp/dma)"
+	done
+}

@@ -1,0 +1,371 @@
+#include "devices/pci.h"
+
+#include <string.h>
+
+/* Type 0 header, PCI Local Bus 3.0 section 6.1; type 1 header, PCI-to-PCI Bridge 1.2 section 3.2 */
+#define VENDOR		 0x00
+#define DEVICE		 0x02
+#define COMMAND		 0x04
+#define COMMAND_IO	 0x0001
+#define COMMAND_MEMORY	 0x0002
+#define COMMAND_WRITABLE 0x0547 /* and bus master, parity, SERR, INTx disable */
+#define STATUS		 0x06
+#define STATUS_CLEARS	 0xf900
+#define REVISION	 0x08
+#define CACHE_LINE	 0x0c
+#define HEADER_TYPE	 0x0e
+#define BAR0		 0x10
+#define SUBSYSTEM	 0x2c
+#define ROM_TYPE_0	 0x30
+#define ROM_TYPE_1	 0x38
+#define ROM_ENABLE	 1
+#define INTERRUPT_LINE	 0x3c
+#define INTERRUPT_PIN	 0x3d
+#define SECONDARY	 0x19
+#define SUBORDINATE	 0x1a
+
+#define BAR_IO	     0x1
+#define BAR_WIDE     0x4
+#define BAR_PREFETCH 0x8
+
+#define SPACE_BITS 52 /* no x86 CPU has more physical address bits */
+#define PORTS_END  0x10000
+
+/* --- a function --- */
+
+void pci_function_init(struct pci_function *fn, const struct pci_ops *ops,
+		       const struct pci_identity *id)
+{
+	struct pci_config *c = &fn->config;
+
+	*fn = (struct pci_function){ .ops = ops };
+	pci_config_init(c);
+	pci_config_set(c, VENDOR, 2, id->vendor);
+	pci_config_set(c, DEVICE, 2, id->device);
+	pci_config_set(c, REVISION, 4, id->class << 8 | id->revision);
+	pci_config_set(c, HEADER_TYPE, 1, id->header);
+	pci_config_set(c, INTERRUPT_PIN, 1, id->pin);
+	pci_config_allow(c, COMMAND, 2, COMMAND_WRITABLE);
+	pci_config_allow_clear(c, STATUS, 2, STATUS_CLEARS);
+	pci_config_allow(c, CACHE_LINE, 1, 0xff);
+	pci_config_allow(c, INTERRUPT_LINE, 1, 0xff);
+	if (id->header == 0)
+		pci_config_set(c, SUBSYSTEM, 4, id->subsystem_vendor | id->subsystem << 16);
+}
+
+static unsigned bar_offset(const struct pci_function *fn, unsigned bar)
+{
+	if (bar != PCI_ROM)
+		return BAR0 + 4 * bar;
+	return fn->config.data[HEADER_TYPE] & 0x7f ? ROM_TYPE_1 : ROM_TYPE_0;
+}
+
+static uint32_t bar_flags(const struct pci_bar *b, unsigned bar)
+{
+	if (bar == PCI_ROM)
+		return 0;
+	if (b->io)
+		return BAR_IO;
+	return (b->wide ? BAR_WIDE : 0) | (b->prefetch ? BAR_PREFETCH : 0);
+}
+
+/* The bits below the size read as 0 (or flags): so the guest learns the size. */
+void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct pci_bar *shape,
+			  uint64_t at)
+{
+	unsigned offset = bar_offset(fn, bar);
+	uint64_t writable = ~(shape->size - 1);
+
+	fn->bars[bar] = *shape;
+	fn->bars[bar].at = (struct span){ 0, 0 };
+	pci_config_set(&fn->config, offset, 4, (uint32_t)at | bar_flags(shape, bar));
+	pci_config_allow(&fn->config, offset, 4,
+			 (uint32_t)writable | (bar == PCI_ROM ? ROM_ENABLE : 0));
+	if (shape->wide) {
+		pci_config_set(&fn->config, offset + 4, 4, (uint32_t)(at >> 32));
+		pci_config_allow(&fn->config, offset + 4, 4, (uint32_t)(writable >> 32));
+	}
+}
+
+/* Where a BAR is decoded by what its registers say. Address 0 is "not set", as Linux takes it. */
+static struct span bar_decoded(const struct pci_function *fn, unsigned bar)
+{
+	const struct pci_bar *b = &fn->bars[bar];
+	unsigned offset = bar_offset(fn, bar);
+	uint32_t command = pci_config_get(&fn->config, COMMAND, 2);
+	uint64_t end = b->io ? PORTS_END : UINT64_C(1) << SPACE_BITS;
+	uint64_t at;
+
+	if (!b->size || fn->asleep || !(command & (b->io ? COMMAND_IO : COMMAND_MEMORY)))
+		return (struct span){ 0, 0 };
+	at = pci_config_get(&fn->config, offset, 4);
+	if (bar == PCI_ROM && !(at & ROM_ENABLE))
+		return (struct span){ 0, 0 };
+	if (b->wide)
+		at |= (uint64_t)pci_config_get(&fn->config, offset + 4, 4) << 32;
+	at = align_down(at, b->size);
+	if (!at || !span_holds((struct span){ 0, end }, at, b->size))
+		return (struct span){ 0, 0 };
+	return (struct span){ at, at + b->size };
+}
+
+static void place_bar(struct pci_function *fn, unsigned bar, struct span at)
+{
+	fn->bars[bar].at = at;
+	if (fn->ops->bar_moved)
+		fn->ops->bar_moved(fn, bar, at);
+}
+
+/* What goes away goes first, so that two BARs can change places. */
+static void update_bars(struct pci_function *fn)
+{
+	struct span want[PCI_BARS];
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct span *at = &fn->bars[i].at;
+
+		want[i] = bar_decoded(fn, i);
+		if (!span_empty(*at) && (at->base != want[i].base || at->end != want[i].end))
+			place_bar(fn, i, (struct span){ 0, 0 });
+	}
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		if (span_empty(fn->bars[i].at) && !span_empty(want[i]))
+			place_bar(fn, i, want[i]);
+}
+
+uint32_t pci_function_read(struct pci_function *fn, unsigned offset, unsigned size)
+{
+	return pci_config_get(&fn->config, offset, size);
+}
+
+void pci_function_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
+{
+	pci_config_write(&fn->config, offset, size, value);
+	update_bars(fn);
+}
+
+void pci_function_sleep(struct pci_function *fn, bool asleep)
+{
+	fn->asleep = asleep;
+	update_bars(fn);
+}
+
+void pci_function_unmap(struct pci_function *fn)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		if (!span_empty(fn->bars[i].at))
+			place_bar(fn, i, (struct span){ 0, 0 });
+}
+
+void pci_function_reset(struct pci_function *fn)
+{
+	pci_function_unmap(fn);
+	fn->asleep = false;
+	pci_config_set(&fn->config, COMMAND, 2, 0);
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *b = &fn->bars[i];
+
+		if (!b->size)
+			continue;
+		pci_config_set(&fn->config, bar_offset(fn, i), 4, bar_flags(b, i));
+		if (b->wide)
+			pci_config_set(&fn->config, bar_offset(fn, i) + 4, 4, 0);
+	}
+}
+
+/* --- the host bridge: who answers --- */
+
+struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t slot)
+{
+	if (slot >= PCI_SLOTS)
+		return NULL;
+	if (bus == 0)
+		return host->root.slots[slot];
+	for (unsigned i = 0; i < PCI_SLOTS; i++) {
+		struct pci_function *fn = host->root.slots[i];
+
+		/* A port has one device: there is nothing behind its secondary bus. */
+		if (fn && fn->behind && fn->config.data[SECONDARY] == bus &&
+		    fn->config.data[SUBORDINATE] >= bus)
+			return fn->behind->slots[slot];
+	}
+	return NULL;
+}
+
+void pci_host_lock(struct pci_host *host)
+{
+	pthread_mutex_lock(&host->lock);
+}
+
+void pci_host_unlock(struct pci_host *host)
+{
+	pthread_mutex_unlock(&host->lock);
+}
+
+/* An access as both ways name it: bus, slot, function and register. */
+struct place {
+	uint8_t bus, slot, function;
+	unsigned offset;
+};
+
+static uint32_t config_read(struct pci_host *host, struct place at, unsigned size)
+{
+	struct pci_function *fn;
+	uint32_t value = UINT32_MAX;
+
+	pci_host_lock(host);
+	fn = at.function ? NULL : pci_host_find(host, at.bus, at.slot);
+	if (fn)
+		value = fn->ops->read ? fn->ops->read(fn, at.offset, size)
+				      : pci_function_read(fn, at.offset, size);
+	pci_host_unlock(host);
+	return value;
+}
+
+static void config_write(struct pci_host *host, struct place at, unsigned size, uint32_t value)
+{
+	struct pci_function *fn;
+
+	pci_host_lock(host);
+	fn = at.function ? NULL : pci_host_find(host, at.bus, at.slot);
+	if (fn && fn->ops->write)
+		fn->ops->write(fn, at.offset, size, value);
+	else if (fn)
+		pci_function_write(fn, at.offset, size, value);
+	pci_host_unlock(host);
+}
+
+/* An access that crosses a dword is no configuration access. */
+static bool in_dword(uint64_t offset, unsigned size)
+{
+	return offset % 4 + size <= 4;
+}
+
+/* --- memory: PCI Express Base 5.0 section 7.2.2 --- */
+
+static struct place ecam_place(uint64_t offset)
+{
+	return (struct place){
+		.bus = (uint8_t)(offset >> 20),
+		.slot = offset >> 15 & 31,
+		.function = offset >> 12 & 7,
+		.offset = offset & (PCI_CONFIG_SIZE - 1),
+	};
+}
+
+static struct pci_host *host_of_ecam(struct device *dev)
+{
+	return (struct pci_host *)((char *)dev - offsetof(struct pci_host, ecam));
+}
+
+static uint64_t ecam_read(struct device *dev, uint64_t offset, unsigned size)
+{
+	if (!in_dword(offset, size))
+		return UINT64_MAX;
+	return config_read(host_of_ecam(dev), ecam_place(offset), size);
+}
+
+static void ecam_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	if (in_dword(offset, size))
+		config_write(host_of_ecam(dev), ecam_place(offset), size, (uint32_t)value);
+}
+
+static const struct device_ops ecam_ops = {
+	.name = "PCI configuration space",
+	.width = 4,
+	.read = ecam_read,
+	.write = ecam_write,
+};
+
+/* --- ports: PCI Local Bus 3.0 section 3.2.2.3.2, configuration mechanism #1 --- */
+
+#define ADDRESS_ENABLE 0x80000000u
+#define ADDRESS_BITS   0x80fffffcu
+#define RESET_AT       1
+#define DATA_AT	       4
+
+static struct pci_host *host_of_ports(struct device *dev)
+{
+	return (struct pci_host *)((char *)dev - offsetof(struct pci_host, ports));
+}
+
+static struct place ports_place(const struct pci_host *host, uint64_t offset)
+{
+	return (struct place){
+		.bus = (uint8_t)(host->address >> 16),
+		.slot = host->address >> 11 & 31,
+		.function = host->address >> 8 & 7,
+		.offset = (host->address & 0xfc) + (unsigned)(offset - DATA_AT),
+	};
+}
+
+static bool is_reset(const struct pci_host *host, uint64_t offset, unsigned size)
+{
+	return host->at_cf9 && offset == RESET_AT && size == 1;
+}
+
+static bool is_data(const struct pci_host *host, uint64_t offset, unsigned size)
+{
+	return offset >= DATA_AT && in_dword(offset, size) && (host->address & ADDRESS_ENABLE);
+}
+
+static uint64_t ports_read(struct device *dev, uint64_t offset, unsigned size)
+{
+	struct pci_host *host = host_of_ports(dev);
+	uint64_t value = UINT64_MAX;
+
+	if (offset == 0 && size == 4)
+		return host->address;
+	if (is_data(host, offset, size))
+		return config_read(host, ports_place(host, offset), size);
+	if (is_reset(host, offset, size)) {
+		pthread_mutex_lock(&host->at_cf9->lock);
+		value = host->at_cf9->ops->read(host->at_cf9, 0, 1);
+		pthread_mutex_unlock(&host->at_cf9->lock);
+	}
+	return value;
+}
+
+static void ports_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct pci_host *host = host_of_ports(dev);
+
+	if (offset == 0 && size == 4) {
+		host->address = (uint32_t)value & ADDRESS_BITS;
+	} else if (is_data(host, offset, size)) {
+		config_write(host, ports_place(host, offset), size, (uint32_t)value);
+	} else if (is_reset(host, offset, size)) {
+		pthread_mutex_lock(&host->at_cf9->lock);
+		host->at_cf9->ops->write(host->at_cf9, 0, 1, value);
+		pthread_mutex_unlock(&host->at_cf9->lock);
+	}
+}
+
+static const struct device_ops ports_ops = {
+	.name = "PCI configuration ports",
+	.width = 4,
+	.read = ports_read,
+	.write = ports_write,
+};
+
+/* --- all of it --- */
+
+static const struct pci_ops bridge_ops = { .name = "host bridge" };
+
+/* Red Hat's IDs for the generic PCIe host bridge of virtual machines. */
+static const struct pci_identity bridge_identity = {
+	.vendor = 0x1b36,
+	.device = 0x0008,
+	.class = 0x060000,
+};
+
+void pci_host_init(struct pci_host *host, struct device *at_cf9)
+{
+	*host = (struct pci_host){ .at_cf9 = at_cf9 };
+	device_init(&host->ecam, &ecam_ops);
+	device_init(&host->ports, &ports_ops);
+	pthread_mutex_init(&host->lock, NULL);
+	pci_function_init(&host->bridge, &bridge_ops, &bridge_identity);
+	host->root.slots[0] = &host->bridge;
+}

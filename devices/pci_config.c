@@ -1,0 +1,114 @@
+#include "devices/pci_config.h"
+
+#include "vmm/bytes.h"
+
+#include <string.h>
+
+#define FIRST_CAP   0x40
+#define FIRST_EXT   0x100
+#define CAP_POINTER 0x34
+#define STATUS	    0x06
+#define STATUS_CAPS 0x10 /* capability list */
+#define CAPS_MOST   ((PCI_LEGACY_SIZE - FIRST_CAP) / 4)
+#define EXTS_MOST   ((PCI_CONFIG_SIZE - FIRST_EXT) / 4)
+
+void pci_config_init(struct pci_config *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->next_cap = FIRST_CAP;
+	c->last_cap = CAP_POINTER - 1; /* a capability's "next" is its second byte */
+	c->next_ext = FIRST_EXT;
+}
+
+uint32_t pci_config_get(const struct pci_config *c, unsigned offset, unsigned size)
+{
+	return (uint32_t)load_le(c->data + offset, size);
+}
+
+void pci_config_set(struct pci_config *c, unsigned offset, unsigned size, uint32_t value)
+{
+	store_le(c->data + offset, value, size);
+}
+
+void pci_config_write(struct pci_config *c, unsigned offset, unsigned size, uint32_t value)
+{
+	for (unsigned i = offset; i < offset + size; i++, value >>= 8) {
+		uint8_t byte = (uint8_t)value;
+
+		c->data[i] = (c->data[i] & ~c->writable[i]) | (byte & c->writable[i]);
+		c->data[i] &= ~(byte & c->clears[i]);
+	}
+}
+
+void pci_config_allow(struct pci_config *c, unsigned offset, unsigned size, uint32_t writable)
+{
+	store_le(c->writable + offset, writable, size);
+}
+
+void pci_config_allow_clear(struct pci_config *c, unsigned offset, unsigned size, uint32_t clears)
+{
+	store_le(c->clears + offset, clears, size);
+}
+
+unsigned pci_config_add_cap(struct pci_config *c, uint8_t id, unsigned size)
+{
+	unsigned at = c->next_cap;
+
+	size = (size + 3) & ~3u;
+	if (size > PCI_LEGACY_SIZE - at)
+		return 0;
+	c->data[c->last_cap + 1] = (uint8_t)at;
+	c->data[STATUS] |= STATUS_CAPS;
+	c->data[at] = id;
+	c->last_cap = at;
+	c->next_cap = at + size;
+	return at;
+}
+
+/* PCI Express Base 5.0 section 7.6.3: ID, 4 bits of version, 12 bits of next offset. */
+unsigned pci_config_add_ext(struct pci_config *c, uint16_t id, unsigned version, unsigned size)
+{
+	unsigned at = c->next_ext;
+
+	size = (size + 3) & ~3u;
+	if (size > PCI_CONFIG_SIZE - at)
+		return 0;
+	if (c->last_ext) {
+		c->data[c->last_ext + 2] |= (uint8_t)(at << 4);
+		c->data[c->last_ext + 3] = (uint8_t)(at >> 4);
+	}
+	pci_config_set(c, at, 4, id | version << 16);
+	c->last_ext = at;
+	c->next_ext = at + size;
+	return at;
+}
+
+unsigned pci_config_find_cap(const struct pci_config *c, uint8_t id)
+{
+	unsigned at = c->data[CAP_POINTER] & ~3u;
+
+	if (!(c->data[STATUS] & STATUS_CAPS))
+		return 0;
+	for (unsigned n = 0; at >= FIRST_CAP && n < CAPS_MOST; n++) {
+		if (c->data[at] == id)
+			return at;
+		at = c->data[at + 1] & ~3u;
+	}
+	return 0;
+}
+
+unsigned pci_config_find_ext(const struct pci_config *c, uint16_t id)
+{
+	unsigned at = FIRST_EXT;
+
+	for (unsigned n = 0; at >= FIRST_EXT && n < EXTS_MOST; n++) {
+		uint32_t header = pci_config_get(c, at, 4);
+
+		if (!header)
+			return 0;
+		if ((header & 0xffff) == id)
+			return at;
+		at = header >> 20 & ~3u;
+	}
+	return 0;
+}

@@ -1,0 +1,279 @@
+#include "devices/root_port.h"
+
+#include <stddef.h>
+
+/* Type 1 header, PCI-to-PCI Bridge 1.2 section 3.2 */
+#define COMMAND		 0x04
+#define COMMAND_SET	 0x0007 /* I/O, memory, bus master: as firmware leaves a bridge */
+#define PRIMARY		 0x18
+#define SECONDARY	 0x19
+#define SUBORDINATE	 0x1a
+#define IO_BASE		 0x1c
+#define IO_LIMIT	 0x1d
+#define SECONDARY_STATUS 0x1e
+#define MEMORY_BASE	 0x20
+#define MEMORY_LIMIT	 0x22
+#define PREFETCH_BASE	 0x24
+#define PREFETCH_LIMIT	 0x26
+#define PREFETCH_UPPER	 0x28
+#define PREFETCH_WIDE	 1 /* 64 bits */
+#define BRIDGE_CONTROL	 0x3e
+#define SECONDARY_RESET	 0x0040
+#define CONTROL_WRITABLE 0x005f
+
+/* PCI Express Base 5.0 section 7.5.3: offsets within the capability */
+#define CAP_PCIE      0x10
+#define PCIE_SIZE     0x3c
+#define FLAGS	      0x02
+#define FLAGS_PORT    0x0142 /* version 2, root port, slot implemented */
+#define DEVCAP	      0x04
+#define DEVCAP_RBER   0x8000 /* role-based error reporting, which every port since 1.1 has */
+#define DEVCTL	      0x08
+#define DEVSTA	      0x0a
+#define LNKCAP	      0x0c
+#define LNKCAP_ACTIVE 0x00100000 /* says when the data link layer is active */
+#define LNKCTL	      0x10
+#define LNKSTA	      0x12
+#define LNKSTA_ACTIVE 0x2000
+#define LINK	      0x0104 /* 16 GT/s, 16 lanes: the guest has no use for the truth */
+#define SLTCAP	      0x14
+#define SLTCAP_SLOT                                                                \
+	0x0004005b /* button, power controller, both indicators, hot-plug capable, \
+		      no command completed events */
+#define SLTCTL	       0x18
+#define SLTCTL_BITS    0x17ff
+#define SLTCTL_START   0x01c0 /* power on, power indicator on, attention indicator off */
+#define SLTCTL_HPIE    0x0020 /* hot-plug interrupt enable */
+#define SLTCTL_OFF     0x0400 /* power controller control: off */
+#define SLTSTA	       0x1a
+#define SLTSTA_BUTTON  0x0001
+#define SLTSTA_CHANGE  0x0008 /* presence detect changed */
+#define SLTSTA_HERE    0x0040 /* presence detect state */
+#define SLTSTA_LINK    0x0100 /* data link layer state changed */
+#define SLTSTA_EVENTS  0x001f /* the status bits whose enable bits are the same ones of SLTCTL */
+#define SLTSTA_CLEARS  (SLTSTA_EVENTS | SLTSTA_LINK)
+#define SLTCTL_LINK    0x1000 /* enables SLTSTA_LINK */
+#define RTCTL	       0x1c
+#define RTSTA	       0x20
+#define RTSTA_PME      0x00010000
+#define DEVCTL2	       0x28
+#define LNKCAP2	       0x2c
+#define LNKCAP2_SPEEDS 0x1e /* 2.5, 5, 8 and 16 GT/s */
+#define LNKCTL2	       0x30
+
+/* PCI Local Bus 3.0 section 6.8.1: 64-bit address, one vector, no mask */
+#define CAP_MSI	    0x05
+#define MSI_SIZE    14
+#define MSI_CONTROL 0x02
+#define MSI_WIDE    0x0080
+#define MSI_ENABLE  0x0001
+#define MSI_ADDRESS 0x04
+#define MSI_UPPER   0x08
+#define MSI_DATA    0x0c
+
+static struct root_port *port_of(struct pci_function *fn)
+{
+	return (struct root_port *)((char *)fn - offsetof(struct root_port, fn));
+}
+
+static uint32_t get(const struct root_port *p, unsigned reg, unsigned size)
+{
+	return pci_config_get(&p->fn.config, p->pcie + reg, size);
+}
+
+static void set(struct root_port *p, unsigned reg, unsigned size, uint32_t value)
+{
+	pci_config_set(&p->fn.config, p->pcie + reg, size, value);
+}
+
+/* --- events of the slot --- */
+
+/* Section 6.7.3.4: a message is sent when the first enabled event comes up. */
+static void update_interrupt(struct root_port *p)
+{
+	uint32_t control = get(p, SLTCTL, 2), status = get(p, SLTSTA, 2);
+	uint32_t events = status & control & SLTSTA_EVENTS;
+	const struct pci_config *c = &p->fn.config;
+	bool raised;
+
+	if ((status & SLTSTA_LINK) && (control & SLTCTL_LINK))
+		events |= SLTSTA_LINK;
+	raised = events && (control & SLTCTL_HPIE);
+	if (raised && !p->raised && (pci_config_get(c, p->msi + MSI_CONTROL, 2) & MSI_ENABLE)) {
+		uint64_t upper = pci_config_get(c, p->msi + MSI_UPPER, 4);
+
+		p->env->msi(p->env->to, upper << 32 | pci_config_get(c, p->msi + MSI_ADDRESS, 4),
+			    pci_config_get(c, p->msi + MSI_DATA, 2));
+	}
+	p->raised = raised;
+}
+
+/* `here` and `link` are what the guest sees of the slot from now on; `events` what it is told. */
+static void set_slot(struct root_port *p, bool here, bool link, uint32_t events)
+{
+	set(p, SLTSTA, 2,
+	    (get(p, SLTSTA, 2) & ~(uint32_t)SLTSTA_HERE) | (here ? SLTSTA_HERE : 0) | events);
+	set(p, LNKSTA, 2, LINK | (link ? LNKSTA_ACTIVE : 0));
+	p->bus.slots[0] = link ? p->child : NULL;
+	update_interrupt(p);
+}
+
+/*
+ * The slot's power goes off or on. Off takes the device out of the guest's sight; after a press of
+ * the button it is the guest's leave to take it away, else it may come back.
+ */
+static void set_power(struct root_port *p, bool on)
+{
+	if (!p->child)
+		return;
+	if (p->child->ops->reset)
+		p->child->ops->reset(p->child);
+	if (on) {
+		set_slot(p, true, true, SLTSTA_LINK);
+		return;
+	}
+	if (p->released) {
+		void (*released)(void *to) = p->released;
+
+		p->released = NULL;
+		p->child = NULL;
+		set_slot(p, false, false, SLTSTA_CHANGE | SLTSTA_LINK);
+		released(p->to);
+	} else {
+		set_slot(p, true, false, SLTSTA_LINK);
+	}
+}
+
+static void port_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
+{
+	struct root_port *p = port_of(fn);
+	uint32_t bridge = pci_config_get(&fn->config, BRIDGE_CONTROL, 2);
+	uint32_t slot = get(p, SLTCTL, 2);
+
+	pci_function_write(fn, offset, size, value);
+	if ((pci_config_get(&fn->config, BRIDGE_CONTROL, 2) & ~bridge & SECONDARY_RESET) &&
+	    p->bus.slots[0] && p->bus.slots[0]->ops->reset)
+		p->bus.slots[0]->ops->reset(p->bus.slots[0]);
+	if ((get(p, SLTCTL, 2) ^ slot) & SLTCTL_OFF)
+		set_power(p, !(get(p, SLTCTL, 2) & SLTCTL_OFF));
+	update_interrupt(p);
+}
+
+static const struct pci_ops port_ops = {
+	.name = "root port",
+	.write = port_write,
+};
+
+/* --- as firmware would leave it --- */
+
+/* Base above limit is closed; bits below 20 (memory) or 12 (I/O) are zeros of the base and ones of
+ * the limit. */
+static void set_windows(struct root_port *p, const struct root_port_numbers *n)
+{
+	struct pci_config *c = &p->fn.config;
+	bool io = !span_empty(n->io), low = !span_empty(n->mem32), high = !span_empty(n->prefetch);
+
+	pci_config_set(c, IO_BASE, 1, io ? n->io.base >> 8 & 0xf0 : 0xf0);
+	pci_config_set(c, IO_LIMIT, 1, io ? (n->io.end - 1) >> 8 & 0xf0 : 0);
+	pci_config_set(c, MEMORY_BASE, 2, low ? n->mem32.base >> 16 & 0xfff0 : 0xfff0);
+	pci_config_set(c, MEMORY_LIMIT, 2, low ? (n->mem32.end - 1) >> 16 & 0xfff0 : 0);
+	pci_config_set(c, PREFETCH_BASE, 2,
+		       (high ? n->prefetch.base >> 16 & 0xfff0 : 0xfff0) | PREFETCH_WIDE);
+	pci_config_set(c, PREFETCH_LIMIT, 2,
+		       (high ? (n->prefetch.end - 1) >> 16 & 0xfff0 : 0) | PREFETCH_WIDE);
+	pci_config_set(c, PREFETCH_UPPER, 4, high ? (uint32_t)(n->prefetch.base >> 32) : 0);
+	pci_config_set(c, PREFETCH_UPPER + 4, 4,
+		       high ? (uint32_t)((n->prefetch.end - 1) >> 32) : 0);
+	pci_config_allow(c, IO_BASE, 2, 0xf0f0);
+	pci_config_allow(c, MEMORY_BASE, 4, 0xfff0fff0);
+	pci_config_allow(c, PREFETCH_BASE, 4, 0xfff0fff0);
+	pci_config_allow(c, PREFETCH_UPPER, 4, 0xffffffff);
+	pci_config_allow(c, PREFETCH_UPPER + 4, 4, 0xffffffff);
+}
+
+static void set_bridge(struct root_port *p, const struct root_port_numbers *n)
+{
+	struct pci_config *c = &p->fn.config;
+
+	pci_config_set(c, COMMAND, 2, COMMAND_SET);
+	pci_config_set(c, SECONDARY, 1, n->bus);
+	pci_config_set(c, SUBORDINATE, 1, n->bus);
+	pci_config_allow(c, PRIMARY, 4, 0x00ffffff);
+	pci_config_allow_clear(c, SECONDARY_STATUS, 2, 0xf900);
+	pci_config_allow(c, BRIDGE_CONTROL, 2, CONTROL_WRITABLE);
+	set_windows(p, n);
+}
+
+static void set_pcie(struct root_port *p, unsigned slot)
+{
+	struct pci_config *c = &p->fn.config;
+	unsigned at = p->pcie = pci_config_add_cap(c, CAP_PCIE, PCIE_SIZE);
+
+	set(p, FLAGS, 2, FLAGS_PORT);
+	set(p, DEVCAP, 4, DEVCAP_RBER);
+	set(p, LNKCAP, 4, LINK | LNKCAP_ACTIVE | slot << 24);
+	set(p, SLTCAP, 4, SLTCAP_SLOT | slot << 19);
+	set(p, SLTCTL, 2, SLTCTL_START);
+	set(p, LNKCAP2, 4, LNKCAP2_SPEEDS);
+	set(p, LNKCTL2, 2, LINK & 0xf);
+	pci_config_allow(c, at + DEVCTL, 2, 0x000f); /* reports of errors */
+	pci_config_allow_clear(c, at + DEVSTA, 2, 0x000f);
+	pci_config_allow(c, at + LNKCTL, 2, 0x00cb);
+	pci_config_allow(c, at + SLTCTL, 2, SLTCTL_BITS);
+	pci_config_allow_clear(c, at + SLTSTA, 2, SLTSTA_CLEARS);
+	pci_config_allow(c, at + RTCTL, 2, 0x001f);
+	pci_config_allow_clear(c, at + RTSTA, 4, RTSTA_PME);
+	pci_config_allow(c, at + LNKCTL2, 2, 0x000f);
+}
+
+static void set_msi(struct root_port *p)
+{
+	struct pci_config *c = &p->fn.config;
+	unsigned at = p->msi = pci_config_add_cap(c, CAP_MSI, MSI_SIZE);
+
+	pci_config_set(c, at + MSI_CONTROL, 2, MSI_WIDE);
+	pci_config_allow(c, at + MSI_CONTROL, 2, MSI_ENABLE);
+	pci_config_allow(c, at + MSI_ADDRESS, 4, 0xfffffffc);
+	pci_config_allow(c, at + MSI_UPPER, 4, 0xffffffff);
+	pci_config_allow(c, at + MSI_DATA, 2, 0xffff);
+}
+
+void root_port_init(struct root_port *port, struct pci_host *host, const struct pci_env *env,
+		    const struct root_port_numbers *numbers, struct pci_function *child)
+{
+	/* Red Hat's IDs for the generic PCIe root port of virtual machines. */
+	static const struct pci_identity identity = {
+		.vendor = 0x1b36,
+		.device = 0x000c,
+		.class = 0x060400,
+		.header = 1,
+	};
+
+	*port = (struct root_port){ .host = host, .env = env, .child = child };
+	pci_function_init(&port->fn, &port_ops, &identity);
+	port->fn.behind = &port->bus;
+	set_bridge(port, numbers);
+	set_pcie(port, numbers->slot);
+	set_msi(port);
+	set_slot(port, child, child, 0);
+}
+
+/* --- the host's side --- */
+
+void root_port_press_button(struct root_port *port, void (*released)(void *to), void *to)
+{
+	pci_host_lock(port->host);
+	port->released = released;
+	port->to = to;
+	set_slot(port, port->child, port->bus.slots[0], SLTSTA_BUTTON);
+	pci_host_unlock(port->host);
+}
+
+void root_port_remove(struct root_port *port)
+{
+	pci_host_lock(port->host);
+	port->released = NULL;
+	port->child = NULL;
+	set_slot(port, false, false, SLTSTA_CHANGE | SLTSTA_LINK);
+	pci_host_unlock(port->host);
+}

@@ -1,0 +1,710 @@
+/*
+ * Where passed-through devices go: layouts worked out by hand, random worlds against a checker that
+ * knows the rules but not the way, and plan_pci_check() against broken layouts.
+ */
+#include "vmm/plan.h"
+#include "vmm/plan_pci.h"
+#include "vmm/platform.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RANDOM_CASES 3000
+#define RANDOM_SEED  UINT64_C(0x504349204c41594f)
+
+static struct plan plan;
+static struct err err;
+static struct config config;
+static struct host_facts host;
+
+static const struct host_facts milan = { .vendor = HOST_AMD, .family = 0x19, .phys_bits = 48 };
+
+/* --- asking --- */
+
+static void ask(uint64_t memory, const struct host_facts *on)
+{
+	config = (struct config)CONFIG_EMPTY;
+	config.memory = memory;
+	config.sockets = config.cores = config.threads = 1;
+	host = *on;
+}
+
+static struct host_pci *add_device(void)
+{
+	struct host_pci *d = &host.pci[host.nr_pci++];
+
+	*d = (struct host_pci){ .node = -1 };
+	snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", host.nr_pci);
+	config.nr_vfio++;
+	return d;
+}
+
+#define MEM32(size)  ((struct host_bar){ size, false, false, false })
+#define PREF32(size) ((struct host_bar){ size, false, false, true })
+#define MEM64(size)  ((struct host_bar){ size, false, true, false })
+#define PREF64(size) ((struct host_bar){ size, false, true, true })
+#define IO(size)     ((struct host_bar){ size, true, false, false })
+
+/* The shape of a large GPU. */
+static void add_gpu(uint64_t size)
+{
+	struct host_pci *d = add_device();
+
+	d->bars[0] = PREF64(16 * MIB);
+	d->bars[2] = PREF64(size);
+	d->bars[4] = PREF64(32 * MIB);
+}
+
+static void add_nic(void)
+{
+	struct host_pci *d = add_device();
+
+	d->bars[0] = MEM32(128 * KIB);
+	d->bars[1] = MEM32(128 * KIB);
+	d->bars[2] = IO(32);
+	d->bars[3] = MEM32(16 * KIB);
+	d->rom_size = 256 * KIB;
+}
+
+/* --- the checker: every rule, one bar and one pair at a time --- */
+
+struct piece {
+	struct span at;
+	bool io;
+	unsigned port;
+	bool window;
+};
+
+static struct piece pieces[PLAN_PCI_MAX * (PLAN_BARS + 3)];
+static unsigned nr_pieces;
+
+static bool in_map(struct span at, enum map_kind kind)
+{
+	for (unsigned i = 0; i < plan.map.nr_regions; i++) {
+		const struct map_region *r = &plan.map.regions[i];
+
+		if (r->kind == kind && r->at.base <= at.base && at.end <= r->at.end)
+			return true;
+	}
+	return false;
+}
+
+static const char *bad_place(struct span at, bool io, bool high)
+{
+	if (at.base >= at.end)
+		return "nothing is empty";
+	if (io)
+		return at.base < 0x1000 || at.end > 0x10000 ? "I/O is from 0x1000 up" : NULL;
+	for (unsigned i = 0; i < plan.map.nr_forbidden; i++)
+		if (span_overlaps(plan.map.forbidden[i].at, at))
+			return "nothing is on a forbidden range";
+	for (unsigned i = 0; i < host.nr_usable && config.iova_policy == IOVA_AUTO; i++)
+		if (span_overlaps(host.usable[i], at) &&
+		    !span_holds(host.usable[i], at.base, span_size(at)))
+			return "everything can be mapped";
+	if ((at.end - 1) >> plan.phys_bits)
+		return "everything is below the guest's last address";
+	return in_map(at, high ? MAP_PCI64 : MAP_PCI32) ? NULL : "everything is in its window";
+}
+
+static const char *check_ports(void)
+{
+	for (unsigned i = 0; i < plan.nr_ports; i++) {
+		const struct plan_port *p = &plan.ports[i];
+		const struct span at[] = { p->io, p->mem32, p->prefetch };
+
+		if (p->bus != i + 1 || p->slot < 1 || p->slot > 31)
+			return "ports have slots and buses of their own";
+		for (unsigned k = 0; k < 3; k++) {
+			const char *bad = bad_place(at[k], k == 0, k == 2);
+
+			if (!at[k].base && !at[k].end)
+				continue;
+			if (bad)
+				return bad;
+			if ((at[k].base | at[k].end) & (k == 0 ? 0xfff : MIB - 1))
+				return "windows have units";
+			pieces[nr_pieces++] = (struct piece){ at[k], k == 0, PLAN_NO_PORT, true };
+		}
+	}
+	return NULL;
+}
+
+static const char *check_bar(const struct plan_pci *fn, const struct plan_bar *b)
+{
+	uint64_t room = b->bar.io || b->bar.size > 4096 ? b->bar.size : 4096;
+	struct span at = { b->at, b->at + room }, window;
+	bool high = b->bar.wide && (b->bar.prefetch || fn->port == PLAN_NO_PORT);
+	const char *bad = bad_place(at, b->bar.io, high);
+
+	if (bad)
+		return bad;
+	if (b->at & (b->bar.size - 1) || (!b->bar.io && b->at & 0xfff))
+		return "BARs are aligned";
+	if (config.has_debug_exit && b->bar.io && at.base < config.debug_exit_port + 4u &&
+	    config.debug_exit_port < at.end)
+		return "no BAR is on the debug-exit port";
+	if (fn->port != PLAN_NO_PORT) {
+		window = b->bar.io ? plan.ports[fn->port].io
+			 : high	   ? plan.ports[fn->port].prefetch
+				   : plan.ports[fn->port].mem32;
+		if (at.base < window.base || at.end > window.end)
+			return "BARs are in their port's window";
+	}
+	pieces[nr_pieces++] = (struct piece){ at, b->bar.io, fn->port, false };
+	return NULL;
+}
+
+static const char *check_devices(void)
+{
+	if (plan.nr_pci != host.nr_pci)
+		return "every device is there";
+	for (unsigned i = 0; i < plan.nr_pci; i++) {
+		const struct plan_pci *fn = &plan.pci[i];
+		bool on_root = config.vfio[i].root_bus;
+		unsigned slot = on_root ? fn->slot : plan.ports[fn->port].slot;
+
+		if (strcmp(fn->name, host.pci[i].name) != 0 || slot != i + 1 ||
+		    (fn->port == PLAN_NO_PORT) != on_root)
+			return "slots follow the order of the devices";
+		if (fn->bus != (on_root ? 0 : plan.ports[fn->port].bus) || (!on_root && fn->slot))
+			return "a device is on its bus";
+		for (unsigned b = 0; b < PLAN_BARS; b++) {
+			uint64_t size = b < 6			? host.pci[i].bars[b].size
+					: config.vfio[i].no_rom ? 0
+								: host.pci[i].rom_size;
+			const char *bad = NULL;
+
+			if (fn->bars[b].bar.size != size)
+				return "every BAR is there, with its size";
+			if (size)
+				bad = check_bar(fn, &fn->bars[b]);
+			if (bad)
+				return bad;
+		}
+	}
+	return NULL;
+}
+
+static const char *check_all(void)
+{
+	const char *bad;
+
+	nr_pieces = 0;
+	bad = check_ports();
+	if (!bad)
+		bad = check_devices();
+	for (unsigned i = 0; !bad && i < nr_pieces; i++)
+		for (unsigned j = 0; j < i; j++)
+			if (pieces[i].io == pieces[j].io && pieces[i].port == pieces[j].port &&
+			    span_overlaps(pieces[i].at, pieces[j].at))
+				bad = "nothing overlaps";
+	if (!bad && plan_check(&plan, &err))
+		bad = err.text;
+	return bad;
+}
+
+static void show(void)
+{
+	for (unsigned i = 0; i < plan.nr_pci; i++)
+		for (unsigned b = 0; b < PLAN_BARS; b++)
+			if (plan.pci[i].bars[b].bar.size)
+				print_message("%s %u %#" PRIx64 " %#" PRIx64 "\n", plan.pci[i].name,
+					      b, plan.pci[i].bars[b].at,
+					      plan.pci[i].bars[b].bar.size);
+}
+
+static void fits(void)
+{
+	const char *bad;
+
+	memset(&plan, 0xa5, sizeof(plan));
+	if (plan_build(&plan, &config, &host, &err))
+		fail_msg("%s", err.text);
+	bad = check_all();
+	if (bad) {
+		show();
+		fail_msg("broken: %s", bad);
+	}
+}
+
+static void does_not_fit(const char *words)
+{
+	assert_int_equal(plan_build(&plan, &config, &host, &err), -ERANGE);
+	if (!strstr(err.text, words) || strchr(err.text, '\n'))
+		fail_msg("expected '%s' in: %s", words, err.text);
+}
+
+static void at(unsigned device, unsigned bar, uint64_t want)
+{
+	if (plan.pci[device].bars[bar].at != want) {
+		show();
+		fail_msg("device %u BAR %u is not at %#" PRIx64, device, bar, want);
+	}
+}
+
+/* --- worked out by hand --- */
+
+static void test_nothing(void **state)
+{
+	(void)state;
+	ask(GIB, &milan);
+	fits();
+	assert_int_equal(plan.nr_ports, 0);
+	assert_int_equal(plan_buses(&plan), 1);
+	assert_int_equal(map_total(&plan.map, MAP_PCI64), 64 * GIB);
+}
+
+/* Ports and root bus: slots, buses, pins. */
+static void test_slots(void **state)
+{
+	(void)state;
+	ask(GIB, &milan);
+	for (unsigned i = 0; i < 4; i++)
+		add_nic();
+	config.vfio[1].root_bus = true;
+	fits();
+	assert_int_equal(plan.nr_ports, 3);
+	assert_int_equal(plan_buses(&plan), 4);
+	assert_int_equal(plan.ports[0].slot, 1);
+	assert_int_equal(plan.pci[1].slot, 2);
+	assert_int_equal(plan.ports[1].slot, 3);
+	assert_int_equal(plan.pci[2].bus, 2);
+	/* On bus 0 pins turn with the slot; behind a port they are the port's. */
+	assert_int_equal(plan_pci_gsi(&plan, &plan.pci[0], 0), 17);
+	assert_int_equal(plan_pci_gsi(&plan, &plan.pci[0], 3), 20);
+	assert_int_equal(plan_pci_gsi(&plan, &plan.pci[1], 0), 18);
+	assert_int_equal(plan_pci_gsi(&plan, &plan.pci[3], 1), 21);
+	/* I/O: a unit of 4 KiB for each port, the one on bus 0 in what is left. */
+	assert_int_equal(plan.ports[0].io.base, 0x1000);
+	assert_int_equal(plan.ports[2].io.end, 0x4000);
+	at(1, 2, 0x4000);
+}
+
+/* A BAR goes where its bridge can lead. */
+static void test_spaces(void **state)
+{
+	struct host_pci *d;
+
+	(void)state;
+	ask(GIB, &milan);
+	for (unsigned i = 0; i < 2; i++) {
+		d = add_device();
+		d->bars[0] = MEM64(MIB);
+		d->bars[2] = PREF64(MIB);
+		d->bars[4] = PREF32(MIB);
+	}
+	config.vfio[1].root_bus = true;
+	fits();
+	assert_true(plan.pci[0].bars[0].at < 4 * GIB);
+	assert_true(plan.pci[0].bars[2].at >= 4 * GIB);
+	assert_true(plan.pci[0].bars[4].at < 4 * GIB);
+	assert_true(plan.pci[1].bars[0].at >= 4 * GIB);
+	assert_true(plan.pci[1].bars[2].at >= 4 * GIB);
+	assert_true(plan.pci[1].bars[4].at < 4 * GIB);
+	/* A ROM that is not shown takes nothing. */
+	ask(GIB, &milan);
+	add_nic();
+	config.vfio[0].no_rom = true;
+	fits();
+	assert_int_equal(plan.pci[0].bars[PLAN_ROM].bar.size, 0);
+}
+
+/* Eight of 128 GiB beside 1.5 TiB on AMD: neighbours share the slack, twelve units for eight. */
+static void test_eight_gpus(void **state)
+{
+	uint64_t first = 1664 * GIB; /* RAM ends at 1549 GiB */
+
+	(void)state;
+	ask(1536 * GIB, &milan);
+	for (unsigned i = 0; i < 8; i++)
+		add_gpu(128 * GIB);
+	fits();
+	at(0, 2, first);
+	at(0, 4, first + 128 * GIB);
+	at(0, 0, first + 128 * GIB + 32 * MIB);
+	at(1, 0, first + 256 * GIB - 48 * MIB);
+	at(1, 4, first + 256 * GIB - 32 * MIB);
+	at(1, 2, first + 256 * GIB);
+	at(2, 2, first + 384 * GIB);
+	at(7, 2, first + 11 * 128 * GIB);
+	assert_int_equal(map_total(&plan.map, MAP_PCI64), 12 * 128 * GIB);
+	assert_int_equal(plan.map.bits_required, 42);
+}
+
+/* The case of FACTS.md: 384 GiB and four such BARs, which reach the hole below 1 TiB. */
+static void test_around_the_hole(void **state)
+{
+	(void)state;
+	ask(384 * GIB, &milan);
+	for (unsigned i = 0; i < 4; i++)
+		add_gpu(128 * GIB);
+	fits();
+	at(0, 2, 512 * GIB);
+	at(1, 2, 768 * GIB);
+	at(2, 2, TIB);
+}
+
+static void test_mixed_sizes(void **state)
+{
+	(void)state;
+	/* Large ones first, whatever the order of the options. */
+	ask(GIB, &milan);
+	add_gpu(256 * MIB);
+	add_gpu(32 * GIB);
+	fits();
+	at(1, 2, 32 * GIB);
+	/* The default window is kept while it is large enough. */
+	assert_int_equal(map_total(&plan.map, MAP_PCI64), 64 * GIB);
+	/* A smaller wish than the need is made larger. */
+	config.pci64_size = GIB;
+	fits();
+	assert_int_equal(map_total(&plan.map, MAP_PCI64), 64 * GIB);
+}
+
+/* Low RAM gives way to 32-bit BARs, down to 1 GiB. */
+static void test_low_bars(void **state)
+{
+	struct host_pci *d;
+
+	(void)state;
+	ask(8 * GIB, &milan);
+	d = add_device();
+	d->bars[0] = MEM32(GIB);
+	fits();
+	at(0, 0, 2 * GIB);
+	d->bars[1] = MEM32(2 * GIB);
+	does_not_fit("0000:01:00.0: no aligned place for BAR 1, 2 GiB (3 GiB with what else lies "
+		     "behind");
+	does_not_fit("that all devices share: use fewer devices");
+	config.low_memory = 3 * GIB;
+	does_not_fit("use less --low-memory or fewer devices");
+	/* Nine fit in 2.5 GiB and the rest above ECAM, the tenth only without what its ROM takes.
+	 */
+	ask(8 * GIB, &milan);
+	for (unsigned i = 0; i < 10; i++) {
+		d = add_device();
+		d->bars[0] = MEM32(256 * MIB);
+		d->rom_size = 64 * KIB;
+	}
+	does_not_fit("use rom=off or fewer devices");
+	for (unsigned i = 0; i < 10; i++)
+		config.vfio[i].no_rom = true;
+	fits();
+	/* What a port cannot lead to, bus 0 can. */
+	ask(8 * GIB, &milan);
+	add_device()->bars[0] = MEM64(16 * GIB);
+	does_not_fit("port=off, which lets 64-bit BARs lie above 4 GiB");
+	config.vfio[0].root_bus = true;
+	fits();
+}
+
+static void test_io(void **state)
+{
+	(void)state;
+	ask(GIB, &milan);
+	for (unsigned i = 0; i < 16; i++)
+		add_nic();
+	does_not_fit(
+		"0000:10:00.0: no aligned place for BAR 2, 32 bytes, in the 60 KiB of I/O ports");
+	config.vfio[3].root_bus = config.vfio[4].root_bus = true;
+	fits();
+	config.has_debug_exit = true;
+	config.debug_exit_port = 0x1000;
+	fits();
+	assert_int_equal(plan.ports[0].io.base, 0x2000);
+}
+
+static void test_full_bus(void **state)
+{
+	(void)state;
+	ask(GIB, &milan);
+	for (unsigned i = 0; i < PLAN_PCI_MAX; i++)
+		add_gpu(256 * MIB);
+	fits();
+	assert_int_equal(plan.ports[30].slot, 31);
+	/* What is described wrongly is not placed. */
+	host.pci[0].bars[0].size = 3 * MIB;
+	assert_int_equal(plan_build(&plan, &config, &host, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "0000:01:00.0: BAR 0 has 0x300000 bytes"));
+	host.nr_pci = 1;
+	assert_int_equal(plan_build(&plan, &config, &host, &err), -EINVAL);
+}
+
+/* An IOMMU of 39 bits: BARs stay below 512 GiB, and what cannot is refused with the reason. */
+static void test_narrow(void **state)
+{
+	struct host_facts narrow = { .vendor = HOST_INTEL, .family = 6, .phys_bits = 46 };
+
+	(void)state;
+	narrow.usable[0] = (struct span){ 0, 0xfee00000 };
+	narrow.usable[1] = (struct span){ 0xfef00000, 512 * GIB };
+	narrow.nr_usable = 2;
+	ask(200 * GIB, &narrow);
+	add_gpu(64 * GIB);
+	add_gpu(64 * GIB);
+	fits();
+	at(0, 2, 256 * GIB);
+	at(1, 2, 384 * GIB);
+	add_gpu(64 * GIB);
+	does_not_fit("addresses end at 0x8000000000");
+	assert_non_null(strstr(err.text, "beyond the 39 address bits of the host's IOMMU"));
+	assert_non_null(strstr(err.text, "fewer devices with large BARs"));
+	/* RAM alone */
+	ask(512 * GIB, &narrow);
+	does_not_fit("beyond the 39 address bits of the host's IOMMU");
+	/* The default window is what does not fit: a smaller one would. */
+	ask(500 * GIB, &narrow);
+	does_not_fit("use --pci64-window 11G");
+	config.pci64_size = 11 * GIB;
+	fits();
+	/* Under the other policies nobody asked. */
+	ask(512 * GIB, &narrow);
+	config.iova_policy = IOVA_VENDOR;
+	fits();
+}
+
+/* Twice the same plan; a device more does not move the slots before it. */
+static void test_stable(void **state)
+{
+	static struct plan before;
+
+	(void)state;
+	ask(1536 * GIB, &milan);
+	for (unsigned i = 0; i < 5; i++)
+		add_gpu((uint64_t)GIB << i);
+	fits();
+	before = plan;
+	fits();
+	assert_memory_equal(&before.pci, &plan.pci, sizeof(plan.pci));
+	assert_memory_equal(&before.ports, &plan.ports, sizeof(plan.ports));
+}
+
+/* --- random worlds --- */
+
+static uint64_t seed;
+
+static uint64_t rnd(uint64_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed % below;
+}
+
+static void random_device(unsigned max_shift)
+{
+	struct host_pci *d = add_device();
+
+	for (unsigned b = 0; b < HOST_PCI_BARS; b++) {
+		struct host_bar *bar = &d->bars[b];
+
+		switch (rnd(6)) {
+		case 0:
+			*bar = IO(UINT64_C(1) << (2 + rnd(7)));
+			break;
+		case 1:
+			*bar = MEM32(UINT64_C(1) << (4 + rnd(22)));
+			break;
+		case 2:
+			*bar = PREF32(UINT64_C(1) << (4 + rnd(22)));
+			break;
+		case 3:
+		case 4:
+			if (b + 1 < HOST_PCI_BARS) {
+				*bar = PREF64(UINT64_C(1) << (4 + rnd(max_shift - 4)));
+				if (rnd(4) == 0)
+					*bar = MEM64(UINT64_C(1) << (4 + rnd(20)));
+				b++;
+			}
+			break;
+		}
+	}
+	if (rnd(2))
+		d->rom_size = UINT64_C(1) << (11 + rnd(8));
+	config.vfio[config.nr_vfio - 1].root_bus = rnd(3) == 0;
+	config.vfio[config.nr_vfio - 1].no_rom = rnd(3) == 0;
+}
+
+static void random_world(void)
+{
+	struct host_facts on = milan;
+	unsigned n = 1 + rnd(rnd(4) ? 6 : PLAN_PCI_MAX), max_shift = 20 + rnd(21);
+
+	if (rnd(2))
+		on = (struct host_facts){ .vendor = HOST_INTEL,
+					  .family = 6,
+					  .phys_bits = 39 + rnd(8) };
+	for (unsigned i = rnd(4) * rnd(8); i; i--) {
+		uint64_t base = rnd(3) ? rnd(4 * TIB) : 0xc0000000 + rnd(GIB);
+
+		on.resv[on.nr_resv++] =
+			(struct host_resv){ { base, base + (UINT64_C(1) << rnd(36)) },
+					    HOST_RESV_RESERVED,
+					    (unsigned)rnd(3) };
+	}
+	if (rnd(4) == 0) {
+		uint64_t hole = rnd(TIB);
+
+		on.usable[0] = (struct span){ 0, hole };
+		on.usable[1] = (struct span){ hole + rnd(GIB), (UINT64_C(1) << (41 + rnd(5))) };
+		on.nr_usable = 2;
+	}
+	ask((1 + rnd(2048)) * (rnd(2) ? GIB : 2 * MIB), &on);
+	if (rnd(4) == 0) {
+		config.has_debug_exit = true;
+		config.debug_exit_port = (uint16_t)rnd(0x10000 - 4);
+	}
+	if (rnd(4) == 0)
+		config.pci64_size = rnd(256) * GIB;
+	if (rnd(8) == 0)
+		config.low_memory = 2 * MIB * (1 + rnd(1536));
+	while (n--)
+		random_device(max_shift);
+}
+
+static void test_random(void **state)
+{
+	unsigned fitting = 0;
+
+	(void)state;
+	seed = RANDOM_SEED;
+	for (unsigned i = 0; i < RANDOM_CASES; i++) {
+		uint64_t start = seed;
+		const char *bad = NULL;
+		int ret;
+
+		random_world();
+		ret = plan_build(&plan, &config, &host, &err);
+		if (ret == 0)
+			bad = check_all();
+		if (bad || (ret && (ret != -ERANGE || !err.text[0]))) {
+			show();
+			fail_msg("case %u (seed %#" PRIx64 "): %s", i, start, bad ? bad : err.text);
+		}
+		fitting += ret == 0;
+	}
+	/* The worlds are not all impossible. */
+	assert_in_range(fitting, RANDOM_CASES / 4, RANDOM_CASES - RANDOM_CASES / 50);
+}
+
+/* --- broken layouts --- */
+
+static void broken(const char *words)
+{
+	err.text[0] = '\0';
+	assert_int_equal(plan_pci_check(&plan, &err), -EINVAL);
+	if (!strstr(err.text, words))
+		fail_msg("expected '%s' in: %s", words, err.text);
+}
+
+/* Two GPUs and a NIC behind ports, a NIC on bus 0. */
+static void sound(void)
+{
+	ask(GIB, &milan);
+	add_gpu(GIB);
+	add_gpu(GIB);
+	add_nic();
+	add_nic();
+	config.vfio[3].root_bus = true;
+	fits();
+	assert_int_equal(plan_pci_check(&plan, &err), 0);
+}
+
+#define BREAK(statement, words) \
+	do {                    \
+		sound();        \
+		statement;      \
+		broken(words);  \
+	} while (0)
+
+static void test_broken(void **state)
+{
+	struct plan_bar *const bars = plan.pci[0].bars;
+
+	(void)state;
+	BREAK(plan.nr_pci = PLAN_PCI_MAX + 1, "more than 31");
+	BREAK(plan.ports[1].bus = 1, "root port 1");
+	BREAK(plan.nr_ports = 2, "on bus 3, slot 0");
+	BREAK(plan.pci[1].port = 0, "one device");
+	BREAK(plan.ports[1].slot = 1, "slot 1");
+	BREAK(plan.ports[1].slot = 0, "slot 0");
+	BREAK(plan.ports[1].slot = 32, "slot 32");
+	BREAK(plan.pci[3].slot = 2, "slot 2");
+	BREAK(plan.pci[3].bus = 1, "on bus 1");
+	BREAK(plan.pci[0].slot = 1, "on bus 1, slot 1");
+	BREAK(plan.ports[0].io = ((struct span){ 0, 0x1000 }), "cannot forward");
+	BREAK(plan.ports[2].io.end += 0x800, "cannot forward");
+	BREAK(plan.ports[2].io = ((struct span){ 0xf000, 0x11000 }), "cannot forward");
+	BREAK(plan.ports[0].prefetch.end = UINT64_MAX - MIB + 1, "cannot forward");
+	BREAK(plan.ports[0].prefetch.base += 0x1000, "cannot forward");
+	BREAK(plan.ports[0].prefetch.base = plan.ports[0].prefetch.end, "cannot forward");
+	BREAK(plan.ports[2].mem32 = ((struct span){ 0xe0000000, 0xe0100000 }), "cannot forward");
+	BREAK(plan.ports[2].mem32 = ((struct span){ 0x100000, 0x200000 }), "cannot forward");
+	BREAK(plan.ports[0].prefetch = plan.ports[1].prefetch, "outside of the window");
+	BREAK(plan.ports[0].prefetch.end += 2 * GIB, "overlap");
+	BREAK(plan.ports[0].prefetch = ((struct span){ 0, 0 }), "outside of the window");
+	BREAK(bars[2].at += MIB, "not aligned");
+	BREAK(bars[2].at += GIB, "outside of the window");
+	BREAK(bars[0].at = bars[2].at, "overlap");
+	BREAK(bars[0].at = UINT64_C(0xffffffffff000000), "not aligned");
+	BREAK(bars[0].bar.size = 3, "not a power of two");
+	BREAK(bars[0].bar.size = 8, "too small");
+	BREAK(bars[0].bar.size = UINT64_C(1) << 63, "too large");
+	BREAK(bars[1] = bars[0], "upper half");
+	BREAK(bars[PLAN_ROM] = bars[0], "ROM");
+	BREAK(bars[0].bar.prefetch = false, "outside of the window");
+	BREAK(plan.pci[2].bars[2].bar.wide = true, "I/O and memory");
+	BREAK(plan.pci[3].bars[2].at = plan.ports[2].io.base, "overlap");
+	BREAK(plan.pci[3].bars[2].at = 0xcf8, "not aligned");
+	BREAK(plan.pci[3].bars[2].at = 0xce0, "outside of the window");
+	BREAK(memcpy(plan.pci[1].name, plan.pci[0].name, HOST_PCI_NAME), "twice");
+	BREAK(plan.pci[1].name[0] = 0, "no name");
+}
+
+/* --- a plan file on this host --- */
+
+static void test_other_devices(void **state)
+{
+	(void)state;
+	sound();
+	assert_int_equal(plan_check_host(&plan, &host, &err), 0);
+	host.nr_pci = 3;
+	assert_int_equal(plan_check_host(&plan, &host, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "the plan has 0000:04:00.0; add --vfio 0000:04:00.0"));
+	host.nr_pci = 4;
+	plan.nr_pci = 3;
+	assert_int_equal(plan_check_host(&plan, &host, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "--vfio 0000:04:00.0 is not in the plan"));
+	sound();
+	host.pci[1] = host.pci[3];
+	assert_int_equal(plan_check_host(&plan, &host, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "device 1 of the plan is 0000:02:00.0, but --vfio says"));
+	sound();
+	host.pci[1].bars[2].size *= 2;
+	assert_int_equal(plan_check_host(&plan, &host, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "0000:02:00.0 has another BAR 2"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing),		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_spaces),		cmocka_unit_test(test_eight_gpus),
+		cmocka_unit_test(test_around_the_hole), cmocka_unit_test(test_mixed_sizes),
+		cmocka_unit_test(test_low_bars),	cmocka_unit_test(test_io),
+		cmocka_unit_test(test_full_bus),	cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_stable),		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_broken),		cmocka_unit_test(test_other_devices),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

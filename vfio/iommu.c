@@ -1,0 +1,308 @@
+#include "vfio/iommu.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/*
+ * Pieces of a mapping: progress is told and a stop obeyed between two of them, and a type1
+ * container has room for 65,535 (drivers/vfio/vfio_iommu_type1.c, dma_entry_limit).
+ */
+#define PIECE (16 * GIB)
+
+/* --- opening --- */
+
+static bool iommufd_fits(const struct vfio_id *ids, size_t n)
+{
+	if (access("/dev/iommu", R_OK | W_OK) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!*ids[i].cdev)
+			return false;
+	return true;
+}
+
+int iommu_open(struct iommu *io, enum iommu_backend want, const struct vfio_id *ids, size_t n,
+	       bool no_iommu, struct err *err)
+{
+	*io = (struct iommu)IOMMU_EMPTY;
+	io->no_iommu = no_iommu;
+	if (want == IOMMU_AUTO)
+		want = !no_iommu && iommufd_fits(ids, n) ? IOMMU_IOMMUFD : IOMMU_TYPE1;
+	if (want == IOMMU_TYPE1)
+		return iommu_type1_open(io, err);
+	for (size_t i = 0; i < n; i++)
+		if (!*ids[i].cdev)
+			return err_set(err, ENODEV,
+				       "%s has no character device for iommufd: bind it to "
+				       "vfio-pci, use a kernel with CONFIG_VFIO_DEVICE_CDEV, or "
+				       "--vfio-backend type1",
+				       ids[i].name);
+	return iommu_iommufd_open(io, err);
+}
+
+int iommu_attach(struct iommu *io, const struct vfio_id *id, const char *token, int *device,
+		 struct err *err)
+{
+	*device = -1;
+	return io->ops->attach(io, id, token, device, err);
+}
+
+int iommu_ask_ranges(struct iommu *io, struct err *err)
+{
+	int ret = io->ops->ranges(io, io->usable, ARRAY_SIZE(io->usable), &io->nr_usable, err);
+
+	if (ret == 0 && io->nr_usable > ARRAY_SIZE(io->usable))
+		return err_set(err, E2BIG, "the IOMMU reports %zu usable ranges, more than %u",
+			       io->nr_usable, HOST_USABLE_MAX);
+	return ret;
+}
+
+void iommu_close(struct iommu *io)
+{
+	if (io->ops)
+		io->ops->close(io);
+	*io = (struct iommu)IOMMU_EMPTY;
+}
+
+/* --- is it translatable? --- */
+
+/* The first part of `at` that no usable range holds; empty if all of it is usable. */
+static struct span refused_part(const struct iommu *io, struct span at)
+{
+	for (size_t i = 0; i < io->nr_usable && !span_empty(at); i++) {
+		const struct span *u = &io->usable[i];
+
+		if (at.base < u->base)
+			return (struct span){ at.base, min_u64(at.end, u->base) };
+		at.base = max_u64(at.base, min_u64(at.end, u->end));
+	}
+	return at;
+}
+
+/* The hole that `part` begins in, as the IOMMU has it. */
+static struct span whole_hole(const struct iommu *io, struct span part)
+{
+	struct span hole = { 0, UINT64_MAX };
+
+	for (size_t i = 0; i < io->nr_usable; i++) {
+		if (io->usable[i].end <= part.base)
+			hole.base = io->usable[i].end;
+		else if (io->usable[i].base > part.base && hole.end == UINT64_MAX)
+			hole.end = io->usable[i].base;
+	}
+	return hole;
+}
+
+/* "IOMMU group 3", "IOMMU groups 3, 17" */
+static const char *group_names(const struct iommu *io, char *out, size_t cap)
+{
+	size_t len = (size_t)snprintf(out, cap, "IOMMU group%s", io->nr_groups == 1 ? "" : "s");
+
+	for (unsigned i = 0; i < io->nr_groups && len < cap; i++)
+		len += (size_t)snprintf(out + len, cap - len, "%s %u", i ? "," : "",
+					io->groups[i].number);
+	return out;
+}
+
+static int check_usable(const struct iommu *io, const struct iommu_mapping *m, struct err *err)
+{
+	struct span part = refused_part(io, m->iova), hole;
+	char groups[128];
+
+	if (span_empty(part))
+		return 0;
+	hole = whole_hole(io, part);
+	group_names(io, groups, sizeof(groups));
+	if (hole.end == UINT64_MAX)
+		return err_set(err, ERANGE,
+			       "%s at [%#" PRIx64 ", %#" PRIx64 ") cannot be mapped for devices: "
+			       "the host's IOMMU (%s) ends at %#" PRIx64
+			       "; use --iova-policy auto, or less memory",
+			       m->owner, m->iova.base, m->iova.end, groups, hole.base);
+	return err_set(err, ERANGE,
+		       "%s at [%#" PRIx64 ", %#" PRIx64 ") cannot be mapped for devices: the "
+		       "host's IOMMU (%s) refuses [%#" PRIx64 ", %#" PRIx64
+		       "); use --iova-policy auto, which lays RAM out around it",
+		       m->owner, m->iova.base, m->iova.end, groups, hole.base, hole.end);
+}
+
+/* --- locked memory --- */
+
+/* CAP_IPC_LOCK lifts the limit on both backends. */
+static bool may_lock_all(void)
+{
+	unsigned long long effective = 0;
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[256];
+
+	if (!status)
+		return false;
+	while (fgets(line, sizeof(line), status))
+		if (sscanf(line, "CapEff: %llx", &effective) == 1)
+			break;
+	fclose(status);
+	return effective >> CAP_IPC_LOCK & 1;
+}
+
+static int raise_memlock(uint64_t bytes, struct err *err)
+{
+	struct rlimit limit, want;
+
+	if (may_lock_all() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
+	    limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes)
+		return 0;
+	want = limit;
+	want.rlim_cur = bytes;
+	if (limit.rlim_max < bytes) /* may be raised with CAP_SYS_RESOURCE */
+		want.rlim_max = bytes;
+	if (setrlimit(RLIMIT_MEMLOCK, &want) == 0)
+		return 0;
+	return err_set(err, ENOMEM,
+		       "devices need %" PRIu64
+		       " KiB of locked memory, but this user may lock %" PRIu64
+		       " KiB: raise it with `ulimit -l %" PRIu64
+		       "`, memlock in /etc/security/limits.conf, or LimitMEMLOCK= of the systemd "
+		       "unit",
+		       bytes / KIB, (uint64_t)limit.rlim_max / KIB, bytes / KIB);
+}
+
+/* --- mapping --- */
+
+static const char *advice(int code)
+{
+	switch (code) {
+	case EINVAL:
+		return "the range is reserved, or not aligned to what the IOMMU translates";
+	case ENOMEM:
+		return "raise the limit of locked memory (ulimit -l), or free memory on the host";
+	case ENOSPC:
+		return "the container has no room for more mappings: raise dma_entry_limit of "
+		       "vfio_iommu_type1";
+	case EFAULT:
+		return "the memory behind it cannot be pinned";
+	case EEXIST:
+	case EADDRINUSE:
+		return "something else is mapped there";
+	default:
+		return "the host's kernel log may say why";
+	}
+}
+
+static int map_failed(const struct iommu_mapping *m, int code, struct err *err)
+{
+	return err_set(err, code,
+		       "%s: mapping IOVA [%#" PRIx64 ", %#" PRIx64 "), %" PRIu64
+		       " MiB at host address %p, for devices failed: %s; %s",
+		       m->owner, m->iova.base, m->iova.end, span_size(m->iova) / MIB, m->hva,
+		       strerror(code), advice(code));
+}
+
+static struct iommu_mapping piece_of(const struct iommu_mapping *m, uint64_t base)
+{
+	struct iommu_mapping piece = *m;
+	uint64_t skip = base - m->iova.base;
+
+	/* Pieces end on multiples of their size, so that large pages line up. */
+	piece.iova.base = base;
+	piece.iova.end = min_u64(m->iova.end, align_down(base, PIECE) + PIECE);
+	piece.hva = (uint8_t *)m->hva + skip;
+	piece.memfd_offset += skip;
+	return piece;
+}
+
+struct tally {
+	const struct iommu_progress *progress;
+	uint64_t done, total;
+};
+
+/* *mapped is the part of m->iova that is mapped, also on failure. */
+static int map_span(struct iommu *io, const struct iommu_mapping *m, struct span *mapped,
+		    struct tally *tally, struct err *err)
+{
+	const struct iommu_progress *p = tally->progress;
+
+	*mapped = (struct span){ m->iova.base, m->iova.base };
+	while (mapped->end < m->iova.end) {
+		struct iommu_mapping piece = piece_of(m, mapped->end);
+		int ret;
+
+		if (p && p->stop && p->stop(p->to))
+			return err_set(err, EINTR, "interrupted while RAM was mapped for devices");
+		ret = io->ops->map(io, &piece);
+		if (ret < 0)
+			return map_failed(&piece, -ret, err);
+		mapped->end = piece.iova.end;
+		io->mapped += span_size(piece.iova);
+		tally->done += span_size(piece.iova);
+		if (p && p->done)
+			p->done(p->to, tally->done, tally->total);
+	}
+	return 0;
+}
+
+int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
+		  const struct iommu_progress *progress, struct err *err)
+{
+	struct tally tally = { .progress = progress };
+	struct span mapped = { 0, 0 };
+	size_t i;
+	int ret = 0;
+
+	if (io->no_iommu)
+		return 0;
+	for (i = 0; ret == 0 && i < n; i++) {
+		ret = check_usable(io, &list[i], err);
+		tally.total += span_size(list[i].iova);
+	}
+	if (ret == 0)
+		ret = raise_memlock(io->mapped + tally.total, err);
+	if (ret < 0)
+		return ret;
+	for (i = 0; i < n; i++) {
+		ret = map_span(io, &list[i], &mapped, &tally, err);
+		if (ret < 0)
+			break;
+	}
+	if (ret == 0)
+		return 0;
+	iommu_unmap(io, mapped);
+	while (i-- > 0)
+		iommu_unmap(io, list[i].iova);
+	return ret;
+}
+
+void iommu_unmap(struct iommu *io, struct span iova)
+{
+	if (span_empty(iova) || io->no_iommu)
+		return;
+	if (io->ops->unmap(io, iova) == 0)
+		io->mapped -= span_size(iova);
+}
+
+int iommu_map_bar(struct iommu *io, const struct iommu_mapping *m, struct err *err)
+{
+	int ret;
+
+	err->text[0] = '\0';
+	if (io->no_p2p || io->no_iommu || check_usable(io, m, err) < 0)
+		return 0;
+	ret = io->ops->map(io, m);
+	if (ret == 0) {
+		io->mapped += span_size(m->iova);
+		return 1;
+	}
+	/* A guest that puts a BAR over RAM is not the kernel's fault. */
+	if (ret != -EEXIST && ret != -EADDRINUSE)
+		io->no_p2p = true;
+	err_set(err, -ret,
+		"%s is not reachable for other devices: the host's kernel does not map device "
+		"memory through %s (%s)",
+		m->owner, io->ops->name, strerror(-ret));
+	return 0;
+}

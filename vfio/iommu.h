@@ -1,0 +1,113 @@
+/*
+ * The host's IOMMU as passthrough uses it: one address space that devices are attached to and
+ * memory is mapped into. Two backends behind one table: type1 (VFIO containers and groups) and
+ * iommufd (/dev/iommu and VFIO character devices).
+ *
+ * Nothing is mapped that was not first found inside the ranges that the kernel reports as usable.
+ * Lives longer than a machine: a guest reset keeps every mapping of RAM. One thread at a time
+ * (callers hold `lock` for BARs that move).
+ */
+#ifndef VFIO_IOMMU_H
+#define VFIO_IOMMU_H
+
+#include "vfio/sysfs.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+enum iommu_backend {
+	IOMMU_AUTO, /* iommufd where host and every device have it, else type1 */
+	IOMMU_TYPE1,
+	IOMMU_IOMMUFD,
+};
+
+/* Memory to be reached by devices. Page-aligned. */
+struct iommu_mapping {
+	struct span iova;
+	void *hva;	   /* of iova.base */
+	const char *owner; /* for sentences: "RAM", "BAR 2 of 0000:41:00.0" */
+	bool bar;	   /* a device's memory, not RAM: peer-to-peer */
+	int memfd;	   /* the file behind hva, or -1 */
+	uint64_t memfd_offset;
+};
+
+/* How a long mapping tells how far it is, and learns that it is to stop. Either may be NULL. */
+struct iommu_progress {
+	void (*done)(void *to, uint64_t bytes, uint64_t total);
+	bool (*stop)(void *to);
+	void *to;
+};
+
+struct iommu;
+
+struct iommu_ops {
+	const char *name; /* "type1", "iommufd" */
+	/* Attaches the device and opens it: *device is its descriptor, the caller's. */
+	int (*attach)(struct iommu *io, const struct vfio_id *id, const char *token, int *device,
+		      struct err *err);
+	/* What can be mapped, sorted and disjoint; *n is how many there are. */
+	int (*ranges)(struct iommu *io, struct span *out, size_t cap, size_t *n, struct err *err);
+	/* From now on no other device may take these away from us. Type1: nothing to do. */
+	int (*allow)(struct iommu *io, const struct span *spans, size_t n, struct err *err);
+	/* One mapping, whole or not at all; -errno alone, iommu.c knows the sentence. */
+	int (*map)(struct iommu *io, const struct iommu_mapping *m);
+	int (*unmap)(struct iommu *io, struct span iova);
+	/* The groups, which KVM is to know (KVM_DEV_VFIO_FILE): at most `cap`; returns how many. */
+	size_t (*kvm_files)(const struct iommu *io, int *out, size_t cap);
+	void (*close)(struct iommu *io);
+};
+
+#define IOMMU_GROUPS_MAX 32
+
+struct iommu {
+	const struct iommu_ops *ops; /* NULL: closed */
+	int fd;			     /* the container, or /dev/iommu */
+	uint32_t ioas;
+	bool no_iommu;
+	struct {
+		unsigned number;
+		int fd; /* type1: the group; iommufd: -1 */
+	} groups[IOMMU_GROUPS_MAX];
+	unsigned nr_groups;
+	struct span usable[HOST_USABLE_MAX];
+	size_t nr_usable;
+	uint64_t mapped;  /* bytes */
+	bool no_map_file; /* iommufd before Linux 6.13 */
+	bool no_p2p;	  /* the kernel refused to map a BAR; said once */
+	pthread_mutex_t lock;
+};
+
+#define IOMMU_EMPTY                                         \
+	{                                                   \
+		.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER \
+	}
+
+/* Chooses the backend for these devices (all of them) and opens it; attaches none. */
+int iommu_open(struct iommu *io, enum iommu_backend want, const struct vfio_id *ids, size_t n,
+	       bool no_iommu, struct err *err);
+int iommu_attach(struct iommu *io, const struct vfio_id *id, const char *token, int *device,
+		 struct err *err);
+/* Reads the usable ranges into io->usable; after the last attach, before the plan. */
+int iommu_ask_ranges(struct iommu *io, struct err *err);
+/*
+ * Maps RAM: checks every span against io->usable first (-ERANGE and a sentence that has both: the
+ * span, the range that the host refuses, and --iova-policy as the way out), raises RLIMIT_MEMLOCK
+ * or says what it must be, then maps in pieces. On failure nothing stays mapped. -EINTR: stopped.
+ */
+int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
+		  const struct iommu_progress *progress, struct err *err);
+/*
+ * Maps a BAR for other devices. Returns 1 if it is mapped, 0 if the kernel does not do that (then
+ * peer-to-peer is off from now on, and the sentence says so once; empty if said before).
+ */
+int iommu_map_bar(struct iommu *io, const struct iommu_mapping *m, struct err *err);
+void iommu_unmap(struct iommu *io, struct span iova);
+/* Gives everything back. */
+void iommu_close(struct iommu *io);
+
+const struct iommu_ops *iommu_type1_ops(void);
+const struct iommu_ops *iommu_iommufd_ops(void);
+int iommu_type1_open(struct iommu *io, struct err *err);
+int iommu_iommufd_open(struct iommu *io, struct err *err);
+
+#endif

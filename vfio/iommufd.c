@@ -1,0 +1,254 @@
+/*
+ * The iommufd backend: one I/O address space of /dev/iommu, and VFIO's character devices attached
+ * to it. Documentation/userspace-api/iommufd.rst, linux/iommufd.h, linux/vfio.h.
+ */
+#include "vfio/iommu.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/iommufd.h>
+#include <linux/vfio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static_assert(sizeof(struct iommu_ioas_map) == 40, "IOMMU_IOAS_MAP");
+static_assert(sizeof(struct iommu_ioas_unmap) == 24, "IOMMU_IOAS_UNMAP");
+static_assert(sizeof(struct vfio_device_bind_iommufd) == 16, "VFIO_DEVICE_BIND_IOMMUFD");
+
+/* Linux 6.13; Debian's 6.12 headers do not have it yet. */
+struct ioas_map_file {
+	uint32_t size, flags, ioas_id;
+	int32_t fd;
+	uint64_t start, length, iova;
+};
+static_assert(sizeof(struct ioas_map_file) == 40, "IOMMU_IOAS_MAP_FILE");
+#define IOAS_MAP_FILE _IO(IOMMUFD_TYPE, 0x8f)
+
+#define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
+
+static int open_node(const char *path, const char *missing, struct err *err)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT || errno == ENODEV)
+		return err_set(err, errno, "%s does not exist: %s", path, missing);
+	if (errno == EACCES || errno == EPERM)
+		return err_set(err, errno,
+			       "%s may not be opened by this user: give it to the user or a group "
+			       "of the user's (chown), or run as root",
+			       path);
+	return err_sys(err, errno, "%s cannot be opened", path);
+}
+
+int iommu_iommufd_open(struct iommu *io, struct err *err)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+
+	io->fd = open_node("/dev/iommu",
+			   "load the module iommufd (Linux 6.6 or later), or use --vfio-backend "
+			   "type1",
+			   err);
+	if (io->fd < 0)
+		return io->fd;
+	io->ops = iommu_iommufd_ops();
+	if (ioctl(io->fd, IOMMU_IOAS_ALLOC, &alloc) < 0) {
+		int code = errno;
+
+		iommu_close(io);
+		return err_sys(err, code, "/dev/iommu gives no I/O address space");
+	}
+	io->ioas = alloc.out_ioas_id;
+	return 0;
+}
+
+/* --- devices --- */
+
+static void note_group(struct iommu *io, unsigned number)
+{
+	for (unsigned i = 0; i < io->nr_groups; i++)
+		if (io->groups[i].number == number)
+			return;
+	if (io->nr_groups < IOMMU_GROUPS_MAX) {
+		io->groups[io->nr_groups].number = number;
+		io->groups[io->nr_groups++].fd = -1;
+	}
+}
+
+static int bind_and_attach(struct iommu *io, const struct vfio_id *id, int device, struct err *err)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = io->fd };
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = io->ioas,
+	};
+
+	if (ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind) < 0)
+		return err_sys(err, errno, "%s cannot be bound to /dev/iommu", id->name);
+	if (ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) < 0)
+		return err_sys(err, errno, "%s cannot be attached to the I/O address space%s",
+			       id->name,
+			       errno == EADDRINUSE ? ", which already has mappings that its "
+						     "reserved regions forbid"
+						   : "");
+	return 0;
+}
+
+static int iommufd_attach(struct iommu *io, const struct vfio_id *id, const char *token,
+			  int *device, struct err *err)
+{
+	char path[64];
+	int ret;
+
+	if (token)
+		return err_set(err, ENOTSUP,
+			       "iommufd takes no VF token: leave token= out, or use --vfio-backend "
+			       "type1");
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", id->cdev);
+	*device = open_node(path, "bind the device to vfio-pci again", err);
+	if (*device < 0)
+		return *device;
+	ret = bind_and_attach(io, id, *device, err);
+	if (ret < 0) {
+		close(*device);
+		*device = -1;
+		return ret;
+	}
+	note_group(io, id->group);
+	return 0;
+}
+
+/* --- what can be mapped --- */
+
+static uint64_t end_of(uint64_t last)
+{
+	return last == UINT64_MAX ? last : last + 1; /* 2^64 cannot be written */
+}
+
+static int iommufd_ranges(struct iommu *io, struct span *out, size_t cap, size_t *n,
+			  struct err *err)
+{
+	struct iommu_iova_range list[HOST_USABLE_MAX];
+	struct iommu_ioas_iova_ranges ask = {
+		.size = sizeof(ask),
+		.ioas_id = io->ioas,
+		.num_iovas = ARRAY_SIZE(list),
+		.allowed_iovas = (uintptr_t)list,
+	};
+
+	/* EMSGSIZE says how many there are; the caller judges that. */
+	if (ioctl(io->fd, IOMMU_IOAS_IOVA_RANGES, &ask) < 0 && errno != EMSGSIZE)
+		return err_sys(err, errno, "/dev/iommu does not say which IOVAs are usable");
+	*n = ask.num_iovas;
+	for (size_t i = 0; i < *n && i < cap && i < ARRAY_SIZE(list); i++)
+		out[i] = (struct span){ list[i].start, end_of(list[i].last) };
+	return 0;
+}
+
+static int iommufd_allow(struct iommu *io, const struct span *spans, size_t n, struct err *err)
+{
+	struct iommu_iova_range *list = calloc(n ? n : 1, sizeof(*list));
+	struct iommu_ioas_allow_iovas allow = {
+		.size = sizeof(allow),
+		.ioas_id = io->ioas,
+		.num_iovas = (uint32_t)n,
+		.allowed_iovas = (uintptr_t)list,
+	};
+	int ret = 0;
+
+	if (!list)
+		return err_sys(err, ENOMEM, "cannot list %zu ranges", n);
+	for (size_t i = 0; i < n; i++)
+		list[i] = (struct iommu_iova_range){ spans[i].base, spans[i].end - 1 };
+	if (ioctl(io->fd, IOMMU_IOAS_ALLOW_IOVAS, &allow) < 0)
+		ret = err_sys(err, errno, "/dev/iommu does not keep the plan's IOVAs for us");
+	free(list);
+	return ret;
+}
+
+/* --- mapping --- */
+
+/* From the file: pages need not be looked up by address, and stay when the mapping here changes. */
+static int map_file(struct iommu *io, const struct iommu_mapping *m)
+{
+	struct ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = MAP_FLAGS,
+		.ioas_id = io->ioas,
+		.fd = m->memfd,
+		.start = m->memfd_offset,
+		.length = span_size(m->iova),
+		.iova = m->iova.base,
+	};
+
+	return ioctl(io->fd, IOAS_MAP_FILE, &map) < 0 ? -errno : 0;
+}
+
+static int iommufd_map(struct iommu *io, const struct iommu_mapping *m)
+{
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = MAP_FLAGS,
+		.ioas_id = io->ioas,
+		.user_va = (uintptr_t)m->hva,
+		.length = span_size(m->iova),
+		.iova = m->iova.base,
+	};
+
+	if (m->memfd >= 0 && !m->bar && !io->no_map_file) {
+		int ret = map_file(io, m);
+
+		if (ret != -ENOTTY && ret != -EOPNOTSUPP)
+			return ret;
+		io->no_map_file = true;
+	}
+	return ioctl(io->fd, IOMMU_IOAS_MAP, &map) < 0 ? -errno : 0;
+}
+
+/* Takes away every mapping that lies wholly inside. */
+static int iommufd_unmap(struct iommu *io, struct span iova)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = io->ioas,
+		.iova = iova.base,
+		.length = span_size(iova),
+	};
+
+	return ioctl(io->fd, IOMMU_IOAS_UNMAP, &unmap) < 0 ? -errno : 0;
+}
+
+/* KVM is told of the devices themselves (vfio_pci_file). */
+static size_t iommufd_kvm_files(const struct iommu *io, int *out, size_t cap)
+{
+	(void)io;
+	(void)out;
+	(void)cap;
+	return 0;
+}
+
+static void iommufd_close(struct iommu *io)
+{
+	close(io->fd);
+}
+
+const struct iommu_ops *iommu_iommufd_ops(void)
+{
+	static const struct iommu_ops ops = {
+		.name = "iommufd",
+		.attach = iommufd_attach,
+		.ranges = iommufd_ranges,
+		.allow = iommufd_allow,
+		.map = iommufd_map,
+		.unmap = iommufd_unmap,
+		.kvm_files = iommufd_kvm_files,
+		.close = iommufd_close,
+	};
+
+	return &ops;
+}

@@ -1,0 +1,349 @@
+/*
+ * A passed-through function: opening it, its configuration space, plugging it into a machine.
+ */
+#include "vfio/pci_internal.h"
+
+#include "vmm/bytes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define VENDOR	       0x00
+#define COMMAND	       0x04
+#define COMMAND_DEVICE 0x0547 /* what of the guest's command register the device gets */
+#define INTX_OFF       0x0400 /* but VFIO masks INTx itself */
+#define REVISION       0x08
+#define HEADER_TYPE    0x0e
+#define SUBSYSTEM      0x2c
+#define INTERRUPT_PIN  0x3d
+#define PM_CONTROL     4
+#define PM_STATE       3
+
+const char *vfio_pci_name(const struct vfio_pci *dev)
+{
+	return dev->name;
+}
+
+int vfio_pci_file(const struct vfio_pci *dev)
+{
+	return dev->fd;
+}
+
+struct pci_function *vfio_pci_function(struct vfio_pci *dev)
+{
+	return &dev->fn;
+}
+
+void vfio_say(struct vfio_pci *dev, const struct err *err)
+{
+	struct err line = *err;
+
+	err_prefix(&line, 0, "%s: ", dev->name);
+	dev->env->say(dev->env->to, line.text);
+}
+
+/* --- open, close --- */
+
+static int open_config(struct vfio_pci *dev, struct err *err)
+{
+	struct vfio_region_info info = {
+		.argsz = sizeof(info),
+		.index = VFIO_PCI_CONFIG_REGION_INDEX,
+	};
+	struct pci_config ignored;
+	size_t size;
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_REGION_INFO, &info) < 0)
+		return err_sys(err, errno, "VFIO does not describe its configuration space");
+	dev->config_offset = info.offset;
+	size = dev->config_size = min_u64(info.size, PCI_CONFIG_SIZE);
+	if (size < PCI_LEGACY_SIZE)
+		return err_set(err, EINVAL, "its configuration space has %zu bytes", size);
+	if (pread(dev->fd, dev->raw, size, (off_t)info.offset) != (ssize_t)size)
+		return err_set(err, EIO, "its configuration space cannot be read");
+	if ((dev->raw[HEADER_TYPE] & 0x7f) != 0)
+		return err_set(err, EINVAL, "it is a bridge; only devices can be passed through");
+	pci_config_init(&ignored);
+	vfio_config_build(&dev->config, &ignored, dev->raw, size, dev->options.caps, false);
+	return 0;
+}
+
+static int open_all(struct vfio_pci *dev, struct err *err)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	int ret;
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info) < 0)
+		return err_sys(err, errno, "VFIO does not describe it");
+	dev->flags = info.flags;
+	if (!(info.flags & VFIO_DEVICE_FLAGS_PCI))
+		return err_set(err, ENOTSUP, "it is no PCI function");
+	ret = open_config(dev, err);
+	if (ret == 0)
+		ret = vfio_bars_open(dev, err);
+	if (ret == 0)
+		ret = vfio_irqs_open(dev, err);
+	if (ret == 0)
+		ret = vfio_bars_map(dev, err);
+	return ret;
+}
+
+int vfio_pci_open(struct vfio_pci **out, int device, const char *name,
+		  const struct vfio_pci_options *options, struct err *err)
+{
+	struct vfio_pci *dev = calloc(1, sizeof(*dev));
+	int ret;
+
+	*out = NULL;
+	if (!dev) {
+		close(device);
+		return err_sys(err, ENOMEM, "cannot hold the device");
+	}
+	dev->fd = device;
+	dev->options = *options;
+	memcpy(dev->name, name, strnlen(name, sizeof(dev->name) - 1));
+	pthread_mutex_init(&dev->lock, NULL);
+	dev->irqs.intx = dev->irqs.resample = dev->irqs.error = dev->irqs.request = -1;
+	ret = open_all(dev, err);
+	if (ret < 0)
+		vfio_pci_close(dev);
+	else
+		*out = dev;
+	return ret;
+}
+
+void vfio_pci_close(struct vfio_pci *dev)
+{
+	vfio_bars_close(dev);
+	vfio_irqs_close(dev);
+	close(dev->fd);
+	free(dev);
+}
+
+void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out)
+{
+	for (unsigned i = 0; i < HOST_PCI_BARS; i++)
+		out->bars[i] = (struct host_bar){
+			.size = dev->bars[i].size,
+			.io = dev->bars[i].io,
+			.wide = dev->bars[i].wide,
+			.prefetch = dev->bars[i].prefetch,
+		};
+	out->rom_size = dev->bars[PCI_ROM].size;
+	out->vendor = (uint16_t)load_le(dev->raw + VENDOR, 2);
+	out->device = (uint16_t)load_le(dev->raw + VENDOR + 2, 2);
+	out->class = (uint32_t)load_le(dev->raw + REVISION, 4) >> 8;
+}
+
+/* --- configuration space --- */
+
+static struct vfio_pci *dev_of(struct pci_function *fn)
+{
+	return (struct vfio_pci *)((char *)fn - offsetof(struct vfio_pci, fn));
+}
+
+static bool all_of(const struct vfio_pci *dev, unsigned offset, unsigned size, enum vfio_byte class)
+{
+	for (unsigned i = offset; i < offset + size; i++)
+		if (dev->config.class[i] != class)
+			return false;
+	return true;
+}
+
+static uint32_t device_read(const struct vfio_pci *dev, unsigned offset, unsigned size)
+{
+	uint8_t bytes[4] = { 0xff, 0xff, 0xff, 0xff };
+
+	if (pread(dev->fd, bytes, size, (off_t)(dev->config_offset + offset)) != (ssize_t)size)
+		return UINT32_MAX;
+	return (uint32_t)load_le(bytes, size);
+}
+
+static void device_write(const struct vfio_pci *dev, unsigned offset, unsigned size, uint32_t value)
+{
+	uint8_t bytes[4];
+	ssize_t n;
+
+	store_le(bytes, value, size);
+	n = pwrite(dev->fd, bytes, size, (off_t)(dev->config_offset + offset));
+	(void)n; /* a register that VFIO keeps to itself */
+}
+
+static uint32_t config_read(struct pci_function *fn, unsigned offset, unsigned size)
+{
+	struct vfio_pci *dev = dev_of(fn);
+	uint32_t value = pci_function_read(fn, offset, size), device;
+
+	if (all_of(dev, offset, size, VFIO_BYTE_OURS))
+		return value;
+	if (all_of(dev, offset, size, VFIO_BYTE_ZERO))
+		return 0;
+	device = device_read(dev, offset, size);
+	for (unsigned i = 0; i < size; i++) {
+		uint32_t byte = UINT32_C(0xff) << 8 * i;
+
+		if (dev->config.class[offset + i] == VFIO_BYTE_DEVICE)
+			value = (value & ~byte) | (device & byte);
+		else if (dev->config.class[offset + i] == VFIO_BYTE_ZERO)
+			value &= ~byte;
+	}
+	return value;
+}
+
+/* What the device itself has of the guest's command register. */
+static void command_to_device(const struct vfio_pci *dev, uint32_t command)
+{
+	device_write(dev, COMMAND, 2, command & COMMAND_DEVICE & ~(uint32_t)INTX_OFF);
+}
+
+/*
+ * Memory that is mapped must answer: decoding is on in the device before it is in the guest, and
+ * off after it.
+ */
+static void write_ours(struct vfio_pci *dev, unsigned offset, unsigned size, uint32_t value)
+{
+	uint32_t was = pci_config_get(&dev->fn.config, COMMAND, 2), now;
+
+	if (offset < COMMAND + 2 && offset + size > COMMAND) {
+		struct pci_config after = dev->fn.config;
+
+		pci_config_write(&after, offset, size, value);
+		command_to_device(dev, was | pci_config_get(&after, COMMAND, 2));
+	}
+	pci_function_write(&dev->fn, offset, size, value);
+	now = pci_config_get(&dev->fn.config, COMMAND, 2);
+	if (offset < COMMAND + 2 && offset + size > COMMAND)
+		command_to_device(dev, now);
+}
+
+/* A device that sleeps does not answer, so nothing of it is mapped meanwhile. */
+static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, uint32_t value)
+{
+	unsigned pm = dev->config.pm ? dev->config.pm + PM_CONTROL : 0;
+	bool state = pm && offset <= pm && offset + size > pm;
+	bool sleeps = state && (value >> 8 * (pm - offset) & PM_STATE);
+
+	if (sleeps)
+		pci_function_sleep(&dev->fn, true);
+	for (unsigned i = 0; i < size; i++) {
+		if (all_of(dev, offset, size, VFIO_BYTE_DEVICE)) {
+			device_write(dev, offset, size, value);
+			break;
+		}
+		if (dev->config.class[offset + i] == VFIO_BYTE_DEVICE)
+			device_write(dev, offset + i, 1, value >> 8 * i);
+	}
+	if (state && !sleeps)
+		pci_function_sleep(&dev->fn, false);
+}
+
+static void config_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
+{
+	struct vfio_pci *dev = dev_of(fn);
+
+	if (!all_of(dev, offset, size, VFIO_BYTE_OURS))
+		write_device(dev, offset, size, value);
+	write_ours(dev, offset, size, value); /* nothing but ours is writable there */
+	vfio_irqs_update(dev);
+}
+
+static void bar_moved(struct pci_function *fn, unsigned bar, struct span at)
+{
+	vfio_bar_moved(dev_of(fn), bar, at);
+}
+
+/* The bus above is reset, or the slot's power went: the device starts anew. */
+static void function_reset(struct pci_function *fn)
+{
+	struct vfio_pci *dev = dev_of(fn);
+	struct err err = { "" };
+
+	pci_function_reset(fn);
+	vfio_irqs_stop(dev);
+	if (dev->config.msi)
+		pci_config_set(&fn->config, dev->config.msi + 2, 1,
+			       pci_config_get(&fn->config, dev->config.msi + 2, 1) & ~0x71u);
+	if (dev->config.msix)
+		pci_config_set(&fn->config, dev->config.msix + 3, 1,
+			       pci_config_get(&fn->config, dev->config.msix + 3, 1) & ~0xc0u);
+	(void)vfio_pci_reset_all(&dev, 1, dev->io, &err);
+	vfio_irqs_update(dev);
+}
+
+static const struct pci_ops function_ops = {
+	.name = "passed-through device",
+	.read = config_read,
+	.write = config_write,
+	.bar_moved = bar_moved,
+	.reset = function_reset,
+};
+
+/* --- plug, unplug --- */
+
+static void make_function(struct vfio_pci *dev)
+{
+	const uint8_t *raw = dev->raw;
+	const struct pci_identity identity = {
+		.vendor = (uint16_t)load_le(raw + VENDOR, 2),
+		.device = (uint16_t)load_le(raw + VENDOR + 2, 2),
+		.class = (uint32_t)load_le(raw + REVISION, 4) >> 8,
+		.revision = raw[REVISION],
+		.subsystem_vendor = (uint16_t)load_le(raw + SUBSYSTEM, 2),
+		.subsystem = (uint16_t)load_le(raw + SUBSYSTEM + 2, 2),
+		.pin = dev->irqs.counts[VFIO_PCI_INTX_IRQ_INDEX] && raw[INTERRUPT_PIN] <= 4
+			       ? raw[INTERRUPT_PIN]
+			       : 0,
+	};
+
+	pci_function_init(&dev->fn, &function_ops, &identity);
+	vfio_config_build(&dev->config, &dev->fn.config, raw, dev->config_size, dev->options.caps,
+			  dev->place.root_bus);
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct vfio_bar *bar = &dev->bars[i];
+		const struct pci_bar shape = {
+			.size = bar->size,
+			.io = bar->io,
+			.wide = bar->wide,
+			.prefetch = bar->prefetch,
+		};
+
+		if (bar->size)
+			pci_function_add_bar(&dev->fn, i, &shape, dev->place.bars[i]);
+	}
+}
+
+int vfio_pci_plug(struct vfio_pci *dev, const struct pci_env *env, struct iommu *io,
+		  const struct vfio_pci_place *place, const struct vfio_pci_events *events,
+		  struct err *err)
+{
+	int ret;
+
+	dev->env = env;
+	dev->io = io;
+	dev->place = *place;
+	dev->events = *events;
+	make_function(dev);
+	vfio_irqs_stop(dev); /* masks the table */
+	ret = vfio_notifiers_start(dev, err);
+	if (ret < 0) {
+		vfio_pci_unplug(dev);
+		return ret;
+	}
+	vfio_irqs_update(dev);
+	return 0;
+}
+
+void vfio_pci_unplug(struct vfio_pci *dev)
+{
+	if (!dev->env)
+		return;
+	command_to_device(dev, 0); /* no DMA from here on */
+	pci_function_unmap(&dev->fn);
+	vfio_irqs_stop(dev);
+	vfio_notifiers_stop(dev);
+	dev->env = NULL;
+	dev->io = NULL;
+}

@@ -1,0 +1,75 @@
+/*
+ * A passed-through PCI function: what VFIO gives us of it, shown to the guest as a PCI function of
+ * our own.
+ *
+ * Opened once, before the plan's machine exists; plugged into each machine (a guest reset unplugs,
+ * resets and plugs it again). BARs are mapped straight into the guest except the pages that hold
+ * the MSI-X table and pending bits; interrupts go from the device to the vCPU through eventfds.
+ * Configuration space is ours where a guest could harm the host (header, BARs, MSI and MSI-X
+ * addresses, capabilities that are hidden), the device's elsewhere. linux/vfio.h.
+ */
+#ifndef VFIO_PCI_H
+#define VFIO_PCI_H
+
+#include "devices/pci.h"
+#include "vfio/iommu.h"
+
+/* Capabilities that are hidden unless asked for. */
+enum vfio_caps {
+	VFIO_CAP_SRIOV = 1 << 0,
+	VFIO_CAP_ARI = 1 << 1,
+	VFIO_CAP_REBAR = 1 << 2,
+	VFIO_CAP_ATS = 1 << 3,
+	VFIO_CAP_PRI = 1 << 4,
+	VFIO_CAP_PASID = 1 << 5,
+};
+
+struct vfio_pci_options {
+	unsigned caps;	      /* enum vfio_caps bits to show */
+	bool rom;	      /* show the option ROM */
+	const char *rom_file; /* its contents; NULL: the device's own */
+	bool error_continues; /* an error of the device is logged; else it ends the guest */
+};
+
+struct vfio_pci; /* vfio/pci_internal.h */
+
+/* What happens to a device, told on the loop's thread. */
+struct vfio_pci_events {
+	/* The host wants the device back: ask the guest to let go of it. */
+	void (*request)(void *to, struct vfio_pci *dev);
+	void *to;
+};
+
+/* Takes `device` (a descriptor from iommu_attach), also on failure. */
+int vfio_pci_open(struct vfio_pci **out, int device, const char *name,
+		  const struct vfio_pci_options *options, struct err *err);
+void vfio_pci_close(struct vfio_pci *dev);
+const char *vfio_pci_name(const struct vfio_pci *dev);
+/* Its descriptor, borrowed: what KVM is told of (KVM_DEV_VFIO_FILE) where there are no groups. */
+int vfio_pci_file(const struct vfio_pci *dev);
+/* BARs and ROM as VFIO reports them, for the plan (they win over sysfs). */
+void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out);
+
+/*
+ * Resets every device: by function where it can, else by bus if the whole affected set is among
+ * `devs`. A device that has neither is named in the sentence and left as it is (returns 0).
+ */
+int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iommu *io,
+		       struct err *err);
+
+struct vfio_pci_place {
+	uint64_t bars[PCI_BARS]; /* the plan's addresses */
+	unsigned gsi[4];	 /* of INTA to INTD as the slot is wired */
+	bool root_bus;		 /* on bus 0, not behind a port: an integrated endpoint */
+};
+/*
+ * Makes the function of a machine. `io` is where BARs are mapped for other devices (NULL: nowhere).
+ * vfio_pci_unplug takes everything back: interrupts, mappings, watches.
+ */
+int vfio_pci_plug(struct vfio_pci *dev, const struct pci_env *env, struct iommu *io,
+		  const struct vfio_pci_place *place, const struct vfio_pci_events *events,
+		  struct err *err);
+struct pci_function *vfio_pci_function(struct vfio_pci *dev);
+void vfio_pci_unplug(struct vfio_pci *dev);
+
+#endif

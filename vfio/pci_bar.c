@@ -1,0 +1,439 @@
+/*
+ * BARs of a passed-through function: mapped straight into the guest where VFIO allows it, trapped
+ * where the MSI-X table is, where pages are shared (BARs smaller than a page), and for I/O ports.
+ */
+#include "vfio/pci_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define PAGE	  4096
+#define INFO_MAX  65536
+#define ROM_MIN	  2048
+#define ROM_MOST  (16 * MIB)
+#define BAR_IO	  0x1
+#define BAR_TYPE  0x6
+#define BAR_WIDE  0x4
+#define BAR_PREF  0x8
+#define CONGRUENT GIB /* the largest page that nested page tables have */
+
+/* --- accesses that exit --- */
+
+static struct vfio_bar *bar_of(struct device *trap)
+{
+	return (struct vfio_bar *)((char *)trap - offsetof(struct vfio_bar, trap));
+}
+
+static uint64_t trap_read(struct device *trap, uint64_t offset, unsigned size)
+{
+	struct vfio_bar *bar = bar_of(trap);
+	struct vfio_pci *dev = bar->owner;
+	uint64_t value = UINT64_MAX;
+
+	if (bar->index == PCI_ROM) {
+		value = 0;
+		memcpy(&value, dev->rom + offset, size);
+		return value;
+	}
+	if (!vfio_msix_read(dev, bar->index, offset, size, &value) &&
+	    pread(dev->fd, &value, size, (off_t)(bar->region_offset + offset)) != (ssize_t)size)
+		value = UINT64_MAX;
+	return value;
+}
+
+static void trap_write(struct device *trap, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct vfio_bar *bar = bar_of(trap);
+	struct vfio_pci *dev = bar->owner;
+	ssize_t n;
+
+	if (bar->index == PCI_ROM || vfio_msix_write(dev, bar->index, offset, size, value))
+		return;
+	n = pwrite(dev->fd, &value, size, (off_t)(bar->region_offset + offset));
+	(void)n; /* a device that does not take it is the guest's affair */
+}
+
+static const struct device_ops trap_ops = {
+	.name = "passed-through BAR",
+	.read = trap_read,
+	.write = trap_write,
+};
+
+/* --- what VFIO says --- */
+
+/* A region's information with its capabilities; the caller frees it. */
+static struct vfio_region_info *region_info(struct vfio_pci *dev, unsigned index, struct err *err)
+{
+	uint32_t size = sizeof(struct vfio_region_info);
+
+	for (;;) {
+		struct vfio_region_info *info = calloc(1, size);
+
+		if (!info) {
+			err_sys(err, ENOMEM, "cannot ask for region %u", index);
+			return NULL;
+		}
+		info->argsz = size;
+		info->index = index;
+		if (ioctl(dev->fd, VFIO_DEVICE_GET_REGION_INFO, info) < 0) {
+			err_sys(err, errno, "VFIO does not describe region %u", index);
+			free(info);
+			return NULL;
+		}
+		if (info->argsz <= size || info->argsz > INFO_MAX)
+			return info;
+		size = info->argsz;
+		free(info);
+	}
+}
+
+static const struct vfio_info_cap_header *next_cap(const struct vfio_region_info *info, uint32_t at)
+{
+	if (at < sizeof(*info) || at % 8 || info->argsz < sizeof(struct vfio_info_cap_header) ||
+	    at > info->argsz - sizeof(struct vfio_info_cap_header))
+		return NULL;
+	return (const void *)((const char *)info + at);
+}
+
+static void take_sparse(struct vfio_bar *bar, const struct vfio_region_info *info,
+			const struct vfio_info_cap_header *cap)
+{
+	const struct vfio_region_info_cap_sparse_mmap *s = (const void *)cap;
+	size_t room = info->argsz - (size_t)((const char *)cap - (const char *)info);
+
+	bar->nr_sparse = 0;
+	if (room < sizeof(*s))
+		return;
+	room = (room - sizeof(*s)) / sizeof(s->areas[0]);
+	for (uint32_t i = 0; i < s->nr_areas && i < room && bar->nr_sparse < VFIO_PARTS_MAX; i++) {
+		struct span area = { s->areas[i].offset, s->areas[i].offset + s->areas[i].size };
+
+		if (s->areas[i].size &&
+		    span_holds((struct span){ 0, bar->size }, area.base, s->areas[i].size))
+			bar->sparse[bar->nr_sparse++] = area;
+	}
+}
+
+static void take_caps(struct vfio_bar *bar, const struct vfio_region_info *info)
+{
+	const struct vfio_info_cap_header *cap;
+
+	bar->sparse[0] = (struct span){ 0, bar->size };
+	bar->nr_sparse = 1;
+	if (!(info->flags & VFIO_REGION_INFO_FLAG_CAPS))
+		return;
+	cap = next_cap(info, info->cap_offset);
+	for (unsigned n = 0; cap && n < 16; n++, cap = next_cap(info, cap->next))
+		if (cap->id == VFIO_REGION_INFO_CAP_SPARSE_MMAP)
+			take_sparse(bar, info, cap);
+}
+
+static int open_bar(struct vfio_pci *dev, unsigned i, struct err *err)
+{
+	uint32_t reg = (uint32_t)dev->raw[0x10 + 4 * i];
+	struct vfio_bar *bar = &dev->bars[i];
+	struct vfio_region_info *info;
+
+	/* The upper half of the BAR before. */
+	if (i && dev->bars[i - 1].wide)
+		return 0;
+	info = region_info(dev, i, err);
+	if (!info)
+		return -EIO;
+	bar->size = info->size;
+	bar->region_offset = info->offset;
+	bar->can_map = info->flags & VFIO_REGION_INFO_FLAG_MMAP;
+	bar->io = reg & BAR_IO;
+	bar->wide = bar->size && !bar->io && (reg & BAR_TYPE) == BAR_WIDE && i < 5;
+	bar->prefetch = !bar->io && (reg & BAR_PREF);
+	take_caps(bar, info);
+	free(info);
+	if (bar->size && (!is_power_of_two(bar->size) || bar->size < (bar->io ? 4 : 16)))
+		return err_set(err, EINVAL, "BAR %u has %#" PRIx64 " bytes, which no BAR can have",
+			       i, bar->size);
+	return 0;
+}
+
+/* --- option ROM --- */
+
+static int read_rom_file(struct vfio_pci *dev, const char *path, struct err *err)
+{
+	struct vfio_bar *bar = &dev->bars[PCI_ROM];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	int ret = 0;
+
+	if (fd < 0)
+		return err_sys(err, errno, "rom=%s cannot be opened", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+	    st.st_size > (off_t)ROM_MOST) {
+		close(fd);
+		return err_set(err, EINVAL, "rom=%s is no file of 1 byte to 16 MiB", path);
+	}
+	bar->size = ROM_MIN;
+	while (bar->size < (uint64_t)st.st_size)
+		bar->size *= 2;
+	dev->rom = calloc(1, bar->size);
+	if (!dev->rom)
+		ret = err_sys(err, ENOMEM, "cannot hold rom=%s", path);
+	else if (pread(fd, dev->rom, (size_t)st.st_size, 0) != st.st_size)
+		ret = err_set(err, EIO, "rom=%s cannot be read", path);
+	close(fd);
+	return ret;
+}
+
+/* Read once: devices have been seen to lock up when theirs is read while they work. */
+static int open_rom(struct vfio_pci *dev, struct err *err)
+{
+	struct vfio_bar *bar = &dev->bars[PCI_ROM];
+	struct vfio_region_info *info;
+	ssize_t n;
+
+	if (!dev->options.rom)
+		return 0;
+	if (dev->options.rom_file)
+		return read_rom_file(dev, dev->options.rom_file, err);
+	info = region_info(dev, VFIO_PCI_ROM_REGION_INDEX, err);
+	if (!info)
+		return -EIO;
+	if (info->size >= ROM_MIN && info->size <= ROM_MOST && is_power_of_two(info->size)) {
+		bar->size = info->size;
+		bar->region_offset = info->offset;
+	}
+	free(info);
+	if (!bar->size)
+		return 0;
+	dev->rom = malloc(bar->size);
+	if (!dev->rom)
+		return err_sys(err, ENOMEM, "cannot hold the option ROM");
+	n = pread(dev->fd, dev->rom, bar->size, (off_t)bar->region_offset);
+	n = n < 0 ? 0 : n;
+	memset(dev->rom + n, 0xff, bar->size - (size_t)n); /* no valid signature: no ROM */
+	return 0;
+}
+
+int vfio_bars_open(struct vfio_pci *dev, struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		struct vfio_bar *bar = &dev->bars[i];
+
+		bar->owner = dev;
+		bar->index = i;
+		device_init(&bar->trap, &trap_ops);
+	}
+	for (unsigned i = 0; ret == 0 && i < PCI_ROM; i++)
+		ret = open_bar(dev, i, err);
+	return ret < 0 ? ret : open_rom(dev, err);
+}
+
+/* --- mappings of this process --- */
+
+/* Whole pages that hold the MSI-X table or its pending bits are trapped. */
+static struct span trapped_pages(uint64_t offset, uint64_t len)
+{
+	return (struct span){ align_down(offset, PAGE), align_up(offset + len, PAGE) };
+}
+
+static unsigned trapped_spans(const struct vfio_pci *dev, unsigned bar, struct span out[2])
+{
+	const struct vfio_config *c = &dev->config;
+	unsigned n = 0;
+
+	if (c->msix && c->table_bar == bar)
+		out[n++] = trapped_pages(c->table_offset, c->msix_vectors * 16u);
+	if (c->msix && c->pba_bar == bar)
+		out[n++] = trapped_pages(c->pba_offset, (c->msix_vectors + 63) / 64 * 8);
+	if (n == 2 && out[1].base < out[0].base) {
+		struct span first = out[1];
+
+		out[1] = out[0];
+		out[0] = first;
+	}
+	return n;
+}
+
+static int map_part(struct vfio_pci *dev, struct vfio_bar *bar, uint8_t *base, struct span at,
+		    struct err *err)
+{
+	struct vfio_part *part;
+
+	at = (struct span){ align_up(at.base, PAGE), align_down(at.end, PAGE) };
+	if (at.base >= at.end || bar->nr_parts == VFIO_PARTS_MAX)
+		return 0;
+	if (mmap(base + at.base, span_size(at), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 dev->fd, (off_t)(bar->region_offset + at.base)) == MAP_FAILED)
+		return err_sys(err, errno, "BAR %u cannot be mapped", bar->index);
+	part = &bar->parts[bar->nr_parts++];
+	*part = (struct vfio_part){ .at = at, .hva = base + at.base, .handle = -1 };
+	return 0;
+}
+
+/*
+ * Address space for the whole BAR, at the offset within a large page that its guest address will
+ * have: BARs are naturally aligned, so that is their own offset modulo their size.
+ */
+static uint8_t *reserve(uint64_t size)
+{
+	uint64_t align = min_u64(size, CONGRUENT);
+	uint8_t *all, *base;
+
+	all = mmap(NULL, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		   0);
+	if (all == MAP_FAILED)
+		return NULL;
+	base = (uint8_t *)(uintptr_t)align_up((uintptr_t)all, align);
+	if (base > all)
+		munmap(all, (size_t)(base - all));
+	munmap(base + size, (size_t)(all + align - base));
+	return base;
+}
+
+static int map_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct err *err)
+{
+	struct span holes[2], rest;
+	unsigned nr_holes = trapped_spans(dev, bar->index, holes);
+	int ret = 0;
+
+	bar->base = reserve(bar->size);
+	if (!bar->base)
+		return err_sys(err, errno, "cannot reserve addresses for BAR %u", bar->index);
+	for (unsigned i = 0; i < bar->nr_sparse; i++) {
+		rest = bar->sparse[i];
+		for (unsigned j = 0; ret == 0 && j < nr_holes; j++) {
+			struct span before = { rest.base, min_u64(rest.end, holes[j].base) };
+
+			if (!span_overlaps(rest, holes[j]))
+				continue;
+			if (before.base < before.end)
+				ret = map_part(dev, bar, bar->base, before, err);
+			rest.base = min_u64(rest.end, holes[j].end);
+		}
+		if (ret == 0)
+			ret = map_part(dev, bar, bar->base, rest, err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+int vfio_bars_map(struct vfio_pci *dev, struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < PCI_ROM; i++) {
+		struct vfio_bar *bar = &dev->bars[i];
+
+		if (bar->size >= PAGE && bar->can_map && !bar->io)
+			ret = map_bar(dev, bar, err);
+	}
+	return ret;
+}
+
+void vfio_bars_close(struct vfio_pci *dev)
+{
+	for (unsigned i = 0; i < PCI_ROM; i++)
+		if (dev->bars[i].base)
+			munmap(dev->bars[i].base, dev->bars[i].size);
+	free(dev->rom);
+	dev->rom = NULL;
+}
+
+/* --- the guest's view --- */
+
+static void p2p_map(struct vfio_pci *dev, struct vfio_bar *bar, struct vfio_part *part)
+{
+	char owner[VFIO_NAME_MAX + 16];
+	struct iommu_mapping m = {
+		.iova = { bar->at.base + part->at.base, bar->at.base + part->at.end },
+		.hva = part->hva,
+		.owner = owner,
+		.bar = true,
+		.memfd = -1,
+	};
+	struct err err = { "" };
+
+	if (!dev->io)
+		return;
+	snprintf(owner, sizeof(owner), "BAR %u of %s", bar->index, dev->name);
+	pthread_mutex_lock(&dev->io->lock);
+	part->p2p = iommu_map_bar(dev->io, &m, &err) == 1;
+	pthread_mutex_unlock(&dev->io->lock);
+	if (*err.text)
+		dev->env->say(dev->env->to, err.text);
+}
+
+static void p2p_unmap(struct vfio_pci *dev, struct vfio_bar *bar, struct vfio_part *part)
+{
+	struct span iova = { bar->at.base + part->at.base, bar->at.base + part->at.end };
+
+	pthread_mutex_lock(&dev->io->lock);
+	iommu_unmap(dev->io, iova);
+	pthread_mutex_unlock(&dev->io->lock);
+	part->p2p = false;
+}
+
+static void hide_bar(struct vfio_pci *dev, struct vfio_bar *bar)
+{
+	for (unsigned i = 0; i < bar->nr_parts; i++) {
+		struct vfio_part *part = &bar->parts[i];
+
+		if (part->p2p)
+			p2p_unmap(dev, bar, part);
+		if (part->handle >= 0)
+			dev->env->unmap(dev->env->to, part->handle);
+		part->handle = -1;
+	}
+	if (bar->claimed)
+		dev->env->unclaim(dev->env->to, bar->io, bar->at);
+	bar->claimed = false;
+	bar->at = (struct span){ 0, 0 };
+}
+
+/*
+ * The whole BAR is claimed, and memory slots lie over the claim: only accesses that no slot holds
+ * exit. If the guest put it where something else is, it is not there at all.
+ */
+static int show_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct span at, struct err *err)
+{
+	int ret = dev->env->claim(dev->env->to, bar->io, at, &bar->trap, err);
+
+	if (ret < 0)
+		return ret;
+	bar->at = at;
+	bar->claimed = true;
+	for (unsigned i = 0; i < bar->nr_parts; i++) {
+		struct vfio_part *part = &bar->parts[i];
+		struct span gpa = { at.base + part->at.base, at.base + part->at.end };
+
+		part->handle = dev->env->map(dev->env->to, gpa, part->hva, err);
+		if (part->handle < 0)
+			return part->handle;
+	}
+	for (unsigned i = 0; i < bar->nr_parts; i++)
+		p2p_map(dev, bar, &bar->parts[i]);
+	return 0;
+}
+
+void vfio_bar_moved(struct vfio_pci *dev, unsigned i, struct span at)
+{
+	struct vfio_bar *bar = &dev->bars[i];
+	struct err err = { "" };
+
+	if (!span_empty(bar->at))
+		hide_bar(dev, bar);
+	if (span_empty(at) || show_bar(dev, bar, at, &err) == 0)
+		return;
+	hide_bar(dev, bar);
+	err_prefix(&err, 0, "the guest put BAR %u where it cannot be: ", i);
+	vfio_say(dev, &err);
+}

@@ -1,0 +1,210 @@
+#include "vfio/pci_config.h"
+
+#include "vfio/pci.h"
+#include "vmm/bytes.h"
+#include "vmm/span.h"
+
+#include <string.h>
+
+#define STATUS	    0x06
+#define STATUS_CAPS 0x10
+#define CAP_POINTER 0x34
+#define HEADER_END  0x40
+#define FIRST_EXT   0x100
+
+#define CAP_PM	 0x01
+#define CAP_MSI	 0x05
+#define CAP_PCIE 0x10
+#define CAP_MSIX 0x11
+
+/* PCI Express Base 5.0 chapter 7 and its ECN list of extended capability IDs */
+#define EXT_ARI	     0x000e
+#define EXT_ATS	     0x000f
+#define EXT_SRIOV    0x0010
+#define EXT_PRI	     0x0013
+#define EXT_REBAR    0x0015
+#define EXT_PASID    0x001b
+#define EXT_VF_REBAR 0x0024
+
+static bool cap_fits(unsigned at, unsigned size)
+{
+	return at >= HEADER_END && at <= PCI_LEGACY_SIZE - size;
+}
+
+static void set_class(struct vfio_config *v, unsigned at, unsigned size, enum vfio_byte class)
+{
+	for (unsigned i = at; i < at + size && i < PCI_CONFIG_SIZE; i++)
+		v->class[i] = class;
+}
+
+/* --- capabilities --- */
+
+/* PCI Local Bus 3.0 section 6.8.1. The registers start empty; the device has VFIO's. */
+static void take_msi(struct vfio_config *v, struct pci_config *c, const uint8_t *raw, unsigned at)
+{
+	uint16_t control = (uint16_t)load_le(raw + at + 2, 2);
+	unsigned data;
+
+	v->msi_wide = control & 0x0080;
+	v->msi_masks = control & 0x0100;
+	v->msi_vectors = 1u << (control >> 1 & 7);
+	data = v->msi_wide ? 12 : 8;
+	v->msi_size = v->msi_masks ? data + 12 : data + 2;
+	if (!cap_fits(at, v->msi_size) || v->msi_vectors > 32)
+		return;
+	v->msi = at;
+	set_class(v, at, v->msi_size, VFIO_BYTE_OURS);
+	pci_config_set(c, at + 2, 2, control & 0x018e);
+	pci_config_allow(c, at + 2, 2, 0x0071); /* enable, vectors in use */
+	pci_config_allow(c, at + 4, 4, 0xfffffffc);
+	if (v->msi_wide)
+		pci_config_allow(c, at + 8, 4, 0xffffffff);
+	pci_config_allow(c, at + data, 2, 0xffff);
+	if (v->msi_masks)
+		pci_config_allow(c, at + data + 4, 4, 0xffffffff);
+}
+
+/* Section 6.8.2 */
+static void take_msix(struct vfio_config *v, struct pci_config *c, const uint8_t *raw, unsigned at)
+{
+	uint16_t control = (uint16_t)load_le(raw + at + 2, 2);
+	uint32_t table = (uint32_t)load_le(raw + at + 4, 4),
+		 pba = (uint32_t)load_le(raw + at + 8, 4);
+
+	if (!cap_fits(at, 12) || (table & 7) > 5 || (pba & 7) > 5)
+		return;
+	v->msix = at;
+	v->msix_vectors = (control & 0x7ff) + 1;
+	v->table_bar = table & 7;
+	v->table_offset = table & ~7u;
+	v->pba_bar = pba & 7;
+	v->pba_offset = pba & ~7u;
+	set_class(v, at, 12, VFIO_BYTE_OURS);
+	pci_config_set(c, at + 2, 2, control & 0x07ff);
+	pci_config_set(c, at + 4, 4, table);
+	pci_config_set(c, at + 8, 4, pba);
+	pci_config_allow(c, at + 2, 2, 0xc000); /* enable, function mask */
+}
+
+/* PCI Express Base 5.0 section 7.5.3.2: device/port type in bits 7:4. */
+static void take_pcie(struct vfio_config *v, struct pci_config *c, const uint8_t *raw, unsigned at,
+		      bool root_bus)
+{
+	uint16_t flags = (uint16_t)load_le(raw + at + 2, 2);
+	unsigned type = flags >> 4 & 0xf;
+
+	if (!cap_fits(at, 8))
+		return;
+	v->pcie = at;
+	if (type == 0 || type == 9) /* endpoint, integrated endpoint */
+		flags = (uint16_t)((flags & ~0xf0u) | (root_bus ? 9u << 4 : 0));
+	pci_config_set(c, at + 2, 2, flags);
+	set_class(v, at + 2, 2, VFIO_BYTE_OURS);
+}
+
+static void build_caps(struct vfio_config *v, struct pci_config *c, const uint8_t *raw,
+		       bool root_bus)
+{
+	bool seen[PCI_LEGACY_SIZE] = { false };
+	unsigned link = CAP_POINTER;
+	unsigned at = load_le(raw + STATUS, 2) & STATUS_CAPS ? raw[CAP_POINTER] & ~3u : 0;
+
+	for (; cap_fits(at, 2) && !seen[at]; at = raw[at + 1] & ~3u) {
+		seen[at] = true;
+		pci_config_set(c, link, 1, at);
+		pci_config_set(c, STATUS, 1, STATUS_CAPS);
+		pci_config_set(c, at, 1, raw[at]);
+		set_class(v, at, 2, VFIO_BYTE_OURS);
+		link = at + 1;
+		if (raw[at] == CAP_MSI && !v->msi && cap_fits(at, 10))
+			take_msi(v, c, raw, at);
+		else if (raw[at] == CAP_MSIX && !v->msix && cap_fits(at, 12))
+			take_msix(v, c, raw, at);
+		else if (raw[at] == CAP_PCIE && !v->pcie && cap_fits(at, 4))
+			take_pcie(v, c, raw, at, root_bus);
+		else if (raw[at] == CAP_PM && !v->pm && cap_fits(at, 8))
+			v->pm = at;
+	}
+	pci_config_set(c, link, 1, 0);
+}
+
+/* --- extended capabilities --- */
+
+struct ext_cap {
+	unsigned at;
+	uint16_t id;
+	uint8_t version;
+	unsigned hidden; /* bytes to hide; 0: shown */
+};
+
+/*
+ * Hidden because they promise what is not kept: resizing and functions that would need new windows,
+ * routing by function group, translations and page requests that our IOMMU mappings do not serve.
+ */
+static unsigned hidden_size(const uint8_t *raw, unsigned at, uint16_t id, unsigned show)
+{
+	unsigned bars = at <= PCI_CONFIG_SIZE - 12 ? raw[at + 8] >> 5 : 0;
+
+	switch (id) {
+	case EXT_SRIOV:
+		return show & VFIO_CAP_SRIOV ? 0 : 0x40;
+	case EXT_ARI:
+		return show & VFIO_CAP_ARI ? 0 : 8;
+	case EXT_REBAR:
+		return show & VFIO_CAP_REBAR ? 0 : 4 + 8 * bars;
+	case EXT_VF_REBAR:
+		return show & VFIO_CAP_SRIOV ? 0 : 4 + 8 * bars;
+	case EXT_ATS:
+		return show & VFIO_CAP_ATS ? 0 : 8;
+	case EXT_PRI:
+		return show & VFIO_CAP_PRI ? 0 : 16;
+	case EXT_PASID:
+		return show & VFIO_CAP_PASID ? 0 : 8;
+	}
+	return 0;
+}
+
+/*
+ * Links what is shown. The list begins at 0x100 in any case: a hidden first one stays as a null
+ * capability (ID 0, PCI Express Base 5.0 section 7.9.28) that only points on.
+ */
+static void build_exts(struct vfio_config *v, struct pci_config *c, const uint8_t *raw,
+		       unsigned show)
+{
+	bool seen[PCI_CONFIG_SIZE] = { false };
+	unsigned at = FIRST_EXT, last = FIRST_EXT;
+
+	set_class(v, FIRST_EXT, 4, VFIO_BYTE_OURS);
+	while (at >= FIRST_EXT && at <= PCI_CONFIG_SIZE - 4 && !seen[at]) {
+		uint32_t header = (uint32_t)load_le(raw + at, 4);
+		unsigned hidden = hidden_size(raw, at, (uint16_t)header, show);
+
+		if (!header || header == UINT32_MAX)
+			break;
+		seen[at] = true;
+		if (hidden) {
+			set_class(v, at, max_u64(hidden, 4), VFIO_BYTE_ZERO);
+		} else {
+			set_class(v, at, 4, VFIO_BYTE_OURS);
+			pci_config_set(c, at, 4, header & 0xfffff);
+			if (at != last)
+				pci_config_set(c, last + 2, 2,
+					       (pci_config_get(c, last + 2, 2) & 0xf) | at << 4);
+			last = at;
+		}
+		at = header >> 20 & ~3u;
+	}
+	set_class(v, FIRST_EXT, 4, VFIO_BYTE_OURS);
+}
+
+void vfio_config_build(struct vfio_config *v, struct pci_config *c, const uint8_t *raw, size_t size,
+		       unsigned show, bool root_bus)
+{
+	memset(v, 0, sizeof(*v));
+	set_class(v, 0, HEADER_END, VFIO_BYTE_OURS);
+	build_caps(v, c, raw, root_bus);
+	if (size >= PCI_CONFIG_SIZE)
+		build_exts(v, c, raw, show);
+	else
+		set_class(v, PCI_LEGACY_SIZE, PCI_CONFIG_SIZE - PCI_LEGACY_SIZE, VFIO_BYTE_ZERO);
+}

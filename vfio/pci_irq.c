@@ -1,0 +1,532 @@
+/*
+ * Interrupts of a passed-through function: the guest's INTx, MSI and MSI-X registers on one side,
+ * VFIO's eventfds on the other, and KVM's routes between them. No interrupt passes through here.
+ *
+ * A masked vector keeps its eventfd but has no route: an interrupt that comes meanwhile stays in
+ * the eventfd, which is the pending bit, and is delivered when the vector is routed again.
+ */
+#include "vfio/pci_internal.h"
+
+#include "vmm/bytes.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define COMMAND		 0x04
+#define COMMAND_INTX_OFF 0x0400
+#define INTERRUPT_PIN	 0x3d
+#define MSI_CONTROL	 2
+#define MSI_ENABLE	 0x0001
+#define MSIX_CONTROL	 2
+#define MSIX_ENABLE	 0x8000
+#define MSIX_MASK_ALL	 0x4000
+#define ENTRY_SIZE	 16
+#define ENTRY_CONTROL	 12
+#define ENTRY_MASKED	 1
+#define IRQS_MAX	 2048 /* the most that MSI-X has */
+
+/* --- VFIO's side --- */
+
+/* `fds` NULL: no data. Counts past what one call takes do not occur: at most IRQS_MAX. */
+static int set_irqs(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start,
+		    unsigned count, const int32_t *fds)
+{
+	size_t data = fds ? count * sizeof(*fds) : 0;
+	struct vfio_irq_set *set = calloc(1, sizeof(*set) + data);
+	int ret = 0;
+
+	if (!set)
+		return -ENOMEM;
+	set->argsz = (uint32_t)(sizeof(*set) + data);
+	set->flags = action | (fds ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
+	set->index = index;
+	set->start = start;
+	set->count = count;
+	if (fds)
+		memcpy(set->data, fds, data);
+	if (ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set) < 0)
+		ret = -errno;
+	free(set);
+	return ret;
+}
+
+static int set_one(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start, int fd)
+{
+	int32_t one = fd;
+
+	return set_irqs(dev, index, action, start, 1, &one);
+}
+
+/* Count 0 without data disables the index. */
+static void disable(struct vfio_pci *dev, uint32_t index)
+{
+	(void)set_irqs(dev, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0, NULL);
+}
+
+static int new_eventfd(struct err *err)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? err_sys(err, errno, "cannot make an eventfd") : fd;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+int vfio_irqs_open(struct vfio_pci *dev, struct err *err)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+	const struct vfio_config *c = &dev->config;
+
+	for (unsigned i = 0; i < VFIO_PCI_NUM_IRQS; i++) {
+		struct vfio_irq_info info = { .argsz = sizeof(info), .index = i };
+
+		/* Older kernels lack the last ones. */
+		if (ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0)
+			continue;
+		irqs->counts[i] = info.count;
+		irqs->flags[i] = info.flags;
+	}
+	irqs->nr_vectors =
+		(unsigned)max_u64(c->msix ? c->msix_vectors : 0, c->msi ? c->msi_vectors : 0);
+	if (!irqs->nr_vectors)
+		return 0;
+	irqs->vectors = calloc(irqs->nr_vectors, sizeof(*irqs->vectors));
+	irqs->table = calloc(irqs->nr_vectors, ENTRY_SIZE);
+	if (!irqs->vectors || !irqs->table)
+		return err_sys(err, ENOMEM, "cannot hold %u interrupt vectors", irqs->nr_vectors);
+	for (unsigned i = 0; i < irqs->nr_vectors; i++)
+		irqs->vectors[i] = (struct vfio_vector){ .fd = -1, .route = -1 };
+	return 0;
+}
+
+void vfio_irqs_close(struct vfio_pci *dev)
+{
+	free(dev->irqs.vectors);
+	free(dev->irqs.table);
+	dev->irqs.vectors = NULL;
+	dev->irqs.table = NULL;
+}
+
+/* --- INTx --- */
+
+static void intx_stop(struct vfio_pci *dev)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+	unsigned pin = dev->fn.config.data[INTERRUPT_PIN];
+
+	disable(dev, VFIO_PCI_INTX_IRQ_INDEX);
+	dev->env->unintx(dev->env->to, dev->place.gsi[(pin - 1) & 3], irqs->intx);
+	close_fd(&irqs->intx);
+	close_fd(&irqs->resample);
+}
+
+/*
+ * VFIO masks the line when it fires; KVM signals `resample` when the guest has acknowledged it, and
+ * VFIO unmasks it again.
+ */
+static int intx_start(struct vfio_pci *dev, struct err *err)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+	unsigned pin = dev->fn.config.data[INTERRUPT_PIN];
+	int ret;
+
+	irqs->intx = new_eventfd(err);
+	irqs->resample = new_eventfd(err);
+	if (irqs->intx < 0 || irqs->resample < 0) {
+		close_fd(&irqs->intx);
+		close_fd(&irqs->resample);
+		return -EMFILE;
+	}
+	ret = dev->env->intx(dev->env->to, dev->place.gsi[(pin - 1) & 3], irqs->intx,
+			     irqs->resample, err);
+	if (ret < 0) {
+		close_fd(&irqs->intx);
+		close_fd(&irqs->resample);
+		return ret;
+	}
+	ret = set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_TRIGGER, 0, irqs->intx);
+	if (ret == 0)
+		ret = set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_UNMASK, 0,
+			      irqs->resample);
+	if (ret == 0)
+		return 0;
+	intx_stop(dev);
+	return err_sys(err, -ret, "VFIO refuses INTx");
+}
+
+/* --- vectors: MSI and MSI-X alike --- */
+
+static uint32_t mode_index(const struct vfio_irqs *irqs)
+{
+	return irqs->mode == VFIO_IRQ_MSIX ? VFIO_PCI_MSIX_IRQ_INDEX : VFIO_PCI_MSI_IRQ_INDEX;
+}
+
+static void unroute(struct vfio_pci *dev, struct vfio_vector *v)
+{
+	if (v->route >= 0)
+		dev->env->unroute(dev->env->to, v->route, v->fd);
+	v->route = -1;
+}
+
+static void vectors_stop(struct vfio_pci *dev)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+
+	if (irqs->nr_enabled)
+		disable(dev, mode_index(irqs));
+	irqs->nr_enabled = 0;
+	for (unsigned i = 0; i < irqs->nr_vectors; i++) {
+		unroute(dev, &irqs->vectors[i]);
+		close_fd(&irqs->vectors[i].fd);
+	}
+}
+
+/* Vectors from 0 to `n` - 1 in one call; those without an eventfd stay silent. */
+static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+	int32_t *fds = calloc(n, sizeof(*fds));
+	int ret;
+
+	if (!fds)
+		return err_sys(err, ENOMEM, "cannot list %u interrupt vectors", n);
+	for (unsigned i = 0; i < n; i++)
+		fds[i] = irqs->vectors[i].fd;
+	ret = set_irqs(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, 0, n, fds);
+	free(fds);
+	if (ret < 0)
+		return err_sys(err, -ret, "VFIO refuses %u interrupt vectors", n);
+	irqs->nr_enabled = n;
+	return 0;
+}
+
+/*
+ * Gives VFIO the eventfds that are new since the last time: `first` to `last`. Where the kernel
+ * cannot add MSI-X vectors later (VFIO_IRQ_INFO_NORESIZE), all are set up at the first need.
+ */
+static int enable_new(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+	bool fixed = irqs->mode == VFIO_IRQ_MSIX &&
+		     (irqs->flags[VFIO_PCI_MSIX_IRQ_INDEX] & VFIO_IRQ_INFO_NORESIZE);
+	int ret = 0;
+
+	if (!irqs->nr_enabled)
+		return enable_to(dev, fixed ? dev->config.msix_vectors : last + 1, err);
+	for (unsigned i = first; ret == 0 && i <= last; i++)
+		if (irqs->vectors[i].fd >= 0)
+			ret = set_one(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, i,
+				      irqs->vectors[i].fd);
+	if (ret < 0)
+		return err_sys(err, -ret, "VFIO refuses interrupt vector %u", last);
+	irqs->nr_enabled = (unsigned)max_u64(irqs->nr_enabled, last + 1);
+	return 0;
+}
+
+struct message {
+	uint64_t address;
+	uint32_t data;
+	bool masked;
+};
+
+static struct message msix_message(const struct vfio_pci *dev, unsigned vector)
+{
+	const uint8_t *entry = dev->irqs.table + ENTRY_SIZE * vector;
+	uint32_t control = pci_config_get(&dev->fn.config, dev->config.msix + MSIX_CONTROL, 2);
+
+	return (struct message){
+		.address = load_le(entry, 8),
+		.data = (uint32_t)load_le(entry + 8, 4),
+		.masked = (control & MSIX_MASK_ALL) || (entry[ENTRY_CONTROL] & ENTRY_MASKED),
+	};
+}
+
+/* The device puts the vector's number into the low bits of the data. */
+static struct message msi_message(const struct vfio_pci *dev, unsigned vector)
+{
+	const struct vfio_config *v = &dev->config;
+	const struct pci_config *c = &dev->fn.config;
+	unsigned data = v->msi + (v->msi_wide ? 12 : 8);
+	uint32_t control = pci_config_get(c, v->msi + MSI_CONTROL, 2);
+	unsigned used = 1u << min_u64(control >> 4 & 7, 5);
+	uint32_t mask = v->msi_masks ? pci_config_get(c, data + 4, 4) : 0;
+	uint64_t upper = v->msi_wide ? pci_config_get(c, v->msi + 8, 4) : 0;
+
+	return (struct message){
+		.address = upper << 32 | pci_config_get(c, v->msi + 4, 4),
+		.data = (pci_config_get(c, data, 2) & ~(used - 1)) | vector,
+		.masked = vector >= used || (mask >> vector & 1),
+	};
+}
+
+static unsigned mode_vectors(const struct vfio_pci *dev)
+{
+	return dev->irqs.mode == VFIO_IRQ_MSIX ? dev->config.msix_vectors : dev->config.msi_vectors;
+}
+
+/* Brings vectors `first` to `last` to what the guest's registers say. */
+static int sync_vectors(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+	unsigned from = last + 1, to = 0;
+	int ret = 0;
+
+	for (unsigned i = first; ret == 0 && i <= last; i++) {
+		struct message m =
+			irqs->mode == VFIO_IRQ_MSIX ? msix_message(dev, i) : msi_message(dev, i);
+		struct vfio_vector *v = &irqs->vectors[i];
+
+		if (m.masked) {
+			unroute(dev, v);
+			continue;
+		}
+		if (v->fd < 0) {
+			v->fd = new_eventfd(err);
+			if (v->fd < 0)
+				return v->fd;
+			from = (unsigned)min_u64(from, i);
+			to = i;
+		}
+		if (v->route >= 0 && (v->address != m.address || v->data != m.data)) {
+			ret = dev->env->route_move(dev->env->to, v->route, m.address, m.data, err);
+		} else if (v->route < 0) {
+			v->route = dev->env->route(dev->env->to, v->fd, m.address, m.data, err);
+			ret = v->route < 0 ? v->route : 0;
+		}
+		v->address = m.address;
+		v->data = m.data;
+	}
+	return ret == 0 && from <= to ? enable_new(dev, from, to, err) : ret;
+}
+
+/* --- which of the three --- */
+
+static enum vfio_irq_mode wanted_mode(const struct vfio_pci *dev)
+{
+	const struct vfio_config *v = &dev->config;
+	const struct pci_config *c = &dev->fn.config;
+
+	if (v->msix && (pci_config_get(c, v->msix + MSIX_CONTROL, 2) & MSIX_ENABLE))
+		return VFIO_IRQ_MSIX;
+	if (v->msi && (pci_config_get(c, v->msi + MSI_CONTROL, 2) & MSI_ENABLE))
+		return VFIO_IRQ_MSI;
+	if (c->data[INTERRUPT_PIN] && !(pci_config_get(c, COMMAND, 2) & COMMAND_INTX_OFF))
+		return VFIO_IRQ_INTX;
+	return VFIO_IRQ_NONE;
+}
+
+static void mode_stop(struct vfio_pci *dev)
+{
+	switch (dev->irqs.mode) {
+	case VFIO_IRQ_NONE:
+		break;
+	case VFIO_IRQ_INTX:
+		intx_stop(dev);
+		break;
+	case VFIO_IRQ_MSI:
+	case VFIO_IRQ_MSIX:
+		vectors_stop(dev);
+		break;
+	}
+	dev->irqs.mode = VFIO_IRQ_NONE;
+}
+
+void vfio_irqs_update(struct vfio_pci *dev)
+{
+	enum vfio_irq_mode want = wanted_mode(dev);
+	struct vfio_irqs *irqs = &dev->irqs;
+	struct err err = { "" };
+	int ret = 0;
+
+	pthread_mutex_lock(&dev->lock);
+	if (want != irqs->mode) {
+		mode_stop(dev);
+		if (want == VFIO_IRQ_INTX)
+			ret = intx_start(dev, &err);
+		if (ret == 0)
+			irqs->mode = want;
+	}
+	if (ret == 0 && (want == VFIO_IRQ_MSI || want == VFIO_IRQ_MSIX))
+		ret = sync_vectors(dev, 0, mode_vectors(dev) - 1, &err);
+	pthread_mutex_unlock(&dev->lock);
+	if (ret < 0)
+		vfio_say(dev, &err);
+}
+
+void vfio_irqs_stop(struct vfio_pci *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	mode_stop(dev);
+	/* As after a reset: every vector is masked. */
+	for (unsigned i = 0; i < dev->irqs.nr_vectors; i++) {
+		memset(dev->irqs.table + ENTRY_SIZE * i, 0, ENTRY_SIZE);
+		dev->irqs.table[ENTRY_SIZE * i + ENTRY_CONTROL] = ENTRY_MASKED;
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* --- the MSI-X table and pending bits in memory --- */
+
+/* PCI Local Bus 3.0 section 6.8.2: a vector is pending if it fired while it was masked. */
+static bool is_pending(const struct vfio_vector *v)
+{
+	struct pollfd p = { .fd = v->fd, .events = POLLIN };
+
+	return v->fd >= 0 && v->route < 0 && poll(&p, 1, 0) == 1;
+}
+
+static uint64_t read_pending(const struct vfio_pci *dev, uint64_t offset, unsigned size)
+{
+	uint64_t value = 0;
+
+	for (unsigned bit = 0; bit < 8 * size; bit++) {
+		uint64_t vector = 8 * offset + bit;
+
+		if (vector < dev->config.msix_vectors && is_pending(&dev->irqs.vectors[vector]))
+			value |= UINT64_C(1) << bit;
+	}
+	return value;
+}
+
+static bool in_table(const struct vfio_config *c, unsigned bar, uint64_t offset, unsigned size)
+{
+	struct span table = { c->table_offset, c->table_offset + 16 * c->msix_vectors };
+
+	return c->msix && bar == c->table_bar && span_holds(table, offset, size);
+}
+
+static bool in_pending(const struct vfio_config *c, unsigned bar, uint64_t offset, unsigned size)
+{
+	struct span pba = { c->pba_offset, c->pba_offset + (c->msix_vectors + 63) / 64 * 8 };
+
+	return c->msix && bar == c->pba_bar && span_holds(pba, offset, size);
+}
+
+bool vfio_msix_read(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsigned size,
+		    uint64_t *value)
+{
+	const struct vfio_config *c = &dev->config;
+	bool table = in_table(c, bar, offset, size), pba = in_pending(c, bar, offset, size);
+
+	if (!table && !pba)
+		return false;
+	pthread_mutex_lock(&dev->lock);
+	*value = table ? load_le(dev->irqs.table + (offset - c->table_offset), size)
+		       : read_pending(dev, offset - c->pba_offset, size);
+	pthread_mutex_unlock(&dev->lock);
+	return true;
+}
+
+/* Accesses of 4 and 8 bytes, aligned, are all that the specification allows; others are dropped. */
+bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsigned size,
+		     uint64_t value)
+{
+	const struct vfio_config *c = &dev->config;
+	struct err err = { "" };
+	uint64_t at;
+	int ret = 0;
+
+	if (!in_table(c, bar, offset, size))
+		return in_pending(c, bar, offset, size);
+	at = offset - c->table_offset;
+	if (size < 4 || at % size)
+		return true;
+	pthread_mutex_lock(&dev->lock);
+	store_le(dev->irqs.table + at, value, size);
+	if (dev->irqs.mode == VFIO_IRQ_MSIX)
+		ret = sync_vectors(dev, (unsigned)(at / ENTRY_SIZE), (unsigned)(at / ENTRY_SIZE),
+				   &err);
+	pthread_mutex_unlock(&dev->lock);
+	if (ret < 0)
+		vfio_say(dev, &err);
+	return true;
+}
+
+/* --- errors, and the host's wish to have the device back --- */
+
+static bool drain(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+static void error_ready(void *to)
+{
+	struct vfio_pci *dev = to;
+	struct err err;
+
+	if (!drain(dev->irqs.error))
+		return;
+	err_set(&err, EIO, "the host reports an unrecoverable error of the device%s",
+		dev->options.error_continues ? "" : " (on-error=continue would go on)");
+	if (dev->options.error_continues) {
+		vfio_say(dev, &err);
+		return;
+	}
+	err_prefix(&err, 0, "%s: ", dev->name);
+	dev->env->fail(dev->env->to, err.text);
+}
+
+static void request_ready(void *to)
+{
+	struct vfio_pci *dev = to;
+
+	if (drain(dev->irqs.request) && dev->events.request)
+		dev->events.request(dev->events.to, dev);
+}
+
+static int notifier_start(struct vfio_pci *dev, uint32_t index, int *fd, void (*ready)(void *dev),
+			  struct err *err)
+{
+	int ret;
+
+	if (!dev->irqs.counts[index])
+		return 0;
+	*fd = new_eventfd(err);
+	if (*fd < 0)
+		return *fd;
+	ret = dev->env->watch(dev->env->to, *fd, ready, dev, err);
+	if (ret < 0) {
+		close_fd(fd);
+		return ret;
+	}
+	ret = set_one(dev, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, *fd);
+	return ret < 0 ? err_sys(err, -ret, "VFIO refuses a notifier") : 0;
+}
+
+static void notifier_stop(struct vfio_pci *dev, uint32_t index, int *fd)
+{
+	if (*fd < 0)
+		return;
+	(void)set_one(dev, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, -1);
+	dev->env->unwatch(dev->env->to, *fd);
+	close_fd(fd);
+}
+
+int vfio_notifiers_start(struct vfio_pci *dev, struct err *err)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+	int ret = notifier_start(dev, VFIO_PCI_ERR_IRQ_INDEX, &irqs->error, error_ready, err);
+
+	if (ret == 0)
+		ret = notifier_start(dev, VFIO_PCI_REQ_IRQ_INDEX, &irqs->request, request_ready,
+				     err);
+	return ret;
+}
+
+void vfio_notifiers_stop(struct vfio_pci *dev)
+{
+	notifier_stop(dev, VFIO_PCI_REQ_IRQ_INDEX, &dev->irqs.request);
+	notifier_stop(dev, VFIO_PCI_ERR_IRQ_INDEX, &dev->irqs.error);
+}

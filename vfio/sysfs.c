@@ -1,0 +1,502 @@
+#include "vfio/sysfs.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* include/linux/ioport.h */
+#define RESOURCE_IO	  0x00000100
+#define RESOURCE_MEM	  0x00000200
+#define RESOURCE_PREFETCH 0x00002000
+#define RESOURCE_MEM_64	  0x00100000
+
+#define CLASS_BRIDGE 0x06 /* base class */
+#define RESERVED_MAX (256 * 1024)
+
+/* --- small files --- */
+
+static int path_make(char out[VFIO_PATH_MAX], const char *root, const char *dir, const char *name)
+{
+	int n = snprintf(out, VFIO_PATH_MAX, "%s%s/%s", root, dir, name);
+
+	return n < 0 || n >= VFIO_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* At most cap - 1 bytes, and a NUL. Returns the length or a negative errno. */
+static ssize_t read_file(const char *root, const char *dir, const char *name, char *buf, size_t cap)
+{
+	char path[VFIO_PATH_MAX];
+	size_t len = 0;
+	ssize_t n;
+	int fd, ret = path_make(path, root, dir, name);
+
+	if (ret < 0)
+		return ret;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	do {
+		n = read(fd, buf + len, cap - 1 - len);
+		if (n > 0)
+			len += (size_t)n;
+	} while ((n > 0 && len < cap - 1) || (n < 0 && errno == EINTR));
+	ret = n < 0 ? -errno : 0;
+	close(fd);
+	buf[len] = '\0';
+	return ret < 0 ? ret : (ssize_t)len;
+}
+
+static int read_number(const char *root, const char *dir, const char *name, long long *value)
+{
+	char text[32], *end;
+	ssize_t n = read_file(root, dir, name, text, sizeof(text));
+
+	if (n < 0)
+		return (int)n;
+	errno = 0;
+	*value = strtoll(text, &end, 0);
+	return end == text || errno ? -EINVAL : 0;
+}
+
+/* The last component of what a link points to; "" if there is no such link. */
+static void read_link_name(const char *root, const char *dir, const char *name, char *out,
+			   size_t cap)
+{
+	char path[VFIO_PATH_MAX], target[VFIO_PATH_MAX];
+	const char *slash;
+	ssize_t n = -1;
+
+	*out = '\0';
+	if (path_make(path, root, dir, name) == 0)
+		n = readlink(path, target, sizeof(target) - 1);
+	if (n <= 0)
+		return;
+	target[n] = '\0';
+	slash = strrchr(target, '/');
+	snprintf(out, cap, "%.*s", (int)cap - 1, slash ? slash + 1 : target);
+}
+
+/* --- names --- */
+
+/* "0000:41:10.1" or "41:10.1" to the long form. */
+static bool parse_bdf(const char *text, char out[VFIO_NAME_MAX])
+{
+	unsigned segment = 0, bus, slot, function;
+	int end = 0;
+
+	if (sscanf(text, "%4x:%2x:%2x.%1o%n", &segment, &bus, &slot, &function, &end) != 4 ||
+	    text[end]) {
+		segment = 0;
+		end = 0;
+		if (sscanf(text, "%2x:%2x.%1o%n", &bus, &slot, &function, &end) != 3 || text[end])
+			return false;
+	}
+	if (slot > 31 || !isxdigit((unsigned char)text[0]))
+		return false;
+	snprintf(out, VFIO_NAME_MAX, "%04x:%02x:%02x.%o", segment, bus, slot, function);
+	return true;
+}
+
+/* The directory itself, its links followed, without `root`. */
+static int resolve(const char *root, const char *path, char out[VFIO_PATH_MAX])
+{
+	char whole[VFIO_PATH_MAX], real_root[PATH_MAX] = "", real[PATH_MAX];
+	size_t skip;
+
+	if (snprintf(whole, sizeof(whole), "%s%s", root, path) >= (int)sizeof(whole))
+		return -ENAMETOOLONG;
+	if (!realpath(whole, real) || (*root && !realpath(root, real_root)))
+		return -errno;
+	skip = strlen(real_root);
+	if (strncmp(real, real_root, skip) != 0 || strlen(real + skip) >= VFIO_PATH_MAX)
+		return -EINVAL;
+	snprintf(out, VFIO_PATH_MAX, "%s", real + skip);
+	return 0;
+}
+
+/* /sys/class/iommu has an entry for each IOMMU that the kernel drives. */
+static bool first_iommu(const char *root, char name[32])
+{
+	char path[VFIO_PATH_MAX];
+	struct dirent *e;
+	DIR *dir = NULL;
+
+	*name = '\0';
+	if (path_make(path, root, "/sys/class", "iommu") == 0)
+		dir = opendir(path);
+	while (dir && !*name && (e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			snprintf(name, 32, "%.31s", e->d_name);
+	if (dir)
+		closedir(dir);
+	return *name;
+}
+
+const char *sysfs_iommu_kind(const char *root, char buf[32])
+{
+	if (!first_iommu(root, buf))
+		snprintf(buf, 32, "none");
+	else if (!strncmp(buf, "ivhd", 4))
+		snprintf(buf, 32, "AMD-Vi");
+	else if (!strncmp(buf, "dmar", 4))
+		snprintf(buf, 32, "Intel VT-d");
+	return buf;
+}
+
+static int no_group(const char *root, const struct vfio_id *id, struct err *err)
+{
+	char kind[32];
+
+	if (first_iommu(root, kind))
+		return err_set(err, ENODEV,
+			       "%s has no IOMMU group: the host's IOMMU does not cover it",
+			       id->name);
+	return err_set(err, ENODEV,
+		       "%s has no IOMMU group, because this host drives no IOMMU: enable AMD-Vi or "
+		       "VT-d in the firmware, and on Intel hosts boot with intel_iommu=on",
+		       id->name);
+}
+
+/* VFIO's name for the device: /dev/vfio/devices/NAME. */
+static void find_cdev(const char *root, struct vfio_id *id)
+{
+	char path[VFIO_PATH_MAX];
+	struct dirent *e;
+	DIR *dir = NULL;
+
+	if (path_make(path, root, id->path, "vfio-dev") == 0)
+		dir = opendir(path);
+	while (dir && (e = readdir(dir)))
+		if (!strncmp(e->d_name, "vfio", 4))
+			snprintf(id->cdev, sizeof(id->cdev), "%.31s", e->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+static int find_group(const char *root, struct vfio_id *id, struct err *err)
+{
+	char number[32], dir[64], name[32];
+	unsigned long group;
+	char *end;
+
+	read_link_name(root, id->path, "iommu_group", number, sizeof(number));
+	if (!*number)
+		return no_group(root, id, err);
+	group = strtoul(number, &end, 10);
+	if (*end || group > UINT_MAX)
+		return err_set(err, EINVAL, "%s: its IOMMU group is called %s, which is no number",
+			       id->name, number);
+	id->group = (unsigned)group;
+	id->has_group = true;
+	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", id->group);
+	/* drivers/vfio/group.c, vfio_noiommu_group_alloc() */
+	if (read_file(root, dir, "name", name, sizeof(name)) > 0)
+		id->no_iommu = !strncmp(name, "vfio-noiommu", 12);
+	return 0;
+}
+
+int sysfs_find(const char *root, const char *name, struct vfio_id *id, struct err *err)
+{
+	char path[VFIO_PATH_MAX], bdf[VFIO_NAME_MAX], subsystem[32];
+	const char *last;
+	int ret;
+
+	*id = (struct vfio_id){ .pci = false };
+	if (name[0] == '/')
+		snprintf(path, sizeof(path), "%s", name);
+	else if (parse_bdf(name, bdf))
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
+	else
+		return err_set(err, EINVAL,
+			       "it is no PCI address such as 0000:41:10.1, and no path of sysfs");
+	ret = resolve(root, path, id->path);
+	if (ret == -ENOENT)
+		return err_set(err, ENODEV, "there is no such device (%s); lspci -D lists them",
+			       path);
+	if (ret < 0)
+		return err_sys(err, -ret, "%s cannot be followed", path);
+	last = strrchr(id->path, '/');
+	last = last ? last + 1 : id->path;
+	if (strlen(last) >= sizeof(id->name))
+		return err_set(err, EINVAL, "%s is no device", path);
+	snprintf(id->name, sizeof(id->name), "%.*s", VFIO_NAME_MAX - 1, last);
+	read_link_name(root, id->path, "subsystem", subsystem, sizeof(subsystem));
+	id->pci = !strcmp(subsystem, "pci");
+	if (!id->pci && strcmp(subsystem, "mdev"))
+		return err_set(err, ENODEV, "%s is neither a PCI function nor a mediated device",
+			       path);
+	read_link_name(root, id->path, "driver", id->driver, sizeof(id->driver));
+	find_cdev(root, id);
+	return find_group(root, id, err);
+}
+
+/* --- groups --- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct vfio_member *)a)->name, ((const struct vfio_member *)b)->name);
+}
+
+/*
+ * Drivers that leave a device to VFIO's user: vfio-pci and its variants (mlx5-vfio-pci, ...),
+ * pci-stub, and those of bridges, which do no DMA of their own (drivers/vfio/vfio_main.c,
+ * vfio_group_viable() of old; iommu_device_claim_dma_owner() since).
+ */
+static bool driver_is_ours(const char *driver)
+{
+	return !*driver || strstr(driver, "vfio") || !strcmp(driver, "pci-stub") ||
+	       !strcmp(driver, "pcieport");
+}
+
+int sysfs_group(const char *root, unsigned group, struct vfio_member *out, unsigned cap,
+		unsigned *n, struct err *err)
+{
+	char dir[64], path[VFIO_PATH_MAX], device[VFIO_PATH_MAX];
+	struct dirent *e;
+	DIR *list;
+
+	*n = 0;
+	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", group);
+	list = path_make(path, root, dir, "devices") < 0 ? NULL : opendir(path);
+	if (!list)
+		return err_sys(err, errno, "IOMMU group %u cannot be listed", group);
+	while ((e = readdir(list))) {
+		struct vfio_member *m = &out[*n];
+		long long class = 0;
+
+		if (e->d_name[0] == '.')
+			continue;
+		if (*n == cap) {
+			closedir(list);
+			return err_set(err, E2BIG, "IOMMU group %u has more than %u members", group,
+				       cap);
+		}
+		*m = (struct vfio_member){ .in_use = false };
+		snprintf(m->name, sizeof(m->name), "%.*s", VFIO_NAME_MAX - 1, e->d_name);
+		snprintf(device, sizeof(device), "%s/devices/%.*s", dir, VFIO_NAME_MAX - 1,
+			 e->d_name);
+		read_link_name(root, device, "driver", m->driver, sizeof(m->driver));
+		if (read_number(root, device, "class", &class) == 0)
+			m->bridge = class >> 16 == CLASS_BRIDGE;
+		m->in_use = !m->bridge && !driver_is_ours(m->driver);
+		++*n;
+	}
+	closedir(list);
+	qsort(out, *n, sizeof(*out), by_name);
+	return 0;
+}
+
+int sysfs_group_viable(const char *root, const struct vfio_id *id, struct err *err)
+{
+	struct vfio_member members[VFIO_GROUP_MAX];
+	char list[512];
+	size_t len = 0;
+	unsigned n;
+	int ret;
+
+	if (!strstr(id->driver, "vfio"))
+		return err_set(err, EBUSY,
+			       "it is bound to %s: run `straddle bind %s` as root first",
+			       *id->driver ? id->driver : "no driver", id->name);
+	ret = sysfs_group(root, id->group, members, VFIO_GROUP_MAX, &n, err);
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < n; i++) {
+		if (!members[i].in_use)
+			continue;
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s (%s)",
+					len ? ", " : "", members[i].name, members[i].driver);
+		if (len >= sizeof(list))
+			break;
+	}
+	if (!len)
+		return 0;
+	return err_set(err, EBUSY,
+		       "IOMMU group %u also holds %s, and the IOMMU cannot tell them apart: run "
+		       "`straddle bind` for them, too, or unbind their drivers",
+		       id->group, list);
+}
+
+/* --- one device --- */
+
+static int probe_bars(const char *root, const struct vfio_id *id, struct host_pci *pci,
+		      struct err *err)
+{
+	char text[4096], *line = text, *rest;
+	ssize_t n = read_file(root, id->path, "resource", text, sizeof(text));
+
+	if (n < 0)
+		return err_sys(err, (int)-n, "%s/resource cannot be read", id->path);
+	for (unsigned i = 0; i <= HOST_PCI_BARS && *line; i++, line = rest) {
+		uint64_t start, end, flags, size;
+
+		rest = line + strcspn(line, "\n");
+		rest += *rest == '\n';
+		if (sscanf(line, "%" SCNx64 " %" SCNx64 " %" SCNx64, &start, &end, &flags) != 3)
+			return err_set(err, EINVAL, "%s/resource: line %u is not three numbers",
+				       id->path, i + 1);
+		if (!flags || end < start || (!start && !end))
+			continue;
+		size = end - start + 1;
+		if (!is_power_of_two(size))
+			return err_set(err, EINVAL,
+				       "%s/resource: line %u has %#" PRIx64
+				       " bytes, which is no power of two",
+				       id->path, i + 1, size);
+		if (i == HOST_PCI_BARS)
+			pci->rom_size = size;
+		else
+			pci->bars[i] = (struct host_bar){
+				.size = size,
+				.io = flags & RESOURCE_IO,
+				.wide = flags & RESOURCE_MEM_64,
+				.prefetch = flags & RESOURCE_PREFETCH,
+			};
+	}
+	return 0;
+}
+
+static int probe_reserved(const char *root, unsigned group, struct host_facts *facts,
+			  struct err *err)
+{
+	char *text = malloc(RESERVED_MAX), dir[64];
+	ssize_t n;
+	int ret = 0;
+
+	if (!text)
+		return err_sys(err, ENOMEM, "cannot read the reserved regions of group %u", group);
+	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", group);
+	n = read_file(root, dir, "reserved_regions", text, RESERVED_MAX);
+	if (n >= 0)
+		ret = sysfs_parse_reserved(text, (size_t)n, group, facts, err);
+	else if (n != -ENOENT) /* no-IOMMU groups have none */
+		ret = err_sys(err, (int)-n, "%s/reserved_regions cannot be read", dir);
+	free(text);
+	return ret;
+}
+
+int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *facts,
+		struct err *err)
+{
+	struct host_pci *pci = &facts->pci[facts->nr_pci];
+	long long node = -1, vendor = 0, device = 0, class = 0;
+	bool known = false;
+	int ret = 0;
+
+	if (facts->nr_pci == HOST_PCI_MAX)
+		return err_set(err, ENOSPC, "there can be at most %u devices", HOST_PCI_MAX);
+	for (unsigned i = 0; i < facts->nr_pci; i++)
+		known |= facts->pci[i].group == id->group;
+	*pci = (struct host_pci){ .group = id->group };
+	snprintf(pci->name, sizeof(pci->name), "%s", id->name);
+	if (id->pci) {
+		(void)read_number(root, id->path, "numa_node", &node);
+		(void)read_number(root, id->path, "vendor", &vendor);
+		(void)read_number(root, id->path, "device", &device);
+		(void)read_number(root, id->path, "class", &class);
+		ret = probe_bars(root, id, pci, err);
+	}
+	pci->node = (int)node;
+	pci->vendor = (uint16_t)vendor;
+	pci->device = (uint16_t)device;
+	pci->class = (uint32_t) class & 0xffffff;
+	if (ret == 0 && !known)
+		ret = probe_reserved(root, id->group, facts, err);
+	if (ret == 0)
+		facts->nr_pci++;
+	return ret;
+}
+
+/* --- reserved_regions: Documentation/ABI/testing/sysfs-kernel-iommu_groups --- */
+
+/* 0x and hexadecimal digits, at most 64 bits. Returns the first byte after, or NULL. */
+static const char *parse_hex(const char *at, const char *end, uint64_t *value)
+{
+	unsigned digits = 0;
+
+	while (at < end && *at == ' ')
+		at++;
+	if (end - at < 3 || at[0] != '0' || at[1] != 'x')
+		return NULL;
+	*value = 0;
+	for (at += 2; at < end && isxdigit((unsigned char)*at); at++) {
+		if (*value >> 60)
+			return NULL;
+		*value = *value << 4 | (uint64_t)(isdigit((unsigned char)*at)
+							  ? *at - '0'
+							  : tolower((unsigned char)*at) - 'a' + 10);
+		digits++;
+	}
+	return digits ? at : NULL;
+}
+
+/* What is not known is not allowed. */
+static enum host_resv_type parse_type(const char *at, const char *end)
+{
+	static const struct {
+		const char *name;
+		enum host_resv_type type;
+	} types[] = {
+		{ "direct", HOST_RESV_DIRECT },
+		{ "direct-relaxable", HOST_RESV_DIRECT_RELAXABLE },
+		{ "msi", HOST_RESV_MSI },
+	};
+
+	while (at < end && *at == ' ')
+		at++;
+	while (end > at && (end[-1] == ' ' || end[-1] == '\r'))
+		end--;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if ((size_t)(end - at) == strlen(types[i].name) &&
+		    !memcmp(at, types[i].name, (size_t)(end - at)))
+			return types[i].type;
+	return HOST_RESV_RESERVED;
+}
+
+int sysfs_parse_reserved(const char *text, size_t len, unsigned group, struct host_facts *facts,
+			 struct err *err)
+{
+	const char *end = text + len, *line = text;
+
+	for (unsigned number = 1; line < end; number++) {
+		const char *stop = memchr(line, '\n', (size_t)(end - line));
+		struct span at;
+		const char *p;
+
+		stop = stop ? stop : end;
+		p = parse_hex(line, stop, &at.base);
+		p = p ? parse_hex(p, stop, &at.end) : NULL;
+		if (!p && stop != line)
+			return err_set(err, EINVAL,
+				       "reserved_regions of IOMMU group %u: line %u is not start, "
+				       "end and type",
+				       group, number);
+		if (p && at.end < at.base)
+			return err_set(err, EINVAL,
+				       "reserved_regions of IOMMU group %u: line %u ends before it "
+				       "starts",
+				       group, number);
+		if (p && facts->nr_resv == HOST_RESV_MAX)
+			return err_set(err, E2BIG,
+				       "the named devices' IOMMU groups have more than %u reserved "
+				       "regions",
+				       HOST_RESV_MAX);
+		if (p) {
+			at.end += at.end != UINT64_MAX; /* the last byte; 2^64 cannot be written */
+			facts->resv[facts->nr_resv++] = (struct host_resv){
+				.at = at,
+				.type = parse_type(p, stop),
+				.group = group,
+			};
+		}
+		line = stop < end ? stop + 1 : end;
+	}
+	return 0;
+}

@@ -1,0 +1,242 @@
+/*
+ * --vfio and --vfio-backend: the devices that are passed through.
+ *
+ * Setters of the table in config_options.c, under its rules, and what such options mean together.
+ * Spelling only: whether there is such a device is vfio/sysfs.c's to say.
+ */
+#include "vmm/config_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const config_vfio_caps[] = { "sriov", "ari", "rebar", "ats", "pri", "pasid", NULL };
+
+static const char vfio_keys[] =
+	"port=off, rom=off|FILE, caps=A+B, token=UUID, on-error=continue or noiommu=on";
+
+/* --- names --- */
+
+/* `n` hexadecimal digits, then `after`. Returns what follows, or NULL. */
+static const char *skip_hex(const char *text, size_t n, char after)
+{
+	if (!text || strspn(text, "0123456789abcdefABCDEF") != n || text[n] != after)
+		return NULL;
+	return after ? text + n + 1 : text + n;
+}
+
+static const char *without_segment(const char *text)
+{
+	const char *rest = skip_hex(text, 4, ':');
+
+	return rest ? rest : text;
+}
+
+bool config_is_bdf(const char *text)
+{
+	const char *function = skip_hex(skip_hex(without_segment(text), 2, ':'), 2, '.');
+
+	return function && function[0] >= '0' && function[0] <= '7' && !function[1];
+}
+
+bool config_same_device(const char *a, const char *b)
+{
+	if (config_is_bdf(a) && !strncmp(a, "0000:", 5))
+		a += 5;
+	if (config_is_bdf(b) && !strncmp(b, "0000:", 5))
+		b += 5;
+	return !strcasecmp(a, b);
+}
+
+int config_check_device_name(const char *name, struct err *err)
+{
+	if (!*name)
+		return err_set(err, EINVAL,
+			       "the device is missing; it comes first, such as 0000:41:00.0");
+	if (config_is_bdf(name) || name[0] == '/')
+		return 0;
+	return err_set(err, EINVAL,
+		       "'%s' is no PCI address, such as 0000:41:00.0, and no path of sysfs, which "
+		       "begins with /",
+		       SHOWN(name));
+}
+
+/* 8-4-4-4-12 hexadecimal digits: RFC 4122 section 3. */
+static bool is_uuid(const char *text)
+{
+	text = skip_hex(text, 8, '-');
+	for (unsigned i = 0; i < 3; i++)
+		text = skip_hex(text, 4, '-');
+	return skip_hex(text, 12, '\0');
+}
+
+/* --- --vfio --- */
+
+/* `value` is `yes` or `no`. */
+static int set_switch(bool *to, const char *key, const char *value, const char *yes, const char *no,
+		      struct err *err)
+{
+	if (strcmp(value, yes) != 0 && strcmp(value, no) != 0)
+		return err_set(err, EINVAL, "%s=%s: it is %s or %s", key, SHOWN(value), yes, no);
+	*to = !strcmp(value, yes);
+	return 0;
+}
+
+static int set_text(char **to, const char *value, struct err *err)
+{
+	*to = strdup(value);
+	return *to ? 0 : err_set(err, ENOMEM, "no memory for the value");
+}
+
+/* on, off, or a file; a file of such a name is ./on. */
+static int set_rom(struct config_vfio *v, const char *value, struct err *err)
+{
+	if (!*value)
+		return err_set(err, EINVAL, "rom= is on, off or a file");
+	v->no_rom = !strcmp(value, "off");
+	return v->no_rom || !strcmp(value, "on") ? 0 : set_text(&v->rom_file, value, err);
+}
+
+static int set_caps(struct config_vfio *v, char *value, struct err *err)
+{
+	for (char *name; (name = strsep(&value, "+"));) {
+		unsigned i = 0;
+
+		while (config_vfio_caps[i] && strcmp(config_vfio_caps[i], name) != 0)
+			i++;
+		if (!config_vfio_caps[i])
+			return err_set(err, EINVAL,
+				       "caps= '%s' is unknown; use sriov, ari, rebar, ats, pri or "
+				       "pasid, with + between",
+				       SHOWN(name));
+		v->caps |= 1u << i;
+	}
+	return 0;
+}
+
+static int set_token(struct config_vfio *v, const char *value, struct err *err)
+{
+	if (!is_uuid(value))
+		return err_set(err, EINVAL,
+			       "token=%s is no UUID, such as 2ab74924-c335-45f4-9b16-8569e5b08258",
+			       SHOWN(value));
+	return set_text(&v->token, value, err);
+}
+
+enum vfio_key { KEY_PORT, KEY_ROM, KEY_CAPS, KEY_TOKEN, KEY_ERROR, KEY_NOIOMMU, KEYS };
+
+static int set_key(struct config_vfio *v, enum vfio_key key, char *value, struct err *err)
+{
+	switch (key) {
+	case KEY_PORT:
+		return set_switch(&v->root_bus, "port", value, "off", "on", err);
+	case KEY_ROM:
+		return set_rom(v, value, err);
+	case KEY_CAPS:
+		return set_caps(v, value, err);
+	case KEY_TOKEN:
+		return set_token(v, value, err);
+	case KEY_ERROR:
+		return set_switch(&v->error_continues, "on-error", value, "continue", "stop", err);
+	case KEY_NOIOMMU:
+		return set_switch(&v->no_iommu, "noiommu", value, "on", "off", err);
+	case KEYS:
+		break;
+	}
+	return 0;
+}
+
+static int set_word(struct config_vfio *v, const char *key, char *value, unsigned *given,
+		    struct err *err)
+{
+	static const char *const names[KEYS] = { "port",  "rom",      "caps",
+						 "token", "on-error", "noiommu" };
+	unsigned i = 0;
+
+	while (i < KEYS && strcmp(key, names[i]) != 0)
+		i++;
+	if (i == KEYS)
+		return err_set(err, EINVAL, "'%s' is unknown here; use %s", SHOWN(key), vfio_keys);
+	if (!value)
+		return err_set(err, EINVAL, "%s needs a value; use %s", key, vfio_keys);
+	if (*given >> i & 1)
+		return err_set(err, EINVAL, "%s is given twice; keep one", key);
+	*given |= 1u << i;
+	return set_key(v, (enum vfio_key)i, value, err);
+}
+
+int config_set_vfio(struct config *c, const char *value, struct err *err)
+{
+	struct config_vfio *v;
+	struct words words;
+	char *word, *rest;
+	unsigned given = 0;
+	int ret = words_init(&words, value, err);
+
+	if (ret < 0)
+		return ret;
+	if (c->nr_vfio == CONFIG_VFIO_MAX)
+		return err_set(err, EINVAL,
+			       "there can be at most %u devices: bus 0 has no more "
+			       "slots",
+			       CONFIG_VFIO_MAX);
+	v = &c->vfio[c->nr_vfio++]; /* config_free's from now on */
+	word = words_next(&words, &rest);
+	if (rest)
+		return err_set(err, EINVAL, "the device comes first: DEVICE,KEY=VALUE");
+	ret = config_check_device_name(word, err);
+	if (ret == 0)
+		ret = set_text(&v->name, word, err);
+	while (ret == 0 && (word = words_next(&words, &rest)))
+		ret = set_word(v, word, rest, &given, err);
+	return ret;
+}
+
+int config_set_vfio_backend(struct config *c, const char *value, struct err *err)
+{
+	static const char *const names[] = {
+		[VFIO_AUTO] = "auto",
+		[VFIO_TYPE1] = "type1",
+		[VFIO_IOMMUFD] = "iommufd",
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			c->vfio_backend = (enum vfio_backend)i;
+			return 0;
+		}
+	}
+	return err_set(err, EINVAL, "the backend is auto, type1 or iommufd");
+}
+
+/* --- together --- */
+
+int config_check_vfio(const struct config *c, struct err *err)
+{
+	for (unsigned i = 0; i < c->nr_vfio; i++) {
+		const struct config_vfio *v = &c->vfio[i];
+
+		for (unsigned j = 0; j < i; j++)
+			if (config_same_device(v->name, c->vfio[j].name))
+				return err_set(err, EINVAL, "--vfio %s is given twice; keep one",
+					       SHOWN(v->name));
+		if (v->no_iommu != c->vfio[0].no_iommu)
+			return err_set(err, EINVAL,
+				       "--vfio %s: noiommu=on is for all devices or none",
+				       SHOWN(v->name));
+		if (v->root_bus && c->plan_file)
+			return err_set(err, EINVAL,
+				       "--vfio %s: the plan file says where the device is; leave "
+				       "port=off out",
+				       SHOWN(v->name));
+	}
+	if (c->probe && !c->nr_vfio)
+		return err_set(err, EINVAL, "--probe asks about devices; add --vfio DEVICE");
+	if (c->probe && c->has_host)
+		return err_set(err, EINVAL,
+			       "--probe and --host exclude each other: only this host can be "
+			       "asked; leave one out");
+	if (option_given(c, OPT_VFIO_BACKEND) && !c->nr_vfio)
+		return err_set(err, EINVAL, "--vfio-backend is for devices; add --vfio DEVICE");
+	return 0;
+}

@@ -1,0 +1,199 @@
+#include "vmm/irq.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+static_assert(sizeof(struct kvm_irq_routing_entry) == 48, "KVM_SET_GSI_ROUTING");
+static_assert(sizeof(struct kvm_irqfd) == 32, "KVM_IRQFD");
+static_assert(sizeof(struct kvm_msi) == 32, "KVM_SIGNAL_MSI");
+
+#define PIC_PINS   8
+#define ISA_PINS   (2 * PIC_PINS)
+#define PIN_ROUTES (ISA_PINS + IRQ_PINS)
+
+void irq_init(struct irq *irq, const struct kvm *kvm)
+{
+	*irq = (struct irq)IRQ_EMPTY;
+	irq->kvm = kvm;
+}
+
+void irq_destroy(struct irq *irq)
+{
+	free(irq->routes);
+	irq->routes = NULL;
+	irq->nr_routes = 0;
+}
+
+/* --- the table: KVM takes it whole --- */
+
+/* What KVM_CREATE_IRQCHIP set up: arch/x86/kvm/irq_comm.c, default_routing. */
+static unsigned put_pins(struct kvm_irq_routing_entry *e)
+{
+	unsigned n = 0;
+
+	for (unsigned gsi = 0; gsi < IRQ_PINS; gsi++) {
+		e[n++] = (struct kvm_irq_routing_entry){
+			.gsi = gsi,
+			.type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi },
+		};
+		if (gsi >= ISA_PINS)
+			continue;
+		e[n++] = (struct kvm_irq_routing_entry){
+			.gsi = gsi,
+			.type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = { .irqchip = gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER
+								 : KVM_IRQCHIP_PIC_SLAVE,
+				       .pin = gsi % PIC_PINS },
+		};
+	}
+	return n;
+}
+
+static int set_table(const struct irq *irq, struct err *err)
+{
+	struct kvm_irq_routing *table;
+	unsigned n;
+	int ret = 0;
+
+	table = calloc(1,
+		       sizeof(*table) + (PIN_ROUTES + irq->nr_routes) * sizeof(table->entries[0]));
+	if (!table)
+		return err_sys(err, ENOMEM, "cannot hold %u interrupt routes", irq->nr_routes);
+	n = put_pins(table->entries);
+	for (unsigned i = 0; i < irq->nr_routes; i++) {
+		const struct irq_route *r = &irq->routes[i];
+
+		if (r->used)
+			table->entries[n++] = (struct kvm_irq_routing_entry){
+				.gsi = IRQ_FIRST_ROUTE + i,
+				.type = KVM_IRQ_ROUTING_MSI,
+				.u.msi = { .address_lo = (uint32_t)r->address,
+					   .address_hi = (uint32_t)(r->address >> 32),
+					   .data = r->data },
+			};
+	}
+	table->nr = n;
+	if (ioctl(irq->kvm->vm, KVM_SET_GSI_ROUTING, table) < 0)
+		ret = err_sys(err, errno, "KVM refuses a table of %u interrupt routes", n);
+	free(table);
+	return ret;
+}
+
+/* --- routes to messages --- */
+
+/* A free entry: the lowest, so that the table stays short. */
+static int find_free(struct irq *irq, struct err *err)
+{
+	unsigned i = 0;
+
+	if (!irq->routes)
+		irq->routes = calloc(IRQ_ROUTES_MAX, sizeof(*irq->routes));
+	if (!irq->routes)
+		return err_sys(err, ENOMEM, "cannot hold %u interrupt routes", IRQ_ROUTES_MAX);
+	while (i < irq->nr_routes && irq->routes[i].used)
+		i++;
+	if (i == IRQ_ROUTES_MAX)
+		return err_set(err, ENOSPC,
+			       "KVM has no more than %u routes for message-signalled interrupts",
+			       IRQ_ROUTES_MAX);
+	if (i == irq->nr_routes)
+		irq->nr_routes++;
+	return (int)i;
+}
+
+static int assign(const struct irq *irq, unsigned gsi, int fd, int resample, struct err *err)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)fd,
+		.gsi = gsi,
+		.flags = resample >= 0 ? KVM_IRQFD_FLAG_RESAMPLE : 0,
+		.resamplefd = resample >= 0 ? (uint32_t)resample : 0,
+	};
+
+	if (ioctl(irq->kvm->vm, KVM_IRQFD, &irqfd) < 0)
+		return err_sys(err, errno, "KVM refuses an eventfd for GSI %u", gsi);
+	return 0;
+}
+
+static void deassign(const struct irq *irq, unsigned gsi, int fd)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)fd,
+		.gsi = gsi,
+		.flags = KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	(void)ioctl(irq->kvm->vm, KVM_IRQFD, &irqfd); /* fails only if it was never assigned */
+}
+
+int irq_route(struct irq *irq, int fd, uint64_t address, uint32_t data, struct err *err)
+{
+	int i, ret;
+
+	pthread_mutex_lock(&irq->lock);
+	i = ret = find_free(irq, err);
+	if (ret >= 0) {
+		irq->routes[i] = (struct irq_route){ true, address, data };
+		ret = set_table(irq, err);
+		if (ret == 0)
+			ret = assign(irq, IRQ_FIRST_ROUTE + (unsigned)i, fd, -1, err);
+		if (ret < 0)
+			irq->routes[i].used = false;
+	}
+	pthread_mutex_unlock(&irq->lock);
+	return ret < 0 ? ret : IRQ_FIRST_ROUTE + i;
+}
+
+int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct err *err)
+{
+	struct irq_route *r, was;
+	int ret = 0;
+
+	pthread_mutex_lock(&irq->lock);
+	r = &irq->routes[gsi - IRQ_FIRST_ROUTE];
+	was = *r;
+	if (was.address != address || was.data != data) {
+		r->address = address;
+		r->data = data;
+		ret = set_table(irq, err);
+		if (ret < 0)
+			*r = was;
+	}
+	pthread_mutex_unlock(&irq->lock);
+	return ret;
+}
+
+/* The table keeps a route that nothing drives until it is next written. */
+void irq_unroute(struct irq *irq, int gsi, int fd)
+{
+	pthread_mutex_lock(&irq->lock);
+	deassign(irq, (unsigned)gsi, fd);
+	irq->routes[gsi - IRQ_FIRST_ROUTE].used = false;
+	pthread_mutex_unlock(&irq->lock);
+}
+
+/* --- levels and single messages --- */
+
+int irq_level(struct irq *irq, unsigned gsi, int fd, int resample, struct err *err)
+{
+	return assign(irq, gsi, fd, resample, err);
+}
+
+void irq_unlevel(struct irq *irq, unsigned gsi, int fd)
+{
+	deassign(irq, gsi, fd);
+}
+
+void irq_message(const struct irq *irq, uint64_t address, uint32_t data)
+{
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)address,
+		.address_hi = (uint32_t)(address >> 32),
+		.data = data,
+	};
+
+	(void)ioctl(irq->kvm->vm, KVM_SIGNAL_MSI, &msi); /* a guest's bad address is its own */
+}

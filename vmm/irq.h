@@ -1,0 +1,60 @@
+/*
+ * Interrupt routes of one machine: the GSI table that KVM holds, and the eventfds that drive it.
+ *
+ * Host side. Below IRQ_FIRST_ROUTE are the pins of KVM's interrupt controllers, as KVM itself wires
+ * them; above are routes to messages (MSI, MSI-X), one GSI each. Callable from any thread.
+ */
+#ifndef VMM_IRQ_H
+#define VMM_IRQ_H
+
+#include "vmm/kvm.h"
+
+#include <pthread.h>
+
+#define IRQ_PINS	24
+#define IRQ_FIRST_ROUTE IRQ_PINS
+/* KVM_CAP_IRQ_ROUTING has been 4096 since Linux 4.17 (KVM_MAX_IRQ_ROUTES). */
+#define IRQ_ROUTES_MAX (4096 - 64)
+
+struct irq_route {
+	bool used;
+	uint64_t address;
+	uint32_t data;
+};
+
+struct irq {
+	const struct kvm *kvm;
+	pthread_mutex_t lock;
+	struct irq_route *routes; /* IRQ_ROUTES_MAX, once there is one */
+	unsigned nr_routes;	  /* how many of them were ever used */
+};
+
+#define IRQ_EMPTY                                  \
+	{                                          \
+		.lock = PTHREAD_MUTEX_INITIALIZER, \
+	}
+
+/* `kvm` has its interrupt controllers; borrowed. */
+void irq_init(struct irq *irq, const struct kvm *kvm);
+void irq_destroy(struct irq *irq);
+
+/*
+ * From now on KVM sends the message whenever `fd` (an eventfd) is signalled; at once if it is
+ * signalled already. Returns the route's GSI, or -ENOSPC and other errors with a sentence.
+ */
+int irq_route(struct irq *irq, int fd, uint64_t address, uint32_t data, struct err *err);
+/* Changes the message of a route. */
+int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct err *err);
+void irq_unroute(struct irq *irq, int gsi, int fd);
+
+/*
+ * Signalling `fd` raises pin `gsi`; when the guest acknowledges the interrupt the pin falls and KVM
+ * signals `resample` (KVM_IRQFD_FLAG_RESAMPLE).
+ */
+int irq_level(struct irq *irq, unsigned gsi, int fd, int resample, struct err *err);
+void irq_unlevel(struct irq *irq, unsigned gsi, int fd);
+
+/* Sends one message without a route. */
+void irq_message(const struct irq *irq, uint64_t address, uint32_t data);
+
+#endif

@@ -1,0 +1,372 @@
+#include "vmm/machine_pci.h"
+
+#include "vmm/platform.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- struct pci_env: guest addresses --- */
+
+static int env_claim(void *to, bool io, struct span at, struct device *dev, struct err *err)
+{
+	struct machine_pci *p = to;
+
+	return bus_add(io ? p->parts.ports : p->parts.memory, at, dev, err);
+}
+
+static void env_unclaim(void *to, bool io, struct span at)
+{
+	struct machine_pci *p = to;
+
+	bus_remove(io ? p->parts.ports : p->parts.memory, at);
+}
+
+static int env_map(void *to, struct span at, void *hva, struct err *err)
+{
+	struct machine_pci *p = to;
+	int ret;
+
+	pthread_mutex_lock(&p->lock);
+	ret = kvm_map(p->parts.kvm, at, hva, err);
+	pthread_mutex_unlock(&p->lock);
+	return ret;
+}
+
+static void env_unmap(void *to, int handle)
+{
+	struct machine_pci *p = to;
+
+	pthread_mutex_lock(&p->lock);
+	kvm_unmap(p->parts.kvm, handle);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* --- interrupts --- */
+
+static void env_msi(void *to, uint64_t address, uint32_t data)
+{
+	struct machine_pci *p = to;
+
+	irq_message(&p->irq, address, data);
+}
+
+static int env_route(void *to, int fd, uint64_t address, uint32_t data, struct err *err)
+{
+	struct machine_pci *p = to;
+
+	return irq_route(&p->irq, fd, address, data, err);
+}
+
+static int env_route_move(void *to, int handle, uint64_t address, uint32_t data, struct err *err)
+{
+	struct machine_pci *p = to;
+
+	return irq_move(&p->irq, handle, address, data, err);
+}
+
+static void env_unroute(void *to, int handle, int fd)
+{
+	struct machine_pci *p = to;
+
+	irq_unroute(&p->irq, handle, fd);
+}
+
+static int env_intx(void *to, unsigned gsi, int fd, int resample, struct err *err)
+{
+	struct machine_pci *p = to;
+
+	return irq_level(&p->irq, gsi, fd, resample, err);
+}
+
+static void env_unintx(void *to, unsigned gsi, int fd)
+{
+	struct machine_pci *p = to;
+
+	irq_unlevel(&p->irq, gsi, fd);
+}
+
+/* --- the loop --- */
+
+static void watch_ready(void *to, short revents)
+{
+	struct machine_watch *w = to;
+
+	(void)revents;
+	w->ready(w->dev);
+}
+
+static int env_watch(void *to, int fd, void (*ready)(void *dev), void *dev, struct err *err)
+{
+	struct machine_pci *p = to;
+
+	for (size_t i = 0; i < ARRAY_SIZE(p->watches); i++) {
+		struct machine_watch *w = &p->watches[i];
+
+		if (w->fd >= 0)
+			continue;
+		*w = (struct machine_watch){ fd, ready, dev };
+		if (loop_watch(p->parts.loop, fd, POLLIN, watch_ready, w) == 0)
+			return 0;
+		w->fd = -1;
+		break;
+	}
+	return err_set(err, ENOSPC, "too many descriptors in the event loop");
+}
+
+static void env_unwatch(void *to, int fd)
+{
+	struct machine_pci *p = to;
+
+	for (size_t i = 0; i < ARRAY_SIZE(p->watches); i++) {
+		if (p->watches[i].fd != fd)
+			continue;
+		loop_forget(p->parts.loop, fd);
+		p->watches[i].fd = -1;
+	}
+}
+
+/* --- words --- */
+
+#define SAY_BURST 10
+
+/* A guest may cause sentences as fast as it likes; the user gets a few, then one a second. */
+static void env_say(void *to, const char *sentence)
+{
+	struct machine_pci *p = to;
+	struct timespec now;
+	bool say;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&p->say_lock);
+	say = p->said < SAY_BURST || now.tv_sec > p->said_at;
+	if (say) {
+		p->said++;
+		p->said_at = now.tv_sec;
+	}
+	pthread_mutex_unlock(&p->say_lock);
+	if (say)
+		p->parts.say(p->parts.to, sentence);
+}
+
+static void env_fail(void *to, const char *sentence)
+{
+	struct machine_pci *p = to;
+
+	p->parts.fail(p->parts.to, sentence);
+}
+
+static const struct pci_env env_ops = {
+	.claim = env_claim,
+	.unclaim = env_unclaim,
+	.map = env_map,
+	.unmap = env_unmap,
+	.msi = env_msi,
+	.route = env_route,
+	.route_move = env_route_move,
+	.unroute = env_unroute,
+	.intx = env_intx,
+	.unintx = env_unintx,
+	.watch = env_watch,
+	.unwatch = env_unwatch,
+	.say = env_say,
+	.fail = env_fail,
+};
+
+/* --- a device leaves: host asks, guest lets go, host gets it --- */
+
+static void slot_empty(struct machine_slot *s)
+{
+	pci_host_lock(&s->pci->host);
+	vfio_pci_unplug(s->device);
+	pci_host_unlock(&s->pci->host);
+	passthrough_drop(s->pci->parts.passthrough, s->index);
+	s->device = NULL;
+	s->released = false;
+}
+
+static void leave_ready(void *to)
+{
+	struct machine_pci *p = to;
+	char line[256];
+	uint64_t count;
+
+	if (read(p->leave, &count, sizeof(count)) != sizeof(count))
+		return;
+	for (unsigned i = 0; i < p->nr_slots; i++) {
+		struct machine_slot *s = &p->slots[i];
+
+		if (!__atomic_load_n(&s->released, __ATOMIC_ACQUIRE) || !s->device)
+			continue;
+		snprintf(line, sizeof(line), "%s: the guest let go of it; the host has it back",
+			 vfio_pci_name(s->device));
+		slot_empty(s);
+		env_say(p, line);
+	}
+}
+
+/* On a vCPU's thread, under the host bridge's lock: the rest is the loop's. */
+static void slot_released(void *to)
+{
+	struct machine_slot *s = to;
+	uint64_t one = 1;
+	ssize_t n;
+
+	__atomic_store_n(&s->released, true, __ATOMIC_RELEASE);
+	n = write(s->pci->leave, &one, sizeof(one));
+	(void)n; /* the counter cannot be full */
+}
+
+static void slot_requested(void *to, struct vfio_pci *device)
+{
+	struct machine_slot *s = to;
+	char line[256];
+
+	if (s->port) {
+		snprintf(line, sizeof(line), "%s: the host wants it back; the guest is asked",
+			 vfio_pci_name(device));
+		root_port_press_button(s->port, slot_released, s);
+	} else {
+		snprintf(line, sizeof(line),
+			 "%s: the host wants it back, but with port=off the guest cannot be asked: "
+			 "power the guest off",
+			 vfio_pci_name(device));
+	}
+	env_say(s->pci, line);
+}
+
+/* --- create, destroy --- */
+
+static int create_slot(struct machine_pci *p, unsigned i, struct err *err)
+{
+	const struct plan_pci *fn = &p->parts.plan->pci[i];
+	struct passthrough *pt = p->parts.passthrough;
+	struct machine_slot *s = &p->slots[i];
+	const struct vfio_pci_events events = { slot_requested, s };
+	struct vfio_pci_place place = { .root_bus = fn->port == PLAN_NO_PORT };
+	int ret;
+
+	*s = (struct machine_slot){ .pci = p, .index = i };
+	p->nr_slots = i + 1;
+	if (!pt->devices[i])
+		return 0; /* given back before a reset of the guest */
+	for (unsigned b = 0; b < PLAN_BARS; b++)
+		place.bars[b] = fn->bars[b].at;
+	for (unsigned pin = 0; pin < 4; pin++)
+		place.gsi[pin] = plan_pci_gsi(p->parts.plan, fn, pin);
+	ret = vfio_pci_plug(pt->devices[i], &p->env, &pt->iommu, &place, &events, err);
+	if (ret < 0)
+		return err_prefix(err, ret, "%s: ", fn->name);
+	s->device = pt->devices[i];
+	if (fn->port == PLAN_NO_PORT)
+		p->host.root.slots[fn->slot] = vfio_pci_function(s->device);
+	else
+		s->port = &p->ports[fn->port];
+	return 0;
+}
+
+static void create_port(struct machine_pci *p, unsigned i)
+{
+	const struct plan_port *port = &p->parts.plan->ports[i];
+	const struct root_port_numbers numbers = {
+		.slot = (uint8_t)port->slot,
+		.bus = (uint8_t)port->bus,
+		.io = port->io,
+		.mem32 = port->mem32,
+		.prefetch = port->prefetch,
+	};
+	struct pci_function *child = NULL;
+
+	for (unsigned j = 0; j < p->nr_slots; j++)
+		if (p->parts.plan->pci[j].port == i && p->slots[j].device)
+			child = vfio_pci_function(p->slots[j].device);
+	root_port_init(&p->ports[i], &p->host, &p->env, &numbers, child);
+	p->host.root.slots[port->slot] = &p->ports[i].fn;
+	p->nr_ports = i + 1;
+}
+
+/* Groups where the backend has them, else devices. */
+static int tell_kvm(struct machine_pci *p, struct err *err)
+{
+	const struct passthrough *pt = p->parts.passthrough;
+	int files[HOST_PCI_MAX];
+	size_t n = pt->iommu.ops->kvm_files(&pt->iommu, files, ARRAY_SIZE(files));
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && n == 0 && i < pt->n; i++)
+		if (pt->devices[i])
+			ret = kvm_add_vfio(p->parts.kvm, vfio_pci_file(pt->devices[i]), err);
+	for (size_t i = 0; ret == 0 && i < n; i++)
+		ret = kvm_add_vfio(p->parts.kvm, files[i], err);
+	return ret;
+}
+
+static int create_devices(struct machine_pci *p, struct err *err)
+{
+	const struct plan *plan = p->parts.plan;
+	int ret = tell_kvm(p, err);
+
+	p->leave = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ret == 0 && p->leave < 0)
+		ret = err_sys(err, errno, "cannot make an eventfd");
+	if (ret == 0)
+		ret = env_watch(p, p->leave, leave_ready, p, err);
+	p->ports = calloc(PLAN_PCI_MAX, sizeof(*p->ports));
+	if (ret == 0 && !p->ports)
+		ret = err_sys(err, ENOMEM, "cannot hold %u root ports", PLAN_PCI_MAX);
+	for (unsigned i = 0; ret == 0 && i < plan->nr_pci; i++)
+		ret = create_slot(p, i, err);
+	for (unsigned i = 0; ret == 0 && i < plan->nr_ports; i++)
+		create_port(p, i);
+	return ret;
+}
+
+int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *parts,
+		       struct err *err)
+{
+	uint64_t ecam_size = plan_buses(parts->plan) * MIB;
+	int ret;
+
+	*p = (struct machine_pci)MACHINE_PCI_EMPTY;
+	p->parts = *parts;
+	p->env = env_ops;
+	p->env.to = p;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_mutex_init(&p->say_lock, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(p->watches); i++)
+		p->watches[i].fd = -1;
+	irq_init(&p->irq, parts->kvm);
+	pci_host_init(&p->host, parts->at_cf9);
+	ret = bus_add(parts->memory, (struct span){ ECAM_BASE, ECAM_BASE + ecam_size },
+		      &p->host.ecam, err);
+	if (ret == 0)
+		ret = bus_add(parts->ports, (struct span){ PORT_PCI, PORT_PCI + PCI_PORTS },
+			      &p->host.ports, err);
+	if (ret == 0 && parts->plan->nr_pci)
+		ret = create_devices(p, err);
+	if (ret < 0)
+		machine_pci_destroy(p);
+	return ret;
+}
+
+void machine_pci_destroy(struct machine_pci *p)
+{
+	for (unsigned i = 0; i < p->nr_slots; i++)
+		if (p->slots[i].device)
+			vfio_pci_unplug(p->slots[i].device);
+	p->nr_slots = 0;
+	p->nr_ports = 0;
+	free(p->ports);
+	p->ports = NULL;
+	if (p->leave >= 0) {
+		env_unwatch(p, p->leave);
+		close(p->leave);
+		p->leave = -1;
+	}
+	irq_destroy(&p->irq);
+}

@@ -1,0 +1,77 @@
+/*
+ * The PCI side of a machine: host bridge, root ports and passed-through devices, and what they are
+ * given of the machine (struct pci_env): guest addresses, interrupts, the event loop.
+ *
+ * A part of the machine, in a file of its own. Made after the interrupt controllers and before any
+ * vCPU runs; taken down after the last one stopped.
+ */
+#ifndef VMM_MACHINE_PCI_H
+#define VMM_MACHINE_PCI_H
+
+#include "devices/bus.h"
+#include "devices/pci.h"
+#include "devices/root_port.h"
+#include "vmm/irq.h"
+#include "vmm/loop.h"
+#include "vmm/passthrough.h"
+
+struct machine_pci;
+
+/* A device of the plan in its slot. */
+struct machine_slot {
+	struct machine_pci *pci;
+	struct vfio_pci *device; /* NULL: given back to the host */
+	struct root_port *port;	 /* NULL: on bus 0 */
+	unsigned index;		 /* in plan->pci[] and passthrough->devices[] */
+	bool released;		 /* the guest let go of it */
+};
+
+struct machine_watch {
+	int fd; /* -1: free */
+	void (*ready)(void *dev);
+	void *dev;
+};
+
+/* What it borrows of the machine. */
+struct machine_pci_parts {
+	const struct plan *plan;
+	struct kvm *kvm;
+	struct bus *ports, *memory;
+	struct device *at_cf9; /* the reset register amidst the PCI ports (devices/pci.h) */
+	struct loop *loop;
+	struct passthrough *passthrough; /* NULL: none */
+	/* A sentence for the user, and one that ends the guest. */
+	void (*say)(void *to, const char *sentence);
+	void (*fail)(void *to, const char *sentence);
+	void *to;
+};
+
+struct machine_pci {
+	struct machine_pci_parts parts;
+	struct pci_env env;
+	struct pci_host host;
+	struct irq irq;
+	struct root_port *ports;
+	unsigned nr_ports;
+	struct machine_slot slots[PLAN_PCI_MAX];
+	unsigned nr_slots;
+	struct machine_watch watches[4 * PLAN_PCI_MAX];
+	pthread_mutex_t lock; /* of KVM's slots */
+	int leave;	      /* eventfd: some slot is released */
+	/* say() is limited: so many lines at once, then one a second */
+	unsigned said;
+	int64_t said_at;
+	pthread_mutex_t say_lock;
+};
+
+#define MACHINE_PCI_EMPTY   \
+	{                   \
+		.leave = -1 \
+	}
+
+int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *parts,
+		       struct err *err);
+/* Safe on MACHINE_PCI_EMPTY and half-way. */
+void machine_pci_destroy(struct machine_pci *p);
+
+#endif

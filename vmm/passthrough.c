@@ -1,0 +1,194 @@
+#include "vmm/passthrough.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The bits of config_vfio.caps are those of enum vfio_caps; the two rooms do not see each other. */
+static_assert(VFIO_CAP_SRIOV == 1 << 0 && VFIO_CAP_ARI == 1 << 1 && VFIO_CAP_REBAR == 1 << 2 &&
+		      VFIO_CAP_ATS == 1 << 3 && VFIO_CAP_PRI == 1 << 4 && VFIO_CAP_PASID == 1 << 5,
+	      "config_vfio_caps[]");
+static_assert(IOMMU_AUTO == (int)VFIO_AUTO && IOMMU_TYPE1 == (int)VFIO_TYPE1 &&
+		      IOMMU_IOMMUFD == (int)VFIO_IOMMUFD,
+	      "enum vfio_backend");
+
+static int find(const struct config *c, struct vfio_id *ids, struct host_facts *facts,
+		struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < c->nr_vfio; i++) {
+		ret = sysfs_find("", c->vfio[i].name, &ids[i], err);
+		for (unsigned j = 0; ret == 0 && j < i; j++)
+			if (!strcmp(ids[i].path, ids[j].path))
+				ret = err_set(err, EINVAL, "%s is named twice", ids[i].name);
+		if (ret == 0)
+			ret = sysfs_probe("", &ids[i], facts, err);
+		if (ret < 0)
+			return err_prefix(err, ret, "--vfio %s: ", c->vfio[i].name);
+	}
+	return 0;
+}
+
+int passthrough_probe(const struct config *c, struct host_facts *facts, struct err *err)
+{
+	struct vfio_id ids[HOST_PCI_MAX];
+
+	return find(c, ids, facts, err);
+}
+
+/* --- opening --- */
+
+static int check_no_iommu(const struct config *c, const struct vfio_id *ids, struct err *err)
+{
+	for (unsigned i = 0; i < c->nr_vfio; i++) {
+		if (ids[i].no_iommu && !c->vfio[i].no_iommu)
+			return err_set(err, EPERM,
+				       "--vfio %s: its group has no IOMMU, so the guest could "
+				       "read and write all of the host's memory through it; add "
+				       "noiommu=on to accept that",
+				       c->vfio[i].name);
+		if (!ids[i].no_iommu && c->vfio[i].no_iommu)
+			return err_set(err, EINVAL,
+				       "--vfio %s: noiommu=on, but it has an IOMMU; leave that out",
+				       c->vfio[i].name);
+	}
+	return 0;
+}
+
+static int open_device(struct passthrough *pt, const struct config_vfio *c, unsigned i,
+		       struct host_facts *facts, struct err *err)
+{
+	const struct vfio_pci_options options = {
+		.caps = c->caps,
+		.rom = !c->no_rom,
+		.rom_file = c->rom_file,
+		.error_continues = c->error_continues,
+	};
+	int fd, ret;
+
+	ret = sysfs_group_viable("", &pt->ids[i], err);
+	if (ret == 0)
+		ret = iommu_attach(&pt->iommu, &pt->ids[i], c->token, &fd, err);
+	if (ret == 0)
+		ret = vfio_pci_open(&pt->devices[i], fd, pt->ids[i].name, &options, err);
+	if (ret < 0)
+		return err_prefix(err, ret, "--vfio %s: ", c->name);
+	pt->n = i + 1;
+	vfio_pci_shape(pt->devices[i], &facts->pci[i]);
+	return 0;
+}
+
+int passthrough_open(struct passthrough *pt, const struct config *c, struct host_facts *facts,
+		     struct err *err)
+{
+	enum iommu_backend backend = (enum iommu_backend)c->vfio_backend;
+	int ret;
+
+	/* iommufd takes no VF token (before Linux 6.17). */
+	for (unsigned i = 0; i < c->nr_vfio; i++)
+		if (c->vfio[i].token && backend == IOMMU_AUTO)
+			backend = IOMMU_TYPE1;
+	*pt = (struct passthrough)PASSTHROUGH_EMPTY;
+	ret = find(c, pt->ids, facts, err);
+	if (ret == 0)
+		ret = check_no_iommu(c, pt->ids, err);
+	if (ret == 0)
+		ret = iommu_open(&pt->iommu, backend, pt->ids, c->nr_vfio, c->vfio[0].no_iommu,
+				 err);
+	for (unsigned i = 0; ret == 0 && i < c->nr_vfio; i++)
+		ret = open_device(pt, &c->vfio[i], i, facts, err);
+	if (ret == 0)
+		ret = iommu_ask_ranges(&pt->iommu, err);
+	for (size_t i = 0; ret == 0 && i < pt->iommu.nr_usable; i++)
+		facts->usable[facts->nr_usable++] = pt->iommu.usable[i];
+	if (ret < 0)
+		passthrough_close(pt);
+	return ret;
+}
+
+/* --- mapping --- */
+
+struct allowed {
+	struct span spans[8 * PLAN_LIST_MAX];
+	size_t n;
+};
+
+/* What of a window the IOMMU can translate: under --iova-policy off it may reach over a hole. */
+static void allow(struct allowed *a, const struct iommu *io, struct span at)
+{
+	for (size_t i = 0; i < io->nr_usable; i++) {
+		struct span part = span_common(at, io->usable[i]);
+
+		if (!span_empty(part) && a->n < ARRAY_SIZE(a->spans))
+			a->spans[a->n++] = part;
+	}
+}
+
+/*
+ * RAM, and what may become reachable later: hotplugged RAM, BARs. From now on a device that is
+ * attached and cannot reach all of it is refused, and cannot take it away from the others.
+ */
+static int allow_plan(struct passthrough *pt, const struct plan *plan, struct err *err)
+{
+	struct allowed a = { .n = 0 };
+
+	if (!pt->iommu.ops->allow)
+		return 0;
+	for (unsigned i = 0; i < plan->map.nr_regions; i++) {
+		const struct map_region *r = &plan->map.regions[i];
+
+		if (r->kind == MAP_RAM || r->kind == MAP_HOTPLUG || r->kind == MAP_PCI32 ||
+		    r->kind == MAP_PCI64)
+			allow(&a, &pt->iommu, r->at);
+	}
+	return pt->iommu.ops->allow(&pt->iommu, a.spans, a.n, err);
+}
+
+int passthrough_map(struct passthrough *pt, const struct plan *plan, const struct ram *ram,
+		    const struct iommu_progress *progress, struct err *err)
+{
+	struct iommu_mapping *list = calloc(ram->nr_blocks, sizeof(*list));
+	int ret;
+
+	if (!list)
+		return err_sys(err, ENOMEM, "cannot list %zu spans of RAM", ram->nr_blocks);
+	for (size_t i = 0; i < ram->nr_blocks; i++)
+		list[i] = (struct iommu_mapping){
+			.iova = ram->blocks[i].gpa,
+			.hva = ram->blocks[i].hva,
+			.owner = "RAM",
+			.memfd = ram->folded ? -1 : ram->memfd,
+			.memfd_offset = ram->blocks[i].memfd_offset,
+		};
+	ret = iommu_map_ram(&pt->iommu, list, ram->nr_blocks, progress, err);
+	free(list);
+	return ret < 0 ? ret : allow_plan(pt, plan, err);
+}
+
+int passthrough_reset(struct passthrough *pt, struct err *err)
+{
+	struct vfio_pci *there[HOST_PCI_MAX];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < pt->n; i++)
+		if (pt->devices[i])
+			there[n++] = pt->devices[i];
+	return vfio_pci_reset_all(there, n, &pt->iommu, err);
+}
+
+void passthrough_drop(struct passthrough *pt, unsigned i)
+{
+	vfio_pci_close(pt->devices[i]);
+	pt->devices[i] = NULL;
+}
+
+void passthrough_close(struct passthrough *pt)
+{
+	for (unsigned i = 0; i < pt->n; i++)
+		if (pt->devices[i])
+			passthrough_drop(pt, i);
+	pt->n = 0;
+	iommu_close(&pt->iommu);
+}

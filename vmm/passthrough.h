@@ -1,0 +1,46 @@
+/*
+ * The passed-through devices of a run: found in sysfs, attached to the IOMMU, asked for what they
+ * are, mapped to. Introduces vfio/ to config, facts and plan.
+ *
+ * Lives longer than a machine: a guest reset keeps devices and mappings. Called by the commands
+ * (main) and by machine_pci.c.
+ */
+#ifndef VMM_PASSTHROUGH_H
+#define VMM_PASSTHROUGH_H
+
+#include "vfio/iommu.h"
+#include "vfio/pci.h"
+#include "vmm/config.h"
+#include "vmm/plan.h"
+#include "vmm/ram.h"
+
+struct passthrough {
+	struct iommu iommu;
+	struct vfio_id ids[HOST_PCI_MAX];
+	struct vfio_pci *devices[HOST_PCI_MAX]; /* NULL: the host took it back */
+	unsigned n;
+};
+
+#define PASSTHROUGH_EMPTY             \
+	{                             \
+		.iommu = IOMMU_EMPTY, \
+	}
+
+/* Adds what sysfs says of the named devices to `facts`; opens nothing. */
+int passthrough_probe(const struct config *c, struct host_facts *facts, struct err *err);
+/*
+ * As passthrough_probe, then attaches and opens the devices and asks for usable IOVAs: all that
+ * the plan wants to know. On failure everything is as before.
+ */
+int passthrough_open(struct passthrough *pt, const struct config *c, struct host_facts *facts,
+		     struct err *err);
+/* Maps RAM for the devices and resets them. -EINTR: progress->stop() said so. */
+int passthrough_map(struct passthrough *pt, const struct plan *plan, const struct ram *ram,
+		    const struct iommu_progress *progress, struct err *err);
+/* Resets the devices for the next guest; a sentence in `err` if one could not be. */
+int passthrough_reset(struct passthrough *pt, struct err *err);
+/* Gives one device back to the host. */
+void passthrough_drop(struct passthrough *pt, unsigned i);
+void passthrough_close(struct passthrough *pt);
+
+#endif

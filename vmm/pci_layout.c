@@ -1,0 +1,368 @@
+#include "vmm/pci_layout.h"
+
+#include "vmm/plan_pci.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- slots --- */
+
+/* A ROM may be read as a file of any size: the BAR is the next power of two (section 6.2.5.2). */
+static uint64_t rom_room(uint64_t size)
+{
+	uint64_t room = 2 * KIB;
+
+	while (room < size && room < UINT64_C(1) << 63)
+		room *= 2;
+	return room;
+}
+
+static int add_bars(struct plan_pci *fn, const struct pci_layout_device *d, struct err *err)
+{
+	struct host_bar bars[PLAN_BARS] = { { 0 } };
+
+	memcpy(bars, d->host->bars, sizeof(d->host->bars));
+	if (d->rom && d->host->rom_size)
+		bars[PLAN_ROM].size = rom_room(d->host->rom_size);
+	for (unsigned i = 0; i < PLAN_BARS; i++) {
+		const char *fault = bars[i].size ? plan_pci_bar_fault(bars, i) : NULL;
+
+		if (fault)
+			return err_set(err, EINVAL, "%s: %s has %#" PRIx64 " bytes, which %s",
+				       fn->name, plan_pci_bar_name(i), bars[i].size, fault);
+		if (bars[i].size)
+			fn->bars[i].bar = bars[i];
+	}
+	return 0;
+}
+
+/* Slots and buses in the order of the devices: function, port and bus numbers. */
+static int add_devices(struct plan *p, const struct pci_layout_device *devices, unsigned n,
+		       struct err *err)
+{
+	p->nr_ports = p->nr_pci = 0;
+	if (n > PLAN_PCI_MAX)
+		return err_set(err, ERANGE,
+			       "%u devices are to be passed through, but bus 0 has slots for %u", n,
+			       PLAN_PCI_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		struct plan_pci *fn = &p->pci[p->nr_pci++];
+		int ret;
+
+		*fn = (struct plan_pci){ .slot = i + 1, .port = PLAN_NO_PORT };
+		memcpy(fn->name, devices[i].host->name, sizeof(fn->name));
+		if (!devices[i].root_bus) {
+			struct plan_port *port = &p->ports[p->nr_ports];
+
+			*port = (struct plan_port){ .slot = fn->slot, .bus = p->nr_ports + 1 };
+			fn->port = p->nr_ports++;
+			fn->bus = port->bus;
+			fn->slot = 0;
+		}
+		ret = add_bars(fn, &devices[i], err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* --- blocks: what is placed as one --- */
+
+/* BARs that stay together: all of one kind behind a port, or a single one on bus 0. */
+struct block {
+	struct plan_pci *fn;
+	struct span *window;	  /* the port's; NULL on bus 0 */
+	unsigned bars[PLAN_BARS]; /* largest first */
+	unsigned nr;
+	uint64_t size, largest, unit;
+};
+
+#define BLOCKS_MAX (PLAN_PCI_MAX * PLAN_BARS)
+
+static uint64_t room_at(const struct block *b, unsigned i)
+{
+	return plan_pci_room(&b->fn->bars[b->bars[i]].bar);
+}
+
+static void block_add(struct block *b, unsigned bar)
+{
+	uint64_t room = plan_pci_room(&b->fn->bars[bar].bar);
+	unsigned i = b->nr++;
+
+	for (; i && room_at(b, i - 1) < room; i--)
+		b->bars[i] = b->bars[i - 1];
+	b->bars[i] = bar;
+	b->size += room;
+	b->largest = max_u64(b->largest, room);
+}
+
+static uint64_t alignment(const struct block *b)
+{
+	return max_u64(b->largest, b->unit);
+}
+
+/* The blocks of one kind: what is hard to place goes before what is easy, else in order. */
+static unsigned find_blocks(struct plan *p, enum pci_space kind, struct block *out)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->nr_pci; i++) {
+		struct plan_pci *fn = &p->pci[i];
+		unsigned first = n;
+
+		for (unsigned bar = 0; bar < PLAN_BARS; bar++) {
+			const struct host_bar *shape = &fn->bars[bar].bar;
+
+			if (!shape->size || plan_pci_space(fn, shape) != kind)
+				continue;
+			if (fn->port == PLAN_NO_PORT)
+				out[n++] = (struct block){ .fn = fn, .unit = plan_pci_room(shape) };
+			else if (n == first)
+				out[n++] = (struct block){
+					.fn = fn,
+					.window = plan_pci_window(&p->ports[fn->port], kind),
+					.unit = plan_pci_unit(kind),
+				};
+			block_add(&out[n - 1], bar);
+		}
+	}
+	for (unsigned i = 1; i < n; i++) {
+		struct block b = out[i];
+		unsigned j = i;
+
+		for (; j && alignment(&out[j - 1]) < alignment(&b); j--)
+			out[j] = out[j - 1];
+		out[j] = b;
+	}
+	return n;
+}
+
+/* --- placing --- */
+
+struct space {
+	struct span free[PLAN_LIST_MAX + 2 * BLOCKS_MAX]; /* sorted */
+	unsigned n;
+};
+
+/*
+ * The lowest place of a block in a free span, without gaps inside. BARs are powers of two, so in
+ * falling order each is aligned when the first one is, and in rising order when the last one is:
+ *
+ *	falling:      :[======big======][mid][s]
+ *	rising:	 [s][mid][======big======]:
+ *
+ * The one that ends lower is taken. Of two neighbours with a big and small BARs, the first comes
+ * out falling and the second rising, and the small ones share the slack between the big ones.
+ */
+static struct span block_fit(const struct block *b, struct span in, bool *rising)
+{
+	uint64_t base = align_up(in.base, b->unit);
+	uint64_t small = b->size - b->largest;
+	uint64_t fall = align_up(base, b->largest);
+	uint64_t rise = align_up(base + small, b->largest) - small;
+	struct span at;
+
+	*rising = rise < fall;
+	at.base = align_down(*rising ? rise : fall, b->unit);
+	at.end = align_up((*rising ? rise : fall) + b->size, b->unit);
+	return at;
+}
+
+static void block_settle(struct block *b, struct span at, bool rising)
+{
+	uint64_t small = b->size - b->largest;
+	uint64_t next = rising ? align_up(at.base + small, b->largest) - small
+			       : align_up(at.base, b->largest);
+
+	for (unsigned i = 0; i < b->nr; i++) {
+		unsigned k = rising ? b->nr - 1 - i : i;
+
+		b->fn->bars[b->bars[k]].at = next;
+		next += room_at(b, k);
+	}
+	if (b->window)
+		*b->window = at;
+}
+
+/* Takes `at` out of the i-th free span, which holds it. */
+static void space_take(struct space *s, unsigned i, struct span at)
+{
+	struct span before = { s->free[i].base, at.base }, after = { at.end, s->free[i].end };
+	struct span left[2];
+	unsigned n = 0;
+
+	if (!span_empty(before))
+		left[n++] = before;
+	if (!span_empty(after))
+		left[n++] = after;
+	memmove(&s->free[i + n], &s->free[i + 1], (s->n - i - 1) * sizeof(s->free[0]));
+	memcpy(&s->free[i], left, n * sizeof(left[0]));
+	s->n = s->n + n - 1;
+}
+
+/* First fit. */
+static bool place(struct space *s, struct block *b)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		bool rising;
+		struct span at = block_fit(b, s->free[i], &rising);
+
+		if (at.end > s->free[i].end)
+			continue;
+		block_settle(b, at, rising);
+		space_take(s, i, at);
+		return true;
+	}
+	return false;
+}
+
+static uint64_t spans_size(const struct span *spans, size_t n)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < n; i++)
+		size += span_size(spans[i]);
+	return size;
+}
+
+static void leave_free(struct space *s, struct span busy)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		struct span common = span_common(s->free[i], busy);
+
+		if (!span_empty(common)) {
+			space_take(s, i, common);
+			return;
+		}
+	}
+}
+
+/* --- refusals --- */
+
+static const char *print_size(char buf[32], uint64_t bytes)
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
+	unsigned unit = 0;
+
+	while (bytes && bytes % 1024 == 0 && unit + 1 < ARRAY_SIZE(units)) {
+		bytes /= 1024;
+		unit++;
+	}
+	snprintf(buf, 32, "%" PRIu64 " %s", bytes, units[unit]);
+	return buf;
+}
+
+/* What the PCI windows below 4 GiB have in the least of maps: a block that is larger needs more. */
+#define LOW_ROOM (512 * MIB)
+
+static int no_place(const struct block *b, enum pci_space kind, uint64_t room,
+		    const struct map_request *req, struct err *err)
+{
+	static const char *const spaces[PCI_SPACES] = {
+		[PCI_SPACE_IO] = "of I/O ports",
+		[PCI_SPACE_MEM32] = "below 4 GiB",
+		[PCI_SPACE_MEM64] = "above 4 GiB",
+	};
+	const struct plan_bar *bar = &b->fn->bars[b->bars[0]];
+	char size[32], all[32], total[32], with[96] = "", cures[160] = "";
+	bool port = b->fn->port != PLAN_NO_PORT;
+
+	if (b->nr > 1)
+		snprintf(with, sizeof(with), " (%s with what else lies behind its port)",
+			 print_size(all, b->size));
+	if (port && bar->bar.wide)
+		strcat(cures, "port=off, which lets 64-bit BARs lie above 4 GiB, or ");
+	if (port && bar->bar.io)
+		strcat(cures, "port=off, because a port takes 4 KiB, or ");
+	if (b->fn->bars[PLAN_ROM].bar.size && kind == PCI_SPACE_MEM32 && b->size <= LOW_ROOM)
+		strcat(cures, "rom=off or ");
+	if (req->low_memory && kind == PCI_SPACE_MEM32)
+		strcat(cures, "less --low-memory or ");
+	return err_set(err, ERANGE,
+		       "%s: no aligned place for %s, %s%s, in the %s %s that all devices share: "
+		       "use %sfewer devices",
+		       b->fn->name, plan_pci_bar_name(b->bars[0]), print_size(size, bar->bar.size),
+		       with, print_size(total, room), spaces[kind], cures);
+}
+
+/* --- from devices to a map that holds them --- */
+
+static int place_all(struct plan *p, enum pci_space kind, struct span busy,
+		     const struct map_request *req, struct err *err)
+{
+	struct block blocks[BLOCKS_MAX];
+	unsigned n = find_blocks(p, kind, blocks);
+	struct space s;
+	uint64_t room;
+
+	s.n = (unsigned)plan_pci_spans(p, kind, s.free, PLAN_LIST_MAX);
+	room = spans_size(s.free, s.n);
+	leave_free(&s, busy);
+	for (unsigned i = 0; i < n; i++)
+		if (!place(&s, &blocks[i]))
+			return no_place(&blocks[i], kind, room, req, err);
+	return 0;
+}
+
+/* What the windows must have at least, before alignment. */
+static void ask_for_windows(struct plan *p, struct map_request *req)
+{
+	struct block blocks[BLOCKS_MAX];
+	unsigned n = find_blocks(p, PCI_SPACE_MEM64, blocks);
+
+	for (unsigned i = 0; i < n; i++) {
+		req->pci64_least += blocks[i].size;
+		req->largest_bar = max_u64(req->largest_bar, blocks[i].largest);
+	}
+	/* map_build's default is more than enough for small devices. */
+	if (req->pci64_size || req->pci64_least > MAP_PCI64_DEFAULT)
+		req->pci64_size = max_u64(req->pci64_size, req->pci64_least);
+}
+
+/* Windows grow by one BAR at a time, and after so many rounds faster and faster, to an end. */
+#define SLOW_ROUNDS 64
+
+static uint64_t next_step(const struct map_request *req, unsigned round)
+{
+	unsigned doublings = round < SLOW_ROUNDS ? 0 : round - SLOW_ROUNDS;
+
+	return min_u64(max_u64(GIB, req->largest_bar) << min_u64(doublings, 10), 1024 * TIB);
+}
+
+/*
+ * The sum of all BARs is what the windows need at least. Alignment and forbidden ranges between
+ * them may cost more, so: place, and while there is no room, ask for more and place again.
+ */
+int pci_layout_build(struct plan *p, struct map_request *req,
+		     const struct pci_layout_device *devices, unsigned n, struct span busy_ports,
+		     struct err *err)
+{
+	const struct span nothing = { 0, 0 };
+	struct err no_place32 = { "" };
+	int ret = add_devices(p, devices, n, err);
+
+	if (ret == 0)
+		ret = place_all(p, PCI_SPACE_IO, busy_ports, req, err);
+	if (ret < 0)
+		return ret;
+	ask_for_windows(p, req);
+	for (unsigned round = 0;; round++) {
+		ret = map_build(&p->map, req, err);
+		if (ret < 0 && no_place32.text[0])
+			return err_set(err, ERANGE, "%s", no_place32.text);
+		if (ret < 0)
+			return ret;
+		if (place_all(p, PCI_SPACE_MEM32, nothing, req, &no_place32) < 0) {
+			req->pci32_size = map_total(&p->map, MAP_PCI32) + MAP_PCI32_UNIT;
+			continue;
+		}
+		no_place32.text[0] = '\0';
+		if (place_all(p, PCI_SPACE_MEM64, nothing, req, err) == 0)
+			return 0;
+		req->pci64_size = min_u64(map_total(&p->map, MAP_PCI64) + next_step(req, round),
+					  MAP_SPACE_END);
+		req->pci64_least = req->pci64_size; /* less was tried */
+	}
+}

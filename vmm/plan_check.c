@@ -1,0 +1,192 @@
+/*
+ * What a plan must be that this process did not make: sound in itself, and possible on this host.
+ *
+ * PURE. Called on plan files, after plan_fdt.c has read one, and by tests on plans of every origin.
+ */
+#include "vmm/plan.h"
+
+#include "vmm/plan_pci.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* --- what the values mean together --- */
+
+static bool is_memory(enum map_kind kind)
+{
+	return kind == MAP_RAM || kind == MAP_HOTPLUG;
+}
+
+/* RAM regions carry the nodes' sizes, hotplug space is the last one's, CPUs are dealt out whole. */
+static int check_nodes(const struct plan *p, struct err *err)
+{
+	uint64_t sizes[MAP_NODES_MAX] = { 0 }, sum = 0;
+	unsigned cpus = 0;
+
+	if (!p->nr_nodes)
+		return err_set(err, EINVAL, "there is no NUMA node");
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		const struct map_region *r = &p->map.regions[i];
+
+		if (is_memory(r->kind) && (r->node >= p->nr_nodes ||
+					   (r->kind == MAP_HOTPLUG && r->node != p->nr_nodes - 1)))
+			return err_set(err, EINVAL,
+				       "memory at %#" PRIx64 " cannot belong to NUMA node %u of %u",
+				       r->at.base, r->node, p->nr_nodes);
+		if (r->kind == MAP_RAM)
+			sizes[r->node] += span_size(r->at);
+	}
+	for (unsigned i = 0; i < p->nr_nodes; i++) {
+		const struct plan_node *n = &p->nodes[i];
+
+		if (n->size != sizes[i])
+			return err_set(err, EINVAL,
+				       "NUMA node %u should have %" PRIu64
+				       " bytes of RAM but its regions have %" PRIu64,
+				       i, n->size, sizes[i]);
+		if (n->first_cpu != cpus || n->nr_cpus > p->cpus - cpus)
+			return err_set(err, EINVAL,
+				       "NUMA node %u has %u CPUs from CPU %u: nodes "
+				       "take the %u CPUs in order, without gap or overlap",
+				       i, n->nr_cpus, n->first_cpu, p->cpus);
+		cpus += n->nr_cpus;
+		sum += sizes[i];
+	}
+	if (cpus != p->cpus)
+		return err_set(err, EINVAL, "CPU %u belongs to no NUMA node", cpus);
+	if (sum != p->ram_size)
+		return err_set(err, EINVAL,
+			       "RAM regions add up to %" PRIu64 " bytes instead of "
+			       "%" PRIu64,
+			       sum, p->ram_size);
+	return 0;
+}
+
+/* RAM comes in whole backing pages: mmap of huge pages needs it. */
+static int check_pages(const struct plan *p, struct err *err)
+{
+	if (p->page_size != 4 * KIB && p->page_size != 2 * MIB && p->page_size != GIB)
+		return err_set(err, EINVAL, "there are no pages of %" PRIu64 " bytes",
+			       p->page_size);
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		const struct map_region *r = &p->map.regions[i];
+
+		if (r->kind == MAP_RAM && (r->at.base | r->at.end) % p->page_size)
+			return err_set(err, EINVAL,
+				       "RAM at %#" PRIx64 " is not made of pages of %" PRIu64
+				       " bytes",
+				       r->at.base, p->page_size);
+	}
+	return 0;
+}
+
+int plan_check(const struct plan *p, struct err *err)
+{
+	uint64_t hotplug = map_total(&p->map, MAP_HOTPLUG);
+	int ret = map_check(&p->map, err);
+
+	if (!ret)
+		ret = check_nodes(p, err);
+	if (!ret)
+		ret = check_pages(p, err);
+	if (!ret)
+		ret = plan_pci_check(p, err);
+	if (ret)
+		return ret;
+	if (p->max_memory < p->ram_size || hotplug != p->max_memory - p->ram_size)
+		return err_set(err, EINVAL,
+			       "%" PRIu64 " bytes of RAM and %" PRIu64
+			       " of hotplug space are not %" PRIu64,
+			       p->ram_size, hotplug, p->max_memory);
+	if (p->phys_bits < p->map.bits_required || p->phys_bits > 52)
+		return err_set(err, EINVAL,
+			       "%u address bits, but the map needs %u and 52 is the most",
+			       p->phys_bits, p->map.bits_required);
+	if (!p->cpus || (uint64_t)p->sockets * p->cores * p->threads != p->cpus)
+		return err_set(err, EINVAL, "%u CPUs are not %u sockets x %u cores x %u threads",
+			       p->cpus, p->sockets, p->cores, p->threads);
+	return 0;
+}
+
+/* --- this host --- */
+
+/* The device with its BARs as the plan has them: another one would not fit where it stood. */
+static int check_shape(const struct plan_pci *fn, const struct host_pci *host, struct err *err)
+{
+	for (unsigned i = 0; i < HOST_PCI_BARS; i++) {
+		const struct host_bar *a = &fn->bars[i].bar, *b = &host->bars[i];
+
+		if (a->size != b->size || (a->size && (a->io != b->io || a->wide != b->wide ||
+						       a->prefetch != b->prefetch)))
+			return err_set(err, EINVAL,
+				       "%s has another %s (%" PRIu64
+				       " bytes) than in the plan (%" PRIu64
+				       " bytes): make a plan for this device",
+				       fn->name, plan_pci_bar_name(i), b->size, a->size);
+	}
+	return 0;
+}
+
+static int check_devices(const struct plan *p, const struct host_facts *host, struct err *err)
+{
+	unsigned most = p->nr_pci > host->nr_pci ? p->nr_pci : host->nr_pci;
+
+	for (unsigned i = 0; i < most; i++) {
+		const char *want = i < p->nr_pci ? p->pci[i].name : "";
+		const char *have = i < host->nr_pci ? host->pci[i].name : "";
+		int ret;
+
+		if (!*have)
+			return err_set(err, EINVAL, "the plan has %s; add --vfio %s", want, want);
+		if (!*want)
+			return err_set(err, EINVAL,
+				       "--vfio %s is not in the plan: leave it out, or make a plan "
+				       "with it",
+				       have);
+		if (strcmp(want, have) != 0)
+			return err_set(err, EINVAL,
+				       "device %u of the plan is %s, but --vfio says %s: name the "
+				       "plan's devices, in its order",
+				       i, want, have);
+		ret = check_shape(&p->pci[i], &host->pci[i], err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+int plan_check_host(const struct plan *p, const struct host_facts *host, struct err *err)
+{
+	struct map_forbidden found[MAP_FORBIDDEN_MAX];
+	unsigned n = plan_forbidden(found, MAP_FORBIDDEN_MAX, p->iova_policy, host, NULL, 0);
+	unsigned bits = plan_host_bits(host);
+
+	if (n > MAP_FORBIDDEN_MAX)
+		return err_set(err, ERANGE,
+			       "%u ranges must stay free on this host, more than a plan can hold "
+			       "(%u): use devices of fewer IOMMU groups",
+			       n, MAP_FORBIDDEN_MAX);
+	if (p->map.bits_required > bits)
+		return err_set(err, ERANGE,
+			       "the plan needs %u address bits, but this host has %u: make a plan "
+			       "for this host",
+			       p->map.bits_required, bits);
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned j = 0; j < p->map.nr_regions; j++) {
+			const struct map_region *r = &p->map.regions[j];
+
+			if (!span_overlaps(r->at, found[i].at) ||
+			    !(r->kind == MAP_RAM || r->kind == MAP_HOTPLUG ||
+			      r->kind == MAP_PCI32 || r->kind == MAP_PCI64))
+				continue;
+			return err_set(err, ERANGE,
+				       "the plan has %s at [%#" PRIx64 ", %#" PRIx64
+				       "), but on this host [%#" PRIx64 ", %#" PRIx64
+				       ") must stay free (%s): make a plan for this host",
+				       map_kind_name(r->kind), r->at.base, r->at.end,
+				       found[i].at.base, found[i].at.end, found[i].why);
+		}
+	}
+	return check_devices(p, host, err);
+}

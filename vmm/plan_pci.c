@@ -1,0 +1,269 @@
+#include "vmm/plan_pci.h"
+
+#include "vmm/platform.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A BAR is mapped alone, so no two of them share a page. */
+#define PAGE	    (4 * KIB)
+#define IO_UNIT	    (4 * KIB)
+#define MEMORY_UNIT MIB
+
+/* PCI Local Bus 3.0 section 6.2.5.1; no BAR is larger than what x86 can address. */
+#define IO_BAR_MIN     4
+#define MEMORY_BAR_MIN 16
+#define BAR32_MAX      (2 * GIB)
+#define BAR64_MAX      (UINT64_C(1) << 51)
+
+const char *plan_pci_address(char buf[16], unsigned bus, unsigned slot)
+{
+	snprintf(buf, 16, "%02x:%02x.0", bus & 0xff, slot & 0x1f);
+	return buf;
+}
+
+const char *plan_pci_bar_name(unsigned bar)
+{
+	static const char *const names[PLAN_BARS] = { "BAR 0", "BAR 1", "BAR 2",  "BAR 3",
+						      "BAR 4", "BAR 5", "the ROM" };
+
+	return names[bar];
+}
+
+/*
+ * A bridge forwards 64-bit prefetchable memory through a window that can lie anywhere, and all
+ * other memory through one of 32 bits. On bus 0 the width alone decides.
+ */
+enum pci_space plan_pci_space(const struct plan_pci *fn, const struct host_bar *bar)
+{
+	if (bar->io)
+		return PCI_SPACE_IO;
+	if (bar->wide && (bar->prefetch || fn->port == PLAN_NO_PORT))
+		return PCI_SPACE_MEM64;
+	return PCI_SPACE_MEM32;
+}
+
+struct span *plan_pci_window(struct plan_port *port, enum pci_space kind)
+{
+	return kind == PCI_SPACE_IO	 ? &port->io
+	       : kind == PCI_SPACE_MEM32 ? &port->mem32
+					 : &port->prefetch;
+}
+
+uint64_t plan_pci_unit(enum pci_space kind)
+{
+	return kind == PCI_SPACE_IO ? IO_UNIT : MEMORY_UNIT;
+}
+
+uint64_t plan_pci_room(const struct host_bar *bar)
+{
+	return bar->io ? bar->size : max_u64(bar->size, PAGE);
+}
+
+const char *plan_pci_bar_fault(const struct host_bar *bars, unsigned i)
+{
+	const struct host_bar *bar = &bars[i];
+	uint64_t least = bar->io ? IO_BAR_MIN : MEMORY_BAR_MIN;
+	uint64_t most = bar->io ? PCI_IO_END : bar->wide ? BAR64_MAX : BAR32_MAX;
+
+	if (!is_power_of_two(bar->size))
+		return "is not a power of two";
+	if (bar->size < least || bar->size > most)
+		return "is too small or too large for a BAR of its kind";
+	if (bar->io && (bar->wide || bar->prefetch))
+		return "is of a BAR that cannot be I/O and memory at once";
+	if (i == PLAN_ROM && (bar->io || bar->wide || bar->prefetch))
+		return "is of a ROM, which is plain 32-bit memory";
+	if (bar->wide && (i + 1 >= HOST_PCI_BARS || bars[i + 1].size))
+		return "is of a 64-bit BAR, but its upper half is taken or missing";
+	return NULL;
+}
+
+size_t plan_pci_spans(const struct plan *p, enum pci_space kind, struct span *out, size_t cap)
+{
+	if (kind != PCI_SPACE_IO)
+		return plan_windows(p, kind == PCI_SPACE_MEM32 ? MAP_PCI32 : MAP_PCI64, out, cap);
+	out[0] = (struct span){ PCI_IO_BASE, PCI_IO_END };
+	return 1;
+}
+
+/* --- folds --- */
+
+unsigned plan_buses(const struct plan *p)
+{
+	return p->nr_ports + 1;
+}
+
+/* A bridge turns pins by the slot behind it: PCI Express Base 5.0 section 2.2.8.1. */
+unsigned plan_pci_gsi(const struct plan *p, const struct plan_pci *fn, unsigned pin)
+{
+	if (fn->port == PLAN_NO_PORT)
+		return GSI_PCI(fn->slot, pin);
+	return GSI_PCI(p->ports[fn->port].slot, (fn->slot + pin) % 4);
+}
+
+/* --- the rules of every layout --- */
+
+/* What is decoded on bus 0, or behind one port. */
+struct claim {
+	struct span at;
+	bool io;
+	unsigned port; /* behind which, or PLAN_NO_PORT */
+	const char *name;
+};
+
+struct claims {
+	struct claim list[PLAN_PCI_MAX * (PCI_SPACES + PLAN_BARS)];
+	unsigned n;
+	struct span spaces[PCI_SPACES][PLAN_LIST_MAX];
+	size_t nr_spaces[PCI_SPACES];
+};
+
+static bool any_holds(const struct span *spans, size_t n, struct span at)
+{
+	for (size_t i = 0; i < n; i++)
+		if (span_holds(spans[i], at.base, span_size(at)))
+			return true;
+	return false;
+}
+
+static int check_port(struct claims *c, const struct plan *p, unsigned i, struct err *err)
+{
+	struct plan_port port = p->ports[i];
+	unsigned children = 0;
+
+	for (unsigned j = 0; j < p->nr_pci; j++)
+		children += p->pci[j].port == i;
+	if (port.bus != i + 1 || children != 1)
+		return err_set(err, EINVAL,
+			       "root port %u has bus %u and %u devices; it should have bus %u and "
+			       "one device",
+			       i, port.bus, children, i + 1);
+	for (enum pci_space kind = PCI_SPACE_IO; kind < PCI_SPACES; kind++) {
+		struct span at = *plan_pci_window(&port, kind);
+
+		if (at.base == 0 && at.end == 0)
+			continue;
+		if (span_empty(at) || (at.base | at.end) % plan_pci_unit(kind) ||
+		    !any_holds(c->spaces[kind], c->nr_spaces[kind], at))
+			return err_set(err, EINVAL,
+				       "root port %u cannot forward [%#" PRIx64 ", %#" PRIx64
+				       "): windows are whole and lie in those of the host bridge",
+				       i, at.base, at.end);
+		c->list[c->n++] =
+			(struct claim){ at, kind == PCI_SPACE_IO, PLAN_NO_PORT, "a bridge window" };
+	}
+	return 0;
+}
+
+static int check_bar(struct claims *c, const struct plan *p, const struct plan_pci *fn, unsigned i,
+		     struct err *err)
+{
+	const struct plan_bar *bar = &fn->bars[i];
+	enum pci_space kind = plan_pci_space(fn, &bar->bar);
+	uint64_t room = plan_pci_room(&bar->bar);
+	struct span at = { bar->at, bar->at + room }, window;
+	bool held;
+
+	if (bar->at > UINT64_MAX - room || bar->at % room)
+		return err_set(err, EINVAL, "%s: %s is not aligned to its size", fn->name,
+			       plan_pci_bar_name(i));
+	if (fn->port == PLAN_NO_PORT) {
+		held = any_holds(c->spaces[kind], c->nr_spaces[kind], at);
+	} else {
+		struct plan_port port = p->ports[fn->port];
+
+		window = *plan_pci_window(&port, kind);
+		held = any_holds(&window, 1, at);
+	}
+	if (!held)
+		return err_set(err, EINVAL,
+			       "%s: %s at %#" PRIx64 " lies outside of the window that leads to it",
+			       fn->name, plan_pci_bar_name(i), bar->at);
+	c->list[c->n++] =
+		(struct claim){ at, kind == PCI_SPACE_IO, fn->port, plan_pci_bar_name(i) };
+	return 0;
+}
+
+static int check_device(struct claims *c, const struct plan *p, unsigned i, struct err *err)
+{
+	const struct plan_pci *fn = &p->pci[i];
+	struct host_bar bars[PLAN_BARS];
+	int ret = 0;
+
+	if (!fn->name[0] || !memchr(fn->name, 0, sizeof(fn->name)))
+		return err_set(err, EINVAL, "device %u has no name", i);
+	for (unsigned j = 0; j < i; j++)
+		if (!strcmp(fn->name, p->pci[j].name))
+			return err_set(err, EINVAL, "%s is there twice", fn->name);
+	if (fn->port == PLAN_NO_PORT
+		    ? fn->bus != 0
+		    : fn->port >= p->nr_ports || fn->bus != p->ports[fn->port].bus || fn->slot != 0)
+		return err_set(err, EINVAL, "%s is on bus %u, slot %u, where nothing leads to",
+			       fn->name, fn->bus, fn->slot);
+	for (unsigned b = 0; b < PLAN_BARS; b++)
+		bars[b] = fn->bars[b].bar;
+	for (unsigned b = 0; ret == 0 && b < PLAN_BARS; b++) {
+		const char *fault = bars[b].size ? plan_pci_bar_fault(bars, b) : NULL;
+
+		if (fault)
+			return err_set(err, EINVAL, "%s: the size of %s, %#" PRIx64 ", %s",
+				       fn->name, plan_pci_bar_name(b), bars[b].size, fault);
+		if (bars[b].size)
+			ret = check_bar(c, p, fn, b, err);
+	}
+	return ret;
+}
+
+static int check_slots(const struct plan *p, struct err *err)
+{
+	uint32_t taken = 1; /* the host bridge */
+
+	for (unsigned i = 0; i < p->nr_ports + p->nr_pci; i++) {
+		bool port = i < p->nr_ports;
+		unsigned slot = port ? p->ports[i].slot : p->pci[i - p->nr_ports].slot;
+
+		if (!port && p->pci[i - p->nr_ports].port != PLAN_NO_PORT)
+			continue;
+		if (slot > 31 || taken & UINT32_C(1) << slot)
+			return err_set(err, EINVAL, "slot %u of bus 0 is taken or does not exist",
+				       slot);
+		taken |= UINT32_C(1) << slot;
+	}
+	return 0;
+}
+
+static int check_claims(const struct claims *c, struct err *err)
+{
+	for (unsigned i = 0; i < c->n; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			const struct claim *a = &c->list[i], *b = &c->list[j];
+
+			if (a->io == b->io && a->port == b->port && span_overlaps(a->at, b->at))
+				return err_set(err, EINVAL,
+					       "%s at %#" PRIx64 " and %s at %#" PRIx64 " overlap",
+					       b->name, b->at.base, a->name, a->at.base);
+		}
+	}
+	return 0;
+}
+
+int plan_pci_check(const struct plan *p, struct err *err)
+{
+	struct claims c = { .n = 0 };
+	int ret = 0;
+
+	if (p->nr_ports > PLAN_PCI_MAX || p->nr_pci > PLAN_PCI_MAX)
+		return err_set(err, EINVAL, "there are more than %u devices", PLAN_PCI_MAX);
+	for (enum pci_space kind = PCI_SPACE_IO; kind < PCI_SPACES; kind++)
+		c.nr_spaces[kind] = plan_pci_spans(p, kind, c.spaces[kind], PLAN_LIST_MAX);
+	for (unsigned i = 0; ret == 0 && i < p->nr_ports; i++)
+		ret = check_port(&c, p, i, err);
+	for (unsigned i = 0; ret == 0 && i < p->nr_pci; i++)
+		ret = check_device(&c, p, i, err);
+	if (ret == 0)
+		ret = check_slots(p, err);
+	return ret ? ret : check_claims(&c, err);
+}
