@@ -20,7 +20,8 @@ FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -MMD -MP -I. -I
 	 -fPIE -fstack-protector-strong -DSTRADDLE_VERSION='"$(VERSION)"' \
 	 -isystem $(BUILD)/uapi
 LINK  := -pie -Wl,-z,relro,-z,now
-LIBS  := -lfdt -ljansson -lpthread
+# libfdt and jansson are linked in: two fewer files to load at every start.
+LIBS  := -Wl,-Bstatic -lfdt -ljansson -Wl,-Bdynamic -lpthread
 SAN   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SRC	:= $(wildcard vmm/*.c devices/*.c acpi/*.c vfio/*.c firmware/*.c)

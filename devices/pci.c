@@ -1,3 +1,8 @@
+/*
+ * What every PCI function does with its header and BARs, and the host bridge that finds functions.
+ * vCPUs come through the bus, to `ecam` and `ports`; init functions and unplugging call the rest.
+ * Touches configuration bytes and calls the ops of functions, nothing else.
+ */
 #include "devices/pci.h"
 
 #include <string.h>
@@ -50,7 +55,8 @@ void pci_function_init(struct pci_function *fn, const struct pci_ops *ops,
 	pci_config_allow(c, CACHE_LINE, 1, 0xff);
 	pci_config_allow(c, INTERRUPT_LINE, 1, 0xff);
 	if (id->header == 0)
-		pci_config_set(c, SUBSYSTEM, 4, id->subsystem_vendor | id->subsystem << 16);
+		pci_config_set(c, SUBSYSTEM, 4,
+			       id->subsystem_vendor | (uint32_t)id->subsystem << 16);
 }
 
 static unsigned bar_offset(const struct pci_function *fn, unsigned bar)
@@ -162,6 +168,8 @@ void pci_function_reset(struct pci_function *fn)
 	pci_function_unmap(fn);
 	fn->asleep = false;
 	pci_config_set(&fn->config, COMMAND, 2, 0);
+	pci_config_set(&fn->config, CACHE_LINE, 1, 0);
+	pci_config_set(&fn->config, INTERRUPT_LINE, 1, 0);
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		const struct pci_bar *b = &fn->bars[i];
 

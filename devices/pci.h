@@ -30,7 +30,7 @@ struct pci_ops {
 	 * when that changed, and with empty before a new place.
 	 */
 	void (*bar_moved)(struct pci_function *fn, unsigned bar, struct span at);
-	/* The bridge above has its secondary bus reset bit set and cleared, or the slot is off. */
+	/* The bridge above raises its secondary bus reset bit, or the slot's link goes down. */
 	void (*reset)(struct pci_function *fn);
 };
 
@@ -79,7 +79,7 @@ void pci_function_sleep(struct pci_function *fn, bool asleep);
 /* Takes every BAR out of the guest's address space (unplug, machine_destroy). */
 void pci_function_unmap(struct pci_function *fn);
 
-/* As after power-on: decoding off, BARs without addresses. */
+/* The header as after power-on: decoding off, BARs without addresses. Calls bar_moved. */
 void pci_function_reset(struct pci_function *fn);
 
 #define PCI_PORTS 8

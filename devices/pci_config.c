@@ -1,3 +1,7 @@
+/*
+ * Registers with masks, and the two capability lists. Called by every PCI function, and by its init
+ * functions; touches only the struct.
+ */
 #include "devices/pci_config.h"
 
 #include "vmm/bytes.h"

@@ -1,3 +1,11 @@
+/*
+ * A root port's registers and its slot. Configuration accesses come through devices/pci.c, under
+ * the host bridge's lock; the host's side (button, removal) takes that lock. Touches its own
+ * registers, its child's reset, and env->msi.
+ *
+ * The bus numbers route. The windows are only kept: what the child decodes is not held against
+ * them.
+ */
 #include "devices/root_port.h"
 
 #include <stddef.h>
@@ -33,6 +41,8 @@
 #define LNKCAP	      0x0c
 #define LNKCAP_ACTIVE 0x00100000 /* says when the data link layer is active */
 #define LNKCTL	      0x10
+#define LNKCTL_BITS   0x00d3 /* ASPM, link disable, common clock, extended synch */
+#define LNKCTL_OFF    0x0010 /* link disable */
 #define LNKSTA	      0x12
 #define LNKSTA_ACTIVE 0x2000
 #define LINK	      0x0104 /* 16 GT/s, 16 lanes: the guest has no use for the truth */
@@ -45,6 +55,8 @@
 #define SLTCTL_START   0x01c0 /* power on, power indicator on, attention indicator off */
 #define SLTCTL_HPIE    0x0020 /* hot-plug interrupt enable */
 #define SLTCTL_OFF     0x0400 /* power controller control: off */
+#define SLTCTL_LIGHT   0x0300 /* power indicator */
+#define SLTCTL_BLINKS  0x0200
 #define SLTSTA	       0x1a
 #define SLTSTA_BUTTON  0x0001
 #define SLTSTA_CHANGE  0x0008 /* presence detect changed */
@@ -71,6 +83,15 @@
 #define MSI_UPPER   0x08
 #define MSI_DATA    0x0c
 
+/* PCI Power Management 1.2 section 3.2: D0 and D3hot, which change nothing here; no PME */
+#define CAP_PM	       0x01
+#define PM_SIZE	       8
+#define PM_CAP	       0x02
+#define PM_VERSION     3
+#define PM_CONTROL     0x04
+#define PM_STATE       0x3
+#define PM_KEEPS_STATE 0x8 /* no soft reset on the way from D3hot to D0 */
+
 static struct root_port *port_of(struct pci_function *fn)
 {
 	return (struct root_port *)((char *)fn - offsetof(struct root_port, fn));
@@ -88,7 +109,10 @@ static void set(struct root_port *p, unsigned reg, unsigned size, uint32_t value
 
 /* --- events of the slot --- */
 
-/* Section 6.7.3.4: a message is sent when the first enabled event comes up. */
+/*
+ * Section 6.7.3.4: a message is sent when the first enabled event comes up. One that came up before
+ * MSI was enabled is told then.
+ */
 static void update_interrupt(struct root_port *p)
 {
 	uint32_t control = get(p, SLTCTL, 2), status = get(p, SLTSTA, 2);
@@ -98,8 +122,9 @@ static void update_interrupt(struct root_port *p)
 
 	if ((status & SLTSTA_LINK) && (control & SLTCTL_LINK))
 		events |= SLTSTA_LINK;
-	raised = events && (control & SLTCTL_HPIE);
-	if (raised && !p->raised && (pci_config_get(c, p->msi + MSI_CONTROL, 2) & MSI_ENABLE)) {
+	raised = events && (control & SLTCTL_HPIE) &&
+		 (pci_config_get(c, p->msi + MSI_CONTROL, 2) & MSI_ENABLE);
+	if (raised && !p->raised) {
 		uint64_t upper = pci_config_get(c, p->msi + MSI_UPPER, 4);
 
 		p->env->msi(p->env->to, upper << 32 | pci_config_get(c, p->msi + MSI_ADDRESS, 4),
@@ -108,55 +133,66 @@ static void update_interrupt(struct root_port *p)
 	p->raised = raised;
 }
 
-/* `here` and `link` are what the guest sees of the slot from now on; `events` what it is told. */
-static void set_slot(struct root_port *p, bool here, bool link, uint32_t events)
+static void reset_child(struct root_port *p)
 {
-	set(p, SLTSTA, 2,
-	    (get(p, SLTSTA, 2) & ~(uint32_t)SLTSTA_HERE) | (here ? SLTSTA_HERE : 0) | events);
-	set(p, LNKSTA, 2, LINK | (link ? LNKSTA_ACTIVE : 0));
-	p->bus.slots[0] = link ? p->child : NULL;
-	update_interrupt(p);
+	struct pci_function *child = p->bus.slots[0];
+
+	if (child && child->ops->reset)
+		child->ops->reset(child);
 }
 
 /*
- * The slot's power goes off or on. Off takes the device out of the guest's sight; after a press of
- * the button it is the guest's leave to take it away, else it may come back.
+ * Makes the slot what its contents, power and link disable bit say, and tells the guest what
+ * changed. A device that loses its link starts anew when it is back.
  */
-static void set_power(struct root_port *p, bool on)
+static void update_slot(struct root_port *p)
 {
-	if (!p->child)
-		return;
-	if (p->child->ops->reset)
-		p->child->ops->reset(p->child);
-	if (on) {
-		set_slot(p, true, true, SLTSTA_LINK);
-		return;
-	}
-	if (p->released) {
-		void (*released)(void *to) = p->released;
+	uint32_t status = get(p, SLTSTA, 2), was = status;
+	bool link =
+		p->child && !(get(p, SLTCTL, 2) & SLTCTL_OFF) && !(get(p, LNKCTL, 2) & LNKCTL_OFF);
 
-		p->released = NULL;
-		p->child = NULL;
-		set_slot(p, false, false, SLTSTA_CHANGE | SLTSTA_LINK);
-		released(p->to);
-	} else {
-		set_slot(p, true, false, SLTSTA_LINK);
-	}
+	status = p->child ? status | SLTSTA_HERE : status & ~(uint32_t)SLTSTA_HERE;
+	if ((status ^ was) & SLTSTA_HERE)
+		status |= SLTSTA_CHANGE;
+	if (link != !!p->bus.slots[0])
+		status |= SLTSTA_LINK;
+	if (!link && p->child)
+		reset_child(p);
+	p->bus.slots[0] = link ? p->child : NULL;
+	set(p, LNKSTA, 2, LINK | (link ? LNKSTA_ACTIVE : 0));
+	set(p, SLTSTA, 2, status);
+	update_interrupt(p);
+}
+
+/* The slot has no power and the host asked: the device is the host's. */
+static void release(struct root_port *p)
+{
+	void (*released)(void *to) = p->released;
+
+	reset_child(p);
+	p->child = NULL;
+	p->released = NULL;
+	update_slot(p);
+	released(p->to);
 }
 
 static void port_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
 {
 	struct root_port *p = port_of(fn);
 	uint32_t bridge = pci_config_get(&fn->config, BRIDGE_CONTROL, 2);
-	uint32_t slot = get(p, SLTCTL, 2);
+	uint32_t power = pci_config_get(&fn->config, p->pm + PM_CONTROL, 2);
+	uint32_t state;
 
 	pci_function_write(fn, offset, size, value);
-	if ((pci_config_get(&fn->config, BRIDGE_CONTROL, 2) & ~bridge & SECONDARY_RESET) &&
-	    p->bus.slots[0] && p->bus.slots[0]->ops->reset)
-		p->bus.slots[0]->ops->reset(p->bus.slots[0]);
-	if ((get(p, SLTCTL, 2) ^ slot) & SLTCTL_OFF)
-		set_power(p, !(get(p, SLTCTL, 2) & SLTCTL_OFF));
-	update_interrupt(p);
+	if (pci_config_get(&fn->config, BRIDGE_CONTROL, 2) & ~bridge & SECONDARY_RESET)
+		reset_child(p);
+	state = pci_config_get(&fn->config, p->pm + PM_CONTROL, 2) & PM_STATE;
+	if (state == 1 || state == 2) /* section 3.2.4: states that do not exist are not taken */
+		pci_config_set(&fn->config, p->pm + PM_CONTROL, 2, power);
+	if (p->released && p->child && (get(p, SLTCTL, 2) & SLTCTL_OFF))
+		release(p);
+	else
+		update_slot(p);
 }
 
 static const struct pci_ops port_ops = {
@@ -218,10 +254,10 @@ static void set_pcie(struct root_port *p, unsigned slot)
 	set(p, LNKCTL2, 2, LINK & 0xf);
 	pci_config_allow(c, at + DEVCTL, 2, 0x000f); /* reports of errors */
 	pci_config_allow_clear(c, at + DEVSTA, 2, 0x000f);
-	pci_config_allow(c, at + LNKCTL, 2, 0x00cb);
+	pci_config_allow(c, at + LNKCTL, 2, LNKCTL_BITS);
 	pci_config_allow(c, at + SLTCTL, 2, SLTCTL_BITS);
 	pci_config_allow_clear(c, at + SLTSTA, 2, SLTSTA_CLEARS);
-	pci_config_allow(c, at + RTCTL, 2, 0x001f);
+	pci_config_allow(c, at + RTCTL, 2, 0x000f);
 	pci_config_allow_clear(c, at + RTSTA, 4, RTSTA_PME);
 	pci_config_allow(c, at + LNKCTL2, 2, 0x000f);
 }
@@ -236,6 +272,16 @@ static void set_msi(struct root_port *p)
 	pci_config_allow(c, at + MSI_ADDRESS, 4, 0xfffffffc);
 	pci_config_allow(c, at + MSI_UPPER, 4, 0xffffffff);
 	pci_config_allow(c, at + MSI_DATA, 2, 0xffff);
+}
+
+static void set_pm(struct root_port *p)
+{
+	struct pci_config *c = &p->fn.config;
+	unsigned at = p->pm = pci_config_add_cap(c, CAP_PM, PM_SIZE);
+
+	pci_config_set(c, at + PM_CAP, 2, PM_VERSION);
+	pci_config_set(c, at + PM_CONTROL, 2, PM_KEEPS_STATE);
+	pci_config_allow(c, at + PM_CONTROL, 2, PM_STATE);
 }
 
 void root_port_init(struct root_port *port, struct pci_host *host, const struct pci_env *env,
@@ -255,17 +301,29 @@ void root_port_init(struct root_port *port, struct pci_host *host, const struct 
 	set_bridge(port, numbers);
 	set_pcie(port, numbers->slot);
 	set_msi(port);
-	set_slot(port, child, child, 0);
+	set_pm(port);
+	update_slot(port);
+	set(port, SLTSTA, 2, get(port, SLTSTA, 2) & SLTSTA_HERE); /* nothing changed yet */
 }
 
 /* --- the host's side --- */
 
+/* While the guest's power indicator blinks, a second press would call it off (section 6.7.1.5). */
 void root_port_press_button(struct root_port *port, void (*released)(void *to), void *to)
 {
+	uint32_t control;
+
 	pci_host_lock(port->host);
-	port->released = released;
-	port->to = to;
-	set_slot(port, port->child, port->bus.slots[0], SLTSTA_BUTTON);
+	control = get(port, SLTCTL, 2);
+	if (port->child) {
+		port->released = released;
+		port->to = to;
+		if (control & SLTCTL_OFF)
+			release(port);
+		else if ((control & SLTCTL_LIGHT) != SLTCTL_BLINKS)
+			set(port, SLTSTA, 2, get(port, SLTSTA, 2) | SLTSTA_BUTTON);
+		update_interrupt(port);
+	}
 	pci_host_unlock(port->host);
 }
 
@@ -274,6 +332,6 @@ void root_port_remove(struct root_port *port)
 	pci_host_lock(port->host);
 	port->released = NULL;
 	port->child = NULL;
-	set_slot(port, false, false, SLTSTA_CHANGE | SLTSTA_LINK);
+	update_slot(port);
 	pci_host_unlock(port->host);
 }

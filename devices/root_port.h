@@ -23,7 +23,7 @@ struct root_port {
 	void (*released)(void *to);
 	void *to;
 	unsigned pcie; /* offsets of capabilities in configuration space */
-	unsigned msi;
+	unsigned msi, pm;
 };
 
 struct root_port_numbers {
@@ -35,9 +35,16 @@ struct root_port_numbers {
 /* `child` (borrowed) is the device in the slot at function 0 of device 0; NULL: empty. */
 void root_port_init(struct root_port *port, struct pci_host *host, const struct pci_env *env,
 		    const struct root_port_numbers *numbers, struct pci_function *child);
-/* From the loop's thread: takes the host bridge's lock. */
+/*
+ * From the loop's thread: takes the host bridge's lock. A guest that was not listening may be asked
+ * again; one that is just letting go is left alone. If the slot's power is off already, `released`
+ * is called before this returns; in an empty slot nothing happens.
+ */
 void root_port_press_button(struct root_port *port, void (*released)(void *to), void *to);
-/* The device left without asking (it is gone from the host). Takes the lock. */
+/*
+ * The device left without asking (it is gone from the host). Takes the lock. The caller takes its
+ * BARs away. `released` is not called.
+ */
 void root_port_remove(struct root_port *port);
 
 #endif

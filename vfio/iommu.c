@@ -9,10 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/*
- * Pieces of a mapping: progress is told and a stop obeyed between two of them, and a type1
- * container has room for 65,535 (drivers/vfio/vfio_iommu_type1.c, dma_entry_limit).
- */
+/* Pieces of a mapping: progress is told and a stop obeyed between two of them. */
 #define PIECE (16 * GIB)
 
 /* --- opening --- */
@@ -203,14 +200,36 @@ static int map_failed(const struct iommu_mapping *m, int code, struct err *err)
 		       strerror(code), advice(code));
 }
 
-static struct iommu_mapping piece_of(const struct iommu_mapping *m, uint64_t base)
+/*
+ * The size of pieces: larger than PIECE only if there is no room for so many. Half of the room is
+ * left for BARs.
+ */
+static int choose_piece(const struct iommu *io, const struct iommu_mapping *list, size_t n,
+			uint64_t *piece, struct err *err)
+{
+	for (*piece = PIECE; *piece; *piece *= 2) {
+		uint64_t pieces = 0;
+
+		for (size_t i = 0; i < n; i++)
+			pieces += span_size(list[i].iova) / *piece + 2; /* at most */
+		if (!io->most_maps || pieces <= io->most_maps / 2)
+			return 0;
+	}
+	return err_set(err, ENOSPC,
+		       "the container has room for %" PRIu64
+		       " mappings, too few for %zu spans of RAM: "
+		       "raise dma_entry_limit of vfio_iommu_type1",
+		       io->most_maps, n);
+}
+
+static struct iommu_mapping piece_of(const struct iommu_mapping *m, uint64_t base, uint64_t size)
 {
 	struct iommu_mapping piece = *m;
 	uint64_t skip = base - m->iova.base;
 
 	/* Pieces end on multiples of their size, so that large pages line up. */
 	piece.iova.base = base;
-	piece.iova.end = min_u64(m->iova.end, align_down(base, PIECE) + PIECE);
+	piece.iova.end = min_u64(m->iova.end, align_down(base, size) + size);
 	piece.hva = (uint8_t *)m->hva + skip;
 	piece.memfd_offset += skip;
 	return piece;
@@ -218,6 +237,7 @@ static struct iommu_mapping piece_of(const struct iommu_mapping *m, uint64_t bas
 
 struct tally {
 	const struct iommu_progress *progress;
+	uint64_t piece;
 	uint64_t done, total;
 };
 
@@ -229,7 +249,7 @@ static int map_span(struct iommu *io, const struct iommu_mapping *m, struct span
 
 	*mapped = (struct span){ m->iova.base, m->iova.base };
 	while (mapped->end < m->iova.end) {
-		struct iommu_mapping piece = piece_of(m, mapped->end);
+		struct iommu_mapping piece = piece_of(m, mapped->end, tally->piece);
 		int ret;
 
 		if (p && p->stop && p->stop(p->to))
@@ -260,6 +280,8 @@ int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
 		ret = check_usable(io, &list[i], err);
 		tally.total += span_size(list[i].iova);
 	}
+	if (ret == 0)
+		ret = choose_piece(io, list, n, &tally.piece, err);
 	if (ret == 0)
 		ret = raise_memlock(io->mapped + tally.total, err);
 	if (ret < 0)

@@ -71,9 +71,10 @@ struct iommu {
 	unsigned nr_groups;
 	struct span usable[HOST_USABLE_MAX];
 	size_t nr_usable;
-	uint64_t mapped;  /* bytes */
-	bool no_map_file; /* iommufd before Linux 6.13 */
-	bool no_p2p;	  /* the kernel refused to map a BAR; said once */
+	uint64_t mapped;    /* bytes */
+	uint64_t most_maps; /* how many mappings there is room for; 0: not known */
+	bool no_map_file;   /* iommufd before Linux 6.13 */
+	bool no_p2p;	    /* the kernel refused to map a BAR; said once */
 	pthread_mutex_t lock;
 };
 

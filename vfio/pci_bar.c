@@ -362,7 +362,7 @@ static void p2p_map(struct vfio_pci *dev, struct vfio_bar *bar, struct vfio_part
 	};
 	struct err err = { "" };
 
-	if (!dev->io)
+	if (!dev->io || !dev->place.p2p)
 		return;
 	snprintf(owner, sizeof(owner), "BAR %u of %s", bar->index, dev->name);
 	pthread_mutex_lock(&dev->io->lock);

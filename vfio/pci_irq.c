@@ -28,11 +28,10 @@
 #define ENTRY_SIZE	 16
 #define ENTRY_CONTROL	 12
 #define ENTRY_MASKED	 1
-#define IRQS_MAX	 2048 /* the most that MSI-X has */
 
 /* --- VFIO's side --- */
 
-/* `fds` NULL: no data. Counts past what one call takes do not occur: at most IRQS_MAX. */
+/* `fds` NULL: no data. Positive: the host has only so many vectors. */
 static int set_irqs(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start,
 		    unsigned count, const int32_t *fds)
 {
@@ -49,7 +48,8 @@ static int set_irqs(struct vfio_pci *dev, uint32_t index, uint32_t action, unsig
 	set->count = count;
 	if (fds)
 		memcpy(set->data, fds, data);
-	if (ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set) < 0)
+	ret = ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set);
+	if (ret < 0)
 		ret = -errno;
 	free(set);
 	return ret;
@@ -204,6 +204,8 @@ static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 		fds[i] = irqs->vectors[i].fd;
 	ret = set_irqs(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, 0, n, fds);
 	free(fds);
+	if (ret > 0)
+		ret = -ENOSPC; /* so many the host has left for it */
 	if (ret < 0)
 		return err_sys(err, -ret, "VFIO refuses %u interrupt vectors", n);
 	irqs->nr_enabled = n;
@@ -211,18 +213,25 @@ static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 }
 
 /*
- * Gives VFIO the eventfds that are new since the last time: `first` to `last`. Where the kernel
- * cannot add MSI-X vectors later (VFIO_IRQ_INFO_NORESIZE), all are set up at the first need.
+ * The guest enables MSI-X, so it is enabled in the device at once, before any vector has a handler:
+ * devices and their firmware look at it. Where the kernel cannot add vectors later
+ * (VFIO_IRQ_INFO_NORESIZE) all are set up now, silent; else the first.
  */
+static int msix_start(struct vfio_pci *dev, struct err *err)
+{
+	bool fixed = dev->irqs.flags[VFIO_PCI_MSIX_IRQ_INDEX] & VFIO_IRQ_INFO_NORESIZE;
+
+	return enable_to(dev, fixed ? dev->config.msix_vectors : 1, err);
+}
+
+/* Gives VFIO the eventfds that are new since the last time: among `first` to `last`. */
 static int enable_new(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
 {
 	struct vfio_irqs *irqs = &dev->irqs;
-	bool fixed = irqs->mode == VFIO_IRQ_MSIX &&
-		     (irqs->flags[VFIO_PCI_MSIX_IRQ_INDEX] & VFIO_IRQ_INFO_NORESIZE);
 	int ret = 0;
 
 	if (!irqs->nr_enabled)
-		return enable_to(dev, fixed ? dev->config.msix_vectors : last + 1, err);
+		return enable_to(dev, last + 1, err);
 	for (unsigned i = first; ret == 0 && i <= last; i++)
 		if (irqs->vectors[i].fd >= 0)
 			ret = set_one(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, i,
@@ -355,6 +364,8 @@ void vfio_irqs_update(struct vfio_pci *dev)
 			ret = intx_start(dev, &err);
 		if (ret == 0)
 			irqs->mode = want;
+		if (ret == 0 && want == VFIO_IRQ_MSIX)
+			ret = msix_start(dev, &err);
 	}
 	if (ret == 0 && (want == VFIO_IRQ_MSI || want == VFIO_IRQ_MSIX))
 		ret = sync_vectors(dev, 0, mode_vectors(dev) - 1, &err);

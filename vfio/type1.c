@@ -203,6 +203,15 @@ static size_t copy_ranges(const struct vfio_iommu_type1_info *info, struct span 
 	return n;
 }
 
+/* Since Linux 5.11; without it, 65,535 (dma_entry_limit). */
+static uint64_t most_maps(const struct vfio_iommu_type1_info *info)
+{
+	const struct vfio_iommu_type1_info_dma_avail *avail;
+
+	avail = (const void *)find_cap(info, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, sizeof(*avail));
+	return avail ? avail->avail : UINT16_MAX;
+}
+
 static int type1_ranges(struct iommu *io, struct span *out, size_t cap, size_t *n, struct err *err)
 {
 	struct vfio_iommu_type1_info *info;
@@ -217,6 +226,7 @@ static int type1_ranges(struct iommu *io, struct span *out, size_t cap, size_t *
 	if (ret < 0)
 		return ret;
 	*n = copy_ranges(info, out, cap);
+	io->most_maps = most_maps(info);
 	free(info);
 	return 0;
 }

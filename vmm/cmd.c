@@ -31,7 +31,14 @@ static void print_help(enum config_command cmd)
 			     "Shows the memory map that straddle run would use; touches nothing.\n",
 		[CMD_CHECK] = "usage: straddle check [OPTION...]\n\n"
 			      "Says what this host can do, a line each. Status 0: it runs stock "
-			      "kernels.\n",
+			      "kernels,\nand with --vfio: the guest would start.\n",
+		[CMD_BIND] = "usage: straddle bind DEVICE...\n\n"
+			     "Gives PCI devices, such as 0000:41:00.0, to vfio-pci; refuses those "
+			     "that are in use.\n",
+		[CMD_UNBIND] =
+			"usage: straddle unbind DEVICE...\n\n"
+			"Gives PCI devices back to the drivers that the kernel chooses. If a "
+			"guest has one,\nit is asked to let go of it first.\n",
 	};
 	size_t len = config_help(cmd, NULL, 0);
 	char *text = malloc(len + 1);

@@ -24,6 +24,8 @@ enum status {
 int cmd_run(int argc, char *argv[]);
 int cmd_plan(int argc, char *argv[]);
 int cmd_check(int argc, char *argv[]);
+int cmd_bind(int argc, char *argv[]);
+int cmd_unbind(int argc, char *argv[]);
 
 /* Prints "straddle: SENTENCE" and returns `status`. */
 int complain(const struct err *err, enum status status);

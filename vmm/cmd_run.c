@@ -186,6 +186,10 @@ static int map_for_devices(struct run *run, struct err *err)
 
 	if (!run->config.nr_vfio)
 		return 0;
+	if (run->passthrough.iommu.no_iommu)
+		fprintf(stderr, "straddle: noiommu=on: nothing keeps the devices from the host's "
+				"memory, and as the guest's addresses are not translated, DMA of "
+				"its drivers goes astray\n");
 	clock_gettime(CLOCK_MONOTONIC, &m.start);
 	ret = passthrough_map(&run->passthrough, &run->plan, &run->ram, &progress, err);
 	if (m.tty && m.said)

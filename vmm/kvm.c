@@ -208,6 +208,20 @@ int kvm_add_vfio(struct kvm *kvm, int file, struct err *err)
 	return 0;
 }
 
+void kvm_remove_vfio(struct kvm *kvm, int file)
+{
+	int32_t fd = file;
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_GROUP,
+		.attr = KVM_DEV_VFIO_GROUP_DEL,
+		.addr = (uintptr_t)&fd,
+	};
+
+	if (kvm->vfio >= 0)
+		(void)ioctl(kvm->vfio, KVM_SET_DEVICE_ATTR,
+			    &attr); /* ENOENT: a group's, not this */
+}
+
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level)
 {
 	struct kvm_irq_level line = { .irq = gsi, .level = level };

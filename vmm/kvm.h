@@ -54,6 +54,8 @@ void kvm_unmap(struct kvm *kvm, int handle);
  * handled, and interrupts posted.
  */
 int kvm_add_vfio(struct kvm *kvm, int file, struct err *err);
+/* KVM lets go of it: before that, closing the descriptor gives nothing back to the host. */
+void kvm_remove_vfio(struct kvm *kvm, int file);
 /* Sets the level of an interrupt line. */
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);

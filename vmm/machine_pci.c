@@ -185,6 +185,7 @@ static void slot_empty(struct machine_slot *s)
 	pci_host_lock(&s->pci->host);
 	vfio_pci_unplug(s->device);
 	pci_host_unlock(&s->pci->host);
+	kvm_remove_vfio(s->pci->parts.kvm, vfio_pci_file(s->device));
 	passthrough_drop(s->pci->parts.passthrough, s->index);
 	s->device = NULL;
 	s->released = false;
@@ -248,7 +249,10 @@ static int create_slot(struct machine_pci *p, unsigned i, struct err *err)
 	struct passthrough *pt = p->parts.passthrough;
 	struct machine_slot *s = &p->slots[i];
 	const struct vfio_pci_events events = { slot_requested, s };
-	struct vfio_pci_place place = { .root_bus = fn->port == PLAN_NO_PORT };
+	struct vfio_pci_place place = {
+		.p2p = p->parts.plan->nr_pci > 1,
+		.root_bus = fn->port == PLAN_NO_PORT,
+	};
 	int ret;
 
 	*s = (struct machine_slot){ .pci = p, .index = i };

@@ -16,6 +16,8 @@ static const struct command {
 	{ "run", cmd_run, "start a guest" },
 	{ "plan", cmd_plan, "show the memory map that a guest would get; touches nothing" },
 	{ "check", cmd_check, "say what this host can do" },
+	{ "bind", cmd_bind, "give PCI devices to vfio-pci, so that they can be passed through" },
+	{ "unbind", cmd_unbind, "give them back to their drivers" },
 };
 
 static void print_usage(FILE *to)
@@ -60,7 +62,8 @@ int main(int argc, char *argv[])
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(argc - 2, argv + 2);
-	err_set(&err, EINVAL, "'%s' is not a command; use run, plan or check (straddle --help)",
+	err_set(&err, EINVAL,
+		"'%s' is not a command; use run, plan, check, bind or unbind (straddle --help)",
 		argv[1]);
 	return complain(&err, STATUS_USAGE);
 }

@@ -225,6 +225,134 @@ static void test_full_bus_finds_all(void **state)
 	}
 }
 
+static void test_remove(void **state)
+{
+	struct bus bus = { 0 };
+	struct probe p[3];
+	uint8_t data[8];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		probe_new(&p[i], &any_ops);
+		bus_add(&bus, (struct span){ 0x10 * i, 0x10 * i + 0x10 }, &p[i].dev, NULL);
+	}
+	/* Only what was added at exactly this range. */
+	bus_remove(&bus, (struct span){ 0x10, 0x18 });
+	bus_remove(&bus, (struct span){ 0x18, 0x20 });
+	bus_remove(&bus, (struct span){ 0x10, 0x30 });
+	bus_remove(&bus, (struct span){ 0x30, 0x40 });
+	assert_true(bus_read(&bus, 0x10, 1, data));
+	bus_remove(&bus, (struct span){ 0x10, 0x20 });
+	assert_false(bus_read(&bus, 0x10, 1, data));
+	assert_int_equal(data[0], 0xff);
+	assert_true(bus_read(&bus, 0x0f, 1, data));
+	assert_true(bus_read(&bus, 0x20, 1, data));
+	assert_int_equal(bus_add(&bus, (struct span){ 0x18, 0x20 }, &p[1].dev, NULL), 0);
+	assert_true(bus_read(&bus, 0x18, 8, data));
+	assert_int_equal(data[0], 0x10);
+	bus_remove(&bus, (struct span){ 0x20, 0x30 });
+	bus_remove(&bus, (struct span){ 0, 0x10 });
+	bus_remove(&bus, (struct span){ 0x18, 0x20 });
+	assert_int_equal(bus.nr, 0);
+}
+
+/* As configuration space does: a write moves another device (offset 0) or the device itself (8). */
+struct mover {
+	struct device dev;
+	struct bus *bus;
+	struct probe moved;
+	uint64_t at, moved_at;
+};
+
+static void mover_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct mover *m = (struct mover *)dev;
+
+	(void)size;
+	if (offset == 0) {
+		bus_remove(m->bus, (struct span){ m->moved_at, m->moved_at + 8 });
+		m->moved_at = value;
+		bus_add(m->bus, (struct span){ value, value + 8 }, &m->moved.dev, NULL);
+	} else {
+		bus_remove(m->bus, (struct span){ m->at, m->at + 16 });
+		m->at = value;
+		bus_add(m->bus, (struct span){ value, value + 16 }, &m->dev, NULL);
+	}
+}
+
+static void mover_new(struct mover *m, struct bus *bus)
+{
+	static const struct device_ops ops = { .name = "mover", .write = mover_write };
+
+	*m = (struct mover){ .bus = bus, .at = 0x1000, .moved_at = 0x2000 };
+	device_init(&m->dev, &ops);
+	probe_new(&m->moved, &any_ops);
+	bus_add(bus, (struct span){ 0x1000, 0x1010 }, &m->dev, NULL);
+	bus_add(bus, (struct span){ 0x2000, 0x2008 }, &m->moved.dev, NULL);
+}
+
+static void test_moves_inside_an_access(void **state)
+{
+	struct bus bus = { 0 };
+	struct mover m;
+	uint64_t to = 0x3000;
+
+	(void)state;
+	mover_new(&m, &bus);
+	assert_true(bus_write(&bus, 0x1000, 8, &to));
+	assert_false(bus_write(&bus, 0x2000, 1, &to));
+	assert_true(bus_write(&bus, 0x3000, 1, &to));
+	to = 0x800;
+	assert_true(bus_write(&bus, 0x1008, 8, &to));
+	assert_false(bus_write(&bus, 0x1000, 8, &to));
+	to = 0x2000;
+	assert_true(bus_write(&bus, 0x800, 8, &to));
+	assert_true(bus_write(&bus, 0x2000, 8, &to));
+}
+
+struct other_vcpu {
+	struct bus *bus;
+	bool stop;
+	unsigned lost;
+};
+
+static void *other_vcpu(void *arg)
+{
+	struct other_vcpu *v = arg;
+	uint8_t data[8];
+
+	while (!__atomic_load_n(&v->stop, __ATOMIC_ACQUIRE)) {
+		v->lost += !bus_read(v->bus, 0x8000, 8, data) || data[0] != 0x10;
+		bus_read(v->bus, 0x2000, 8, data);
+	}
+	return NULL;
+}
+
+/* A device that stays is never lost from sight, however much moves around it. */
+static void test_moves_beside_accesses(void **state)
+{
+	struct bus bus = { 0 };
+	struct other_vcpu vcpu = { .bus = &bus };
+	struct mover m;
+	struct probe stays;
+	pthread_t thread;
+
+	(void)state;
+	mover_new(&m, &bus);
+	probe_new(&stays, &any_ops);
+	bus_add(&bus, (struct span){ 0x8000, 0x8008 }, &stays.dev, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, other_vcpu, &vcpu), 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		uint64_t to = i % 2 ? 0x2000 : 0x9000;
+
+		assert_true(bus_write(&bus, 0x1000, 8, &to));
+	}
+	__atomic_store_n(&vcpu.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	assert_int_equal(vcpu.lost, 0);
+	assert_int_equal(bus.nr, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +362,9 @@ int main(void)
 		cmocka_unit_test(test_width_splits),
 		cmocka_unit_test(test_add_refuses),
 		cmocka_unit_test(test_full_bus_finds_all),
+		cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_moves_inside_an_access),
+		cmocka_unit_test(test_moves_beside_accesses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

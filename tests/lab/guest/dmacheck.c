@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define PAGE   4096
+#define CHUNK  (64 * PAGE)
 #define PLACES 3
 #define PAIR   2	  /* one page to write from, one to read into */
 #define FIRST  (16 << 20) /* bytes into the device */
@@ -51,29 +52,31 @@ static bool found_all(void)
 	return true;
 }
 
-/* Takes memory until there is a pair of pages in every place, or memory ends. */
+static void keep(uint8_t *at, uint64_t gpa)
+{
+	for (unsigned i = 0; gpa && i < PAIR; i++) {
+		struct page *page = &pages[place_of(gpa)][i];
+
+		if (page->data)
+			continue;
+		*page = (struct page){ at, gpa };
+		break;
+	}
+}
+
+/* Takes memory, CHUNK by CHUNK, until there is a pair of pages in every place, or memory ends. */
 static void find_pages(size_t most)
 {
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 
-	for (size_t taken = 0; taken < most && !found_all(); taken += PAGE) {
-		uint8_t *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-		uint64_t gpa;
+	for (size_t taken = 0; taken < most && !found_all(); taken += CHUNK) {
+		uint8_t *at = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED, -1, 0);
 
 		if (at == MAP_FAILED)
 			break;
-		*at = 1;
-		mlock(at, PAGE);
-		gpa = gpa_of(pagemap, at);
-		for (unsigned i = 0; gpa && i < PAIR; i++) {
-			struct page *page = &pages[place_of(gpa)][i];
-
-			if (page->data)
-				continue;
-			*page = (struct page){ at, gpa };
-			break;
-		}
+		keep(at, gpa_of(pagemap, at));
+		keep(at + CHUNK - PAGE, gpa_of(pagemap, at + CHUNK - PAGE));
 	}
 	close(pagemap);
 }

@@ -162,8 +162,32 @@ check_complaints()
 }
 
 # The lab host's devices: an NVMe drive with the MSI-X table in a BAR of its own, one with the table
-# in BAR 0, a network adapter with MSI-X and one with INTx alone.
-nvme=0000:00:05.0 nvme2=0000:00:06.0 nic=0000:00:07.0 old_nic=0000:00:08.0
+# in BAR 0, a network adapter with MSI-X, one with INTx alone, a disk controller with MSI alone.
+nvme=0000:00:05.0 nvme2=0000:00:06.0 nic=0000:00:07.0 old_nic=0000:00:08.0 ahci=0000:00:09.0
+
+# take BDF...: gives devices to vfio-pci.
+take()
+{
+	for bdf; do
+		straddle bind "$bdf" || not_ok "bind $bdf" "status $?"
+	done
+}
+
+# give BDF...: gives them back.
+give()
+{
+	for bdf; do
+		straddle unbind "$bdf" || not_ok "unbind $bdf" "status $?"
+	done
+}
+
+across="--memory 1G --low-memory 512M --high-memory-start 0xFCF0000000"
+
+# check_irq NAME PATTERN: some interrupt of that kind was delivered.
+check_irq()
+{
+	at_least "$1" 1 "$(said irq | grep -E "$2" | awk '{ n += $2 } END { print n }')"
+}
 
 # check_dma NAME [DISK]: data was right between all places that the guest has.
 check_dma()

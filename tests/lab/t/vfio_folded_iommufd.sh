@@ -1,0 +1,2 @@
+# lab: host=lean kernels=lean limit=300 alone=yes
+. /lab/folded.sh iommufd

@@ -1,0 +1,40 @@
+# lab: host=lean kernels=lean limit=60
+# straddle bind, unbind and check on a host with real devices.
+. /lab/lib.sh
+
+# in_use NAME WORD: binding is refused in one line that has the word; the driver stays.
+in_use()
+{
+	straddle bind "$3" >/tmp/out 2>&1
+	same "$1: status" 1 $?
+	same "$1: says why" 1 "$(grep -c "$2" /tmp/out)"
+	same "$1: one line" 1 "$(wc -l </tmp/out)"
+	same "$1: its driver stays" "$4" "$(basename "$(readlink "/sys/bus/pci/devices/$3/driver")")"
+}
+
+eth=$(ls /sys/bus/pci/devices/$nic/net)
+ifconfig "$eth" up
+in_use "interface up" "$eth is up" $nic e1000e
+ifconfig "$eth" down
+mkdir -p /mnt
+mke2fs /dev/nvme0n1 >/dev/null 2>&1
+mount -t ext4 /dev/nvme0n1 /mnt || mount -t ext2 /dev/nvme0n1 /mnt
+in_use "disk mounted" "nvme0n1 is mounted" $nvme nvme
+umount /mnt
+
+same "bind" "$nvme: nvme -> vfio-pci" "$(straddle bind ${nvme#0000:})"
+same "bind again" "$nvme: vfio-pci -> vfio-pci" "$(straddle bind /sys/bus/pci/devices/$nvme)"
+straddle check --vfio $nvme --memory 1G >"$log" 2>&1
+same "check: the device is ready" 1 "$(grep -c "^guest *yes" "$log")"
+same "check: the IOMMU" 1 "$(grep -c "^iommu *AMD-Vi" "$log")"
+same "check: what the group reserves" 1 \
+	"$(grep -c "^forbid *0xfd00000000-0x10000000000 *IOMMU group" "$log")"
+straddle check --vfio $nvme2 >"$log" 2>&1
+same "check: a device that is not bound: status" 1 $?
+same "check: a device that is not bound: says how" 1 "$(grep -c "straddle bind $nvme2" "$log")"
+straddle check --vfio $nvme --memory 300T >"$log" 2>&1
+same "check: a guest that does not fit: status" 1 $?
+same "check: a guest that does not fit: says why" 1 "$(grep -c "^guest *no: " "$log")"
+same "unbind" "$nvme: vfio-pci -> nvme" "$(straddle unbind $nvme)"
+straddle unbind $nvme >/tmp/out 2>&1
+same "unbind of what is not bound" 1 $?

@@ -1,0 +1,110 @@
+# lab: host=lean kernels=lean limit=400
+# The life of a passed-through device: guest reset, BARs that the guest moves, the host that wants it
+# back, many starts, and what is refused. Nothing may be left of it in the host's kernel.
+. /lab/lib.sh
+
+# Pages that are pinned for devices at the moment: every pin of a page is counted once.
+pinned()
+{
+	awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' \
+		/proc/vmstat
+}
+
+# interactive OPTION...: a guest that asks for actions, in the background. Tell it with `tell`.
+interactive()
+{
+	rm -f /tmp/input && mkfifo /tmp/input
+	(start lean "$@") </tmp/input >"$log" &
+	straddle=$!
+	exec 4>/tmp/input
+	asked=1
+	await asking
+}
+tell()
+{
+	asked=$((asked + 1))
+	echo "$1" >&4
+	[ "$1" = poweroff ] || await asking $asked
+}
+
+pins=$(pinned)
+take $nvme $nvme2
+
+# shellcheck disable=SC2086 # a list of options
+interactive dma,ask $across --vfio $nvme
+tell reboot # the guest starts with dma,ask again
+tell poweroff
+ended $straddle
+same "guest reset: powers off" 0 "$status"
+same "guest reset: the guest boots again" 2 "$(said asking | wc -l)"
+same "guest reset: data is right before and after" 0 "$(said nvme0n1 | grep -vc 'bad=0$')"
+at_least "guest reset: data of both boots" 12 "$(said nvme0n1 | wc -l)"
+
+# An alignment that the plan did not foresee makes the guest move BARs and bridge window.
+append=pci=resource_alignment=20@0000:01:00.0
+# shellcheck disable=SC2086
+guest lean dma,pci $across --vfio $nvme
+check_dma "BARs moved by the guest"
+at_least "BARs moved by the guest: at least one" 1 \
+	"$(said bar | grep '^0000:01:00.0' | grep -vc -e "start=$((0xc0000000)) " -e "start=$((0xc0002000)) ")"
+append=
+
+# Removed and found again inside the guest.
+# shellcheck disable=SC2086
+guest lean rescan,dma $across --vfio $nvme
+check_dma "removed and rescanned by the guest"
+
+# The host wants the device back while the guest runs.
+for backend in type1 iommufd; do
+	name="$backend: unbind while in use"
+	# shellcheck disable=SC2086
+	interactive pci,ask,ask,ask $across --vfio $nvme --vfio $nvme2 --vfio-backend $backend
+	same "$name: two drives at first" 2 "$(grep -c 'pci 0000:0[12]:00.0' "$log")"
+	give $nvme
+	await "let go of it"
+	tell pci
+	tell dma
+	tell poweroff
+	ended $straddle
+	same "$name: the guest let go" 1 "$(grep -c 'let go of it; the host has it' "$log")"
+	same "$name: the other one stays" 3 "$(said pci | grep -c 'id=0x1b36:0x0010')"
+	same "$name: and works" 0 "$(said nvme1n1 | grep -vc 'bad=0$')"
+	same "$name: powers off" 0 "$status"
+	same "$name: the host's driver has the drive" nvme \
+		"$(basename "$(readlink /sys/bus/pci/devices/$nvme/driver)")"
+	take $nvme
+done
+
+for i in 1 2 3 4 5; do
+	for backend in type1 iommufd; do
+		# shellcheck disable=SC2086
+		guest lean poweroff $across --vfio $nvme --vfio $nvme2 --vfio-backend $backend
+		[ "$status" = 0 ] || not_ok "start and stop $i, $backend" "status $status"
+	done
+done
+same "ten starts and stops: no page stays pinned" "$pins" "$(pinned)"
+
+# What the original report was about: RAM over the hole.
+group=$(basename "$(readlink /sys/bus/pci/devices/$nvme/iommu_group)")
+for backend in type1 iommufd; do
+	# shellcheck disable=SC2086
+	guest lean poweroff $across --iova-policy off --vfio $nvme --vfio-backend $backend
+	same "$backend: RAM over the hole: status" 1 "$status"
+	cp "$log" /tmp/sentence
+	for word in 0xfd00000000 0x10000000000 "group $group)" "--iova-policy auto"; do
+		same "$backend: RAM over the hole: the sentence has '$word'" 1 \
+			"$(grep -c -e "$word" /tmp/sentence)"
+	done
+	same "$backend: RAM over the hole: it is one line" 1 "$(wc -l </tmp/sentence)"
+	same "$backend: RAM over the hole: no page stays pinned" "$pins" "$(pinned)"
+done
+
+give $nvme $nvme2
+same "given back: the host's driver has the drive" nvme \
+	"$(basename "$(readlink /sys/bus/pci/devices/$nvme/driver)")"
+guest lean poweroff --vfio $nvme
+same "not bound to vfio-pci: status" 1 "$status"
+same "not bound to vfio-pci: the sentence says how" 1 "$(grep -c "straddle bind $nvme" "$log")"
+guest lean poweroff --vfio 0000:00:1e.7
+same "no such device: status" 1 "$status"
+same "no such device: the sentence" 1 "$(grep -c 'there is no such device' "$log")"
