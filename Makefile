@@ -124,6 +124,10 @@ $(BUILD)/tests/golden/%: $(BUILD)/obj/tests/golden/%.o $(LIB_OBJ)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $^ -o $@ $(LIBS)
+$(BUILD)/tests/bench/dma: $(BUILD)/obj/tests/bench/dma.o $(LIB_OBJ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $^ -o $@ $(LIBS)
 $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
@@ -161,6 +165,8 @@ lab-kernel:
 	$(Q)tests/lab/kernel.sh
 bench: $(BUILD)/straddle $(GUEST_BIN) $(TOOL_BIN)
 	$(Q)BUILD=$(BUILD) tests/bench/run.sh
+	$(Q)BUILD=$(BUILD) tests/bench/dma.sh
+	$(Q)BUILD=$(BUILD) tests/bench/lab.sh
 demo: deps
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/straddle
 	$(Q)tests/lab/demo.sh

@@ -150,6 +150,15 @@ WRAP(int, -1, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd,
 WRAP(int, -1, sigaction, (int sig, const struct sigaction *act, struct sigaction *old),
      (sig, act, old))
 
+static bool redirected(const char *path)
+{
+	size_t len = redirect_from ? strlen(redirect_from) : 0;
+
+	if (len && redirect_from[len - 1] == '*')
+		return !strncmp(path, redirect_from, len - 1);
+	return len && !strcmp(path, redirect_from);
+}
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
@@ -164,7 +173,7 @@ int __wrap_open(const char *path, int flags, ...)
 	}
 	if (fails("open"))
 		return -1;
-	if (redirect_from && !strcmp(path, redirect_from))
+	if (redirected(path))
 		path = redirect_to;
 	return __real_open(path, flags, mode);
 }

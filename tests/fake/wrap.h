@@ -41,7 +41,8 @@ struct wrap_call wrap_failed(void);
  */
 typedef bool wrap_ioctl_fn(int fd, unsigned long request, void *arg, int *ret);
 void wrap_ioctl(wrap_ioctl_fn *answer);
-/* Opening `from` opens `to`; both outlive the test. */
+/* Opening `from`, or what begins as it does if it ends with a *, opens `to`; both outlive the test.
+ */
 void wrap_redirect(const char *from, const char *to);
 /* pread(2) gives at most so many bytes at once; 0: all. */
 void wrap_short_reads(size_t most);

@@ -1,0 +1,356 @@
+/*
+ * sysfs as passthrough reads it, on trees that the test makes: functions, virtual functions,
+ * mediated devices, groups with bridges, reserved regions; and what bind refuses.
+ */
+#include "vfio/bind.h"
+#include "vfio/sysfs.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char root[] = "/tmp/straddle-sysfs-XXXXXX";
+static struct err err;
+static struct vfio_id id;
+static struct host_facts facts;
+
+#define DEVICES "/sys/devices/pci0000:00/"
+
+/* --- making trees --- */
+
+__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
+{
+	char command[2048];
+	va_list ap;
+	int len;
+
+	len = snprintf(command, sizeof(command), "cd %s && ", root);
+	va_start(ap, format);
+	vsnprintf(command + len, sizeof(command) - (size_t)len, format, ap);
+	va_end(ap);
+	if (system(command) != 0)
+		fail_msg("%s", command);
+}
+
+/* A function with a group, a driver ("" for none) and the text of its `resource` file. */
+static void add_function(const char *bdf, unsigned group, const char *driver, const char *class,
+			 const char *resource)
+{
+	shell("mkdir -p .%s%s sys/bus/pci/devices sys/kernel/iommu_groups/%u/devices "
+	      "sys/bus/pci/drivers",
+	      DEVICES, bdf, group);
+	shell("ln -sfn ../../../devices/pci0000:00/%s sys/bus/pci/devices/%s", bdf, bdf);
+	shell("ln -sfn ../../../kernel/iommu_groups/%u .%s%s/iommu_group", group, DEVICES, bdf);
+	shell("ln -sfn ../../../../devices/pci0000:00/%s sys/kernel/iommu_groups/%u/devices/%s",
+	      bdf, group, bdf);
+	shell("ln -sfn ../../../bus/pci .%s%s/subsystem", DEVICES, bdf);
+	if (*driver)
+		shell("mkdir -p sys/bus/pci/drivers/%s && ln -sfn ../../../bus/pci/drivers/%s "
+		      ".%s%s/driver",
+		      driver, driver, DEVICES, bdf);
+	shell("cd .%s%s && echo 0x1b36 >vendor && echo 0x0010 >device && echo %s >class && "
+	      "echo 1 >numa_node && printf '%s' >resource",
+	      DEVICES, bdf, class, resource);
+}
+
+static const char nvme[] = "0x00000000fe000000 0x00000000fe003fff 0x0000000000140204\\n"
+			   "0x0000000000000000 0x0000000000000000 0x0000000000000000\\n"
+			   "0x0000010000000000 0x0000011fffffffff 0x000000000014220c\\n"
+			   "0x0000000000000000 0x0000000000000000 0x0000000000000000\\n"
+			   "0x0000000000003000 0x000000000000303f 0x0000000000040101\\n"
+			   "0x0000000000000000 0x0000000000000000 0x0000000000000000\\n"
+			   "0x00000000fe100000 0x00000000fe17ffff 0x0000000000046200\\n";
+
+static int make_tree(void **state)
+{
+	(void)state;
+	strcpy(root + strlen(root) - 6, "XXXXXX");
+	if (!mkdtemp(root))
+		return -1;
+	memset(&facts, 0, sizeof(facts));
+	shell("mkdir -p sys/class/iommu/ivhd0 sys/bus/pci/drivers/vfio-pci proc/self sys/block");
+	add_function("0000:41:00.0", 7, "vfio-pci", "0x010802", nvme);
+	shell("printf '0x00000000fee00000 0x00000000feefffff msi\\n0x000000fd00000000 "
+	      "0x000000ffffffffff reserved\\n' >sys/kernel/iommu_groups/7/reserved_regions");
+	return 0;
+}
+
+static int remove_tree(void **state)
+{
+	(void)state;
+	shell("rm -rf %s", root);
+	return 0;
+}
+
+static void find(const char *name)
+{
+	if (sysfs_find(root, name, &id, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void says(const char *words)
+{
+	if (!strstr(err.text, words) || strchr(err.text, '\n'))
+		fail_msg("\"%s\" does not say \"%s\"", err.text, words);
+}
+
+/* --- finding --- */
+
+static void test_names(void **state)
+{
+	static const char *const names[] = {
+		"0000:41:00.0",
+		"41:00.0",
+		"/sys/bus/pci/devices/0000:41:00.0",
+		"/sys/devices/pci0000:00/0000:41:00.0",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		find(names[i]);
+		assert_string_equal(id.name, "0000:41:00.0");
+		assert_string_equal(id.path, "/sys/devices/pci0000:00/0000:41:00.0");
+		assert_string_equal(id.driver, "vfio-pci");
+		assert_int_equal(id.group, 7);
+		assert_true(id.pci && id.has_group && !id.no_iommu);
+		assert_string_equal(id.cdev, "");
+	}
+	shell("mkdir -p .%s0000:41:00.0/vfio-dev/vfio3", DEVICES);
+	find("41:00.0");
+	assert_string_equal(id.cdev, "vfio3");
+}
+
+static void test_not_found(void **state)
+{
+	char kind[32];
+
+	(void)state;
+	assert_int_equal(sysfs_find(root, "0000:42:00.0", &id, &err), -ENODEV);
+	says("there is no such device");
+	assert_int_equal(sysfs_find(root, "nonsense", &id, &err), -EINVAL);
+	assert_int_equal(sysfs_find(root, "41:20.0", &id, &err), -EINVAL); /* slot 32 */
+	assert_int_equal(sysfs_find(root, "/sys/class/iommu", &id, &err), -ENODEV);
+	says("neither a PCI function nor a mediated device");
+	shell("rm .%s0000:41:00.0/iommu_group", DEVICES);
+	assert_int_equal(sysfs_find(root, "41:00.0", &id, &err), -ENODEV);
+	says("does not cover it");
+	assert_string_equal(sysfs_iommu_kind(root, kind), "AMD-Vi");
+	shell("rmdir sys/class/iommu/ivhd0");
+	assert_int_equal(sysfs_find(root, "41:00.0", &id, &err), -ENODEV);
+	says("intel_iommu=on");
+	assert_string_equal(sysfs_iommu_kind(root, kind), "none");
+}
+
+static void test_no_iommu(void **state)
+{
+	(void)state;
+	shell("echo vfio-noiommu >sys/kernel/iommu_groups/7/name");
+	find("41:00.0");
+	assert_true(id.no_iommu);
+}
+
+static void test_mediated(void **state)
+{
+	static const char uuid[] = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
+
+	(void)state;
+	shell("mkdir -p .%s0000:41:00.0/%s sys/bus/mdev sys/kernel/iommu_groups/9", DEVICES, uuid);
+	shell("ln -s ../../../../bus/mdev .%s0000:41:00.0/%s/subsystem", DEVICES, uuid);
+	shell("ln -s ../../../../kernel/iommu_groups/9 .%s0000:41:00.0/%s/iommu_group", DEVICES,
+	      uuid);
+	find("/sys/devices/pci0000:00/0000:41:00.0/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001");
+	assert_false(id.pci);
+	assert_string_equal(id.name, uuid);
+	assert_int_equal(id.group, 9);
+}
+
+/* --- facts --- */
+
+static void test_probe(void **state)
+{
+	const struct host_pci *pci = &facts.pci[0];
+
+	(void)state;
+	find("41:00.0");
+	assert_int_equal(sysfs_probe(root, &id, &facts, &err), 0);
+	assert_int_equal(facts.nr_pci, 1);
+	assert_string_equal(pci->name, "0000:41:00.0");
+	assert_int_equal(pci->vendor, 0x1b36);
+	assert_int_equal(pci->device, 0x0010);
+	assert_int_equal(pci->class, 0x010802);
+	assert_int_equal(pci->node, 1);
+	assert_int_equal(pci->bars[0].size, 16 * KIB);
+	assert_true(pci->bars[0].wide && !pci->bars[0].prefetch && !pci->bars[0].io);
+	assert_int_equal(pci->bars[1].size, 0);
+	assert_int_equal(pci->bars[2].size, 128 * GIB);
+	assert_true(pci->bars[2].wide && pci->bars[2].prefetch);
+	assert_int_equal(pci->bars[4].size, 64);
+	assert_true(pci->bars[4].io);
+	assert_int_equal(pci->rom_size, 512 * KIB);
+	assert_int_equal(facts.nr_resv, 2);
+	assert_int_equal(facts.resv[1].at.base, UINT64_C(0xfd00000000));
+	assert_int_equal(facts.resv[1].at.end, TIB);
+	assert_int_equal(facts.resv[1].type, HOST_RESV_RESERVED);
+}
+
+/* Virtual functions of one card: a group each, BARs of their own; the group is read once. */
+static void test_virtual_functions(void **state)
+{
+	(void)state;
+	add_function("0000:41:10.0", 20, "vfio-pci", "0x020000",
+		     "0x00000000fd000000 0x00000000fd003fff 0x000000000014220c\\n");
+	add_function("0000:41:10.1", 21, "vfio-pci", "0x020000",
+		     "0x00000000fd004000 0x00000000fd007fff 0x000000000014220c\\n");
+	add_function("0000:41:10.2", 21, "vfio-pci", "0x020000", "");
+	shell("ln -s ../0000:41:00.0 .%s0000:41:10.1/physfn", DEVICES);
+	for (unsigned i = 20; i <= 21; i++)
+		shell("printf '0x00000000fee00000 0x00000000feefffff msi\\n' "
+		      ">sys/kernel/iommu_groups/%u/reserved_regions",
+		      i);
+	for (unsigned i = 0; i < 3; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "41:10.%u", i);
+		find(name);
+		assert_int_equal(sysfs_group_viable(root, &id, &err), 0);
+		assert_int_equal(sysfs_probe(root, &id, &facts, &err), 0);
+	}
+	assert_int_equal(facts.nr_pci, 3);
+	assert_int_equal(facts.pci[1].group, 21);
+	assert_int_equal(facts.pci[1].bars[0].size, 16 * KIB);
+	assert_int_equal(facts.pci[2].bars[0].size, 0);
+	assert_int_equal(facts.nr_resv, 2);
+	assert_int_equal(facts.resv[1].group, 21);
+}
+
+static void test_bad_resource(void **state)
+{
+	(void)state;
+	shell("echo 'what is this' >.%s0000:41:00.0/resource", DEVICES);
+	find("41:00.0");
+	assert_int_equal(sysfs_probe(root, &id, &facts, &err), -EINVAL);
+	says("line 1 is not three numbers");
+	shell("echo '0x1000 0x3fff 0x200' >.%s0000:41:00.0/resource", DEVICES);
+	assert_int_equal(sysfs_probe(root, &id, &facts, &err), -EINVAL);
+	says("no power of two");
+	assert_int_equal(facts.nr_pci, 0);
+}
+
+static void parse(const char *text)
+{
+	facts.nr_resv = 0;
+	if (sysfs_parse_reserved(text, strlen(text), 3, &facts, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void test_reserved(void **state)
+{
+	char many[HOST_RESV_MAX * 24 + 64] = "";
+
+	(void)state;
+	parse("0x0 0xffffff direct-relaxable\n0x1000000 0x1ffffff direct\n\n0x5000 0x5fff "
+	      "new-kind\n");
+	assert_int_equal(facts.nr_resv, 3);
+	assert_int_equal(facts.resv[0].type, HOST_RESV_DIRECT_RELAXABLE);
+	assert_int_equal(facts.resv[0].at.end, 16 * MIB);
+	assert_int_equal(facts.resv[1].type, HOST_RESV_DIRECT);
+	assert_int_equal(facts.resv[2].type, HOST_RESV_RESERVED); /* not known: not allowed */
+	parse("0x1000 0xffffffffffffffff msi");
+	assert_int_equal(facts.resv[0].at.end, UINT64_MAX);
+	assert_int_equal(sysfs_parse_reserved("0x1000 oops msi", 15, 3, &facts, &err), -EINVAL);
+	says("group 3: line 1");
+	assert_int_equal(sysfs_parse_reserved("0x2000 0x1000 msi", 17, 3, &facts, &err), -EINVAL);
+	says("ends before it starts");
+	for (unsigned i = 0; i <= HOST_RESV_MAX; i++)
+		strcat(many, "0x1000 0x1fff msi\n");
+	facts.nr_resv = 0;
+	assert_int_equal(sysfs_parse_reserved(many, strlen(many), 3, &facts, &err), -E2BIG);
+	says("more than 128");
+}
+
+/* --- groups --- */
+
+static void test_viable(void **state)
+{
+	(void)state;
+	add_function("0000:40:01.0", 7, "pcieport", "0x060400", "");
+	add_function("0000:41:00.1", 7, "", "0x040300", "");
+	find("41:00.0");
+	assert_int_equal(sysfs_group_viable(root, &id, &err), 0);
+	add_function("0000:41:00.2", 7, "xhci_hcd", "0x0c0330", "");
+	add_function("0000:41:00.3", 7, "snd_hda_intel", "0x040300", "");
+	assert_int_equal(sysfs_group_viable(root, &id, &err), -EBUSY);
+	says("0000:41:00.2 (xhci_hcd), 0000:41:00.3 (snd_hda_intel)");
+	says("IOMMU group 7");
+	says("straddle bind");
+	find("41:00.2");
+	assert_int_equal(sysfs_group_viable(root, &id, &err), -EBUSY);
+	says("it is bound to xhci_hcd: run `straddle bind 0000:41:00.2` as root first");
+}
+
+/* --- bind: what it refuses; the kernel's part is the lab's --- */
+
+static int try_bind(const char *name)
+{
+	char was[64], now[64];
+
+	find(name);
+	return vfio_bind(root, &id, &id, 1, was, now, &err);
+}
+
+static void test_bind_refuses(void **state)
+{
+	(void)state;
+	assert_int_equal(try_bind("41:00.0"), 0); /* has it already */
+	add_function("0000:42:00.0", 8, "e1000e", "0x020000", "");
+	shell("mkdir -p .%s0000:42:00.0/net/eth7 && echo 0x1003 >.%s0000:42:00.0/net/eth7/flags",
+	      DEVICES, DEVICES);
+	assert_int_equal(try_bind("42:00.0"), -EBUSY);
+	says("its network interface eth7 is up");
+	add_function("0000:43:00.0", 9, "nvme", "0x010802", "");
+	shell("mkdir -p .%s0000:43:00.0/nvme/nvme7n1/nvme7n1p2 && "
+	      "ln -s ../devices/pci0000:00/0000:43:00.0/nvme/nvme7n1 sys/block/nvme7n1",
+	      DEVICES);
+	shell("echo 259:6 >sys/block/nvme7n1/dev && echo 259:8 >sys/block/nvme7n1/nvme7n1p2/dev && "
+	      "echo '29 1 259:8 / / rw - ext4 /dev/root rw' >proc/self/mountinfo");
+	assert_int_equal(try_bind("43:00.0"), -EBUSY);
+	says("its partition nvme7n1p2 is mounted");
+	shell(": >proc/self/mountinfo; printf 'Filename\\n/dev/nvme7n1 partition\\n' >proc/swaps");
+	assert_int_equal(try_bind("43:00.0"), -EBUSY);
+	says("its disk nvme7n1 is used for swapping");
+	add_function("0000:44:00.0", 10, "nouveau", "0x030000", "");
+	shell("echo 1 >.%s0000:44:00.0/boot_vga", DEVICES);
+	assert_int_equal(try_bind("44:00.0"), -EBUSY);
+	says("the boot display");
+	add_function("0000:44:00.1", 11, "a", "0x040300", "");
+	add_function("0000:44:00.2", 11, "b", "0x040300", "");
+	assert_int_equal(try_bind("44:00.1"), -EBUSY);
+	says("shares IOMMU group 11 with 0000:44:00.2, which is bound to b");
+	shell("rmdir sys/bus/pci/drivers/vfio-pci");
+	add_function("0000:45:00.0", 12, "c", "0x040300", "");
+	assert_int_equal(try_bind("45:00.0"), -ENODEV);
+	says("modprobe vfio-pci");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_tree, remove_tree)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_names),	 TEST(test_not_found), TEST(test_no_iommu),
+		TEST(test_mediated),	 TEST(test_probe),     TEST(test_virtual_functions),
+		TEST(test_bad_resource), TEST(test_reserved),  TEST(test_viable),
+		TEST(test_bind_refuses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
