@@ -13,6 +13,7 @@
 
 #define VENDOR	       0x00
 #define COMMAND	       0x04
+#define COMMAND_MASTER 0x0004
 #define COMMAND_DEVICE 0x0547 /* what of the guest's command register the device gets */
 #define INTX_OFF       0x0400 /* but VFIO masks INTx itself */
 #define REVISION       0x08
@@ -115,11 +116,24 @@ int vfio_pci_open(struct vfio_pci **out, int device, const char *name,
 	return ret;
 }
 
+void vfio_pci_give_back(struct vfio_pci *dev)
+{
+	vfio_bars_unmap(dev);
+	/* No access may find the number when it is another file's. */
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		pthread_mutex_lock(&dev->bars[i].trap.lock);
+	close(dev->fd);
+	dev->fd = -1;
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		pthread_mutex_unlock(&dev->bars[i].trap.lock);
+}
+
 void vfio_pci_close(struct vfio_pci *dev)
 {
+	if (dev->fd >= 0)
+		vfio_pci_give_back(dev);
 	vfio_bars_close(dev);
 	vfio_irqs_close(dev);
-	close(dev->fd);
 	free(dev);
 }
 
@@ -219,7 +233,10 @@ static void write_ours(struct vfio_pci *dev, unsigned offset, unsigned size, uin
 		command_to_device(dev, now);
 }
 
-/* A device that sleeps does not answer, so nothing of it is mapped meanwhile. */
+/*
+ * A device that sleeps does not answer, so nothing of it is mapped meanwhile. It may not have the
+ * state that it was asked for.
+ */
 static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, uint32_t value)
 {
 	unsigned pm = dev->config.pm ? dev->config.pm + PM_CONTROL : 0;
@@ -236,8 +253,8 @@ static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, u
 		if (dev->config.class[offset + i] == VFIO_BYTE_DEVICE)
 			device_write(dev, offset + i, 1, value >> 8 * i);
 	}
-	if (state && !sleeps)
-		pci_function_sleep(&dev->fn, false);
+	if (state)
+		pci_function_sleep(&dev->fn, device_read(dev, pm, 1) & PM_STATE);
 }
 
 static void config_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
@@ -255,6 +272,14 @@ static void bar_moved(struct pci_function *fn, unsigned bar, struct span at)
 	vfio_bar_moved(dev_of(fn), bar, at);
 }
 
+/* For devices without a reset, too: no DMA, and awake, as our registers say. */
+static void quiet_device(const struct vfio_pci *dev)
+{
+	command_to_device(dev, 0);
+	if (dev->config.pm)
+		device_write(dev, dev->config.pm + PM_CONTROL, 2, 0);
+}
+
 /* The bus above is reset, or the slot's power went: the device starts anew. */
 static void function_reset(struct pci_function *fn)
 {
@@ -269,7 +294,10 @@ static void function_reset(struct pci_function *fn)
 	if (dev->config.msix)
 		pci_config_set(&fn->config, dev->config.msix + 3, 1,
 			       pci_config_get(&fn->config, dev->config.msix + 3, 1) & ~0xc0u);
+	quiet_device(dev);
 	(void)vfio_pci_reset_all(&dev, 1, dev->io, &err);
+	if (*err.text)
+		dev->env->say(dev->env->to, err.text);
 	vfio_irqs_update(dev);
 }
 
@@ -326,6 +354,7 @@ int vfio_pci_plug(struct vfio_pci *dev, const struct pci_env *env, struct iommu 
 	dev->place = *place;
 	dev->events = *events;
 	make_function(dev);
+	quiet_device(dev);
 	vfio_irqs_stop(dev); /* masks the table */
 	ret = vfio_notifiers_start(dev, err);
 	if (ret < 0) {
@@ -340,8 +369,11 @@ void vfio_pci_unplug(struct vfio_pci *dev)
 {
 	if (!dev->env)
 		return;
-	command_to_device(dev, 0); /* no DMA from here on */
+	/* No DMA from here on; decoding is on until no vCPU reaches it. */
+	command_to_device(dev,
+			  pci_config_get(&dev->fn.config, COMMAND, 2) & ~(uint32_t)COMMAND_MASTER);
 	pci_function_unmap(&dev->fn);
+	command_to_device(dev, 0);
 	vfio_irqs_stop(dev);
 	vfio_notifiers_stop(dev);
 	dev->env = NULL;

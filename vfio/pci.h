@@ -43,6 +43,12 @@ struct vfio_pci_events {
 /* Takes `device` (a descriptor from iommu_attach), also on failure. */
 int vfio_pci_open(struct vfio_pci **out, int device, const char *name,
 		  const struct vfio_pci_options *options, struct err *err);
+/*
+ * Gives an unplugged device back to the host while vCPUs run. One of them may still be on its way
+ * to a trapped BAR (devices/bus.h), so the struct lives on, deaf, until vfio_pci_close.
+ */
+void vfio_pci_give_back(struct vfio_pci *dev);
+/* Also frees it: no vCPU runs. */
 void vfio_pci_close(struct vfio_pci *dev);
 const char *vfio_pci_name(const struct vfio_pci *dev);
 /* Its descriptor, borrowed: what KVM is told of (KVM_DEV_VFIO_FILE) where there are no groups. */

@@ -339,11 +339,21 @@ int vfio_bars_map(struct vfio_pci *dev, struct err *err)
 	return ret;
 }
 
+void vfio_bars_unmap(struct vfio_pci *dev)
+{
+	for (unsigned i = 0; i < PCI_ROM; i++) {
+		struct vfio_bar *bar = &dev->bars[i];
+
+		if (bar->base)
+			munmap(bar->base, bar->size);
+		bar->base = NULL;
+		bar->nr_parts = 0;
+	}
+}
+
 void vfio_bars_close(struct vfio_pci *dev)
 {
-	for (unsigned i = 0; i < PCI_ROM; i++)
-		if (dev->bars[i].base)
-			munmap(dev->bars[i].base, dev->bars[i].size);
+	vfio_bars_unmap(dev);
 	free(dev->rom);
 	dev->rom = NULL;
 }

@@ -53,8 +53,9 @@ enum vfio_irq_mode {
 };
 
 struct vfio_vector {
-	int fd;	   /* eventfd that VFIO signals; -1: not in use yet */
-	int route; /* env->route's handle; -1: masked */
+	int fd;	    /* eventfd that VFIO signals; -1: not in use yet */
+	bool given; /* VFIO has it */
+	int route;  /* env->route's handle; -1: masked */
 	uint64_t address;
 	uint32_t data;
 };
@@ -69,6 +70,7 @@ struct vfio_irqs {
 	struct vfio_vector *vectors;
 	unsigned nr_vectors;
 	unsigned nr_enabled; /* vectors that VFIO set up */
+	unsigned nr_asked;   /* what it was asked for: the host may have fewer */
 	uint8_t *table;	     /* the MSI-X table as the guest has it, 16 bytes a vector */
 	/* notifiers */
 	int error, request;
@@ -96,6 +98,8 @@ struct vfio_pci {
 
 /* pci_bar.c */
 int vfio_bars_open(struct vfio_pci *dev, struct err *err);
+/* This process's mappings; then what trapped accesses need, too. */
+void vfio_bars_unmap(struct vfio_pci *dev);
 void vfio_bars_close(struct vfio_pci *dev);
 /* Chooses what is mapped and what is trapped; the MSI-X table must be known. */
 int vfio_bars_map(struct vfio_pci *dev, struct err *err);

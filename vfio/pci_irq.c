@@ -31,7 +31,7 @@
 
 /* --- VFIO's side --- */
 
-/* `fds` NULL: no data. Positive: the host has only so many vectors. */
+/* `fds` NULL: no data. Positive: the host has only so many vectors, and none is set up. */
 static int set_irqs(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start,
 		    unsigned count, const int32_t *fds)
 {
@@ -188,14 +188,19 @@ static void vectors_stop(struct vfio_pci *dev)
 	for (unsigned i = 0; i < irqs->nr_vectors; i++) {
 		unroute(dev, &irqs->vectors[i]);
 		close_fd(&irqs->vectors[i].fd);
+		irqs->vectors[i].given = false;
 	}
 }
 
-/* Vectors from 0 to `n` - 1 in one call; those without an eventfd stay silent. */
+/*
+ * Vectors from 0 to `n` - 1 in one call; those without an eventfd stay silent. The host may have
+ * fewer: then those work, and `err` says so.
+ */
 static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 {
 	struct vfio_irqs *irqs = &dev->irqs;
 	int32_t *fds = calloc(n, sizeof(*fds));
+	unsigned asked = n;
 	int ret;
 
 	if (!fds)
@@ -203,42 +208,75 @@ static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 	for (unsigned i = 0; i < n; i++)
 		fds[i] = irqs->vectors[i].fd;
 	ret = set_irqs(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, 0, n, fds);
+	if (ret > 0 && (unsigned)ret < n) {
+		n = (unsigned)ret;
+		err_set(err, ENOSPC, "the host has %u of the %u interrupt vectors", n, asked);
+		ret = set_irqs(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, 0, n, fds);
+	}
 	free(fds);
-	if (ret > 0)
-		ret = -ENOSPC; /* so many the host has left for it */
-	if (ret < 0)
-		return err_sys(err, -ret, "VFIO refuses %u interrupt vectors", n);
+	if (ret)
+		return err_sys(err, ret < 0 ? -ret : ENOSPC, "VFIO refuses %u interrupt vectors",
+			       n);
 	irqs->nr_enabled = n;
+	irqs->nr_asked = asked;
+	for (unsigned i = 0; i < n; i++)
+		irqs->vectors[i].given = irqs->vectors[i].fd >= 0;
 	return 0;
 }
 
-/*
- * The guest enables MSI-X, so it is enabled in the device at once, before any vector has a handler:
- * devices and their firmware look at it. Where the kernel cannot add vectors later
- * (VFIO_IRQ_INFO_NORESIZE) all are set up now, silent; else the first.
- */
-static int msix_start(struct vfio_pci *dev, struct err *err)
+/* Vectors that the guest's MSI registers use. */
+static unsigned msi_used(const struct vfio_pci *dev)
 {
-	bool fixed = dev->irqs.flags[VFIO_PCI_MSIX_IRQ_INDEX] & VFIO_IRQ_INFO_NORESIZE;
+	uint32_t control = pci_config_get(&dev->fn.config, dev->config.msi + MSI_CONTROL, 2);
 
-	return enable_to(dev, fixed ? dev->config.msix_vectors : 1, err);
+	return (unsigned)min_u64(1u << (control >> 4 & 7), dev->config.msi_vectors);
 }
 
-/* Gives VFIO the eventfds that are new since the last time: among `first` to `last`. */
-static int enable_new(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
+/* The kernel adds no vectors later: all are set up at once, silent. */
+static bool is_fixed(const struct vfio_pci *dev)
+{
+	return dev->irqs.mode == VFIO_IRQ_MSI ||
+	       (dev->irqs.flags[VFIO_PCI_MSIX_IRQ_INDEX] & VFIO_IRQ_INFO_NORESIZE);
+}
+
+/*
+ * The guest enables MSI or MSI-X, so it is enabled in the device at once, before any vector has a
+ * handler: devices and their firmware look at it.
+ */
+static int enable_first(struct vfio_pci *dev, struct err *err)
+{
+	unsigned n = dev->config.msix_vectors;
+
+	if (dev->irqs.mode == VFIO_IRQ_MSI)
+		n = msi_used(dev);
+	else if (!is_fixed(dev))
+		while (n > 1 && dev->irqs.vectors[n - 1].fd < 0)
+			n--;
+	return enable_to(dev, n, err);
+}
+
+/* Gives VFIO the eventfds among `first` to `last` that it does not have yet. */
+static int give(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
 {
 	struct vfio_irqs *irqs = &dev->irqs;
-	int ret = 0;
 
 	if (!irqs->nr_enabled)
-		return enable_to(dev, last + 1, err);
-	for (unsigned i = first; ret == 0 && i <= last; i++)
-		if (irqs->vectors[i].fd >= 0)
-			ret = set_one(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, i,
-				      irqs->vectors[i].fd);
-	if (ret < 0)
-		return err_sys(err, -ret, "VFIO refuses interrupt vector %u", last);
-	irqs->nr_enabled = (unsigned)max_u64(irqs->nr_enabled, last + 1);
+		return enable_first(dev, err);
+	/* That the host has no more was said when they were set up. */
+	if (is_fixed(dev))
+		last = (unsigned)min_u64(last, irqs->nr_enabled - 1);
+	for (unsigned i = first; i <= last; i++) {
+		struct vfio_vector *v = &irqs->vectors[i];
+		int ret;
+
+		if (v->fd < 0 || v->given)
+			continue;
+		ret = set_one(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, i, v->fd);
+		if (ret < 0)
+			return err_sys(err, -ret, "VFIO refuses interrupt vector %u", i);
+		v->given = true;
+		irqs->nr_enabled = (unsigned)max_u64(irqs->nr_enabled, i + 1);
+	}
 	return 0;
 }
 
@@ -283,39 +321,45 @@ static unsigned mode_vectors(const struct vfio_pci *dev)
 	return dev->irqs.mode == VFIO_IRQ_MSIX ? dev->config.msix_vectors : dev->config.msi_vectors;
 }
 
+/* One vector's route: none while it is masked. What failed is tried again at the next change. */
+static int sync_vector(struct vfio_pci *dev, unsigned i, struct err *err)
+{
+	struct message m =
+		dev->irqs.mode == VFIO_IRQ_MSIX ? msix_message(dev, i) : msi_message(dev, i);
+	struct vfio_vector *v = &dev->irqs.vectors[i];
+	int ret = 0;
+
+	if (m.masked) {
+		unroute(dev, v);
+		return 0;
+	}
+	if (v->fd < 0)
+		v->fd = new_eventfd(err);
+	if (v->fd < 0) {
+		ret = v->fd;
+		v->fd = -1;
+		return ret;
+	}
+	if (v->route < 0)
+		ret = v->route = dev->env->route(dev->env->to, v->fd, m.address, m.data, err);
+	else if (v->address != m.address || v->data != m.data)
+		ret = dev->env->route_move(dev->env->to, v->route, m.address, m.data, err);
+	if (ret < 0)
+		return ret;
+	v->address = m.address;
+	v->data = m.data;
+	return 0;
+}
+
 /* Brings vectors `first` to `last` to what the guest's registers say. */
 static int sync_vectors(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
 {
-	struct vfio_irqs *irqs = &dev->irqs;
-	unsigned from = last + 1, to = 0;
-	int ret = 0;
+	int ret = 0, given;
 
-	for (unsigned i = first; ret == 0 && i <= last; i++) {
-		struct message m =
-			irqs->mode == VFIO_IRQ_MSIX ? msix_message(dev, i) : msi_message(dev, i);
-		struct vfio_vector *v = &irqs->vectors[i];
-
-		if (m.masked) {
-			unroute(dev, v);
-			continue;
-		}
-		if (v->fd < 0) {
-			v->fd = new_eventfd(err);
-			if (v->fd < 0)
-				return v->fd;
-			from = (unsigned)min_u64(from, i);
-			to = i;
-		}
-		if (v->route >= 0 && (v->address != m.address || v->data != m.data)) {
-			ret = dev->env->route_move(dev->env->to, v->route, m.address, m.data, err);
-		} else if (v->route < 0) {
-			v->route = dev->env->route(dev->env->to, v->fd, m.address, m.data, err);
-			ret = v->route < 0 ? v->route : 0;
-		}
-		v->address = m.address;
-		v->data = m.data;
-	}
-	return ret == 0 && from <= to ? enable_new(dev, from, to, err) : ret;
+	for (unsigned i = first; ret == 0 && i <= last; i++)
+		ret = sync_vector(dev, i, err);
+	given = give(dev, first, last, err); /* those before one that failed work */
+	return ret < 0 ? ret : given;
 }
 
 /* --- which of the three --- */
@@ -364,13 +408,13 @@ void vfio_irqs_update(struct vfio_pci *dev)
 			ret = intx_start(dev, &err);
 		if (ret == 0)
 			irqs->mode = want;
-		if (ret == 0 && want == VFIO_IRQ_MSIX)
-			ret = msix_start(dev, &err);
+	} else if (want == VFIO_IRQ_MSI && irqs->nr_enabled && irqs->nr_asked != msi_used(dev)) {
+		vectors_stop(dev); /* a guest that changes the number while it is enabled */
 	}
 	if (ret == 0 && (want == VFIO_IRQ_MSI || want == VFIO_IRQ_MSIX))
-		ret = sync_vectors(dev, 0, mode_vectors(dev) - 1, &err);
+		(void)sync_vectors(dev, 0, mode_vectors(dev) - 1, &err);
 	pthread_mutex_unlock(&dev->lock);
-	if (ret < 0)
+	if (*err.text)
 		vfio_say(dev, &err);
 }
 
@@ -411,14 +455,15 @@ static uint64_t read_pending(const struct vfio_pci *dev, uint64_t offset, unsign
 
 static bool in_table(const struct vfio_config *c, unsigned bar, uint64_t offset, unsigned size)
 {
-	struct span table = { c->table_offset, c->table_offset + 16 * c->msix_vectors };
+	struct span table = { c->table_offset, c->table_offset + UINT64_C(16) * c->msix_vectors };
 
 	return c->msix && bar == c->table_bar && span_holds(table, offset, size);
 }
 
 static bool in_pending(const struct vfio_config *c, unsigned bar, uint64_t offset, unsigned size)
 {
-	struct span pba = { c->pba_offset, c->pba_offset + (c->msix_vectors + 63) / 64 * 8 };
+	struct span pba = { c->pba_offset,
+			    c->pba_offset + UINT64_C(8) * ((c->msix_vectors + 63) / 64) };
 
 	return c->msix && bar == c->pba_bar && span_holds(pba, offset, size);
 }
@@ -445,7 +490,6 @@ bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsign
 	const struct vfio_config *c = &dev->config;
 	struct err err = { "" };
 	uint64_t at;
-	int ret = 0;
 
 	if (!in_table(c, bar, offset, size))
 		return in_pending(c, bar, offset, size);
@@ -455,11 +499,11 @@ bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsign
 	pthread_mutex_lock(&dev->lock);
 	store_le(dev->irqs.table + at, value, size);
 	if (dev->irqs.mode == VFIO_IRQ_MSIX)
-		ret = sync_vectors(dev, (unsigned)(at / ENTRY_SIZE), (unsigned)(at / ENTRY_SIZE),
+		(void)sync_vectors(dev, (unsigned)(at / ENTRY_SIZE), (unsigned)(at / ENTRY_SIZE),
 				   &err);
-	pthread_mutex_unlock(&dev->lock);
-	if (ret < 0)
+	if (*err.text) /* plugged: unplugging takes the lock on its way */
 		vfio_say(dev, &err);
+	pthread_mutex_unlock(&dev->lock);
 	return true;
 }
 

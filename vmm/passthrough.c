@@ -180,15 +180,20 @@ int passthrough_reset(struct passthrough *pt, struct err *err)
 
 void passthrough_drop(struct passthrough *pt, unsigned i)
 {
-	vfio_pci_close(pt->devices[i]);
+	vfio_pci_give_back(pt->devices[i]);
+	pt->gone[i] = pt->devices[i];
 	pt->devices[i] = NULL;
 }
 
 void passthrough_close(struct passthrough *pt)
 {
-	for (unsigned i = 0; i < pt->n; i++)
+	for (unsigned i = 0; i < pt->n; i++) {
 		if (pt->devices[i])
-			passthrough_drop(pt, i);
+			vfio_pci_close(pt->devices[i]);
+		if (pt->gone[i])
+			vfio_pci_close(pt->gone[i]);
+		pt->devices[i] = pt->gone[i] = NULL;
+	}
 	pt->n = 0;
 	iommu_close(&pt->iommu);
 }

@@ -18,6 +18,7 @@ struct passthrough {
 	struct iommu iommu;
 	struct vfio_id ids[HOST_PCI_MAX];
 	struct vfio_pci *devices[HOST_PCI_MAX]; /* NULL: the host took it back */
+	struct vfio_pci *gone[HOST_PCI_MAX];	/* then this is what vCPUs may still touch */
 	unsigned n;
 };
 
@@ -39,8 +40,9 @@ int passthrough_map(struct passthrough *pt, const struct plan *plan, const struc
 		    const struct iommu_progress *progress, struct err *err);
 /* Resets the devices for the next guest; a sentence in `err` if one could not be. */
 int passthrough_reset(struct passthrough *pt, struct err *err);
-/* Gives one device back to the host. */
+/* Gives one device back to the host, while vCPUs run. */
 void passthrough_drop(struct passthrough *pt, unsigned i);
+/* No vCPU runs. */
 void passthrough_close(struct passthrough *pt);
 
 #endif
