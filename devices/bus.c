@@ -9,6 +9,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+void bus_init(struct bus *bus)
+{
+	bus->lock = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+	bus->nr = 0;
+}
+
 /* The index of the first entry that ends beyond `addr`: the only one that can hold it. */
 static unsigned bus_search(const struct bus *bus, uint64_t addr)
 {

@@ -28,6 +28,9 @@ struct bus {
 	unsigned nr;
 };
 
+/* An empty bus, as one of zeroes is; touches none of the entries. */
+void bus_init(struct bus *bus);
+
 /*
  * Puts `dev` at `at`. Returns 0, -EINVAL (empty range), -EEXIST (another device is there) or
  * -ENOSPC (BUS_ENTRIES_MAX devices already).

@@ -3,11 +3,13 @@
  */
 #include "vmm/cmd.h"
 
+#include "vmm/kvm.h"
 #include "vmm/machine.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -339,6 +341,7 @@ static void run_close(struct run *run)
 	image_close(&run->initrd);
 	image_close(&run->kernel);
 	config_free(&run->config);
+	free(run);
 }
 
 /* Devices first, for what they say shapes the plan. */
@@ -373,44 +376,58 @@ static int make_ready(struct run *run, struct err *err)
 	return ret == -ERANGE || ret == -E2BIG ? -EIO : ret;
 }
 
+/* Its tables are large and nearly empty: on the heap, what is not used is never touched. */
+static struct run *run_new(struct err *err)
+{
+	struct run *run = calloc(1, sizeof(*run));
+
+	if (!run) {
+		err_sys(err, ENOMEM, "cannot hold the machine");
+		return NULL;
+	}
+	run->config = (struct config)CONFIG_EMPTY;
+	run->passthrough.iommu = (struct iommu)IOMMU_EMPTY;
+	run->ram = (struct ram)RAM_EMPTY;
+	run->kernel = run->initrd = (struct image)IMAGE_EMPTY;
+	run->loop = (struct loop)LOOP_EMPTY;
+	run->signals = -1;
+	return run;
+}
+
 int cmd_run(int argc, char *argv[])
 {
-	struct run run = {
-		.config = CONFIG_EMPTY,
-		.passthrough = PASSTHROUGH_EMPTY,
-		.ram = RAM_EMPTY,
-		.kernel = IMAGE_EMPTY,
-		.initrd = IMAGE_EMPTY,
-		.loop = LOOP_EMPTY,
-		.signals = -1,
-	};
+	struct run *run;
 	enum machine_end end = MACHINE_RUNNING;
 	struct err err = { "" };
 	int status, ret;
 
-	if (!cmd_parse(&run.config, CMD_RUN, argc, argv, &status))
+	run = run_new(&err);
+	if (!run)
+		return complain(&err, STATUS_HOST_ERROR);
+	kvm_ask_ahead();
+	if (!cmd_parse(&run->config, CMD_RUN, argc, argv, &status))
 		goto out;
-	if (make_plan(&run, &status, &err) < 0) {
+	if (make_plan(run, &status, &err) < 0) {
 		complain(&err, status);
 		goto out;
 	}
-	if (run.config.verbose)
-		print_plan(stderr, &run.plan);
-	ret = make_ready(&run, &err);
+	if (run->config.verbose)
+		print_plan(stderr, &run->plan);
+	ret = make_ready(run, &err);
 	if (ret == 0)
-		ret = open_console(&run, &err);
+		ret = open_console(run, &err);
 	if (ret == 0)
-		ret = run_guest(&run, &end, &err);
-	close_console(&run); /* first: while the terminal is raw, nothing is to be said */
-	if (ret == -EINTR && run.signal)
-		status = 128 + run.signal;
+		ret = run_guest(run, &end, &err);
+	close_console(run); /* first: while the terminal is raw, nothing is to be said */
+	if (ret == -EINTR && run->signal)
+		status = 128 + run->signal;
 	else if (ret == 0)
-		status = end_status(&run, end, &err);
+		status = end_status(run, end, &err);
 	else if (ret == -ERANGE || ret == -E2BIG) /* more than KVM, kernel or RAM can take */
 		complain(&err, status);
 	else
 		status = complain(&err, STATUS_HOST_ERROR);
 out:
-	run_close(&run);
+	run_close(run);
 	return status;
 }

@@ -148,6 +148,12 @@ static bool is_topology(uint32_t function)
 	return function == 0xb || function == 0x1f;
 }
 
+/* KVM's list has dozens of these; one that is not there reads as zeroes, too. */
+static bool is_zero(const struct kvm_cpuid_entry2 *e)
+{
+	return !(e->eax | e->ebx | e->ecx | e->edx);
+}
+
 unsigned cpuid_build(struct kvm_cpuid_entry2 *out, unsigned cap, const struct kvm_cpuid2 *from,
 		     const struct plan *plan, unsigned cpu, bool tsc_deadline)
 {
@@ -171,7 +177,9 @@ unsigned cpuid_build(struct kvm_cpuid_entry2 *out, unsigned cap, const struct kv
 		if (is_topology(from->entries[i].function))
 			continue;
 		out[n] = from->entries[i];
-		adjust(&out[n++], &this);
+		adjust(&out[n], &this);
+		if (!is_zero(&out[n]))
+			n++;
 	}
 	for (uint32_t function = 0xb; function <= max_basic && function <= 0x1f; function += 0x14) {
 		for (uint32_t index = 0; index < 3 && n < cap; index++) {

@@ -22,8 +22,8 @@ const char *host_vendor_name(enum host_vendor vendor)
 	return names[vendor];
 }
 
-/* AMD APM volume 3, appendix E: leaves 0, 1, 8000_0008. */
-static void probe_cpu(struct host_facts *f)
+/* AMD APM volume 3, appendix E: leaves 0, 1, 8000_0000, 8000_0008. */
+static void probe_cpu(struct host_facts *f, unsigned *max_extended)
 {
 	unsigned eax, ebx, ecx, edx;
 	char vendor[13] = "";
@@ -45,8 +45,8 @@ static void probe_cpu(struct host_facts *f)
 		f->family += (eax >> 20) & 0xff;
 
 	f->phys_bits = 36; /* what every x86-64 CPU has at least */
-	__cpuid(0x80000000, eax, ebx, ecx, edx);
-	if (eax >= 0x80000008) {
+	__cpuid(0x80000000, *max_extended, ebx, ecx, edx);
+	if (*max_extended >= 0x80000008) {
 		__cpuid(0x80000008, eax, ebx, ecx, edx);
 		f->phys_bits = eax & 0xff;
 	}
@@ -56,12 +56,18 @@ static void probe_cpu(struct host_facts *f)
  * Memory encryption takes address bits while it is on, which only the kernel can see (an MSR). The
  * width in /proc/cpuinfo is what is left; CPUID gives the width without encryption.
  */
-static void probe_mem_encrypt(struct host_facts *f)
+static void probe_mem_encrypt(struct host_facts *f, unsigned max_extended)
 {
-	FILE *cpuinfo = fopen("/proc/cpuinfo", "re");
+	unsigned eax, ebx, ecx, edx, bits;
 	char line[4096];
-	unsigned bits;
+	FILE *cpuinfo;
 
+	if (max_extended < 0x8000001f)
+		return;
+	__cpuid(0x8000001f, eax, ebx, ecx, edx);
+	if (!(eax & 1)) /* no SME */
+		return;
+	cpuinfo = fopen("/proc/cpuinfo", "re");
 	if (!cpuinfo)
 		return;
 	while (fgets(line, sizeof(line), cpuinfo)) {
@@ -74,13 +80,16 @@ static void probe_mem_encrypt(struct host_facts *f)
 	fclose(cpuinfo);
 }
 
-/* KVM's own word on how wide an address its nested page tables can map. */
+/*
+ * KVM's own word on how wide an address its nested page tables can map. Four levels of them map 48
+ * bits: only of wider CPUs need it be asked, which takes time.
+ */
 static void probe_guest_bits(struct host_facts *f)
 {
 	const struct kvm_cpuid2 *cpuid;
 	struct kvm kvm;
 
-	if (kvm_open(&kvm, NULL) < 0)
+	if (f->phys_bits <= 48 || kvm_open(&kvm, NULL) < 0)
 		return;
 	if (kvm_supported_cpuid(&kvm, &cpuid, NULL) == 0)
 		for (unsigned i = 0; i < cpuid->nent; i++)
@@ -91,10 +100,12 @@ static void probe_guest_bits(struct host_facts *f)
 
 void host_probe(struct host_facts *facts)
 {
+	unsigned max_extended;
+
 	*facts = (struct host_facts){ 0 };
-	probe_cpu(facts);
+	probe_cpu(facts, &max_extended);
 	if (facts->vendor == HOST_AMD || facts->vendor == HOST_HYGON)
-		probe_mem_encrypt(facts);
+		probe_mem_encrypt(facts, max_extended);
 	probe_guest_bits(facts);
 }
 

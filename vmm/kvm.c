@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -242,34 +245,66 @@ void kvm_close(struct kvm *kvm)
 }
 
 /*
- * Asked once a process: the answer is the running kernel's, and it costs some 80 CPUID
- * instructions, which trap where this host is a guest itself. Planning needs it first, then each
- * machine.
+ * CPUID is asked once a process: the answer is the running kernel's, and it costs some 80 CPUID
+ * instructions, which trap where this host is a guest itself (0.4 ms seen, a fifth of a start).
  */
-static struct kvm_cpuid2 *asked;
+static union {
+	struct kvm_cpuid2 list;
+	uint8_t room[sizeof(struct kvm_cpuid2) + CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
+} asked;
+static bool is_asked;
+static pthread_t asking;
+static bool is_asking;
 
-static int ask_cpuid(const struct kvm *kvm, struct err *err)
+static int ask_cpuid(int fd, struct err *err)
 {
-	struct kvm_cpuid2 *cpuid;
-
-	cpuid = calloc(1, sizeof(*cpuid) + CPUID_MAX * sizeof(cpuid->entries[0]));
-	if (!cpuid)
-		return err_sys(err, ENOMEM, "cannot hold KVM's CPUID");
-	cpuid->nent = CPUID_MAX;
-	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0) {
-		int code = errno;
-
-		free(cpuid);
-		return err_sys(err, code, "KVM_GET_SUPPORTED_CPUID failed");
-	}
-	asked = cpuid;
+	asked.list.nent = CPUID_MAX;
+	if (ioctl(fd, KVM_GET_SUPPORTED_CPUID, &asked) < 0)
+		return err_sys(err, errno, "KVM_GET_SUPPORTED_CPUID failed");
+	is_asked = true;
 	return 0;
+}
+
+/* Says nothing of errors: whoever wants the answer asks again, and hears why there is none. */
+static void *ask_thread(void *arg)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	(void)arg;
+	if (fd < 0)
+		return NULL;
+	(void)ask_cpuid(fd, NULL);
+	close(fd);
+	return NULL;
+}
+
+void kvm_ask_ahead(void)
+{
+	sigset_t all, was;
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+
+	if (is_asked || is_asking || pthread_attr_init(&attr))
+		return;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1) {
+		CPU_CLR((unsigned)sched_getcpu(), &cpus);
+		pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	}
+	sigfillset(&all); /* signals are the caller's */
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	is_asking = pthread_create(&asking, &attr, ask_thread, NULL) == 0;
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	pthread_attr_destroy(&attr);
 }
 
 int kvm_supported_cpuid(const struct kvm *kvm, const struct kvm_cpuid2 **out, struct err *err)
 {
-	int ret = asked ? 0 : ask_cpuid(kvm, err);
+	int ret;
 
-	*out = asked;
+	if (is_asking)
+		pthread_join(asking, NULL);
+	is_asking = false;
+	ret = is_asked ? 0 : ask_cpuid(kvm->fd, err);
+	*out = &asked.list;
 	return ret;
 }

@@ -60,7 +60,15 @@ void kvm_remove_vfio(struct kvm *kvm, int file);
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);
 
-/* CPUID as KVM can give it to a guest, kept for the life of the process. One thread at a time. */
+/*
+ * Starts asking for CPUID on a thread of its own, so that planning and making the VM need not wait
+ * for it. No error if it does not start, or KVM cannot be opened.
+ */
+void kvm_ask_ahead(void);
+/*
+ * CPUID as KVM can give it to a guest, kept for the life of the process; waits for what was asked
+ * ahead. One thread at a time.
+ */
 int kvm_supported_cpuid(const struct kvm *kvm, const struct kvm_cpuid2 **out, struct err *err);
 
 #endif

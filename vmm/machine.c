@@ -409,13 +409,14 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	struct entry_cpu entry = { 0 };
 	int ret;
 
-	*m = (struct machine){
-		.parts = *parts,
-		.kvm = KVM_EMPTY,
-		.pci = MACHINE_PCI_EMPTY,
-		.rtc_timer = -1,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-	};
+	memset(m, 0, offsetof(struct machine, ports));
+	bus_init(&m->ports);
+	bus_init(&m->memory);
+	m->parts = *parts;
+	m->kvm = (struct kvm)KVM_EMPTY;
+	m->pci = (struct machine_pci)MACHINE_PCI_EMPTY;
+	m->rtc_timer = -1;
+	m->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	ret = kvm_open(&m->kvm, err);
 	if (ret == 0)
 		ret = kvm_create_vm(&m->kvm, err);

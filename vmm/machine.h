@@ -74,8 +74,6 @@ struct machine {
 	struct machine_cpu *cpus;
 	unsigned nr_cpus;
 	/* the device list */
-	struct bus ports;
-	struct bus memory;
 	struct serial serial;
 	struct rtc rtc;
 	int rtc_timer; /* timerfd */
@@ -92,6 +90,9 @@ struct machine {
 	enum machine_end end;
 	unsigned value;
 	char report[4096];
+	/* last: most of the size, hardly any of it used */
+	struct bus ports;
+	struct bus memory;
 };
 
 int machine_create(struct machine *m, const struct machine_parts *parts, struct err *err);

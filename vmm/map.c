@@ -419,7 +419,7 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 	uint64_t low_end, window, left;
 	int ret;
 
-	*m = (struct map){ 0 };
+	m->nr_regions = m->nr_forbidden = m->bits_required = 0; /* no need to touch the rest */
 	ret = check_request(req, err);
 	if (ret < 0)
 		return ret;

@@ -231,17 +231,16 @@ int plan_build(struct plan *p, const struct config *c, const struct host_facts *
 		.nr_nodes = c->nr_nodes,
 	};
 
-	*p = (struct plan){
-		.ram_size = c->memory,
-		.max_memory = max_u64(c->memory, c->max_memory),
-		.page_size = c->page_size,
-		.phys_bits = req.guest_bits,
-		.iova_policy = c->iova_policy,
-		.cpus = c->cpus,
-		.sockets = c->sockets,
-		.cores = c->cores,
-		.threads = c->threads,
-	};
+	memset(p, 0, offsetof(struct plan, map)); /* map_build() does the rest */
+	p->ram_size = c->memory;
+	p->max_memory = max_u64(c->memory, c->max_memory);
+	p->page_size = c->page_size;
+	p->phys_bits = req.guest_bits;
+	p->iova_policy = c->iova_policy;
+	p->cpus = c->cpus;
+	p->sockets = c->sockets;
+	p->cores = c->cores;
+	p->threads = c->threads;
 	if (p->cpus > PLAN_CPUS_MAX || p->cpus != p->sockets * p->cores * p->threads)
 		return err_set(err, EINVAL, "%u CPUs are not %u sockets x %u cores x %u threads",
 			       p->cpus, p->sockets, p->cores, p->threads);

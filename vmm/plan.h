@@ -55,11 +55,11 @@ struct plan {
 	struct plan_node nodes[MAP_NODES_MAX];
 	unsigned nr_nodes; /* at least 1 */
 	bool numa;	   /* the user asked for nodes or hotplug: SRAT and SLIT are made */
-	struct map map;
 	struct plan_port ports[PLAN_PCI_MAX];
 	unsigned nr_ports;
 	struct plan_pci pci[PLAN_PCI_MAX];
 	unsigned nr_pci;
+	struct map map; /* last: most of the size, hardly any of it used */
 };
 
 /*
