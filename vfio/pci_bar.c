@@ -353,7 +353,6 @@ void vfio_bars_unmap(struct vfio_pci *dev)
 
 void vfio_bars_close(struct vfio_pci *dev)
 {
-	vfio_bars_unmap(dev);
 	free(dev->rom);
 	dev->rom = NULL;
 }

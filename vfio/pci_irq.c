@@ -31,41 +31,56 @@
 
 /* --- VFIO's side --- */
 
-/* `fds` NULL: no data. Positive: the host has only so many vectors, and none is set up. */
-static int set_irqs(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start,
-		    unsigned count, const int32_t *fds)
+/* `set` has room for `count` descriptors. Positive: the host has only so many vectors, none is set.
+ */
+static int send_irqs(struct vfio_pci *dev, struct vfio_irq_set *set, uint32_t index,
+		     uint32_t action, unsigned start, unsigned count, const int32_t *fds)
 {
 	size_t data = fds ? count * sizeof(*fds) : 0;
-	struct vfio_irq_set *set = calloc(1, sizeof(*set) + data);
-	int ret = 0;
+	int ret;
 
-	if (!set)
-		return -ENOMEM;
-	set->argsz = (uint32_t)(sizeof(*set) + data);
-	set->flags = action | (fds ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
-	set->index = index;
-	set->start = start;
-	set->count = count;
+	*set = (struct vfio_irq_set){
+		.argsz = (uint32_t)(sizeof(*set) + data),
+		.flags = action | (fds ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE),
+		.index = index,
+		.start = start,
+		.count = count,
+	};
 	if (fds)
 		memcpy(set->data, fds, data);
 	ret = ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set);
-	if (ret < 0)
-		ret = -errno;
+	return ret < 0 ? -errno : ret;
+}
+
+static int set_irqs(struct vfio_pci *dev, uint32_t index, unsigned count, const int32_t *fds)
+{
+	struct vfio_irq_set *set = malloc(sizeof(*set) + count * sizeof(*fds));
+	int ret;
+
+	if (!set)
+		return -ENOMEM;
+	ret = send_irqs(dev, set, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, count, fds);
 	free(set);
 	return ret;
 }
 
 static int set_one(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start, int fd)
 {
-	int32_t one = fd;
+	union {
+		struct vfio_irq_set set;
+		uint8_t room[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
+	} one;
+	int32_t file = fd;
 
-	return set_irqs(dev, index, action, start, 1, &one);
+	return send_irqs(dev, &one.set, index, action, start, 1, &file);
 }
 
 /* Count 0 without data disables the index. */
 static void disable(struct vfio_pci *dev, uint32_t index)
 {
-	(void)set_irqs(dev, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0, NULL);
+	struct vfio_irq_set set;
+
+	(void)send_irqs(dev, &set, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0, NULL);
 }
 
 static int new_eventfd(struct err *err)
@@ -207,11 +222,11 @@ static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 		return err_sys(err, ENOMEM, "cannot list %u interrupt vectors", n);
 	for (unsigned i = 0; i < n; i++)
 		fds[i] = irqs->vectors[i].fd;
-	ret = set_irqs(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, 0, n, fds);
+	ret = set_irqs(dev, mode_index(irqs), n, fds);
 	if (ret > 0 && (unsigned)ret < n) {
 		n = (unsigned)ret;
 		err_set(err, ENOSPC, "the host has %u of the %u interrupt vectors", n, asked);
-		ret = set_irqs(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, 0, n, fds);
+		ret = set_irqs(dev, mode_index(irqs), n, fds);
 	}
 	free(fds);
 	if (ret)

@@ -293,6 +293,46 @@ int sysfs_group(const char *root, unsigned group, struct vfio_member *out, unsig
 	return 0;
 }
 
+static int by_group(const void *a, const void *b)
+{
+	const struct vfio_bound *x = a, *y = b;
+
+	return x->group != y->group ? (x->group > y->group) - (x->group < y->group)
+				    : strcmp(x->name, y->name);
+}
+
+unsigned sysfs_bound(const char *root, struct vfio_bound *out, unsigned cap, unsigned *groups)
+{
+	struct vfio_member members[VFIO_GROUP_MAX];
+	char path[VFIO_PATH_MAX];
+	unsigned found = 0, n;
+	struct dirent *e;
+	DIR *list = NULL;
+
+	*groups = 0;
+	if (path_make(path, root, "/sys/kernel", "iommu_groups") == 0)
+		list = opendir(path);
+	while (list && (e = readdir(list))) {
+		unsigned group = (unsigned)strtoul(e->d_name, NULL, 10);
+
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		++*groups;
+		(void)sysfs_group(root, group, members, VFIO_GROUP_MAX, &n, NULL);
+		for (unsigned i = 0; i < n; i++) {
+			if (!strstr(members[i].driver, "vfio") || ++found > cap)
+				continue;
+			out[found - 1] = (struct vfio_bound){ .group = group };
+			memcpy(out[found - 1].name, members[i].name, sizeof(members[i].name));
+			memcpy(out[found - 1].driver, members[i].driver, sizeof(members[i].driver));
+		}
+	}
+	if (list)
+		closedir(list);
+	qsort(out, found < cap ? found : cap, sizeof(*out), by_group);
+	return found;
+}
+
 int sysfs_group_viable(const char *root, const struct vfio_id *id, struct err *err)
 {
 	struct vfio_member members[VFIO_GROUP_MAX];

@@ -44,6 +44,16 @@ struct vfio_member {
 /* The members of a group, sorted by name. */
 int sysfs_group(const char *root, unsigned group, struct vfio_member *out, unsigned cap,
 		unsigned *n, struct err *err);
+struct vfio_bound {
+	char name[VFIO_NAME_MAX];
+	char driver[64];
+	unsigned group;
+};
+/*
+ * The devices that a VFIO driver holds, sorted by group and name: writes at most `cap` and returns
+ * how many there are. *groups is the number of the host's IOMMU groups.
+ */
+unsigned sysfs_bound(const char *root, struct vfio_bound *out, unsigned cap, unsigned *groups);
 /*
  * 0 if VFIO can have the group: every member is bound to a VFIO driver, a bridge, or unbound. Else
  * -EBUSY, and the sentence names each member that is in the way, its driver, and

@@ -291,8 +291,8 @@ static const struct config_option options[OPTIONS] = {
 			"attach the --vfio devices and ask what the IOMMU can map, as\n"
 			"straddle run does; else the plan goes by what sysfs says",
 			set_probe },
-	[OPT_JSON] = { "json", 0, NULL, CMD_PLAN, ARGV_ONLY, ONCE, "print the plan as JSON",
-		       set_json },
+	[OPT_JSON] = { "json", 0, NULL, CMD_PLAN | CMD_CHECK, ARGV_ONLY, ONCE,
+		       "print JSON instead of a table", set_json },
 	[OPT_DTB] = { "dtb", 0, "FILE", CMD_PLAN, ARGV_ONLY, ONCE,
 		      "write the plan as a device tree that --plan reads", set_dtb_file },
 	[OPT_PLAN] = { "plan", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,

@@ -49,6 +49,10 @@ check "a plan that this host cannot honour: why" grep -q 'needs 41 address bits'
 check "a plan over the hole is refused on AMD" grep -q 'HyperTransport' err
 "$straddle" plan --json >/dev/full 2>err
 check "a full disk behind --json: status 1" [ $? = 1 ]
+check "check as JSON says what it says in lines" \
+	[ "$("$straddle" check --json | jq -r .cpu.vendor)" = "$("$straddle" check | sed -n 's/^cpu *\([a-z]*\),.*/\1/p')" ]
+"$straddle" check --json >/dev/full 2>err
+check "a full disk behind check --json: status 1" [ $? = 1 ]
 mkfifo fifo
 (timeout 10 cat fifo >copy.dtb) &
 "$straddle" plan --host vendor=amd --memory 1100G --dtb fifo

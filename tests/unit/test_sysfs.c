@@ -297,6 +297,27 @@ static void test_viable(void **state)
 	says("it is bound to xhci_hcd: run `straddle bind 0000:41:00.2` as root first");
 }
 
+static void test_bound(void **state)
+{
+	struct vfio_bound bound[2];
+	unsigned groups, before;
+
+	(void)state;
+	before = sysfs_bound(root, bound, 2, &groups);
+	assert_int_equal(before, 1); /* 41:00.0, by the tree that every test starts with */
+	assert_string_equal(bound[0].name, "0000:41:00.0");
+	assert_string_equal(bound[0].driver, "vfio-pci");
+	assert_int_equal(bound[0].group, 7);
+	before = groups;
+	add_function("0000:46:00.1", 5, "mlx5_vfio_pci", "0x020000", "");
+	add_function("0000:46:00.0", 5, "vfio-pci", "0x020000", "");
+	add_function("0000:47:00.0", 6, "nvme", "0x010802", "");
+	assert_int_equal(sysfs_bound(root, bound, 2, &groups), 3);
+	assert_int_equal(groups, before + 2);
+	assert_int_equal(sysfs_bound("/nowhere", bound, 2, &groups), 0);
+	assert_int_equal(groups, 0);
+}
+
 /* --- bind: what it refuses; the kernel's part is the lab's --- */
 
 static int try_bind(const char *name)
@@ -349,7 +370,7 @@ int main(void)
 		TEST(test_names),	 TEST(test_not_found), TEST(test_no_iommu),
 		TEST(test_mediated),	 TEST(test_probe),     TEST(test_virtual_functions),
 		TEST(test_bad_resource), TEST(test_reserved),  TEST(test_viable),
-		TEST(test_bind_refuses),
+		TEST(test_bind_refuses), TEST(test_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,23 @@ take $nvme
 limit=200
 append="memmap=exactmap memmap=639K@0 memmap=255M@1M memmap=256M@0x10010000000"
 options="--memory 1126G --low-memory 256M --page-size 2M --fold 512M"
+# Ended while it maps (Ctrl-C does the same, but shells let background jobs ignore that): what was
+# mapped until then is taken down.
+pins=$(pinned)
+# shellcheck disable=SC2086 # a list of options
+(start lean poweroff $options --vfio $nvme --vfio-backend "$backend") </dev/null >"$log" &
+straddle=$!
+tries=200
+while [ "$(pinned)" -le "$pins" ] && [ "$((tries -= 1))" -gt 0 ]; do
+	usleep 50000
+done
+kill -TERM $straddle
+ended $straddle
+same "ended while mapping: status" 143 "$status"
+at_least "ended while mapping: it had begun" 1 "$tries"
+same "ended while mapping: before all was mapped" 0 "$(grep -c 'mapped 1126.0 of' "$log")"
+same "ended while mapping: no page stays pinned" "$pins" "$(pinned)"
+
 # shellcheck disable=SC2086 # a list of options
 (start lean pci,dma,ask $options --vfio $nvme --vfio-backend "$backend") </dev/null >"$log" &
 straddle=$!

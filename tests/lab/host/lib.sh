@@ -107,6 +107,13 @@ await()
 	done
 }
 
+# Pages that are pinned for devices at the moment: every pin of a page is counted once.
+pinned()
+{
+	awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' \
+		/proc/vmstat
+}
+
 # check_memory NAME: what the guest's kernel was told equals the plan, to the byte.
 check_memory()
 {

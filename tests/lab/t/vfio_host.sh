@@ -17,6 +17,10 @@ ifconfig "$eth" up
 in_use "interface up" "$eth is up" $nic e1000e
 ifconfig "$eth" down
 mkdir -p /mnt
+tries=100 # the driver may just have got it back
+until [ -b /dev/sda ] || [ "$((tries -= 1))" = 0 ]; do
+	usleep 100000
+done
 mke2fs /dev/sda >/dev/null 2>&1 # no later test looks at what this disk says
 mount -t ext4 /dev/sda /mnt || mount -t ext2 /dev/sda /mnt
 in_use "disk mounted" "sda is mounted" $ahci ahci
@@ -27,8 +31,12 @@ same "bind again" "$nvme: vfio-pci -> vfio-pci" "$(straddle bind /sys/bus/pci/de
 straddle check --vfio $nvme --memory 1G >"$log" 2>&1
 same "check: the device is ready" 1 "$(grep -c "^guest *yes" "$log")"
 same "check: the IOMMU" 1 "$(grep -c "^iommu *AMD-Vi" "$log")"
+same "check: the bound device" 1 "$(grep -c "^bound *$nvme: IOMMU group [0-9]*, driver vfio-pci" "$log")"
 same "check: what the group reserves" 1 \
 	"$(grep -c "^forbid *0xfd00000000-0x10000000000 *IOMMU group" "$log")"
+straddle check --vfio $nvme --memory 1G --json | awk -f /lab/json.awk >/tmp/json
+same "check --json: the device is ready" 1 "$(grep -c '^guest ok=true$' /tmp/json)"
+same "check --json: the bound device" 1 "$(grep -c "^bound name=$nvme group=[0-9]* driver=vfio-pci" /tmp/json)"
 straddle check --vfio $nvme2 >"$log" 2>&1
 same "check: a device that is not bound: status" 1 $?
 same "check: a device that is not bound: says how" 1 "$(grep -c "straddle bind $nvme2" "$log")"

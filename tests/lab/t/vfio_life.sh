@@ -3,13 +3,6 @@
 # host that wants it back, many starts, and what is refused. Nothing may be left of it in the kernel.
 . /lab/lib.sh
 
-# Pages that are pinned for devices at the moment: every pin of a page is counted once.
-pinned()
-{
-	awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' \
-		/proc/vmstat
-}
-
 # interactive OPTION...: a guest that asks for actions, in the background. Tell it with `tell`.
 interactive()
 {
