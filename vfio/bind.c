@@ -178,7 +178,7 @@ static int check_group(const char *root, const struct vfio_id *id, const struct 
 static int check_unused(const char *root, const struct vfio_id *id, const struct vfio_id *ids,
 			size_t n, struct err *err)
 {
-	int ret = check_group(root, id, ids, n, err);
+	int ret = id->has_group ? check_group(root, id, ids, n, err) : 0;
 
 	if (ret == 0 && read_number(root, id->path, "boot_vga"))
 		ret = err_set(err, EBUSY, "%s is in use: it is the boot display", id->name);

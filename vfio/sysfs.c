@@ -150,10 +150,20 @@ const char *sysfs_iommu_kind(const char *root, char buf[32])
 	return buf;
 }
 
-static int no_group(const char *root, const struct vfio_id *id, struct err *err)
+/*
+ * Where VFIO may do without an IOMMU, vfio-pci makes a group of its own for the device when it gets
+ * it (drivers/vfio/group.c, vfio_noiommu_group_alloc()).
+ */
+static int no_group(const char *root, struct vfio_id *id, struct err *err)
 {
-	char kind[32];
+	char kind[32], enabled[8];
 
+	if (read_file(root, "/sys/module/vfio/parameters", "enable_unsafe_noiommu_mode", enabled,
+		      sizeof(enabled)) > 0 &&
+	    *enabled == 'Y') {
+		id->no_iommu = true;
+		return 0;
+	}
 	if (first_iommu(root, kind))
 		return err_set(err, ENODEV,
 			       "%s has no IOMMU group: the host's IOMMU does not cover it",
@@ -196,7 +206,6 @@ static int find_group(const char *root, struct vfio_id *id, struct err *err)
 	id->group = (unsigned)group;
 	id->has_group = true;
 	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", id->group);
-	/* drivers/vfio/group.c, vfio_noiommu_group_alloc() */
 	if (read_file(root, dir, "name", name, sizeof(name)) > 0)
 		id->no_iommu = !strncmp(name, "vfio-noiommu", 12);
 	return 0;
@@ -434,6 +443,7 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 		return err_set(err, ENOSPC, "there can be at most %u devices", HOST_PCI_MAX);
 	for (unsigned i = 0; i < facts->nr_pci; i++)
 		known |= facts->pci[i].group == id->group;
+	known |= !id->has_group;
 	*pci = (struct host_pci){ .group = id->group };
 	snprintf(pci->name, sizeof(pci->name), "%s", id->name);
 	if (id->pci) {

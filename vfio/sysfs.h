@@ -24,7 +24,7 @@ struct vfio_id {
 	bool pci;		  /* false: a mediated device */
 	bool has_group;
 	unsigned group;	 /* IOMMU group number */
-	bool no_iommu;	 /* the group is VFIO's no-IOMMU kind */
+	bool no_iommu;	 /* the group is VFIO's no-IOMMU kind, or will be once vfio-pci has it */
 	char cdev[32];	 /* "vfio3": /dev/vfio/devices/vfio3; "": none */
 	char driver[64]; /* bound driver; "": none */
 };

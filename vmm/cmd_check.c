@@ -200,6 +200,7 @@ static bool check_device(const struct report *r, const struct config_vfio *wante
 	unsigned first = host->nr_resv;
 	struct err err = { "" };
 	json_t *reserved = NULL;
+	char group[32];
 	struct vfio_id id;
 	int ret = sysfs_find("", name, &id, &err);
 
@@ -207,8 +208,9 @@ static bool check_device(const struct report *r, const struct config_vfio *wante
 		ret = sysfs_probe("", &id, host, &err);
 	if (ret == 0) {
 		name = id.name;
-		line(r, "device", "%s: IOMMU group %u, driver %s", name, id.group,
-		     *id.driver ? id.driver : "none");
+		snprintf(group, sizeof(group), "IOMMU group %u", id.group);
+		line(r, "device", "%s: %s, driver %s", name,
+		     id.has_group ? group : "no IOMMU group", *id.driver ? id.driver : "none");
 		reserved = check_reserved(r, host, first);
 		if (id.no_iommu && !wanted->no_iommu)
 			ret = err_set(&err, EPERM,

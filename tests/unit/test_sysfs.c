@@ -155,7 +155,16 @@ static void test_no_iommu(void **state)
 	(void)state;
 	shell("echo vfio-noiommu >sys/kernel/iommu_groups/7/name");
 	find("41:00.0");
-	assert_true(id.no_iommu);
+	assert_true(id.no_iommu && id.has_group);
+
+	/* Not bound to vfio-pci yet, so there is no group yet. */
+	shell("rm .%s0000:41:00.0/iommu_group && mkdir -p sys/module/vfio/parameters && echo Y "
+	      ">sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
+	      DEVICES);
+	find("41:00.0");
+	assert_true(id.no_iommu && !id.has_group);
+	shell("echo N >sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+	assert_int_equal(sysfs_find(root, "41:00.0", &id, &err), -ENODEV);
 }
 
 static void test_mediated(void **state)
