@@ -20,8 +20,8 @@ FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -MMD -MP -I. -I
 	 -fPIE -fstack-protector-strong -DSTRADDLE_VERSION='"$(VERSION)"' \
 	 -isystem $(BUILD)/uapi
 LINK  := -pie -Wl,-z,relro,-z,now
-# libfdt and jansson are linked in: two fewer files to load at every start.
-LIBS  := -Wl,-Bstatic -lfdt -ljansson -Wl,-Bdynamic -lpthread
+# libfdt, jansson and liburing are linked in: three fewer files to load at every start.
+LIBS  := -Wl,-Bstatic -lfdt -ljansson -luring -Wl,-Bdynamic -lpthread
 SAN   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SRC	:= $(wildcard vmm/*.c devices/*.c acpi/*.c vfio/*.c firmware/*.c)
@@ -173,7 +173,7 @@ demo: deps
 
 # --- dependencies: README.md gives the reason of each ---
 
-BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev acpica-tools 'linux-headers-6.12.*-common'
+BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev liburing-dev acpica-tools 'linux-headers-6.12.*-common'
 TEST_DEPS  := clang clang-format libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
 LAB_DEPS   := qemu-system-x86 busybox-static cpio xz-utils kmod socat linux-source-6.12 flex bison bc \
 	      libelf-dev linux-libc-dev

@@ -44,6 +44,13 @@ struct pci_env {
 	int (*intx)(void *to, unsigned gsi, int fd, int resample, struct err *err);
 	void (*unintx)(void *to, unsigned gsi, int fd);
 
+	/*
+	 * A write of the guest to the memory address `at`, of any size, signals the eventfd `fd`
+	 * instead of exiting. -EEXIST, -ENOSPC and the like: then it exits as before.
+	 */
+	int (*doorbell)(void *to, uint64_t at, int fd, struct err *err);
+	void (*undoorbell)(void *to, uint64_t at, int fd);
+
 	/* Calls ready(dev) on the loop's thread whenever `fd` is readable, until unwatch. */
 	int (*watch)(void *to, int fd, void (*ready)(void *dev), void *dev, struct err *err);
 	void (*unwatch)(void *to, int fd);

@@ -2,6 +2,7 @@
 
 #include "vmm/image.h"
 #include "vmm/plan_fdt.h"
+#include "vmm/plan_virtio.h"
 
 #include <stdlib.h>
 
@@ -102,13 +103,16 @@ static int read_plan(struct plan *p, const char *path, struct err *err)
 int cmd_make_plan(struct plan *p, const struct config *c, const struct host_facts *host,
 		  struct err *err)
 {
-	int ret;
+	struct host_facts facts = *host;
+	int ret = plan_add_virtio(&facts, c, err);
 
+	if (ret < 0)
+		return ret;
 	if (!c->plan_file)
-		return plan_build(p, c, host, err);
+		return plan_build(p, c, &facts, err);
 	ret = read_plan(p, c->plan_file, err);
 	if (ret < 0)
 		return ret;
-	ret = plan_check_host(p, host, err);
+	ret = plan_check_host(p, &facts, err);
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
 }

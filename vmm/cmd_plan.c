@@ -76,7 +76,9 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 	else
 		fprintf(to, "behind root port %s",
 			plan_pci_address(above, 0, p->ports[fn->port].slot));
-	fprintf(to, "; INTA is GSI %u\n", plan_pci_gsi(p, fn, 0));
+	if (strchr(fn->name, ':') || strchr(fn->name, '-')) /* virtio devices have MSI-X only */
+		fprintf(to, "; INTA is GSI %u", plan_pci_gsi(p, fn, 0));
+	fprintf(to, "\n");
 	if (fn->port != PLAN_NO_PORT)
 		print_port(to, p, fn->port);
 	for (unsigned i = 0; i < PLAN_BARS; i++) {

@@ -19,6 +19,8 @@
 struct run {
 	struct config config;
 	struct passthrough passthrough;
+	struct disk disks[CONFIG_DISKS_MAX];
+	unsigned nr_disks;
 	struct plan plan;
 	struct ram ram;
 	struct image kernel, initrd;
@@ -240,6 +242,26 @@ static void say_unclaimed(const struct machine *m)
 			(unsigned long long)first->at);
 }
 
+static int open_disks(struct run *run, struct err *err)
+{
+	const struct config *c = &run->config;
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < c->nr_disks; i++) {
+		const struct config_disk *d = &c->disks[i];
+		const struct disk_options options = {
+			.readonly = d->readonly,
+			.direct = d->direct,
+			.discard = d->discard,
+			.queues = d->queues,
+		};
+
+		ret = disk_open(&run->disks[i], d->path, &options, err);
+		run->nr_disks += ret == 0;
+	}
+	return ret;
+}
+
 /* Creates and runs the machine until an end that is not a reset to be followed. */
 static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 {
@@ -252,6 +274,10 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.append = c->append,
 		.ram = &run->ram,
 		.passthrough = c->nr_vfio ? &run->passthrough : NULL,
+		.disks = run->disks,
+		.disks_wanted = c->disks,
+		.nr_disks = run->nr_disks,
+		.rng = c->rng,
 		.say = say,
 		.loop = &run->loop,
 		.console = &run->console,
@@ -333,6 +359,8 @@ static void close_console(struct run *run)
 
 static void run_close(struct run *run)
 {
+	for (unsigned i = 0; i < run->nr_disks; i++)
+		disk_close(&run->disks[i]);
 	passthrough_close(&run->passthrough);
 	ram_destroy(&run->ram);
 	if (run->signals >= 0)
@@ -358,7 +386,14 @@ static int make_plan(struct run *run, int *status, struct err *err)
 		return ret;
 	*status = STATUS_USAGE;
 	ret = cmd_make_plan(&run->plan, &run->config, &host, err);
-	return ret < 0 ? ret : open_images(run, err);
+	if (ret == 0)
+		ret = open_images(run, err);
+	if (ret < 0)
+		return ret;
+	ret = open_disks(run, err);
+	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
+		*status = STATUS_HOST_ERROR;
+	return ret;
 }
 
 /* What must be ready before the console is: while the terminal is raw, Ctrl-C is a character. */

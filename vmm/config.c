@@ -28,6 +28,10 @@ void config_free(struct config *c)
 		free(c->vfio[i].rom_file);
 		free(c->vfio[i].token);
 	}
+	for (unsigned i = 0; i < c->nr_disks; i++) {
+		free(c->disks[i].path);
+		free(c->disks[i].serial);
+	}
 	*c = (struct config)CONFIG_EMPTY;
 }
 

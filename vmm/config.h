@@ -71,6 +71,20 @@ struct config_vfio {
  * vfio_caps in vfio/pci.h. */
 extern const char *const config_vfio_caps[];
 
+#define CONFIG_DISKS_MAX 16
+
+/* --disk [path=]FILE[,readonly=on][,direct=on][,discard=on][,serial=TEXT][,queues=N][,ring=split]
+ */
+struct config_disk {
+	char *path;
+	bool readonly;
+	bool direct;  /* O_DIRECT */
+	bool discard; /* space that the guest does not need is given back */
+	char *serial; /* at most 20 bytes; NULL: none */
+	unsigned queues;
+	bool split; /* ring=split: no packed rings */
+};
+
 enum vfio_backend {
 	VFIO_AUTO,
 	VFIO_TYPE1,
@@ -104,6 +118,9 @@ struct config {
 	struct config_vfio vfio[CONFIG_VFIO_MAX];
 	unsigned nr_vfio;
 	enum vfio_backend vfio_backend;
+	struct config_disk disks[CONFIG_DISKS_MAX];
+	unsigned nr_disks;
+	bool rng;
 	enum serial_kind serial;
 	char *serial_path;
 	bool has_debug_exit;

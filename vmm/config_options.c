@@ -71,6 +71,7 @@ SETTER(set_size, high_memory_start)
 SETTER(set_size, pci32_size)
 SETTER(set_size, pci64_size)
 SETTER(set_flag, no_reboot)
+SETTER(set_flag, rng)
 SETTER(set_size, fold)
 SETTER(set_flag, probe)
 SETTER(set_path, plan_file)
@@ -257,6 +258,17 @@ static const struct config_option options[OPTIONS] = {
 			       "how to reach the IOMMU: auto (default: iommufd where the host and\n"
 			       "all devices have it), type1 or iommufd",
 			       config_set_vfio_backend },
+	[OPT_DISK] = { "disk", 0, "FILE[,...]", MAKES, IN_FILE, MANY,
+		       "a virtio disk: a raw image or a block device; may be repeated. Keys:\n"
+		       "readonly=on   the guest cannot write; others may read it, too\n"
+		       "direct=on     past the host's page cache (O_DIRECT)\n"
+		       "discard=on    give back the space that the guest does not need\n"
+		       "serial=TEXT   what the guest reads as its serial number\n"
+		       "queues=N      served by N threads (default 1)\n"
+		       "ring=split    for drivers that have trouble with packed rings",
+		       config_set_disk },
+	[OPT_RNG] = { "rng", 0, NULL, MAKES, IN_FILE, ONCE,
+		      "a virtio source of random numbers, the host's", set_rng },
 	[OPT_SERIAL] = { "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,
 			 "the serial line's other end: stdio (default), file:PATH, pty,\n"
 			 "unix:PATH or none",

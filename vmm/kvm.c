@@ -225,6 +225,26 @@ void kvm_remove_vfio(struct kvm *kvm, int file)
 			    &attr); /* ENOENT: a group's, not this */
 }
 
+int kvm_doorbell(const struct kvm *kvm, uint64_t at, int fd, struct err *err)
+{
+	struct kvm_ioeventfd bell = { .addr = at, .fd = fd };
+
+	if (ioctl(kvm->vm, KVM_IOEVENTFD, &bell) < 0)
+		return err_sys(err, errno, "KVM takes no doorbell at %#" PRIx64, at);
+	return 0;
+}
+
+void kvm_undoorbell(const struct kvm *kvm, uint64_t at, int fd)
+{
+	struct kvm_ioeventfd bell = {
+		.addr = at,
+		.fd = fd,
+		.flags = KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+
+	(void)ioctl(kvm->vm, KVM_IOEVENTFD, &bell);
+}
+
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level)
 {
 	struct kvm_irq_level line = { .irq = gsi, .level = level };

@@ -56,6 +56,12 @@ void kvm_unmap(struct kvm *kvm, int handle);
 int kvm_add_vfio(struct kvm *kvm, int file, struct err *err);
 /* KVM lets go of it: before that, closing the descriptor gives nothing back to the host. */
 void kvm_remove_vfio(struct kvm *kvm, int file);
+/*
+ * Writes of the guest to the address `at`, of any size, signal the eventfd `fd` and do not exit
+ * (KVM_IOEVENTFD). -EEXIST, -ENOSPC and the like.
+ */
+int kvm_doorbell(const struct kvm *kvm, uint64_t at, int fd, struct err *err);
+void kvm_undoorbell(const struct kvm *kvm, uint64_t at, int fd);
 /* Sets the level of an interrupt line. */
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);

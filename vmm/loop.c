@@ -43,9 +43,19 @@ void loop_forget(struct loop *loop, int fd)
 			loop->watches[i].fd = -1;
 }
 
-static void serve(struct loop *loop, const struct pollfd *fds)
+/* Entries up to the last one in use. */
+static unsigned used(const struct loop *loop)
 {
-	for (unsigned i = 0; i < LOOP_WATCHES; i++) {
+	unsigned n = LOOP_WATCHES;
+
+	while (n && loop->watches[n - 1].fd < 0)
+		n--;
+	return n;
+}
+
+static void serve(struct loop *loop, const struct pollfd *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
 		struct loop_watch *w = &loop->watches[i];
 
 		/* A callback may have removed or replaced a later entry. */
@@ -58,17 +68,19 @@ int loop_run(struct loop *loop, struct err *err)
 {
 	struct pollfd fds[LOOP_WATCHES + 1];
 	uint64_t count;
+	unsigned n;
 	bool stop;
 
 	/* What is ready is served even if the stop came first: a guest that does nothing but reset
 	 * must not keep signals waiting. */
 	do {
 		stop = __atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE);
-		for (unsigned i = 0; i < LOOP_WATCHES; i++)
+		n = used(loop);
+		for (unsigned i = 0; i < n; i++)
 			fds[i] = (struct pollfd){ loop->watches[i].fd, loop->watches[i].events, 0 };
-		fds[LOOP_WATCHES] = (struct pollfd){ loop->wake, POLLIN, 0 };
-		if (poll(fds, LOOP_WATCHES + 1, stop ? 0 : -1) >= 0)
-			serve(loop, fds);
+		fds[n] = (struct pollfd){ loop->wake, POLLIN, 0 };
+		if (poll(fds, n + 1, stop ? 0 : -1) >= 0)
+			serve(loop, fds, n);
 		else if (errno != EINTR)
 			return err_sys(err, errno, "poll failed");
 	} while (!stop);

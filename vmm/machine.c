@@ -292,6 +292,23 @@ static int create_pci(struct machine *m, struct err *err)
 	return machine_pci_create(&m->pci, &parts, err);
 }
 
+static int create_virtio(struct machine *m, struct err *err)
+{
+	const struct machine_virtio_parts parts = {
+		.plan = m->parts.plan,
+		.ram = m->parts.ram,
+		.pci = &m->pci,
+		.loop = m->parts.loop,
+		.first = m->parts.passthrough ? m->parts.passthrough->n : 0,
+		.disks = m->parts.disks,
+		.wanted = m->parts.disks_wanted,
+		.nr_disks = m->parts.nr_disks,
+		.rng = m->parts.rng,
+	};
+
+	return machine_virtio_create(&m->virtio, &parts, err);
+}
+
 /* --- CPUs --- */
 
 static void note_unclaimed(struct machine *m, uint64_t at, unsigned size, bool write, bool port)
@@ -433,6 +450,8 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	if (ret == 0)
 		ret = create_pci(m, err);
 	if (ret == 0)
+		ret = create_virtio(m, err);
+	if (ret == 0)
 		ret = create_cpus(m, err);
 	if (ret == 0)
 		ret = set_entry(m, &entry, err);
@@ -541,6 +560,7 @@ void machine_destroy(struct machine *m)
 		close(m->rtc_timer);
 		m->rtc_timer = -1;
 	}
+	machine_virtio_destroy(&m->virtio);
 	machine_pci_destroy(&m->pci);
 	kvm_close(&m->kvm);
 }

@@ -23,6 +23,7 @@
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
 #include "vmm/machine_pci.h"
+#include "vmm/machine_virtio.h"
 #include "vmm/plan.h"
 #include "vmm/ram.h"
 #include "vmm/vcpu.h"
@@ -46,7 +47,11 @@ struct machine_parts {
 	const struct boot_kernel *boot_kernel; /* the parsed kernel */
 	const char *append;		       /* NULL: empty */
 	struct ram *ram;
-	struct passthrough *passthrough;   /* NULL: no passed-through device */
+	struct passthrough *passthrough; /* NULL: no passed-through device */
+	struct disk *disks;
+	const struct config_disk *disks_wanted; /* what was asked of each */
+	unsigned nr_disks;
+	bool rng;
 	void (*say)(const char *sentence); /* what the user should read while the guest runs */
 	struct loop *loop;
 	struct console *console;
@@ -83,6 +88,7 @@ struct machine {
 	struct pvpanic pvpanic;
 	struct debug_exit debug_exit;
 	struct machine_pci pci;
+	struct machine_virtio virtio;
 	uint64_t unclaimed; /* accesses that no device took */
 	struct machine_access first_unclaimed;
 	/* how it ended: the first end wins */

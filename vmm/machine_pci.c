@@ -91,6 +91,22 @@ static void env_unintx(void *to, unsigned gsi, int fd)
 	irq_unlevel(&p->irq, gsi, fd);
 }
 
+/* --- doorbells --- */
+
+static int env_doorbell(void *to, uint64_t at, int fd, struct err *err)
+{
+	struct machine_pci *p = to;
+
+	return kvm_doorbell(p->parts.kvm, at, fd, err);
+}
+
+static void env_undoorbell(void *to, uint64_t at, int fd)
+{
+	struct machine_pci *p = to;
+
+	kvm_undoorbell(p->parts.kvm, at, fd);
+}
+
 /* --- the loop --- */
 
 static void watch_ready(void *to, short revents)
@@ -172,6 +188,8 @@ static const struct pci_env env_ops = {
 	.unroute = env_unroute,
 	.intx = env_intx,
 	.unintx = env_unintx,
+	.doorbell = env_doorbell,
+	.undoorbell = env_undoorbell,
 	.watch = env_watch,
 	.unwatch = env_unwatch,
 	.say = env_say,
@@ -250,7 +268,7 @@ static int create_slot(struct machine_pci *p, unsigned i, struct err *err)
 	struct machine_slot *s = &p->slots[i];
 	const struct vfio_pci_events events = { slot_requested, s };
 	struct vfio_pci_place place = {
-		.p2p = p->parts.plan->nr_pci > 1,
+		.p2p = pt->n > 1,
 		.root_bus = fn->port == PLAN_NO_PORT,
 	};
 	int ret;
@@ -323,7 +341,7 @@ static int create_devices(struct machine_pci *p, struct err *err)
 	p->ports = calloc(PLAN_PCI_MAX, sizeof(*p->ports));
 	if (ret == 0 && !p->ports)
 		ret = err_sys(err, ENOMEM, "cannot hold %u root ports", PLAN_PCI_MAX);
-	for (unsigned i = 0; ret == 0 && i < plan->nr_pci; i++)
+	for (unsigned i = 0; ret == 0 && i < p->parts.passthrough->n; i++)
 		ret = create_slot(p, i, err);
 	for (unsigned i = 0; ret == 0 && i < plan->nr_ports; i++)
 		create_port(p, i);
@@ -351,7 +369,7 @@ int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *pa
 	if (ret == 0)
 		ret = bus_add(parts->ports, (struct span){ PORT_PCI, PORT_PCI + PCI_PORTS },
 			      &p->host.ports, err);
-	if (ret == 0 && parts->plan->nr_pci)
+	if (ret == 0 && parts->passthrough)
 		ret = create_devices(p, err);
 	if (ret < 0)
 		machine_pci_destroy(p);

@@ -1,6 +1,7 @@
 #include "vmm/plan.h"
 
 #include "vmm/pci_layout.h"
+#include "vmm/plan_virtio.h"
 #include "vmm/platform.h"
 
 #include <errno.h>
@@ -195,16 +196,18 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 {
 	struct pci_layout_device devices[HOST_PCI_MAX];
 
-	if (c->nr_vfio != host->nr_pci || c->nr_vfio > HOST_PCI_MAX)
-		return err_set(err, EINVAL, "%u devices are to be passed through, %u are known",
-			       c->nr_vfio, host->nr_pci);
-	for (unsigned i = 0; i < c->nr_vfio; i++)
+	unsigned n = c->nr_vfio + plan_nr_virtio(c);
+
+	if (n != host->nr_pci || n > HOST_PCI_MAX)
+		return err_set(err, EINVAL, "%u PCI devices are asked for, %u are known", n,
+			       host->nr_pci);
+	for (unsigned i = 0; i < n; i++)
 		devices[i] = (struct pci_layout_device){
 			.host = &host->pci[i],
-			.root_bus = c->vfio[i].root_bus,
-			.rom = !c->vfio[i].no_rom,
+			.root_bus = i >= c->nr_vfio || c->vfio[i].root_bus,
+			.rom = i < c->nr_vfio && !c->vfio[i].no_rom,
 		};
-	return pci_layout_build(p, req, devices, c->nr_vfio, busy_ports(c), err);
+	return pci_layout_build(p, req, devices, n, busy_ports(c), err);
 }
 
 static int too_many_forbidden(unsigned n, struct err *err)

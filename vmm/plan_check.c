@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* --- what the values mean together --- */
@@ -128,25 +129,42 @@ static int check_shape(const struct plan_pci *fn, const struct host_pci *host, s
 	return 0;
 }
 
+/* How the command line names a device: "--vfio 0000:41:00.0", "--disk" for disk0, "--rng". */
+static const char *option_of(const char *name, char option[HOST_PCI_NAME + 8])
+{
+	unsigned letters = 0;
+
+	while (name[letters] >= 'a' && name[letters] <= 'z')
+		letters++;
+	if (letters >= 3 && !strpbrk(name, ":-"))
+		snprintf(option, HOST_PCI_NAME + 8, "--%.*s", (int)letters, name);
+	else
+		snprintf(option, HOST_PCI_NAME + 8, "--vfio %s", name);
+	return option;
+}
+
 static int check_devices(const struct plan *p, const struct host_facts *host, struct err *err)
 {
 	unsigned most = p->nr_pci > host->nr_pci ? p->nr_pci : host->nr_pci;
 
 	for (unsigned i = 0; i < most; i++) {
+		char option[HOST_PCI_NAME + 8];
 		const char *want = i < p->nr_pci ? p->pci[i].name : "";
 		const char *have = i < host->nr_pci ? host->pci[i].name : "";
 		int ret;
 
 		if (!*have)
-			return err_set(err, EINVAL, "the plan has %s; add --vfio %s", want, want);
+			return err_set(err, EINVAL, "the plan has %s; add %s", want,
+				       option_of(want, option));
 		if (!*want)
-			return err_set(err, EINVAL,
-				       "--vfio %s is not in the plan: leave it out, or make a plan "
-				       "with it",
-				       have);
+			return err_set(
+				err, EINVAL,
+				"%s is not in the plan: leave it out, or make a plan with it",
+				option_of(have, option));
 		if (strcmp(want, have) != 0)
 			return err_set(err, EINVAL,
-				       "device %u of the plan is %s, but --vfio says %s: name the "
+				       "device %u of the plan is %s, but the command line says %s: "
+				       "name the "
 				       "plan's devices, in its order",
 				       i, want, have);
 		ret = check_shape(&p->pci[i], &host->pci[i], err);

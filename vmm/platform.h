@@ -6,13 +6,14 @@
 #define VMM_PLATFORM_H
 
 /* I/O ports */
-#define PORT_I8042   0x60  /* data, and 4 above it status and command: only the reset line exists */
-#define PORT_RTC     0x70  /* MC146818: index, data */
-#define PORT_SERIAL  0x3f8 /* 16550A, 8 ports */
-#define PORT_PVPANIC 0x505 /* QEMU's docs/specs/pvpanic */
-#define PORT_PM	     0x600 /* devices/pm.h, 8 ports */
-#define PORT_PCI     0xcf8 /* configuration address and data, 8 ports */
-#define PORT_RESET   0xcf9 /* reset control register */
+#define PORT_I8042	0x60 /* data, and 4 above it status and command: only the reset line exists */
+#define PORT_RTC	0x70   /* MC146818: index, data */
+#define PORT_SERIAL	0x3f8  /* 16550A, 8 ports */
+#define PORT_PVPANIC	0x505  /* QEMU's docs/specs/pvpanic */
+#define PORT_PM		0x600  /* devices/pm.h, 8 ports */
+#define VIRTIO_BAR_SIZE 0x8000 /* of each virtio device: devices/virtio_pci.h */
+#define PORT_PCI	0xcf8  /* configuration address and data, 8 ports */
+#define PORT_RESET	0xcf9  /* reset control register */
 
 /* Global system interrupts */
 #define GSI_SERIAL 4

@@ -151,8 +151,5 @@ void ram_destroy(struct ram *ram)
 
 void *ram_at(const struct ram *ram, uint64_t gpa, uint64_t len)
 {
-	for (size_t i = 0; i < ram->nr_blocks; i++)
-		if (span_holds(ram->blocks[i].gpa, gpa, len))
-			return ram->blocks[i].hva + (gpa - ram->blocks[i].gpa.base);
-	return NULL;
+	return guest_ram_at(&(struct guest_ram){ ram->blocks, ram->nr_blocks }, gpa, len);
 }

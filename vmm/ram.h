@@ -12,16 +12,10 @@
 #define VMM_RAM_H
 
 #include "vmm/err.h"
-#include "vmm/span.h"
+#include "vmm/guest_ram.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-struct ram_block {
-	struct span gpa;
-	uint8_t *hva;	       /* of gpa.base */
-	uint64_t memfd_offset; /* where it begins in ram.memfd */
-};
 
 struct ram {
 	struct ram_block *blocks; /* sorted by address */

@@ -4,6 +4,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 straddle=$PWD/${STRADDLE:-$BUILD/straddle}
 monitor=$PWD/$BUILD/tests/guest/monitor.elf
+exit_elf=$PWD/$BUILD/tests/guest/exit.elf
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -53,6 +54,33 @@ check "check as JSON says what it says in lines" \
 	[ "$("$straddle" check --json | jq -r .cpu.vendor)" = "$("$straddle" check | sed -n 's/^cpu *\([a-z]*\),.*/\1/p')" ]
 "$straddle" check --json >/dev/full 2>err
 check "a full disk behind check --json: status 1" [ $? = 1 ]
+# --- disks that cannot be ---
+
+# refused NAME STATUS TEXT OPTION...: one sentence, before anything else happens.
+refused()
+{
+	local name=$1 status=$2 text=$3
+	shift 3
+	timeout -s KILL 60 "$straddle" run --kernel "$exit_elf" --disk "$@" >out 2>err
+	check "disk: $name: status $status" [ $? = "$status" ]
+	check "disk: $name: one line says why" [ "$(grep -c "$text" err)/$(wc -l <err)" = 1/1 ]
+	check "disk: $name: the guest was not started" [ ! -s out ]
+}
+truncate -s 1M image
+truncate -s 1000 odd
+: >empty
+refused "missing" 1 "nowhere.*No such file" nowhere
+refused "a directory" 2 "is a directory" .
+refused "empty" 2 "is empty; give it a size" empty
+refused "no whole sectors" 2 "1000 bytes, which is no multiple of 512" odd
+refused "no file" 2 "neither a file nor a block device" /dev/null
+refused "twice" 1 "in use by another" image --disk image
+check "disk: nothing is left of the size" [ "$(stat -c %s image)" = 1048576 ]
+if [ "$(id -u)" != 0 ]; then
+	chmod 400 image
+	refused "not to be written" 1 "for writing (or is readonly=on meant?)" image
+	chmod 600 image
+fi
 mkfifo fifo
 (timeout 10 cat fifo >copy.dtb) &
 "$straddle" plan --host vendor=amd --memory 1100G --dtb fifo

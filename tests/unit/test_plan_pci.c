@@ -687,7 +687,8 @@ static void test_other_devices(void **state)
 	sound();
 	host.pci[1] = host.pci[3];
 	assert_int_equal(plan_check_host(&plan, &host, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "device 1 of the plan is 0000:02:00.0, but --vfio says"));
+	assert_non_null(strstr(err.text,
+			       "device 1 of the plan is 0000:02:00.0, but the command line says"));
 	sound();
 	host.pci[1].bars[2].size *= 2;
 	assert_int_equal(plan_check_host(&plan, &host, &err), -EINVAL);

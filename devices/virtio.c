@@ -1,0 +1,132 @@
+#include "devices/virtio.h"
+
+#include <string.h>
+#include <unistd.h>
+
+void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64_t features,
+		 const uint16_t *sizes, unsigned n)
+{
+	memset(dev, 0, sizeof(*dev));
+	dev->ops = ops;
+	dev->features = features | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
+			VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED;
+	dev->nr_queues = n;
+	for (unsigned i = 0; i < n; i++) {
+		struct virtio_queue *q = &dev->queues[i];
+
+		pthread_mutex_init(&q->lock, NULL);
+		q->size_max = q->ring.size = sizes[i];
+		q->kick = -1;
+	}
+}
+
+/* --- buffers --- */
+
+/* With the queue's lock held. */
+static void check_broken(struct virtio_device *dev, unsigned i)
+{
+	if (dev->queues[i].ring.broken && dev->needs_reset)
+		dev->needs_reset(dev->to, dev->queues[i].ring.broken);
+}
+
+void virtio_handle(struct virtio_device *dev, unsigned i)
+{
+	struct virtqueue *ring = &dev->queues[i].ring;
+
+	if (!ring->started)
+		return;
+	if (!ring->broken)
+		dev->ops->handle(dev, i);
+	check_broken(dev, i);
+}
+
+void virtio_kicked(struct virtio_device *dev, unsigned i)
+{
+	struct virtio_queue *q = &dev->queues[i];
+	uint64_t count;
+
+	if (read(q->kick, &count, sizeof(count)) != sizeof(count))
+		return;
+	pthread_mutex_lock(&q->lock);
+	virtio_handle(dev, i);
+	pthread_mutex_unlock(&q->lock);
+}
+
+void virtio_drain(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer,
+		  void (*take)(struct virtio_device *dev, unsigned i,
+			       struct virtqueue_buffer *buffer))
+{
+	struct virtqueue *ring = &dev->queues[i].ring;
+
+	for (;;) {
+		virtqueue_want_kicks(ring, false);
+		while (virtqueue_pop(ring, buffer))
+			take(dev, i, buffer);
+		/* One that came after the last look, and before this, had no kick. */
+		virtqueue_want_kicks(ring, true);
+		if (!virtqueue_pop(ring, buffer))
+			return;
+		take(dev, i, buffer);
+	}
+}
+
+void virtio_interrupt(struct virtio_device *dev, unsigned i)
+{
+	if (virtqueue_should_interrupt(&dev->queues[i].ring))
+		dev->interrupt(dev->to, i);
+}
+
+void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n)
+{
+	if (dev->config_changed)
+		dev->config_changed(dev->to, offset, bytes, n);
+	else
+		memcpy(dev->config + offset, bytes, n);
+}
+
+/* --- start, stop --- */
+
+void virtio_start_queue(struct virtio_device *dev, unsigned i)
+{
+	struct virtio_queue *q = &dev->queues[i];
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&q->lock);
+	if (q->enabled && !q->ring.started) {
+		q->ring.packed = dev->accepted & VIRTIO_F_RING_PACKED;
+		q->ring.event_idx = dev->accepted & VIRTIO_F_EVENT_IDX;
+		q->ring.indirect = dev->accepted & VIRTIO_F_INDIRECT_DESC;
+		virtqueue_start(&q->ring);
+		check_broken(dev, i);
+	}
+	pthread_mutex_unlock(&q->lock);
+	/* Buffers may be there already. */
+	if (q->kick >= 0 && write(q->kick, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is readable all the same */
+}
+
+void virtio_start(struct virtio_device *dev)
+{
+	if (dev->ops->ready)
+		dev->ops->ready(dev);
+	for (unsigned i = 0; i < dev->nr_queues; i++)
+		if (dev->queues[i].enabled)
+			virtio_start_queue(dev, i);
+}
+
+void virtio_reset(struct virtio_device *dev)
+{
+	for (unsigned i = 0; i < dev->nr_queues; i++) {
+		struct virtio_queue *q = &dev->queues[i];
+
+		pthread_mutex_lock(&q->lock);
+		virtqueue_stop(&q->ring);
+		q->enabled = false;
+		q->ring.size = q->size_max;
+		q->ring.desc = q->ring.driver = q->ring.device = 0;
+		pthread_mutex_unlock(&q->lock);
+	}
+	if (dev->ops->reset)
+		dev->ops->reset(dev);
+	dev->accepted = 0;
+}

@@ -1,0 +1,107 @@
+/*
+ * What every virtio device is made of, and what it may ask of its transport. Virtual I/O Device 1.2
+ * chapters 2 and 3; the transport is devices/virtio_pci.h.
+ *
+ * Threads: a driver's register accesses come on vCPU threads, under the transport's lock. Buffers
+ * are handled on a worker's thread, a queue at a time under its own lock, which is taken inside the
+ * transport's. Nothing here runs for long on a vCPU's thread except a reset, which waits for what
+ * is in flight: it may write to memory that the driver is about to use for something else.
+ */
+#ifndef DEVICES_VIRTIO_H
+#define DEVICES_VIRTIO_H
+
+#include "devices/virtqueue.h"
+#include "vmm/err.h"
+
+#include <pthread.h>
+
+#define VIRTIO_QUEUES_MAX 34
+#define VIRTIO_CONFIG_MAX 256
+
+/* Features that are not of one device: chapter 6. */
+#define VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
+#define VIRTIO_F_EVENT_IDX     (UINT64_C(1) << 29)
+#define VIRTIO_F_VERSION_1     (UINT64_C(1) << 32)
+#define VIRTIO_F_RING_PACKED   (UINT64_C(1) << 34)
+
+struct virtio_device;
+
+struct virtio_ops {
+	const char *name;
+	uint8_t type;	/* chapter 5 */
+	uint32_t class; /* PCI's, 24 bits */
+	/*
+	 * Buffers may have come to queue `i`: take them. Worker's thread, queue's lock held. NULL
+	 * if somebody else serves the queues (vhost).
+	 */
+	void (*handle)(struct virtio_device *dev, unsigned i);
+	/* The driver wrote to the device's configuration, which has the new bytes. May be NULL. */
+	void (*config_written)(struct virtio_device *dev, unsigned offset, unsigned size);
+	/* The driver is ready, with dev->accepted. Queues are started next. May be NULL. */
+	void (*ready)(struct virtio_device *dev);
+	/* Queues are stopped: returns when nothing is in flight any more. May be NULL. */
+	void (*reset)(struct virtio_device *dev);
+};
+
+struct virtio_queue {
+	pthread_mutex_t lock;
+	struct virtqueue ring;
+	unsigned size_max;
+	bool enabled; /* by the driver; it is started once the driver is ready, too */
+	int kick;     /* eventfd, borrowed: the driver has put buffers in */
+};
+
+struct virtio_device {
+	const struct virtio_ops *ops;
+	uint64_t features; /* offered */
+	uint64_t accepted; /* by the driver, once it is ready */
+	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
+	unsigned nr_queues;
+	/* What the driver reads as the device's configuration; changes under the transport's lock.
+	 */
+	uint8_t config[VIRTIO_CONFIG_MAX];
+	unsigned config_size;
+	/* the transport's, while plugged */
+	void (*interrupt)(void *to, unsigned queue);
+	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
+	void (*needs_reset)(void *to, const char *why);
+	void *to;
+};
+
+/* `sizes` are the most entries of each queue. Adds the features that this file and the ring have.
+ */
+void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64_t features,
+		 const uint16_t *sizes, unsigned n);
+
+/* --- for workers --- */
+
+/* The kick of queue `i` is readable: takes it, and the buffers. */
+void virtio_kicked(struct virtio_device *dev, unsigned i);
+/* Handles what is in queue `i`, if it is started and well. With the queue's lock held. */
+void virtio_handle(struct virtio_device *dev, unsigned i);
+/* After pushes, with the queue's lock held: interrupts the driver if it wants that. */
+void virtio_interrupt(struct virtio_device *dev, unsigned i);
+/*
+ * The device's configuration has new bytes: tells the driver. Not on a worker's thread, which a
+ * reset may wait for.
+ */
+void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n);
+
+/*
+ * Buffers one after the other until there are none: `take` is called for each, and gives it back
+ * with virtqueue_push, at once or later. Turns kicks off meanwhile. With the queue's lock held.
+ */
+void virtio_drain(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer,
+		  void (*take)(struct virtio_device *dev, unsigned i,
+			       struct virtqueue_buffer *buffer));
+
+/* --- for transports --- */
+
+/* The driver is ready: starts every enabled queue, and looks into it. */
+void virtio_start(struct virtio_device *dev);
+/* Starts one queue after the others. */
+void virtio_start_queue(struct virtio_device *dev, unsigned i);
+/* Stops all queues, forgets what the driver said. Nothing is in flight on return. */
+void virtio_reset(struct virtio_device *dev);
+
+#endif

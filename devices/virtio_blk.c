@@ -1,0 +1,355 @@
+#include "devices/virtio_blk.h"
+
+#include "vmm/bytes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TYPE	   2
+#define CLASS	   0x018000 /* mass storage, other */
+#define SECTOR	   512u
+#define SEG_MAX	   128u /* data parts: fewer than VIRTQUEUE_PARTS_MAX with what blocks add */
+#define RANGES_MAX 1u	/* of one discard */
+#define RANGE_MAX  (UINT32_MAX / SECTOR) /* sectors of one */
+
+#define F_SEG_MAX      (UINT64_C(1) << 2)
+#define F_RO	       (UINT64_C(1) << 5)
+#define F_BLK_SIZE     (UINT64_C(1) << 6)
+#define F_FLUSH	       (UINT64_C(1) << 9)
+#define F_MQ	       (UINT64_C(1) << 12)
+#define F_DISCARD      (UINT64_C(1) << 13)
+#define F_WRITE_ZEROES (UINT64_C(1) << 14)
+
+/* struct virtio_blk_config: offsets */
+#define CONFIG_CAPACITY	     0
+#define CONFIG_SEG_MAX	     12
+#define CONFIG_BLK_SIZE	     20
+#define CONFIG_NUM_QUEUES    34
+#define CONFIG_DISCARD_MAX   36
+#define CONFIG_DISCARD_SEG   40
+#define CONFIG_DISCARD_ALIGN 44
+#define CONFIG_ZERO_MAX	     48
+#define CONFIG_ZERO_SEG	     52
+#define CONFIG_ZERO_UNMAP    56
+#define CONFIG_SIZE	     60
+
+enum {
+	T_IN = 0,
+	T_OUT = 1,
+	T_FLUSH = 4,
+	T_GET_ID = 8,
+	T_DISCARD = 11,
+	T_WRITE_ZEROES = 13,
+};
+
+enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
+
+#define HEADER 16 /* type, reserved, sector */
+#define RANGE  16 /* sector, sectors, flags */
+#define UNMAP  1
+
+struct virtio_blk_request {
+	struct block_request block;
+	struct virtio_blk_queue *queue;
+	struct virtio_blk_request *next; /* free */
+	struct virtqueue_buffer buffer;
+	uint8_t *status;  /* the last writable byte */
+	uint32_t written; /* bytes for the driver, without the status */
+};
+
+/* --- the end of a request; queue's lock held --- */
+
+static void finish(struct virtio_blk_request *r, uint8_t status)
+{
+	struct virtio_blk_queue *q = r->queue;
+	struct virtqueue *ring = &q->blk->dev.queues[q->index].ring;
+
+	/* After a reset the memory is the driver's again. */
+	if (ring->started) {
+		*r->status = status;
+		virtqueue_push(ring, r->buffer.id, r->buffer.entries, r->written + 1);
+	}
+	r->next = q->free;
+	q->free = r;
+	if (--q->in_flight == 0)
+		pthread_cond_broadcast(&q->idle);
+}
+
+static void block_done(struct block_request *block, int error)
+{
+	struct virtio_blk_request *r = (struct virtio_blk_request *)block;
+
+	if (block->op == BLOCK_READ && !error)
+		r->written = (uint32_t)block->len;
+	finish(r, error ? S_IOERR : S_OK);
+}
+
+/* --- taking a request apart --- */
+
+/* Drops `skip` bytes from the front and `cut` from the end of parts that hold more than that. */
+static unsigned trim(struct iovec **parts, unsigned n, size_t skip, size_t cut)
+{
+	while (n && skip >= (*parts)->iov_len) {
+		skip -= (*parts)->iov_len;
+		++*parts;
+		n--;
+	}
+	if (n) {
+		(*parts)->iov_base = (uint8_t *)(*parts)->iov_base + skip;
+		(*parts)->iov_len -= skip;
+	}
+	while (n && cut >= (*parts)[n - 1].iov_len)
+		cut -= (*parts)[--n].iov_len;
+	if (n)
+		(*parts)[n - 1].iov_len -= cut;
+	return n;
+}
+
+/* Whole sectors within the disk. */
+static bool in_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t len)
+{
+	uint64_t sectors = __atomic_load_n(&blk->disk.size, __ATOMIC_RELAXED) / SECTOR;
+
+	return len % SECTOR == 0 && sector <= sectors && len / SECTOR <= sectors - sector;
+}
+
+static uint8_t get_id(struct virtio_blk_request *r, struct iovec *parts, unsigned n)
+{
+	char id[VIRTIO_BLK_SERIAL] = "";
+
+	memcpy(id, r->queue->blk->disk.serial, strnlen(r->queue->blk->disk.serial, sizeof(id)));
+	r->written = (uint32_t)virtqueue_write(parts, n, 0, id, sizeof(id));
+	return S_OK;
+}
+
+/* Section 5.2.6.1: one range is all that we say we take. */
+static int take_range(struct virtio_blk_request *r, bool zero)
+{
+	struct virtio_blk *blk = r->queue->blk;
+	uint8_t range[RANGE];
+	uint64_t sector, len;
+	uint32_t flags;
+
+	if (blk->disk.readonly || r->buffer.out_len != HEADER + RANGE)
+		return S_IOERR;
+	virtqueue_read(r->buffer.parts, r->buffer.nr_out, HEADER, range, sizeof(range));
+	sector = load_le(range, 8);
+	len = load_le(range + 8, 4) * SECTOR;
+	flags = (uint32_t)load_le(range + 12, 4);
+	if (flags & ~(zero ? UNMAP : 0u))
+		return S_UNSUPP;
+	if (!in_disk(blk, sector, len))
+		return S_IOERR;
+	r->block.op = zero ? BLOCK_ZERO : BLOCK_DISCARD;
+	r->block.may_unmap = flags & UNMAP;
+	r->block.offset = sector * SECTOR;
+	r->block.len = len;
+	return -1;
+}
+
+static int take_data(struct virtio_blk_request *r, uint64_t sector, bool write)
+{
+	struct virtqueue_buffer *b = &r->buffer;
+	struct virtio_blk *blk = r->queue->blk;
+	uint64_t len = write ? b->out_len - HEADER : b->in_len - 1;
+
+	if ((write && blk->disk.readonly) || !in_disk(blk, sector, len))
+		return S_IOERR;
+	r->block.op = write ? BLOCK_WRITE : BLOCK_READ;
+	r->block.offset = sector * SECTOR;
+	r->block.len = len;
+	r->block.parts = write ? b->parts : b->parts + b->nr_out;
+	r->block.nr_parts = trim(&r->block.parts, write ? b->nr_out : b->nr_in, write ? HEADER : 0,
+				 write ? 0 : 1);
+	return len ? -1 : S_OK;
+}
+
+/* The status if it is known at once; -1: r->block is to be submitted. */
+static int take_apart(struct virtio_blk_request *r)
+{
+	struct virtqueue_buffer *b = &r->buffer;
+	struct iovec *in = b->parts + b->nr_out;
+	uint8_t header[HEADER];
+	uint64_t sector;
+	unsigned n;
+
+	virtqueue_read(b->parts, b->nr_out, 0, header, sizeof(header));
+	sector = load_le(header + 8, 8);
+	switch (load_le(header, 4)) {
+	case T_IN:
+		return take_data(r, sector, false);
+	case T_OUT:
+		return take_data(r, sector, true);
+	case T_FLUSH:
+		r->block.op = BLOCK_FLUSH;
+		return -1;
+	case T_GET_ID:
+		n = trim(&in, b->nr_in, 0, 1);
+		return get_id(r, in, n);
+	case T_DISCARD:
+		return r->queue->blk->disk.discard ? take_range(r, false) : S_UNSUPP;
+	case T_WRITE_ZEROES:
+		return r->queue->blk->disk.discard ? take_range(r, true) : S_UNSUPP;
+	}
+	return S_UNSUPP;
+}
+
+static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer)
+{
+	struct virtio_blk *blk = (struct virtio_blk *)dev;
+	struct virtio_blk_queue *q = &blk->queues[i];
+	struct virtio_blk_request *r =
+		(struct virtio_blk_request *)((char *)buffer -
+					      offsetof(struct virtio_blk_request, buffer));
+	const struct iovec *last;
+	int status;
+
+	q->free = r->next;
+	q->in_flight++;
+	r->written = 0;
+	r->block = (struct block_request){ .done = block_done };
+	if (buffer->out_len < HEADER || !buffer->in_len) {
+		dev->queues[i].ring.broken = "a request has no header or no room for its status";
+		r->status = NULL;
+		q->in_flight--;
+		r->next = q->free;
+		q->free = r;
+		return;
+	}
+	last = &buffer->parts[buffer->nr_out + buffer->nr_in - 1];
+	r->status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	status = take_apart(r);
+	if (status < 0)
+		blk->disk.ops->submit(blk->disk.queues[i], &r->block);
+	else
+		finish(r, (uint8_t)status);
+}
+
+/* More requests than ring entries cannot be outstanding: a driver that tries is broken. */
+static void handle(struct virtio_device *dev, unsigned i)
+{
+	struct virtio_blk *blk = (struct virtio_blk *)dev;
+	struct virtio_blk_queue *q = &blk->queues[i];
+	struct virtqueue *ring = &dev->queues[i].ring;
+	bool more = true;
+
+	while (more && !ring->broken) {
+		virtqueue_want_kicks(ring, false);
+		while (q->free && virtqueue_pop(ring, &q->free->buffer))
+			take(dev, i, &q->free->buffer);
+		/* One that came after the last look, and before this, had no kick. */
+		virtqueue_want_kicks(ring, true);
+		more = q->free && virtqueue_pop(ring, &q->free->buffer);
+		if (more)
+			take(dev, i, &q->free->buffer);
+	}
+	blk->disk.ops->flush(blk->disk.queues[i]);
+	virtio_interrupt(dev, i);
+}
+
+void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queue))
+{
+	struct virtio_queue *q = &blk->dev.queues[i];
+
+	pthread_mutex_lock(&q->lock);
+	reap(blk->disk.queues[i]);
+	virtio_handle(&blk->dev, i); /* what waited for a free request */
+	pthread_mutex_unlock(&q->lock);
+}
+
+/* Reads may still be writing to the driver's memory. */
+static void reset(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = (struct virtio_blk *)dev;
+
+	for (unsigned i = 0; i < dev->nr_queues; i++) {
+		pthread_mutex_lock(&dev->queues[i].lock);
+		while (blk->queues[i].in_flight)
+			pthread_cond_wait(&blk->queues[i].idle, &dev->queues[i].lock);
+		pthread_mutex_unlock(&dev->queues[i].lock);
+	}
+}
+
+static const struct virtio_ops ops = {
+	.name = "virtio-blk",
+	.type = TYPE,
+	.class = CLASS,
+	.handle = handle,
+	.reset = reset,
+};
+
+/* --- init --- */
+
+static void fill_config(struct virtio_blk *blk)
+{
+	uint8_t *config = blk->dev.config;
+
+	store_le(config + CONFIG_CAPACITY, blk->disk.size / SECTOR, 8);
+	store_le(config + CONFIG_SEG_MAX, SEG_MAX, 4);
+	store_le(config + CONFIG_BLK_SIZE, blk->disk.block_size, 4);
+	store_le(config + CONFIG_NUM_QUEUES, blk->disk.nr_queues, 2);
+	store_le(config + CONFIG_DISCARD_MAX, RANGE_MAX, 4);
+	store_le(config + CONFIG_DISCARD_SEG, RANGES_MAX, 4);
+	store_le(config + CONFIG_DISCARD_ALIGN, blk->disk.block_size / SECTOR, 4);
+	store_le(config + CONFIG_ZERO_MAX, RANGE_MAX, 4);
+	store_le(config + CONFIG_ZERO_SEG, RANGES_MAX, 4);
+	config[CONFIG_ZERO_UNMAP] = 1;
+	blk->dev.config_size = CONFIG_SIZE;
+}
+
+int virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_disk *disk, struct err *err)
+{
+	uint16_t sizes[VIRTIO_BLK_QUEUES_MAX];
+	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_MQ;
+
+	memset(blk, 0, sizeof(*blk));
+	for (unsigned i = 0; i < disk->nr_queues; i++)
+		sizes[i] = VIRTIO_BLK_QUEUE_SIZE;
+	if (disk->readonly)
+		features |= F_RO;
+	else if (disk->discard)
+		features |= F_DISCARD | F_WRITE_ZEROES;
+	virtio_init(&blk->dev, &ops, features, sizes, disk->nr_queues);
+	if (disk->split)
+		blk->dev.features &= ~VIRTIO_F_RING_PACKED;
+	blk->disk = *disk;
+	fill_config(blk);
+	for (unsigned i = 0; i < disk->nr_queues; i++) {
+		struct virtio_blk_queue *q = &blk->queues[i];
+
+		q->blk = blk;
+		q->index = i;
+		pthread_cond_init(&q->idle, NULL);
+		q->requests = calloc(VIRTIO_BLK_QUEUE_SIZE, sizeof(*q->requests));
+		if (!q->requests) {
+			virtio_blk_destroy(blk);
+			return err_sys(err, ENOMEM, "cannot hold the requests of a disk");
+		}
+		for (unsigned j = 0; j < VIRTIO_BLK_QUEUE_SIZE; j++) {
+			struct virtio_blk_request *r = &q->requests[VIRTIO_BLK_QUEUE_SIZE - 1 - j];
+
+			r->queue = q;
+			r->next = q->free;
+			q->free = r;
+		}
+	}
+	return 0;
+}
+
+void virtio_blk_destroy(struct virtio_blk *blk)
+{
+	for (unsigned i = 0; i < VIRTIO_BLK_QUEUES_MAX; i++) {
+		free(blk->queues[i].requests);
+		blk->queues[i].requests = blk->queues[i].free = NULL;
+	}
+}
+
+void virtio_blk_resize(struct virtio_blk *blk, uint64_t size)
+{
+	uint8_t capacity[8];
+
+	__atomic_store_n(&blk->disk.size, size, __ATOMIC_RELAXED);
+	store_le(capacity, size / SECTOR, sizeof(capacity));
+	virtio_set_config(&blk->dev, CONFIG_CAPACITY, capacity, sizeof(capacity));
+}

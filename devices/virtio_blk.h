@@ -1,0 +1,54 @@
+/*
+ * virtio-blk: Virtual I/O Device 1.2 section 5.2. Takes the driver's requests apart, checks them
+ * against the disk's size, and hands them to whoever has the data (vmm/block.h).
+ */
+#ifndef DEVICES_VIRTIO_BLK_H
+#define DEVICES_VIRTIO_BLK_H
+
+#include "devices/virtio.h"
+#include "vmm/block.h"
+
+#define VIRTIO_BLK_QUEUES_MAX 16
+#define VIRTIO_BLK_QUEUE_SIZE 256
+#define VIRTIO_BLK_SERIAL     20 /* bytes, without a NUL if it has as many */
+
+struct virtio_blk_disk {
+	uint64_t size;	     /* bytes, a multiple of 512 */
+	uint32_t block_size; /* bytes: the least that is written at once */
+	bool readonly, discard;
+	bool split; /* offer no packed rings */
+	char serial[VIRTIO_BLK_SERIAL + 1];
+	unsigned nr_queues;
+	void *queues[VIRTIO_BLK_QUEUES_MAX]; /* for ops */
+	const struct block_queue_ops *ops;
+};
+
+struct virtio_blk_request; /* virtio_blk.c */
+
+struct virtio_blk_queue {
+	struct virtio_blk *blk;
+	unsigned index;
+	struct virtio_blk_request *requests; /* VIRTIO_BLK_QUEUE_SIZE */
+	struct virtio_blk_request *free;     /* a list */
+	unsigned in_flight;
+	pthread_cond_t idle; /* in_flight is 0 */
+};
+
+struct virtio_blk {
+	struct virtio_device dev;
+	struct virtio_blk_disk disk;
+	struct virtio_blk_queue queues[VIRTIO_BLK_QUEUES_MAX];
+};
+
+/* -ENOMEM and a sentence. */
+int virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_disk *disk, struct err *err);
+void virtio_blk_destroy(struct virtio_blk *blk);
+/*
+ * Requests of queue `i` were completed: calls `reap` (which calls their done) with the queue's lock
+ * held, then interrupts the driver once. On the thread that serves the queue.
+ */
+void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queue));
+/* The disk has another size. Not on a queue's thread. */
+void virtio_blk_resize(struct virtio_blk *blk, uint64_t size);
+
+#endif

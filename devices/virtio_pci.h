@@ -1,0 +1,47 @@
+/*
+ * A virtio device as a PCI function: registers, notifications and interrupts. Virtual I/O Device
+ * 1.2 section 4.1, modern only. One BAR, 64 bits wide:
+ *
+ *	0x0000	common configuration		0x3000	notifications, 4 bytes a queue
+ *	0x1000	ISR status			0x4000	MSI-X table
+ *	0x2000	device configuration		0x5000	MSI-X pending bits
+ *
+ * Notifications are doorbells and interrupts are eventfds, so neither passes through here. There is
+ * no INTx: a driver without MSI-X has to poll.
+ */
+#ifndef DEVICES_VIRTIO_PCI_H
+#define DEVICES_VIRTIO_PCI_H
+
+#include "devices/msix.h"
+#include "devices/pci.h"
+#include "devices/virtio.h"
+
+#define VIRTIO_PCI_BAR_SIZE 0x8000
+
+struct virtio_pci {
+	struct pci_function fn;
+	struct device bar; /* its lock is the transport's */
+	struct virtio_device *dev;
+	const struct pci_env *env;
+	struct msix msix;
+	struct span at;		       /* of the BAR; empty: nowhere */
+	bool rings[VIRTIO_QUEUES_MAX]; /* queues whose doorbell is KVM's */
+	unsigned msix_cap, window_cap;
+	/* common configuration */
+	uint32_t device_features_select, driver_features_select;
+	uint64_t driver_features;
+	uint16_t config_vector, queue_vectors[VIRTIO_QUEUES_MAX], queue_select;
+	uint8_t status, isr, generation;
+};
+
+/*
+ * Makes the function of `dev`. `ram` is where rings and buffers are; `kicks` has an eventfd for
+ * each queue, `vectors` one for each queue and one more for the configuration; `bar` is the plan's
+ * address. All is borrowed. No vCPU runs yet.
+ */
+void virtio_pci_plug(struct virtio_pci *v, struct virtio_device *dev, const struct guest_ram *ram,
+		     const struct pci_env *env, const int *kicks, const int *vectors, uint64_t bar);
+/* Takes everything back. The workers still run: what is in flight ends. No vCPU runs any more. */
+void virtio_pci_unplug(struct virtio_pci *v);
+
+#endif

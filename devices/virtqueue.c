@@ -1,0 +1,417 @@
+#include "devices/virtqueue.h"
+
+#include "vmm/bytes.h"
+
+#include <string.h>
+
+#define ENTRY 16 /* bytes of a descriptor, in both layouts */
+
+#define FLAG_NEXT     0x0001
+#define FLAG_WRITE    0x0002
+#define FLAG_INDIRECT 0x0004
+#define FLAG_AVAIL    0x0080 /* packed */
+#define FLAG_USED     0x8000
+
+/* split: the driver's and the device's areas begin with flags and an index */
+#define RING_FLAGS   0
+#define RING_INDEX   2
+#define RING_ENTRIES 4
+#define SUPPRESS     0x0001
+
+/* packed: event suppression (2.8.14) */
+#define EVENT_PLACE   0 /* offset and wrap counter */
+#define EVENT_FLAGS   2
+#define EVENT_ENABLE  0
+#define EVENT_DISABLE 1
+#define EVENT_AT      2 /* at EVENT_PLACE */
+
+enum area { DESC, DRIVER, DEVICE };
+
+struct descriptor {
+	uint64_t gpa;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next; /* split; packed: the buffer's id */
+};
+
+/* --- memory that the guest may change at any moment --- */
+
+static uint16_t load16(const uint8_t *at)
+{
+	return __atomic_load_n((const uint16_t *)(const void *)at, __ATOMIC_ACQUIRE);
+}
+
+static void store16(uint8_t *at, uint16_t value)
+{
+	__atomic_store_n((uint16_t *)(void *)at, value, __ATOMIC_RELEASE);
+}
+
+/* Our write of an index, then our read of what the other side wants: not to be swapped. */
+static void full_barrier(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static struct descriptor load_descriptor(const uint8_t *at)
+{
+	uint8_t copy[ENTRY];
+	struct descriptor d;
+
+	memcpy(copy, at, sizeof(copy));
+	d.gpa = load_le(copy, 8);
+	d.len = (uint32_t)load_le(copy + 8, 4);
+	d.flags = (uint16_t)load_le(copy + 12, 2);
+	d.next = (uint16_t)load_le(copy + 14, 2);
+	return d;
+}
+
+/* The packed layout has id and flags the other way round. */
+static struct descriptor load_packed(const uint8_t *at)
+{
+	struct descriptor d = load_descriptor(at);
+	uint16_t id = d.flags;
+
+	d.flags = d.next;
+	d.next = id;
+	return d;
+}
+
+/* --- start, stop --- */
+
+static bool break_queue(struct virtqueue *q, const char *why)
+{
+	q->broken = why;
+	return false;
+}
+
+static bool find_area(struct virtqueue *q, enum area area, uint64_t gpa, uint64_t len,
+		      uint64_t align)
+{
+	if (gpa % align)
+		return break_queue(q, "an area of the queue is not aligned");
+	q->areas[area] = guest_ram_at(q->ram, gpa, len);
+	return q->areas[area] || break_queue(q, "an area of the queue is not in RAM");
+}
+
+bool virtqueue_start(struct virtqueue *q)
+{
+	unsigned n = q->size;
+
+	virtqueue_stop(q);
+	if (!n || n > VIRTQUEUE_SIZE_MAX || (!q->packed && !is_power_of_two(n)))
+		return break_queue(q, "the queue has an impossible size");
+	if (!find_area(q, DESC, q->desc, ENTRY * n, 16) ||
+	    !find_area(q, DRIVER, q->driver, q->packed ? 4 : RING_ENTRIES + 2 * n + 2,
+		       q->packed ? 4 : 2) ||
+	    !find_area(q, DEVICE, q->device, q->packed ? 4 : RING_ENTRIES + 8 * n + 2, 4))
+		return false;
+	q->avail_wrap = q->used_wrap = true;
+	q->started = true;
+	return true;
+}
+
+void virtqueue_stop(struct virtqueue *q)
+{
+	q->started = false;
+	q->broken = NULL;
+	q->next_avail = q->next_used = q->unsignalled = 0;
+}
+
+/* --- a buffer's parts --- */
+
+static bool add_part(struct virtqueue *q, struct virtqueue_buffer *b, const struct descriptor *d)
+{
+	uint64_t gpa = d->gpa, left = d->len;
+	bool in = d->flags & FLAG_WRITE;
+
+	if (!left)
+		return break_queue(q, "a part of a buffer is empty");
+	if (!in && b->nr_in)
+		return break_queue(q, "a part to be read follows one to be written");
+	/* RAM that is one to the guest may be several blocks here. */
+	while (left) {
+		uint64_t len = left;
+		uint8_t *at = guest_ram_part(q->ram, gpa, &len);
+
+		if (!at)
+			return break_queue(q, "a buffer is not in RAM");
+		if (b->nr_out + b->nr_in == VIRTQUEUE_PARTS_MAX)
+			return break_queue(q, "a buffer has too many parts");
+		b->parts[b->nr_out + b->nr_in] = (struct iovec){ at, len };
+		*(in ? &b->nr_in : &b->nr_out) += 1;
+		*(in ? &b->in_len : &b->out_len) += len;
+		gpa += len;
+		left -= len;
+	}
+	return true;
+}
+
+/*
+ * A table of descriptors elsewhere (2.7.5.3, 2.8.8). In the split layout its entries are chained,
+ * in the packed one they follow each other.
+ */
+static bool add_indirect(struct virtqueue *q, struct virtqueue_buffer *b,
+			 const struct descriptor *table)
+{
+	unsigned n = table->len / ENTRY, i = 0;
+	const uint8_t *at;
+
+	if (!q->indirect || table->len % ENTRY || !n)
+		return break_queue(q, "an indirect table is not allowed or has an odd size");
+	at = guest_ram_at(q->ram, table->gpa, table->len);
+	if (!at)
+		return break_queue(q, "an indirect table is not in RAM");
+	for (unsigned seen = 0; seen < n; seen++) {
+		struct descriptor d =
+			q->packed ? load_packed(at + ENTRY * i) : load_descriptor(at + ENTRY * i);
+
+		if (d.flags & FLAG_INDIRECT)
+			return break_queue(q, "an indirect table leads to another");
+		if (!add_part(q, b, &d))
+			return false;
+		if (!q->packed && !(d.flags & FLAG_NEXT))
+			return true;
+		i = q->packed ? i + 1 : d.next;
+		if (i >= n)
+			return q->packed || break_queue(q, "a chain leaves its table");
+	}
+	return q->packed || break_queue(q, "a chain is a loop");
+}
+
+/* --- split --- */
+
+static bool pop_split(struct virtqueue *q, struct virtqueue_buffer *b)
+{
+	const uint8_t *avail = q->areas[DRIVER];
+	uint16_t offered = (uint16_t)(load16(avail + RING_INDEX) - q->next_avail);
+	unsigned i;
+
+	if (!offered)
+		return false;
+	if (offered > q->size)
+		return break_queue(q, "more buffers are offered than the queue holds");
+	i = load16(avail + RING_ENTRIES + 2 * (q->next_avail & (q->size - 1)));
+	b->id = (uint16_t)i;
+	b->entries = 1;
+	for (unsigned seen = 0; seen < q->size; seen++) {
+		struct descriptor d;
+
+		if (i >= q->size)
+			return break_queue(q, "a chain leaves the queue");
+		d = load_descriptor(q->areas[DESC] + ENTRY * i);
+		if (d.flags & FLAG_INDIRECT) {
+			if (d.flags & FLAG_NEXT)
+				return break_queue(q, "a chain goes on after an indirect table");
+			if (!add_indirect(q, b, &d))
+				return false;
+		} else if (!add_part(q, b, &d)) {
+			return false;
+		}
+		if (!(d.flags & FLAG_NEXT)) {
+			q->next_avail++;
+			return true;
+		}
+		i = d.next;
+	}
+	return break_queue(q, "a chain is a loop");
+}
+
+static void push_split(struct virtqueue *q, uint16_t id, uint32_t written)
+{
+	uint8_t *used = q->areas[DEVICE];
+	uint8_t *entry = used + RING_ENTRIES + 8 * (q->next_used & (q->size - 1));
+
+	store_le(entry, id, 4);
+	store_le(entry + 4, written, 4);
+	q->next_used++;
+	store16(used + RING_INDEX, q->next_used);
+}
+
+static bool interrupt_split(struct virtqueue *q)
+{
+	const uint8_t *avail = q->areas[DRIVER];
+	uint16_t event;
+
+	if (!q->event_idx)
+		return !(load16(avail + RING_FLAGS) & SUPPRESS);
+	/* 2.7.7.2: if what was used reaches beyond the event's index */
+	event = load16(avail + RING_ENTRIES + 2 * q->size);
+	return (uint16_t)(q->next_used - event - 1) < q->unsignalled;
+}
+
+static void want_split(struct virtqueue *q, bool want)
+{
+	uint8_t *used = q->areas[DEVICE];
+
+	if (!q->event_idx)
+		store16(used + RING_FLAGS, want ? 0 : SUPPRESS);
+	else if (want)
+		store16(used + RING_ENTRIES + 8 * q->size, q->next_avail);
+}
+
+/* --- packed --- */
+
+/* Steps `n` entries on in the ring, around its end. */
+static void step(const struct virtqueue *q, uint16_t *at, bool *wrap, unsigned n)
+{
+	unsigned next = *at + n;
+
+	if (next >= q->size) {
+		next -= q->size;
+		*wrap = !*wrap;
+	}
+	*at = (uint16_t)next;
+}
+
+static bool is_offered(uint16_t flags, bool wrap)
+{
+	return !!(flags & FLAG_AVAIL) == wrap && !!(flags & FLAG_USED) != wrap;
+}
+
+static bool pop_packed(struct virtqueue *q, struct virtqueue_buffer *b)
+{
+	uint16_t at = q->next_avail;
+	bool wrap = q->avail_wrap;
+
+	if (!is_offered(load16(q->areas[DESC] + ENTRY * at + 14), wrap))
+		return false;
+	for (b->entries = 1; b->entries <= q->size; b->entries++) {
+		struct descriptor d = load_packed(q->areas[DESC] + ENTRY * at);
+
+		if (d.flags & FLAG_INDIRECT) {
+			if (d.flags & FLAG_NEXT || b->entries > 1)
+				return break_queue(q, "an indirect table is part of a chain");
+			if (!add_indirect(q, b, &d))
+				return false;
+		} else if (!add_part(q, b, &d)) {
+			return false;
+		}
+		step(q, &at, &wrap, 1);
+		if (d.flags & FLAG_NEXT)
+			continue;
+		b->id = d.next;
+		q->next_avail = at;
+		q->avail_wrap = wrap;
+		return true;
+	}
+	return break_queue(q, "a chain is a loop");
+}
+
+static void push_packed(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t written)
+{
+	uint8_t *entry = q->areas[DESC] + ENTRY * q->next_used;
+	uint16_t flags = q->used_wrap ? FLAG_AVAIL | FLAG_USED : 0;
+
+	store_le(entry + 8, written, 4);
+	store_le(entry + 12, id, 2);
+	store16(entry + 14, written ? flags | FLAG_WRITE : flags);
+	step(q, &q->next_used, &q->used_wrap, entries);
+}
+
+/* 2.8.10: the event lies `unsignalled` entries back, or nearer. */
+static bool interrupt_packed(struct virtqueue *q)
+{
+	uint16_t flags = load16(q->areas[DRIVER] + EVENT_FLAGS) & 3;
+	uint16_t place = load16(q->areas[DRIVER] + EVENT_PLACE);
+	unsigned event = place & 0x7fff;
+
+	if (flags != EVENT_AT || !q->event_idx)
+		return flags != EVENT_DISABLE;
+	if (!!(place & 0x8000) != q->used_wrap)
+		event -= q->size;
+	return (uint16_t)(q->next_used - event - 1) < q->unsignalled;
+}
+
+static void want_packed(struct virtqueue *q, bool want)
+{
+	uint8_t *ours = q->areas[DEVICE];
+
+	if (want && q->event_idx)
+		store16(ours + EVENT_PLACE,
+			(uint16_t)(q->next_avail | (q->avail_wrap ? 0x8000 : 0)));
+	store16(ours + EVENT_FLAGS, !want ? EVENT_DISABLE : q->event_idx ? EVENT_AT : EVENT_ENABLE);
+}
+
+/* --- both --- */
+
+bool virtqueue_pop(struct virtqueue *q, struct virtqueue_buffer *b)
+{
+	if (!q->started || q->broken)
+		return false;
+	b->nr_out = b->nr_in = 0;
+	b->out_len = b->in_len = 0;
+	return q->packed ? pop_packed(q, b) : pop_split(q, b);
+}
+
+void virtqueue_push(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t written)
+{
+	if (!q->started)
+		return;
+	if (q->packed)
+		push_packed(q, id, entries, written);
+	else
+		push_split(q, id, written);
+	/* Nobody can be that far behind: a whole ring is all that can be outstanding. */
+	q->unsignalled = (uint16_t)min_u64(q->unsignalled + (uint64_t)entries, q->size);
+}
+
+bool virtqueue_should_interrupt(struct virtqueue *q)
+{
+	bool interrupt;
+
+	if (!q->started || !q->unsignalled)
+		return false;
+	full_barrier();
+	interrupt = q->packed ? interrupt_packed(q) : interrupt_split(q);
+	q->unsignalled = 0;
+	return interrupt;
+}
+
+void virtqueue_want_kicks(struct virtqueue *q, bool want)
+{
+	if (!q->started)
+		return;
+	if (q->packed)
+		want_packed(q, want);
+	else
+		want_split(q, want);
+	if (want)
+		full_barrier();
+}
+
+/* --- parts --- */
+
+static size_t copy(const struct iovec *parts, unsigned n, size_t skip, uint8_t *bytes, size_t len,
+		   bool to_parts)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < n && done < len; i++) {
+		size_t room = parts[i].iov_len, now;
+		uint8_t *at = parts[i].iov_base;
+
+		if (skip >= room) {
+			skip -= room;
+			continue;
+		}
+		now = min_u64(room - skip, len - done);
+		if (to_parts)
+			memcpy(at + skip, bytes + done, now);
+		else
+			memcpy(bytes + done, at + skip, now);
+		done += now;
+		skip = 0;
+	}
+	return done;
+}
+
+size_t virtqueue_read(const struct iovec *parts, unsigned n, size_t skip, void *to, size_t len)
+{
+	return copy(parts, n, skip, to, len, false);
+}
+
+size_t virtqueue_write(const struct iovec *parts, unsigned n, size_t skip, const void *from,
+		       size_t len)
+{
+	return copy(parts, n, skip, (uint8_t *)(uintptr_t)from, len, true);
+}

@@ -1,0 +1,50 @@
+# lab: host=lean kernels=lean limit=300
+# Virtio disks and random numbers: rings and buffers on both sides of the hole, both kinds of rings,
+# data, discard, read-only, serial numbers, queues, a guest reset.
+. /lab/lib.sh
+
+mkdir -p /tmp/images
+mount -t tmpfs none /tmp/images
+image=/tmp/images/disk
+awk 'BEGIN { for (i = 0; i < 65536; i++)
+	printf "%-511s\n", sprintf("straddle lab disk, sector %06d", i) }' >$image
+
+for way in "ring=packed" "ring=split" "ring=packed,direct=on" "ring=split,queues=2"; do
+	# shellcheck disable=SC2086 # a list of options
+	guest lean pci,disks,dma,complaints $across --cpus 2 --disk $image,$way,serial=LAB-1
+	same "$way: powers off" 0 "$status"
+	queues=${way#*queues=}
+	[ "$queues" != "$way" ] || queues=1
+	same "$way: size, serial number, queues" \
+		"vda sectors=65536 ro=0 serial=LAB-1 queues=$queues discard=0" "$(said disk)"
+	same "$way: reads what is there" "vda straddle lab disk, sector 000000" \
+		"$(said first | sed 's/ *$//')"
+	check_dma "$way" vda
+	check_irq "$way: MSI-X" "PCI-MSIX.*virtio.*-req"
+	check_complaints "$way"
+done
+
+# Space that the guest gives back is given back; what it wants zeroed is zero.
+before=$(stat -c %b $image)
+guest lean disks,discard --disk $image,discard=on
+at_least "discard: the guest may" 1 "$(said disk | sed 's/.*discard=//')"
+same "discard, zeroes: done" "yes yes" "$(said discarded) $(said zeroed)"
+at_least "discard: a MiB is the host's again" 2000 "$((before - $(stat -c %b $image)))"
+same "zeroes" 0 "$(said zeroes)"
+same "what was not discarded is there" "straddle lab disk, sector 000000" \
+	"$(head -c 32 $image)"
+
+# Read-only, to the driver and to one that tries.
+sum=$(sha256sum <$image)
+guest lean disks,denied --disk $image,readonly=on --disk path=$image,readonly=on
+same "readonly: two of them" 2 "$(said disk | grep -c 'ro=1')"
+same "readonly: a write is refused" yes "$(said denied)"
+same "readonly: nothing has changed" "$sum" "$(sha256sum <$image)"
+
+guest lean rng,pci --rng
+same "rng: the kernel has it" virtio_rng.0 "$(said rng | cut -d ' ' -f 1)"
+same "rng: as much as was asked for" 4096 "$(said rng | cut -d ' ' -f 2)"
+first=$(said rng | cut -d ' ' -f 3)
+guest lean rng --rng
+same "rng: other numbers each time" no "$([ "$first" = "$(said rng | cut -d ' ' -f 3)" ] && echo yes || echo no)"
+umount /tmp/images

@@ -1,0 +1,41 @@
+/*
+ * What a disk is asked for: the requests that go from a device to whoever has the data. Base:
+ * devices make them, vmm/disk.c serves them, and the machine introduces the two.
+ */
+#ifndef VMM_BLOCK_H
+#define VMM_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,   /* what was written before it is completed is to survive a power cut */
+	BLOCK_DISCARD, /* nobody needs the contents any more */
+	BLOCK_ZERO,    /* reads zeroes from now on */
+};
+
+struct block_request {
+	enum block_op op;
+	bool may_unmap;	      /* BLOCK_ZERO: the space may be given back */
+	uint64_t offset, len; /* bytes; within the disk */
+	struct iovec *parts;  /* READ, WRITE: add up to `len`; the server may change them */
+	unsigned nr_parts;
+	/* The end of it: 0 or a negative errno. On the thread that serves the queue. */
+	void (*done)(struct block_request *r, int error);
+	/* the server's */
+	uint64_t moved; /* bytes that are done with */
+	void *bounce;
+};
+
+/* One queue of a disk; one thread at a time. */
+struct block_queue_ops {
+	/* Takes a request; it may be done before this returns. */
+	void (*submit)(void *queue, struct block_request *r);
+	/* What was submitted is to begin now. */
+	void (*flush)(void *queue);
+};
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * --disk: a raw image or block device as a virtual disk.
+ *
+ * Setter of the table in config_options.c, under its rules. Spelling only: whether there is such a
+ * file is vmm/disk.c's to say.
+ */
+#include "vmm/config_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERIAL_MAX 20 /* bytes: virtio 1.2 section 5.2.6 */
+#define QUEUES_MAX 16
+
+enum disk_key {
+	KEY_PATH,
+	KEY_READONLY,
+	KEY_DIRECT,
+	KEY_DISCARD,
+	KEY_SERIAL,
+	KEY_QUEUES,
+	KEY_RING,
+	KEYS
+};
+
+static const char *const names[KEYS] = { "path",   "readonly", "direct", "discard",
+					 "serial", "queues",   "ring" };
+static const char keys[] =
+	"path=FILE, readonly=on, direct=on, discard=on, serial=TEXT, queues=N or ring=split";
+
+static int set_switch(bool *to, const char *key, const char *value, struct err *err)
+{
+	*to = !strcmp(value, "on");
+	return *to || !strcmp(value, "off")
+		       ? 0
+		       : err_set(err, EINVAL, "%s=%s: it is on or off", key, SHOWN(value));
+}
+
+static int set_text(char **to, const char *value, struct err *err)
+{
+	*to = strdup(value);
+	return *to ? 0 : err_set(err, ENOMEM, "no memory for the value");
+}
+
+static int set_serial(struct config_disk *d, const char *value, struct err *err)
+{
+	size_t len = strlen(value);
+
+	if (!len || len > SERIAL_MAX)
+		return err_set(err, EINVAL, "serial= has 1 to %u characters", SERIAL_MAX);
+	return set_text(&d->serial, value, err);
+}
+
+static int set_queues(struct config_disk *d, const char *value, struct err *err)
+{
+	uint64_t n;
+	int ret = config_parse_number(value, 1, QUEUES_MAX, &n, err);
+
+	if (ret < 0)
+		return err_prefix(err, ret, "queues=");
+	d->queues = (unsigned)n;
+	return 0;
+}
+
+static int set_key(struct config_disk *d, enum disk_key key, const char *value, struct err *err)
+{
+	switch (key) {
+	case KEY_PATH:
+		if (!*value)
+			return err_set(err, EINVAL, "path= needs a file or a block device");
+		return set_text(&d->path, value, err);
+	case KEY_READONLY:
+		return set_switch(&d->readonly, "readonly", value, err);
+	case KEY_DIRECT:
+		return set_switch(&d->direct, "direct", value, err);
+	case KEY_DISCARD:
+		return set_switch(&d->discard, "discard", value, err);
+	case KEY_SERIAL:
+		return set_serial(d, value, err);
+	case KEY_QUEUES:
+		return set_queues(d, value, err);
+	case KEY_RING:
+		d->split = !strcmp(value, "split");
+		if (!d->split && strcmp(value, "packed") != 0)
+			return err_set(err, EINVAL, "ring=%s: it is packed or split", SHOWN(value));
+		return 0;
+	case KEYS:
+		break;
+	}
+	return 0;
+}
+
+/* A word without = at the start is the path. */
+static int set_word(struct config_disk *d, const char *word, const char *value, unsigned *given,
+		    struct err *err)
+{
+	unsigned i = 0;
+
+	if (!value && !*given) {
+		value = word;
+	} else {
+		while (i < KEYS && strcmp(word, names[i]) != 0)
+			i++;
+		if (i == KEYS)
+			return err_set(err, EINVAL, "'%s' is unknown here; use %s", SHOWN(word),
+				       keys);
+		if (!value)
+			return err_set(err, EINVAL, "%s needs a value; use %s", word, keys);
+	}
+	if (*given >> i & 1)
+		return err_set(err, EINVAL, "%s is given twice; keep one", names[i]);
+	*given |= 1u << i;
+	return set_key(d, (enum disk_key)i, value, err);
+}
+
+int config_set_disk(struct config *c, const char *value, struct err *err)
+{
+	struct config_disk *d;
+	struct words words;
+	char *word, *rest;
+	unsigned given = 0;
+	int ret = words_init(&words, value, err);
+
+	if (ret < 0)
+		return ret;
+	if (c->nr_disks == CONFIG_DISKS_MAX)
+		return err_set(err, EINVAL, "there can be at most %u disks", CONFIG_DISKS_MAX);
+	d = &c->disks[c->nr_disks++]; /* config_free's from now on */
+	*d = (struct config_disk){ .queues = 1 };
+	while (ret == 0 && (word = words_next(&words, &rest)))
+		ret = set_word(d, word, rest, &given, err);
+	if (ret == 0 && !d->path)
+		ret = err_set(err, EINVAL, "the file is missing: use path=FILE");
+	return ret;
+}

@@ -1,0 +1,355 @@
+#include "vmm/disk.h"
+
+#include "vmm/span.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECTOR	   512
+#define RING_SIZE  256
+#define ZEROES	   (64u * 1024) /* written at a time where the file cannot be told to have them */
+#define DIRECT_MIN 512
+
+/* --- opening --- */
+
+static int find_size(struct disk *d, const char *path, struct err *err)
+{
+	int block = SECTOR;
+	struct stat st;
+
+	if (fstat(d->fd, &st) < 0)
+		return err_sys(err, errno, "--disk %s cannot be looked at", path);
+	d->is_device = S_ISBLK(st.st_mode);
+	d->size = (uint64_t)st.st_size;
+	if (S_ISDIR(st.st_mode))
+		return err_set(err, EINVAL,
+			       "--disk %s is a directory; a disk is a file or a block "
+			       "device",
+			       path);
+	if (!S_ISREG(st.st_mode) && !d->is_device)
+		return err_set(err, EINVAL, "--disk %s is neither a file nor a block device", path);
+	if (d->is_device &&
+	    (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0 || ioctl(d->fd, BLKSSZGET, &block) < 0))
+		return err_sys(err, errno, "--disk %s does not say its size", path);
+	d->block_size = (uint32_t)block;
+	if (!d->size)
+		return err_set(err, EINVAL,
+			       "--disk %s is empty; give it a size first, such as truncate -s 10G",
+			       path);
+	if (d->size % SECTOR)
+		return err_set(err, EINVAL,
+			       "--disk %s has %" PRIu64 " bytes, which is no multiple of %u; "
+			       "truncate -s %%%u makes it one",
+			       path, d->size, SECTOR, SECTOR);
+	return 0;
+}
+
+/* Readers share an image; a writer is alone. */
+static int lock_image(const struct disk *d, const char *path, struct err *err)
+{
+	struct flock lock = {
+		.l_type = d->options.readonly ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	if (fcntl(d->fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	if (errno != EAGAIN)
+		return 0; /* a kernel or a file system without locks */
+	return err_set(err, EBUSY,
+		       "--disk %s is in use by another process, which has it locked; end that, or "
+		       "open it readonly=on in both",
+		       path);
+}
+
+static int open_queue(struct disk *d, struct disk_queue *q, struct err *err)
+{
+	int ret;
+
+	q->disk = d;
+	q->completed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->completed < 0)
+		return err_sys(err, errno, "cannot make an eventfd");
+	ret = io_uring_queue_init(RING_SIZE, &q->ring, 0);
+	if (ret < 0)
+		return err_sys(err, -ret,
+			       "cannot make an io_uring (sysctl kernel.io_uring_disabled, or the "
+			       "limit of locked memory)");
+	q->has_ring = true;
+	ret = io_uring_register_eventfd(&q->ring, q->completed);
+	return ret < 0 ? err_sys(err, -ret, "io_uring takes no eventfd") : 0;
+}
+
+int disk_open(struct disk *d, const char *path, const struct disk_options *options, struct err *err)
+{
+	int flags = (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
+	int ret;
+
+	*d = (struct disk)DISK_EMPTY;
+	d->options = *options;
+	for (unsigned i = 0; i < DISK_QUEUES_MAX; i++)
+		d->queues[i].completed = -1;
+	d->fd = open(path, flags | (options->direct ? O_DIRECT : 0));
+	if (d->fd < 0 && errno == EISDIR)
+		return err_set(err, EINVAL,
+			       "--disk %s is a directory; a disk is a file or a block "
+			       "device",
+			       path);
+	if (d->fd < 0 && errno == EINVAL && options->direct)
+		return err_set(err, EINVAL,
+			       "--disk %s: its file system has no O_DIRECT; leave "
+			       "direct=on out",
+			       path);
+	if (d->fd < 0)
+		return err_sys(err, errno, "--disk %s cannot be opened%s", path,
+			       errno == EACCES || errno == EROFS
+				       ? " for writing (or is readonly=on "
+					 "meant?)"
+				       : "");
+	ret = find_size(d, path, err);
+	if (ret == 0)
+		ret = lock_image(d, path, err);
+	for (unsigned i = 0; ret == 0 && i < options->queues; i++)
+		ret = open_queue(d, &d->queues[i], err);
+	if (ret < 0)
+		disk_close(d);
+	return ret;
+}
+
+void disk_close(struct disk *d)
+{
+	if (d->fd < 0)
+		return;
+	for (unsigned i = 0; i < DISK_QUEUES_MAX; i++) {
+		struct disk_queue *q = &d->queues[i];
+
+		if (q->has_ring)
+			io_uring_queue_exit(&q->ring);
+		q->has_ring = false;
+		if (q->completed >= 0)
+			close(q->completed);
+		q->completed = -1;
+	}
+	close(d->fd);
+	d->fd = -1;
+}
+
+/* --- requests --- */
+
+static void end(struct block_request *r, int error)
+{
+	if (r->bounce && r->op == BLOCK_READ && !error) {
+		uint8_t *from = r->bounce;
+
+		for (unsigned i = 0; i < r->nr_parts; i++) {
+			memcpy(r->parts[i].iov_base, from, r->parts[i].iov_len);
+			from += r->parts[i].iov_len;
+		}
+	}
+	free(r->bounce);
+	r->bounce = NULL;
+	r->done(r, error);
+}
+
+/* O_DIRECT moves whole blocks of aligned memory; a driver may offer other memory than that. */
+static bool is_aligned(const struct disk *d, const struct block_request *r)
+{
+	uint64_t all = r->offset | r->len;
+
+	for (unsigned i = 0; i < r->nr_parts; i++)
+		all |= (uintptr_t)r->parts[i].iov_base | r->parts[i].iov_len;
+	return all % max_u64(d->block_size, DIRECT_MIN) == 0;
+}
+
+static int make_bounce(struct block_request *r)
+{
+	uint8_t *to;
+
+	if (posix_memalign(&r->bounce, 4096, r->len)) {
+		r->bounce = NULL;
+		return -ENOMEM;
+	}
+	to = r->bounce;
+	for (unsigned i = 0; r->op == BLOCK_WRITE && i < r->nr_parts; i++) {
+		memcpy(to, r->parts[i].iov_base, r->parts[i].iov_len);
+		to += r->parts[i].iov_len;
+	}
+	return 0;
+}
+
+static struct io_uring_sqe *new_sqe(struct disk_queue *q)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&q->ring);
+
+	if (sqe)
+		return sqe;
+	io_uring_submit(&q->ring); /* full: the kernel takes them all at once */
+	return io_uring_get_sqe(&q->ring);
+}
+
+/* PUNCH_HOLE is what block devices and all file systems with holes have; both keep the size. */
+static int space_mode(const struct block_request *r)
+{
+	if (r->op == BLOCK_DISCARD || r->may_unmap)
+		return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+}
+
+/* Zeroes for files that cannot be told: r->bounce is a page of them. */
+static void prepare_zeroes(struct disk *d, struct io_uring_sqe *sqe, const struct block_request *r)
+{
+	io_uring_prep_write(sqe, d->fd, r->bounce, (unsigned)min_u64(r->len - r->moved, ZEROES),
+			    r->offset + r->moved);
+}
+
+/* What is left of it. */
+static void begin(struct disk_queue *q, struct block_request *r)
+{
+	struct io_uring_sqe *sqe = new_sqe(q);
+	struct disk *d = q->disk;
+	uint64_t at = r->offset + r->moved;
+
+	if (!sqe) {
+		end(r, -EAGAIN);
+		return;
+	}
+	switch (r->op) {
+	case BLOCK_READ:
+		if (r->bounce)
+			io_uring_prep_read(sqe, d->fd, (uint8_t *)r->bounce + r->moved,
+					   (unsigned)(r->len - r->moved), at);
+		else
+			io_uring_prep_readv(sqe, d->fd, r->parts, r->nr_parts, at);
+		break;
+	case BLOCK_WRITE:
+		if (r->bounce)
+			io_uring_prep_write(sqe, d->fd, (uint8_t *)r->bounce + r->moved,
+					    (unsigned)(r->len - r->moved), at);
+		else
+			io_uring_prep_writev(sqe, d->fd, r->parts, r->nr_parts, at);
+		break;
+	case BLOCK_FLUSH:
+		io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case BLOCK_DISCARD:
+	case BLOCK_ZERO:
+		if (r->bounce)
+			prepare_zeroes(d, sqe, r);
+		else
+			io_uring_prep_fallocate(sqe, d->fd, space_mode(r), (off_t)r->offset,
+						(off_t)r->len);
+		break;
+	}
+	io_uring_sqe_set_data(sqe, r);
+}
+
+static void submit(void *queue, struct block_request *r)
+{
+	struct disk_queue *q = queue;
+	bool data = r->op == BLOCK_READ || r->op == BLOCK_WRITE;
+
+	r->moved = 0;
+	r->bounce = NULL;
+	if (data && q->disk->options.direct && !is_aligned(q->disk, r) && make_bounce(r) < 0)
+		end(r, -ENOMEM);
+	else
+		begin(q, r);
+}
+
+static void flush(void *queue)
+{
+	struct disk_queue *q = queue;
+
+	io_uring_submit(&q->ring);
+}
+
+const struct block_queue_ops disk_queue_ops = { submit, flush };
+
+/* Takes `n` bytes off the front of the parts. */
+static void advance(struct block_request *r, size_t n)
+{
+	while (n && r->nr_parts) {
+		size_t now = min_u64(n, r->parts[0].iov_len);
+
+		r->parts[0].iov_base = (uint8_t *)r->parts[0].iov_base + now;
+		r->parts[0].iov_len -= now;
+		n -= now;
+		if (r->parts[0].iov_len)
+			continue;
+		r->parts++;
+		r->nr_parts--;
+	}
+}
+
+/* The file cannot be told. A discard may do nothing; zeroes must be there. */
+static void without_holes(struct disk_queue *q, struct block_request *r)
+{
+	if (r->op == BLOCK_ZERO && !r->may_unmap) {
+		r->may_unmap = true; /* many more know that one */
+		begin(q, r);
+	} else if (r->op == BLOCK_DISCARD) {
+		end(r, 0);
+	} else if (posix_memalign(&r->bounce, 4096, ZEROES)) {
+		r->bounce = NULL;
+		end(r, -ENOMEM);
+	} else {
+		memset(r->bounce, 0, ZEROES);
+		begin(q, r);
+	}
+}
+
+static void completed(struct disk_queue *q, struct block_request *r, int result)
+{
+	bool space = r->op == BLOCK_DISCARD || r->op == BLOCK_ZERO;
+
+	if (space && !r->bounce && result == -EOPNOTSUPP) {
+		without_holes(q, r);
+		return;
+	}
+	if (result == -EINTR || result == -EAGAIN) {
+		begin(q, r);
+		return;
+	}
+	if (result < 0 || r->op == BLOCK_FLUSH || (space && !r->bounce)) {
+		end(r, result < 0 ? result : 0);
+		return;
+	}
+	if (result == 0) { /* the image has become shorter */
+		end(r, -EIO);
+		return;
+	}
+	r->moved += (uint64_t)result;
+	if (r->moved >= r->len) {
+		end(r, 0);
+		return;
+	}
+	if (!r->bounce)
+		advance(r, (size_t)result);
+	begin(q, r);
+}
+
+void disk_reap(void *queue)
+{
+	struct disk_queue *q = queue;
+	struct io_uring_cqe *cqe;
+	uint64_t count;
+
+	if (read(q->completed, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return;
+	while (io_uring_peek_cqe(&q->ring, &cqe) == 0) {
+		struct block_request *r = io_uring_cqe_get_data(cqe);
+		int result = cqe->res;
+
+		io_uring_cqe_seen(&q->ring, cqe);
+		completed(q, r, result);
+	}
+	io_uring_submit(&q->ring);
+}

@@ -1,0 +1,50 @@
+#include "vmm/worker.h"
+
+#include <signal.h>
+
+static void *worker_thread(void *arg)
+{
+	struct worker *w = arg;
+	struct err err;
+
+	(void)loop_run(&w->loop,
+		       &err); /* poll(2) fails only without memory: then nothing is served */
+	return NULL;
+}
+
+int worker_create(struct worker *w, struct err *err)
+{
+	*w = (struct worker)WORKER_EMPTY;
+	return loop_create(&w->loop, err);
+}
+
+int worker_start(struct worker *w, struct err *err)
+{
+	sigset_t all, was;
+	int code;
+
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	code = pthread_create(&w->thread, NULL, worker_thread, w);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	if (code)
+		return err_sys(err, code, "cannot start a device's thread");
+	w->running = true;
+	return 0;
+}
+
+void worker_stop(struct worker *w)
+{
+	if (!w->running)
+		return;
+	loop_stop(&w->loop);
+	pthread_join(w->thread, NULL);
+	w->running = false;
+	loop_rearm(&w->loop);
+}
+
+void worker_destroy(struct worker *w)
+{
+	worker_stop(w);
+	loop_destroy(&w->loop);
+}

@@ -1,0 +1,31 @@
+/*
+ * A thread with an event loop of its own: where a device's queues are served.
+ *
+ * Host side. Everything is watched before worker_start; callbacks run on the worker's thread.
+ */
+#ifndef VMM_WORKER_H
+#define VMM_WORKER_H
+
+#include "vmm/loop.h"
+
+#include <pthread.h>
+
+struct worker {
+	struct loop loop;
+	pthread_t thread;
+	bool running;
+};
+
+#define WORKER_EMPTY                \
+	{                           \
+		.loop = LOOP_EMPTY, \
+	}
+
+int worker_create(struct worker *w, struct err *err);
+int worker_start(struct worker *w, struct err *err);
+/* Serves what is ready, and ends the thread. */
+void worker_stop(struct worker *w);
+/* Stops it, too. */
+void worker_destroy(struct worker *w);
+
+#endif
