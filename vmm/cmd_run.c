@@ -21,6 +21,9 @@ struct run {
 	struct passthrough passthrough;
 	struct disk disks[CONFIG_DISKS_MAX];
 	unsigned nr_disks;
+	struct net nets[CONFIG_NETS_MAX];
+	uint8_t macs[CONFIG_NETS_MAX][6];
+	unsigned nr_nets;
 	struct plan plan;
 	struct ram ram;
 	struct image kernel, initrd;
@@ -262,6 +265,39 @@ static int open_disks(struct run *run, struct err *err)
 	return ret;
 }
 
+static int open_net(struct run *run, unsigned i, struct err *err)
+{
+	const struct config_net *n = &run->config.nets[i];
+	struct net *net = &run->nets[i];
+	char name[32];
+
+	snprintf(name, sizeof(name), "%u %s", i, n->kind == NET_TAP ? n->tap : "net");
+	if (n->has_mac)
+		memcpy(run->macs[i], n->mac, sizeof(n->mac));
+	else
+		net_default_mac(name, run->macs[i]);
+	switch (n->kind) {
+	case NET_USER:
+		return net_open_user(net, err);
+	case NET_TAP:
+		return net_open_tap(net, n->tap, err);
+	case NET_FD:
+		return net_open_fd(net, n->fd, err);
+	}
+	return 0;
+}
+
+static int open_nets(struct run *run, struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < run->config.nr_nets; i++) {
+		ret = open_net(run, i, err);
+		run->nr_nets += ret == 0;
+	}
+	return ret;
+}
+
 /* Creates and runs the machine until an end that is not a reset to be followed. */
 static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 {
@@ -277,6 +313,9 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.disks = run->disks,
 		.disks_wanted = c->disks,
 		.nr_disks = run->nr_disks,
+		.nets = run->nets,
+		.macs = (const uint8_t(*)[6])run->macs,
+		.nr_nets = run->nr_nets,
 		.rng = c->rng,
 		.say = say,
 		.loop = &run->loop,
@@ -361,6 +400,8 @@ static void run_close(struct run *run)
 {
 	for (unsigned i = 0; i < run->nr_disks; i++)
 		disk_close(&run->disks[i]);
+	for (unsigned i = 0; i < run->nr_nets; i++)
+		net_close(&run->nets[i]);
 	passthrough_close(&run->passthrough);
 	ram_destroy(&run->ram);
 	if (run->signals >= 0)
@@ -391,6 +432,8 @@ static int make_plan(struct run *run, int *status, struct err *err)
 	if (ret < 0)
 		return ret;
 	ret = open_disks(run, err);
+	if (ret == 0)
+		ret = open_nets(run, err);
 	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
 		*status = STATUS_HOST_ERROR;
 	return ret;

@@ -32,6 +32,8 @@ void config_free(struct config *c)
 		free(c->disks[i].path);
 		free(c->disks[i].serial);
 	}
+	for (unsigned i = 0; i < c->nr_nets; i++)
+		free(c->nets[i].tap);
 	*c = (struct config)CONFIG_EMPTY;
 }
 

@@ -85,6 +85,23 @@ struct config_disk {
 	bool split; /* ring=split: no packed rings */
 };
 
+#define CONFIG_NETS_MAX 8
+
+enum config_net_kind {
+	NET_USER, /* passt */
+	NET_TAP,
+	NET_FD,
+};
+
+/* --net user|tap=NAME|fd=N[,mac=52:54:00:12:34:56] */
+struct config_net {
+	enum config_net_kind kind;
+	char *tap;
+	int fd;
+	bool has_mac;
+	uint8_t mac[6];
+};
+
 enum vfio_backend {
 	VFIO_AUTO,
 	VFIO_TYPE1,
@@ -120,6 +137,8 @@ struct config {
 	enum vfio_backend vfio_backend;
 	struct config_disk disks[CONFIG_DISKS_MAX];
 	unsigned nr_disks;
+	struct config_net nets[CONFIG_NETS_MAX];
+	unsigned nr_nets;
 	bool rng;
 	enum serial_kind serial;
 	char *serial_path;

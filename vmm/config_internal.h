@@ -27,6 +27,7 @@ enum option_id {
 	OPT_VFIO,
 	OPT_VFIO_BACKEND,
 	OPT_DISK,
+	OPT_NET,
 	OPT_RNG,
 	OPT_SERIAL,
 	OPT_DEBUG_EXIT,
@@ -71,7 +72,8 @@ int config_set_numa(struct config *c, const char *value, struct err *err);
 /* devices (config_vfio.c), */
 int config_set_vfio(struct config *c, const char *value, struct err *err);
 int config_set_vfio_backend(struct config *c, const char *value, struct err *err);
-int config_set_disk(struct config *c, const char *value, struct err *err); /* (config_disk.c) */
+int config_set_disk(struct config *c, const char *value, struct err *err); /* (config_disk.c), */
+int config_set_net(struct config *c, const char *value, struct err *err);  /* (config_net.c), */
 /* or facts of another host (config_host.c). */
 int config_set_host_pci(struct config *c, const char *value, struct err *err);
 int config_set_host_resv(struct config *c, const char *value, struct err *err);

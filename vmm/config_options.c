@@ -267,6 +267,12 @@ static const struct config_option options[OPTIONS] = {
 		       "queues=N      served by N threads (default 1)\n"
 		       "ring=split    for drivers that have trouble with packed rings",
 		       config_set_disk },
+	[OPT_NET] = { "net", 0, "KIND[,mac=M]", MAKES, IN_FILE, MANY,
+		      "a virtio network adapter, with address M; may be repeated. KIND is\n"
+		      "user          the user's own network, without privileges (passt)\n"
+		      "tap=NAME      a tap interface of the host\n"
+		      "fd=N          one that is open already",
+		      config_set_net },
 	[OPT_RNG] = { "rng", 0, NULL, MAKES, IN_FILE, ONCE,
 		      "a virtio source of random numbers, the host's", set_rng },
 	[OPT_SERIAL] = { "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,

@@ -36,6 +36,20 @@ int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, 
 	return -ENOSPC;
 }
 
+int loop_want(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
+	      void *to)
+{
+	for (unsigned i = 0; i < LOOP_WATCHES; i++) {
+		if (loop->watches[i].fd != fd)
+			continue;
+		loop->watches[i].events = events;
+		if (!events)
+			loop->watches[i].fd = -1;
+		return 0;
+	}
+	return events ? loop_watch(loop, fd, events, ready, to) : 0;
+}
+
 void loop_forget(struct loop *loop, int fd)
 {
 	for (unsigned i = 0; i < LOOP_WATCHES; i++)

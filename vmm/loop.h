@@ -37,6 +37,12 @@ void loop_destroy(struct loop *loop);
 /* `events` is poll's (POLLIN, ...). The descriptor stays the caller's. -ENOSPC: too many. */
 int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
 	       void *to);
+/*
+ * Watches a descriptor for `events`, or for other ones than before, or (0) no longer. On the loop's
+ * own thread.
+ */
+int loop_want(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
+	      void *to);
 /* Forgets a descriptor; nothing if it is not watched. */
 void loop_forget(struct loop *loop, int fd);
 

@@ -303,6 +303,9 @@ static int create_virtio(struct machine *m, struct err *err)
 		.disks = m->parts.disks,
 		.wanted = m->parts.disks_wanted,
 		.nr_disks = m->parts.nr_disks,
+		.nets = m->parts.nets,
+		.macs = m->parts.macs,
+		.nr_nets = m->parts.nr_nets,
 		.rng = m->parts.rng,
 	};
 

@@ -51,6 +51,9 @@ struct machine_parts {
 	struct disk *disks;
 	const struct config_disk *disks_wanted; /* what was asked of each */
 	unsigned nr_disks;
+	struct net *nets;
+	const uint8_t (*macs)[6]; /* of their adapters */
+	unsigned nr_nets;
 	bool rng;
 	void (*say)(const char *sentence); /* what the user should read while the guest runs */
 	struct loop *loop;

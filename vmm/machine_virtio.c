@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +29,20 @@ static void disk_ready(void *to, short revents)
 
 	(void)revents;
 	virtio_blk_reap(&q->slot->blk, q->index, disk_reap);
+}
+
+static void net_ready(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+	char line[128];
+
+	(void)revents;
+	if (virtio_net_serve(&s->net))
+		return;
+	loop_forget(s->port->loop, s->port->fd);
+	snprintf(line, sizeof(line), "%s: what it was connected to is gone; it gets no more frames",
+		 s->name);
+	s->env->say(s->env->to, line);
 }
 
 /* --- one slot --- */
@@ -84,6 +99,24 @@ static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
 	return ret;
 }
 
+/* A thread for an adapter. */
+static int serve_net(struct virtio_slot *s, struct err *err)
+{
+	int ret = 0;
+
+	s->workers = calloc(1, sizeof(*s->workers));
+	if (!s->workers)
+		return err_sys(err, ENOMEM, "cannot hold the thread of a network adapter");
+	ret = worker_create(s->workers, err);
+	if (ret < 0)
+		return ret;
+	s->nr_workers = 1;
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		ret = watch(&s->workers->loop, s->kicks[i], kick_ready, &s->queues[i], err);
+	s->port->loop = &s->workers->loop;
+	return ret < 0 ? ret : worker_start(s->workers, err);
+}
+
 /* The main loop is enough for devices that do little. */
 static int serve_here(struct virtio_slot *s, struct loop *loop, struct err *err)
 {
@@ -116,6 +149,16 @@ static int init_disk(struct virtio_slot *s, struct disk *disk, const struct conf
 	return virtio_blk_init(&s->blk, &d, err);
 }
 
+static int init_net(struct virtio_slot *s, struct net *net, const uint8_t mac[6], struct err *err)
+{
+	struct net_port port;
+
+	s->port = net;
+	s->dev = &s->net.dev;
+	net_serve(net, NULL, net_ready, s, &port); /* its loop comes with its thread */
+	return virtio_net_init(&s->net, &port, mac, err);
+}
+
 static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 {
 	struct virtio_slot *s = calloc(1, sizeof(*s));
@@ -130,19 +173,24 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 	return s;
 }
 
-/* Number `i` of the machine's: disks, then the rest. */
+/* Number `i` of the machine's: disks, network adapters, then the rest. */
 static int create_slot(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 		       unsigned i, struct err *err)
 {
 	const struct plan_pci *fn = &parts->plan->pci[parts->first + i];
 	struct disk *disk = i < parts->nr_disks ? &parts->disks[i] : NULL;
+	unsigned net = i - parts->nr_disks; /* if it is one */
 	struct virtio_slot *s = new_slot(m, err);
 	int ret = 0;
 
 	if (!s)
 		return -ENOMEM;
+	s->env = &parts->pci->env;
+	s->name = fn->name;
 	if (disk) {
 		ret = init_disk(s, disk, &parts->wanted[i], err);
+	} else if (net < parts->nr_nets) {
+		ret = init_net(s, &parts->nets[net], parts->macs[net], err);
 	} else {
 		s->dev = &s->rng.dev;
 		virtio_rng_init(&s->rng);
@@ -153,7 +201,9 @@ static int create_slot(struct machine_virtio *m, const struct machine_virtio_par
 		return ret;
 	virtio_pci_plug(&s->pci, s->dev, &m->ram, &parts->pci->env, s->kicks, s->vectors,
 			fn->bars[0].at);
-	ret = disk ? serve_disk(s, disk, err) : serve_here(s, parts->loop, err);
+	ret = disk	? serve_disk(s, disk, err)
+	      : s->port ? serve_net(s, err)
+			: serve_here(s, parts->loop, err);
 	if (ret == 0)
 		parts->pci->host.root.slots[fn->slot] = &s->pci.fn;
 	return ret < 0 ? err_prefix(err, ret, "%s: ", fn->name) : 0;
@@ -169,6 +219,7 @@ static void destroy_slot(struct virtio_slot *s)
 	for (unsigned i = 0; s->loop && i < s->dev->nr_queues; i++)
 		loop_forget(s->loop, s->kicks[i]);
 	virtio_blk_destroy(&s->blk);
+	virtio_net_destroy(&s->net);
 	for (unsigned i = 0; i < ARRAY_SIZE(s->kicks); i++)
 		if (s->kicks[i] >= 0)
 			close(s->kicks[i]);
@@ -183,7 +234,7 @@ static void destroy_slot(struct virtio_slot *s)
 int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 			  struct err *err)
 {
-	unsigned n = parts->nr_disks + parts->rng;
+	unsigned n = parts->nr_disks + parts->nr_nets + parts->rng;
 	int ret = 0;
 
 	*m = (struct machine_virtio)MACHINE_VIRTIO_EMPTY;

@@ -10,10 +10,12 @@
 #define VMM_MACHINE_VIRTIO_H
 
 #include "devices/virtio_blk.h"
+#include "devices/virtio_net.h"
 #include "devices/virtio_pci.h"
 #include "devices/virtio_rng.h"
 #include "vmm/disk.h"
 #include "vmm/machine_pci.h"
+#include "vmm/net.h"
 #include "vmm/ram.h"
 #include "vmm/worker.h"
 
@@ -27,6 +29,9 @@ struct machine_virtio_parts {
 	struct disk *disks;
 	const struct config_disk *wanted; /* what was asked of each */
 	unsigned nr_disks;
+	struct net *nets;
+	const uint8_t (*macs)[6];
+	unsigned nr_nets;
 	bool rng;
 };
 
@@ -41,12 +46,16 @@ struct virtio_slot {
 	struct virtio_pci pci;
 	struct virtio_device *dev; /* of one of these */
 	struct virtio_blk blk;
+	struct virtio_net net;
 	struct virtio_rng rng;
 	int kicks[VIRTIO_QUEUES_MAX], vectors[VIRTIO_QUEUES_MAX + 1];
 	struct virtio_slot_queue queues[VIRTIO_QUEUES_MAX];
 	struct worker *workers;
 	unsigned nr_workers;
 	struct loop *loop; /* the main loop, if it serves the queues */
+	struct net *port;  /* of a network adapter */
+	const struct pci_env *env;
+	const char *name;
 };
 
 struct machine_virtio {

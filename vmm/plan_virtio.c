@@ -8,7 +8,7 @@
 
 unsigned plan_nr_virtio(const struct config *c)
 {
-	return c->nr_disks + c->rng;
+	return c->nr_disks + c->nr_nets + c->rng;
 }
 
 static void add(struct host_facts *facts, const char *kind, int number)
@@ -35,6 +35,8 @@ int plan_add_virtio(struct host_facts *facts, const struct config *c, struct err
 			plan_nr_virtio(c), facts->nr_pci, HOST_PCI_MAX);
 	for (unsigned i = 0; i < c->nr_disks; i++)
 		add(facts, "disk", (int)i);
+	for (unsigned i = 0; i < c->nr_nets; i++)
+		add(facts, "net", (int)i);
 	if (c->rng)
 		add(facts, "rng", -1);
 	return 0;

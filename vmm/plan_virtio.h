@@ -1,7 +1,8 @@
 /*
  * The virtio devices that the user asked for, as devices of the plan.
  *
- * PURE. They follow the passed-through ones, on bus 0: disks in their order, then the others. Their
+ * PURE. They follow the passed-through ones, on bus 0: disks, then network adapters, each in
+ * their order, then the others. Their
  * shape is ours and known, so they join the facts of the host, and slots and addresses come from
  * the same layout.
  */

@@ -1,0 +1,100 @@
+/*
+ * --net: a network adapter, and what it is connected to.
+ *
+ * Setter of the table in config_options.c, under its rules. Spelling only: what there is of it on
+ * this host is vmm/net.c's to say.
+ */
+#include "vmm/config_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_TAP 15 /* IFNAMSIZ and a NUL: linux/if.h */
+
+static const char kinds[] = "user, tap=NAME or fd=N, and then mac=52:54:00:12:34:56 if need be";
+
+static int set_tap(struct config_net *n, const char *name, struct err *err)
+{
+	size_t len = strlen(name);
+
+	if (!len || len > NAME_MAX_TAP || strpbrk(name, "/ \t"))
+		return err_set(err, EINVAL, "tap=%s is no name of an interface: 1 to %u characters",
+			       SHOWN(name), NAME_MAX_TAP);
+	n->kind = NET_TAP;
+	n->tap = strdup(name);
+	return n->tap ? 0 : err_set(err, ENOMEM, "no memory for the value");
+}
+
+static int set_fd(struct config_net *n, const char *value, struct err *err)
+{
+	uint64_t fd;
+	int ret = config_parse_number(value, 3, 65535, &fd, err);
+
+	if (ret < 0)
+		return err_prefix(err, ret, "fd=");
+	n->kind = NET_FD;
+	n->fd = (int)fd;
+	return 0;
+}
+
+static int set_kind(struct config_net *n, const char *word, const char *value, struct err *err)
+{
+	if (!strcmp(word, "user") && !value)
+		n->kind = NET_USER;
+	else if (!strcmp(word, "tap") && value)
+		return set_tap(n, value, err);
+	else if (!strcmp(word, "fd") && value)
+		return set_fd(n, value, err);
+	else
+		return err_set(err, EINVAL, "it is %s", kinds);
+	return 0;
+}
+
+/* Six bytes, of one station and not of a group: IEEE 802. */
+static int set_mac(struct config_net *n, const char *value, struct err *err)
+{
+	unsigned b[6];
+	int end = 0;
+	bool good = strlen(value) == 17 && strspn(value, "0123456789abcdefABCDEF:") == 17 &&
+		    sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4],
+			   &b[5], &end) == 6 &&
+		    end == 17;
+
+	if (!good || (b[0] & 1))
+		return err_set(err, EINVAL,
+			       "mac=%s is no address of a station, such as 52:54:00:12:34:56",
+			       SHOWN(value));
+	for (unsigned i = 0; i < 6; i++)
+		n->mac[i] = (uint8_t)b[i];
+	n->has_mac = true;
+	return 0;
+}
+
+int config_set_net(struct config *c, const char *value, struct err *err)
+{
+	struct config_net *n;
+	struct words words;
+	char *word, *rest;
+	int ret = words_init(&words, value, err);
+
+	if (ret < 0)
+		return ret;
+	if (c->nr_nets == CONFIG_NETS_MAX)
+		return err_set(err, EINVAL, "there can be at most %u network adapters",
+			       CONFIG_NETS_MAX);
+	n = &c->nets[c->nr_nets++]; /* config_free's from now on */
+	word = words_next(&words, &rest);
+	ret = set_kind(n, word, rest, err);
+	while (ret == 0 && (word = words_next(&words, &rest))) {
+		if (strcmp(word, "mac") != 0 || !rest)
+			ret = err_set(err, EINVAL, "'%s' is unknown here; it is %s", SHOWN(word),
+				      kinds);
+		else if (n->has_mac)
+			ret = err_set(err, EINVAL, "mac is given twice; keep one");
+		else
+			ret = set_mac(n, rest, err);
+	}
+	return ret;
+}

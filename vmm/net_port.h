@@ -1,0 +1,34 @@
+/*
+ * The other end of a virtual network adapter: where its frames go to and come from. Base: the
+ * device sends and receives, vmm/tap.c and vmm/passt.c serve, and the machine introduces them.
+ */
+#ifndef VMM_NET_PORT_H
+#define VMM_NET_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define NET_HEADER    12u		    /* bytes of struct virtio_net_hdr, before every frame */
+#define NET_FRAME_MAX (NET_HEADER + 65550u) /* the largest that segmentation offload makes */
+
+/* One thread at a time, the one that serves the adapter. */
+struct net_port_ops {
+	/* One frame, its header first. 0; -EAGAIN: not now; others: it is lost. */
+	int (*send)(void *port, const struct iovec *parts, unsigned n, size_t len);
+	/* One frame, its header first. Its length; -EAGAIN: none now; others: the port is dead. */
+	ssize_t (*receive)(void *port, uint8_t *to, size_t cap);
+	/* What the adapter wants to hear of: frames that came, room for frames. */
+	void (*want)(void *port, bool frames, bool room);
+	/* What of VIRTIO_NET_F_GUEST_* the driver takes: checksums and segments left to it. */
+	void (*offloads)(void *port, uint64_t features);
+};
+
+struct net_port {
+	const struct net_port_ops *ops;
+	void *to;
+	uint64_t features; /* offloads that the port has: VIRTIO_NET_F_* */
+};
+
+#endif
