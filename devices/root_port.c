@@ -156,7 +156,7 @@ static void update_slot(struct root_port *p)
 		status |= SLTSTA_CHANGE;
 	if (link != !!p->bus.slots[0])
 		status |= SLTSTA_LINK;
-	if (!link && p->child)
+	if (!link && p->child && p->bus.slots[0]) /* once, when it goes */
 		reset_child(p);
 	p->bus.slots[0] = link ? p->child : NULL;
 	set(p, LNKSTA, 2, LINK | (link ? LNKSTA_ACTIVE : 0));

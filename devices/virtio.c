@@ -1,5 +1,6 @@
 #include "devices/virtio.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -84,6 +85,27 @@ void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *b
 		memcpy(dev->config + offset, bytes, n);
 }
 
+int virtio_describe(struct virtio_device *dev, unsigned i, struct served_queue *out,
+		    struct err *err)
+{
+	struct virtio_queue *q = &dev->queues[i];
+	int ret = 0;
+
+	pthread_mutex_lock(&q->lock);
+	*out = (struct served_queue){
+		.size = q->ring.size,
+		.desc = q->ring.areas[0],
+		.driver = q->ring.areas[1],
+		.device = q->ring.areas[2],
+		.kick = q->kick,
+		.call = dev->interrupt_fd(dev->to, i),
+	};
+	if (!q->ring.started || q->ring.broken || q->ring.packed)
+		ret = err_set(err, EINVAL, "queue %u cannot be served", i);
+	pthread_mutex_unlock(&q->lock);
+	return ret;
+}
+
 /* --- start, stop --- */
 
 void virtio_start_queue(struct virtio_device *dev, unsigned i)
@@ -107,11 +129,11 @@ void virtio_start_queue(struct virtio_device *dev, unsigned i)
 
 void virtio_start(struct virtio_device *dev)
 {
-	if (dev->ops->ready)
-		dev->ops->ready(dev);
 	for (unsigned i = 0; i < dev->nr_queues; i++)
 		if (dev->queues[i].enabled)
 			virtio_start_queue(dev, i);
+	if (dev->ops->ready)
+		dev->ops->ready(dev);
 }
 
 void virtio_reset(struct virtio_device *dev)

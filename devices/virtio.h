@@ -12,6 +12,7 @@
 
 #include "devices/virtqueue.h"
 #include "vmm/err.h"
+#include "vmm/server.h"
 
 #include <pthread.h>
 
@@ -31,13 +32,13 @@ struct virtio_ops {
 	uint8_t type;	/* chapter 5 */
 	uint32_t class; /* PCI's, 24 bits */
 	/*
-	 * Buffers may have come to queue `i`: take them. Worker's thread, queue's lock held. NULL
-	 * if somebody else serves the queues (vhost).
+	 * Buffers may have come to queue `i`: take them. Worker's thread, queue's lock held. Not
+	 * called if somebody else has the kicks (vhost).
 	 */
 	void (*handle)(struct virtio_device *dev, unsigned i);
 	/* The driver wrote to the device's configuration, which has the new bytes. May be NULL. */
 	void (*config_written)(struct virtio_device *dev, unsigned offset, unsigned size);
-	/* The driver is ready, with dev->accepted. Queues are started next. May be NULL. */
+	/* The driver is ready, with dev->accepted, and its queues are started. May be NULL. */
 	void (*ready)(struct virtio_device *dev);
 	/* Queues are stopped: returns when nothing is in flight any more. May be NULL. */
 	void (*reset)(struct virtio_device *dev);
@@ -65,6 +66,7 @@ struct virtio_device {
 	void (*interrupt)(void *to, unsigned queue);
 	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
 	void (*needs_reset)(void *to, const char *why);
+	int (*interrupt_fd)(void *to, unsigned queue);
 	void *to;
 };
 
@@ -94,6 +96,12 @@ void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *b
 void virtio_drain(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer,
 		  void (*take)(struct virtio_device *dev, unsigned i,
 			       struct virtqueue_buffer *buffer));
+
+/*
+ * Queue `i` for somebody else to serve: a started, split one. -EINVAL and a sentence if it is not.
+ */
+int virtio_describe(struct virtio_device *dev, unsigned i, struct served_queue *out,
+		    struct err *err);
 
 /* --- for transports --- */
 

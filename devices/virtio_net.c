@@ -15,6 +15,10 @@
 #define F_MRG_RXBUF (UINT64_C(1) << 15)
 #define F_STATUS    (UINT64_C(1) << 16)
 
+/* What a server of the queues has to know, too */
+#define RING_FEATURES \
+	(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_PACKED | F_MRG_RXBUF)
+
 /* struct virtio_net_config */
 #define CONFIG_MAC    0
 #define CONFIG_STATUS 6
@@ -155,7 +159,8 @@ static void handle(struct virtio_device *dev, unsigned i)
 
 	while (more && !dev->queues[i].ring.broken)
 		more = i == RX ? receive(net) : transmit(net);
-	net->port.ops->want(net->port.to, !net->frame_len, net->out_waits);
+	if (!net->dead)
+		net->port.ops->want(net->port.to, !net->frame_len, net->out_waits);
 }
 
 bool virtio_net_serve(struct virtio_net *net)
@@ -178,14 +183,30 @@ bool virtio_net_serve(struct virtio_net *net)
 static void ready(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_of(dev);
+	struct served_queue queues[2];
+	struct err err = { "" };
+	int ret = 0;
 
 	net->port.ops->offloads(net->port.to, dev->accepted);
+	if (!net->port.server.ops)
+		return;
+	for (unsigned i = RX; ret == 0 && i <= TX; i++)
+		ret = virtio_describe(dev, i, &queues[i], &err);
+	if (ret == 0)
+		ret = net->port.server.ops->start(net->port.server.to, dev->queues[RX].ring.ram,
+						  queues, dev->accepted, &err);
+	net->served = ret == 0;
+	if (ret < 0)
+		dev->needs_reset(dev->to, err.text);
 }
 
 static void reset(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_of(dev);
 
+	if (net->served)
+		net->port.server.ops->stop(net->port.server.to);
+	net->served = false;
 	pthread_mutex_lock(&dev->queues[RX].lock);
 	forget(net);
 	pthread_mutex_unlock(&dev->queues[RX].lock);
@@ -212,6 +233,8 @@ int virtio_net_init(struct virtio_net *net, const struct net_port *port, const u
 	virtio_init(&net->dev, &ops, port->features | F_MAC | F_STATUS | F_MRG_RXBUF, sizes,
 		    ARRAY_SIZE(sizes));
 	net->port = *port;
+	if (port->server.ops)
+		net->dev.features &= port->server.ring_features | ~RING_FEATURES;
 	memcpy(net->dev.config + CONFIG_MAC, mac, 6);
 	store_le(net->dev.config + CONFIG_STATUS, LINK_UP, 2);
 	net->dev.config_size = CONFIG_SIZE;

@@ -120,6 +120,15 @@ static void device_needs_reset(void *to, const char *why)
 	tell_config(v);
 }
 
+/* The eventfd that interrupts the driver for a queue; -1: it wants none. */
+static int device_interrupt_fd(void *to, unsigned queue)
+{
+	struct virtio_pci *v = to;
+	uint16_t vector = v->queue_vectors[queue];
+
+	return vector < v->msix.n ? v->msix.vectors[vector].fd : -1;
+}
+
 /* --- common configuration; with the BAR's lock held --- */
 
 static void reset(struct virtio_pci *v)
@@ -549,6 +558,7 @@ void virtio_pci_plug(struct virtio_pci *v, struct virtio_device *dev, const stru
 	dev->interrupt = device_interrupt;
 	dev->config_changed = device_config_changed;
 	dev->needs_reset = device_needs_reset;
+	dev->interrupt_fd = device_interrupt_fd;
 	dev->to = v;
 	pci_function_init(&v->fn, &function_ops, &identity);
 	msix_init(&v->msix, env, vectors, dev->nr_queues + 1);
@@ -567,5 +577,6 @@ void virtio_pci_unplug(struct virtio_pci *v)
 	v->dev->interrupt = NULL;
 	v->dev->config_changed = NULL;
 	v->dev->needs_reset = NULL;
+	v->dev->interrupt_fd = NULL;
 	v->dev = NULL;
 }

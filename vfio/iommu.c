@@ -312,8 +312,15 @@ int iommu_map_bar(struct iommu *io, const struct iommu_mapping *m, struct err *e
 	int ret;
 
 	err->text[0] = '\0';
-	if (io->no_p2p || io->no_iommu || check_usable(io, m, err) < 0)
+	if (io->no_p2p || io->no_iommu)
 		return 0;
+	if (check_usable(io, m, err) < 0) { /* its sentence is about RAM */
+		err_set(err, ERANGE,
+			"%s is not reachable for other devices: the guest put it where the IOMMU "
+			"cannot map",
+			m->owner);
+		return 0;
+	}
 	ret = io->ops->map(io, m);
 	if (ret == 0) {
 		io->mapped += span_size(m->iova);

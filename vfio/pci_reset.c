@@ -42,34 +42,60 @@ static struct vfio_pci_hot_reset_info *dependents(const struct vfio_pci *dev)
 	return info;
 }
 
-/* The descriptors prove that all groups are ours; devices of iommufd prove it themselves. */
-static int reset_bus(const struct vfio_pci *dev, const struct iommu *io)
+/*
+ * The descriptors prove that the groups are ours; the kernel takes no more of them than the reset
+ * has devices (vfio_pci_ioctl_pci_hot_reset_groups()). Devices of iommufd prove it themselves.
+ */
+static size_t groups_of(const struct iommu *io, const struct vfio_pci_hot_reset_info *info,
+			int32_t files[IOMMU_GROUPS_MAX])
 {
-	int files[IOMMU_GROUPS_MAX];
-	size_t n = io ? io->ops->kvm_files(io, files, ARRAY_SIZE(files)) : 0;
-	struct vfio_pci_hot_reset *reset = calloc(1, sizeof(*reset) + sizeof(files));
+	int all[IOMMU_GROUPS_MAX];
+	size_t n = 0;
+
+	if (!io || !io->ops->kvm_files(io, all, ARRAY_SIZE(all)))
+		return 0;
+	for (unsigned g = 0; g < io->nr_groups; g++) {
+		bool touched = false;
+
+		for (uint32_t i = 0; i < info->count; i++)
+			touched |= info->devices[i].group_id == io->groups[g].number;
+		if (touched)
+			files[n++] = io->groups[g].fd;
+	}
+	return n;
+}
+
+static int reset_bus(const struct vfio_pci *dev, const struct iommu *io,
+		     const struct vfio_pci_hot_reset_info *info)
+{
+	struct vfio_pci_hot_reset *reset =
+		calloc(1, sizeof(*reset) + IOMMU_GROUPS_MAX * sizeof(reset->group_fds[0]));
 	int ret = 0;
 
 	if (!reset)
 		return -ENOMEM;
-	reset->argsz = (uint32_t)(sizeof(*reset) + n * sizeof(reset->group_fds[0]));
-	reset->count = (uint32_t)n;
-	memcpy(reset->group_fds, files, n * sizeof(reset->group_fds[0]));
+	reset->count = (uint32_t)groups_of(io, info, reset->group_fds);
+	reset->argsz = (uint32_t)(sizeof(*reset) + reset->count * sizeof(reset->group_fds[0]));
 	if (ioctl(dev->fd, VFIO_DEVICE_PCI_HOT_RESET, reset) < 0)
 		ret = -errno;
 	free(reset);
 	return ret;
 }
 
-static bool can_reset_bus(struct vfio_pci *const *devs, size_t n, const struct vfio_pci *dev)
+/* -ENOTTY: there is no such reset, or it would reset what is not among `devs`. */
+static int try_bus(struct vfio_pci *const *devs, size_t n, const struct vfio_pci *dev,
+		   const struct iommu *io)
 {
 	struct vfio_pci_hot_reset_info *info = dependents(dev);
 	bool ours = info;
+	int ret = -ENOTTY;
 
 	for (uint32_t i = 0; ours && i < info->count; i++)
 		ours = is_named(devs, n, &info->devices[i]);
+	if (ours)
+		ret = reset_bus(dev, io, info);
 	free(info);
-	return ours;
+	return ret;
 }
 
 int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iommu *io,
@@ -81,8 +107,11 @@ int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iomm
 
 		if (dev->flags & VFIO_DEVICE_FLAGS_RESET)
 			ret = ioctl(dev->fd, VFIO_DEVICE_RESET) < 0 ? -errno : 0;
-		if (ret < 0 && can_reset_bus(devs, n, dev))
-			ret = reset_bus(dev, io);
+		if (ret < 0) {
+			int bus = try_bus(devs, n, dev, io);
+
+			ret = bus == -ENOTTY ? ret : bus;
+		}
 		if (ret < 0)
 			err_set(err, -ret,
 				"%s cannot be reset (%s), alone or with its bus: it goes on in the "

@@ -24,6 +24,7 @@ struct run {
 	struct net nets[CONFIG_NETS_MAX];
 	uint8_t macs[CONFIG_NETS_MAX][6];
 	unsigned nr_nets;
+	struct vhost vsock;
 	struct plan plan;
 	struct ram ram;
 	struct image kernel, initrd;
@@ -265,6 +266,10 @@ static int open_disks(struct run *run, struct err *err)
 	return ret;
 }
 
+_Static_assert(VHOST_AUTO == (int)NET_VHOST_AUTO && VHOST_ON == (int)NET_VHOST_ON &&
+		       VHOST_OFF == (int)NET_VHOST_OFF,
+	       "the model and the host do not see each other");
+
 static int open_net(struct run *run, unsigned i, struct err *err)
 {
 	const struct config_net *n = &run->config.nets[i];
@@ -280,9 +285,9 @@ static int open_net(struct run *run, unsigned i, struct err *err)
 	case NET_USER:
 		return net_open_user(net, err);
 	case NET_TAP:
-		return net_open_tap(net, n->tap, err);
+		return net_open_tap(net, n->tap, (enum net_vhost)n->vhost, err);
 	case NET_FD:
-		return net_open_fd(net, n->fd, err);
+		return net_open_fd(net, n->fd, (enum net_vhost)n->vhost, err);
 	}
 	return 0;
 }
@@ -296,6 +301,16 @@ static int open_nets(struct run *run, struct err *err)
 		run->nr_nets += ret == 0;
 	}
 	return ret;
+}
+
+static int open_vsock(struct run *run, struct err *err)
+{
+	uint32_t cid = run->config.vsock_cid;
+	int ret = vhost_open(&run->vsock, "/dev/vhost-vsock", err);
+
+	if (ret == 0)
+		ret = vhost_vsock_set_cid(&run->vsock, cid, err);
+	return ret < 0 ? err_prefix(err, ret, "--vsock cid=%u: ", cid) : 0;
 }
 
 /* Creates and runs the machine until an end that is not a reset to be followed. */
@@ -317,6 +332,8 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.macs = (const uint8_t(*)[6])run->macs,
 		.nr_nets = run->nr_nets,
 		.rng = c->rng,
+		.vsock = c->vsock_cid ? &run->vsock : NULL,
+		.vsock_cid = c->vsock_cid,
 		.say = say,
 		.loop = &run->loop,
 		.console = &run->console,
@@ -400,6 +417,7 @@ static void run_close(struct run *run)
 {
 	for (unsigned i = 0; i < run->nr_disks; i++)
 		disk_close(&run->disks[i]);
+	vhost_close(&run->vsock);
 	for (unsigned i = 0; i < run->nr_nets; i++)
 		net_close(&run->nets[i]);
 	passthrough_close(&run->passthrough);
@@ -434,6 +452,8 @@ static int make_plan(struct run *run, int *status, struct err *err)
 	ret = open_disks(run, err);
 	if (ret == 0)
 		ret = open_nets(run, err);
+	if (ret == 0 && run->config.vsock_cid)
+		ret = open_vsock(run, err);
 	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
 		*status = STATUS_HOST_ERROR;
 	return ret;
@@ -468,6 +488,7 @@ static struct run *run_new(struct err *err)
 	run->ram = (struct ram)RAM_EMPTY;
 	run->kernel = run->initrd = (struct image)IMAGE_EMPTY;
 	run->loop = (struct loop)LOOP_EMPTY;
+	run->vsock = (struct vhost)VHOST_EMPTY;
 	run->signals = -1;
 	return run;
 }

@@ -93,11 +93,12 @@ enum config_net_kind {
 	NET_FD,
 };
 
-/* --net user|tap=NAME|fd=N[,mac=52:54:00:12:34:56] */
+/* --net user|tap=NAME|fd=N[,vhost=on|off][,mac=52:54:00:12:34:56] */
 struct config_net {
 	enum config_net_kind kind;
 	char *tap;
 	int fd;
+	enum { VHOST_AUTO, VHOST_ON, VHOST_OFF } vhost; /* of tap and fd */
 	bool has_mac;
 	uint8_t mac[6];
 };
@@ -140,6 +141,7 @@ struct config {
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned nr_nets;
 	bool rng;
+	uint32_t vsock_cid; /* 0: no such device */
 	enum serial_kind serial;
 	char *serial_path;
 	bool has_debug_exit;

@@ -29,6 +29,7 @@ enum option_id {
 	OPT_DISK,
 	OPT_NET,
 	OPT_RNG,
+	OPT_VSOCK,
 	OPT_SERIAL,
 	OPT_DEBUG_EXIT,
 	OPT_NO_REBOOT,

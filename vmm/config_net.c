@@ -13,7 +13,8 @@
 
 #define NAME_MAX_TAP 15 /* IFNAMSIZ and a NUL: linux/if.h */
 
-static const char kinds[] = "user, tap=NAME or fd=N, and then mac=52:54:00:12:34:56 if need be";
+static const char kinds[] = "user, tap=NAME or fd=N, and then mac=52:54:00:12:34:56 or, but for "
+			    "user, vhost=on or off";
 
 static int set_tap(struct config_net *n, const char *name, struct err *err)
 {
@@ -72,6 +73,27 @@ static int set_mac(struct config_net *n, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_vhost(struct config_net *n, const char *value, struct err *err)
+{
+	if (n->kind == NET_USER)
+		return err_set(err, EINVAL, "vhost= is for tap and fd; leave it out");
+	if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+		return err_set(err, EINVAL, "vhost=%s: it is on or off", SHOWN(value));
+	n->vhost = !strcmp(value, "on") ? VHOST_ON : VHOST_OFF;
+	return 0;
+}
+
+static int set_word(struct config_net *n, const char *word, const char *value, struct err *err)
+{
+	bool mac = !strcmp(word, "mac"), vhost = !strcmp(word, "vhost");
+
+	if ((!mac && !vhost) || !value)
+		return err_set(err, EINVAL, "'%s' is unknown here; it is %s", SHOWN(word), kinds);
+	if (mac ? n->has_mac : n->vhost != VHOST_AUTO)
+		return err_set(err, EINVAL, "%s is given twice; keep one", word);
+	return mac ? set_mac(n, value, err) : set_vhost(n, value, err);
+}
+
 int config_set_net(struct config *c, const char *value, struct err *err)
 {
 	struct config_net *n;
@@ -87,14 +109,7 @@ int config_set_net(struct config *c, const char *value, struct err *err)
 	n = &c->nets[c->nr_nets++]; /* config_free's from now on */
 	word = words_next(&words, &rest);
 	ret = set_kind(n, word, rest, err);
-	while (ret == 0 && (word = words_next(&words, &rest))) {
-		if (strcmp(word, "mac") != 0 || !rest)
-			ret = err_set(err, EINVAL, "'%s' is unknown here; it is %s", SHOWN(word),
-				      kinds);
-		else if (n->has_mac)
-			ret = err_set(err, EINVAL, "mac is given twice; keep one");
-		else
-			ret = set_mac(n, rest, err);
-	}
+	while (ret == 0 && (word = words_next(&words, &rest)))
+		ret = set_word(n, word, rest, err);
 	return ret;
 }

@@ -180,6 +180,20 @@ static int set_debug_exit(struct config *c, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_vsock(struct config *c, const char *value, struct err *err)
+{
+	uint64_t cid;
+	int ret;
+
+	if (strncmp(value, "cid=", 4) != 0)
+		return err_set(err, EINVAL, "it is cid=N");
+	/* 0 to 2 have a meaning and the last stands for any: linux/vm_sockets.h */
+	ret = config_parse_number(value + 4, 3, UINT32_MAX - 1, &cid, err);
+	if (ret == 0)
+		c->vsock_cid = (uint32_t)cid;
+	return ret;
+}
+
 /* --- the table --- */
 
 #define RUN_PLAN (CMD_RUN | CMD_PLAN)
@@ -271,10 +285,14 @@ static const struct config_option options[OPTIONS] = {
 		      "a virtio network adapter, with address M; may be repeated. KIND is\n"
 		      "user          the user's own network, without privileges (passt)\n"
 		      "tap=NAME      a tap interface of the host\n"
-		      "fd=N          one that is open already",
+		      "fd=N          one that is open already\n"
+		      "vhost=on|off  who serves those two: the kernel (default, if it can)",
 		      config_set_net },
 	[OPT_RNG] = { "rng", 0, NULL, MAKES, IN_FILE, ONCE,
 		      "a virtio source of random numbers, the host's", set_rng },
+	[OPT_VSOCK] = { "vsock", 0, "cid=N", MAKES, IN_FILE, ONCE,
+			"sockets between guest and host; N, from 3 on, is the guest's address",
+			set_vsock },
 	[OPT_SERIAL] = { "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,
 			 "the serial line's other end: stdio (default), file:PATH, pty,\n"
 			 "unix:PATH or none",

@@ -180,12 +180,14 @@ int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 	return err_set(err, ENOSPC, "there is room for %u mappings of device memory", KVM_MAPS_MAX);
 }
 
-void kvm_unmap(struct kvm *kvm, int handle)
+int kvm_unmap(struct kvm *kvm, int handle)
 {
 	unsigned i = (unsigned)handle;
+	int ret = set_map(kvm, i, (struct span){ 0, 0 }, NULL); /* size 0 deletes */
 
-	(void)set_map(kvm, i, (struct span){ 0, 0 }, NULL); /* size 0 deletes */
-	kvm->mapped[i / 64] &= ~(UINT64_C(1) << i % 64);
+	if (ret == 0)
+		kvm->mapped[i / 64] &= ~(UINT64_C(1) << i % 64);
+	return ret;
 }
 
 /* Documentation/virt/kvm/devices/vfio.rst; KVM_DEV_VFIO_FILE is KVM_DEV_VFIO_GROUP's new name. */

@@ -48,7 +48,8 @@ int kvm_create_irqchip(struct kvm *kvm, struct err *err);
  * handle for kvm_unmap, or -EEXIST and the like. One thread at a time.
  */
 int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err);
-void kvm_unmap(struct kvm *kvm, int handle);
+/* A negative errno: KVM still has it, and the memory must stay mapped. */
+int kvm_unmap(struct kvm *kvm, int handle);
 /*
  * Tells KVM of a VFIO group or device (KVM_DEV_VFIO_FILE): guests with such have incoherent DMA
  * handled, and interrupts posted.

@@ -307,6 +307,8 @@ static int create_virtio(struct machine *m, struct err *err)
 		.macs = m->parts.macs,
 		.nr_nets = m->parts.nr_nets,
 		.rng = m->parts.rng,
+		.vsock = m->parts.vsock,
+		.vsock_cid = m->parts.vsock_cid,
 	};
 
 	return machine_virtio_create(&m->virtio, &parts, err);

@@ -55,6 +55,8 @@ struct machine_parts {
 	const uint8_t (*macs)[6]; /* of their adapters */
 	unsigned nr_nets;
 	bool rng;
+	struct vhost *vsock; /* NULL: none */
+	uint32_t vsock_cid;
 	void (*say)(const char *sentence); /* what the user should read while the guest runs */
 	struct loop *loop;
 	struct console *console;

@@ -42,9 +42,14 @@ static void env_unmap(void *to, int handle)
 {
 	struct machine_pci *p = to;
 
+	bool stuck;
+
 	pthread_mutex_lock(&p->lock);
-	kvm_unmap(p->parts.kvm, handle);
+	stuck = kvm_unmap(p->parts.kvm, handle) < 0;
+	p->stuck |= stuck;
 	pthread_mutex_unlock(&p->lock);
+	if (stuck)
+		p->parts.fail(p->parts.to, "KVM does not let go of a device's memory");
 }
 
 /* --- interrupts --- */
@@ -203,6 +208,9 @@ static void slot_empty(struct machine_slot *s)
 	pci_host_lock(&s->pci->host);
 	vfio_pci_unplug(s->device);
 	pci_host_unlock(&s->pci->host);
+	/* While KVM has its memory, nothing else may come to these addresses. */
+	if (s->pci->stuck)
+		return;
 	kvm_remove_vfio(s->pci->parts.kvm, vfio_pci_file(s->device));
 	passthrough_drop(s->pci->parts.passthrough, s->index);
 	s->device = NULL;

@@ -57,6 +57,7 @@ struct machine_pci {
 	unsigned nr_slots;
 	struct machine_watch watches[4 * PLAN_PCI_MAX];
 	pthread_mutex_t lock; /* of KVM's slots */
+	bool stuck;	      /* KVM did not let go of one: nothing is unmapped until the end */
 	int leave;	      /* eventfd: some slot is released */
 	/* say() is limited: so many lines at once, then one a second */
 	unsigned said;

@@ -111,7 +111,8 @@ static int serve_net(struct virtio_slot *s, struct err *err)
 	if (ret < 0)
 		return ret;
 	s->nr_workers = 1;
-	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+	/* The kernel has the kicks, if it serves the queues. */
+	for (unsigned i = 0; ret == 0 && s->port->vhost.fd < 0 && i < s->dev->nr_queues; i++)
 		ret = watch(&s->workers->loop, s->kicks[i], kick_ready, &s->queues[i], err);
 	s->port->loop = &s->workers->loop;
 	return ret < 0 ? ret : worker_start(s->workers, err);
@@ -159,6 +160,14 @@ static int init_net(struct virtio_slot *s, struct net *net, const uint8_t mac[6]
 	return virtio_net_init(&s->net, &port, mac, err);
 }
 
+static void init_vsock(struct virtio_slot *s, struct vhost *vhost, uint32_t cid)
+{
+	const struct server server = { &vhost_vsock_ops, vhost, vhost->features };
+
+	s->dev = &s->vsock.dev;
+	virtio_vsock_init(&s->vsock, cid, &server);
+}
+
 static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 {
 	struct virtio_slot *s = calloc(1, sizeof(*s));
@@ -191,9 +200,11 @@ static int create_slot(struct machine_virtio *m, const struct machine_virtio_par
 		ret = init_disk(s, disk, &parts->wanted[i], err);
 	} else if (net < parts->nr_nets) {
 		ret = init_net(s, &parts->nets[net], parts->macs[net], err);
-	} else {
+	} else if (parts->rng && net == parts->nr_nets) {
 		s->dev = &s->rng.dev;
 		virtio_rng_init(&s->rng);
+	} else {
+		init_vsock(s, parts->vsock, parts->vsock_cid);
 	}
 	if (ret == 0)
 		ret = make_eventfds(s, err);
@@ -201,9 +212,12 @@ static int create_slot(struct machine_virtio *m, const struct machine_virtio_par
 		return ret;
 	virtio_pci_plug(&s->pci, s->dev, &m->ram, &parts->pci->env, s->kicks, s->vectors,
 			fn->bars[0].at);
-	ret = disk	? serve_disk(s, disk, err)
-	      : s->port ? serve_net(s, err)
-			: serve_here(s, parts->loop, err);
+	if (disk)
+		ret = serve_disk(s, disk, err);
+	else if (s->port)
+		ret = serve_net(s, err);
+	else if (s->dev != &s->vsock.dev) /* which the kernel serves */
+		ret = serve_here(s, parts->loop, err);
 	if (ret == 0)
 		parts->pci->host.root.slots[fn->slot] = &s->pci.fn;
 	return ret < 0 ? err_prefix(err, ret, "%s: ", fn->name) : 0;
@@ -234,7 +248,7 @@ static void destroy_slot(struct virtio_slot *s)
 int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 			  struct err *err)
 {
-	unsigned n = parts->nr_disks + parts->nr_nets + parts->rng;
+	unsigned n = parts->nr_disks + parts->nr_nets + parts->rng + !!parts->vsock;
 	int ret = 0;
 
 	*m = (struct machine_virtio)MACHINE_VIRTIO_EMPTY;

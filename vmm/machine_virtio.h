@@ -13,6 +13,7 @@
 #include "devices/virtio_net.h"
 #include "devices/virtio_pci.h"
 #include "devices/virtio_rng.h"
+#include "devices/virtio_vsock.h"
 #include "vmm/disk.h"
 #include "vmm/machine_pci.h"
 #include "vmm/net.h"
@@ -33,6 +34,8 @@ struct machine_virtio_parts {
 	const uint8_t (*macs)[6];
 	unsigned nr_nets;
 	bool rng;
+	struct vhost *vsock; /* NULL: none */
+	uint32_t vsock_cid;
 };
 
 struct virtio_slot;
@@ -48,6 +51,7 @@ struct virtio_slot {
 	struct virtio_blk blk;
 	struct virtio_net net;
 	struct virtio_rng rng;
+	struct virtio_vsock vsock;
 	int kicks[VIRTIO_QUEUES_MAX], vectors[VIRTIO_QUEUES_MAX + 1];
 	struct virtio_slot_queue queues[VIRTIO_QUEUES_MAX];
 	struct worker *workers;

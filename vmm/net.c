@@ -21,13 +21,64 @@
 
 #define FEATURE(name) (UINT64_C(1) << VIRTIO_NET_F_##name)
 #define LENGTH	      4 /* bytes before each frame of a stream */
-#define STREAM_MAX    (4 * (LENGTH + NET_FRAME_MAX))
-#define PASST_FD      3
+/*
+ * passt drops what its socket does not take, and is slow to make up for it. The socket takes some
+ * 400 KiB, but a guest's TCP may let passt send it 6 MiB: they wait here.
+ */
+#define STREAM_MAX (8u << 20)
+#define PASST_FD   3
+
+/* A stream's last frame, as far as it is not gone; false: it still is not. */
+static bool push_out(struct net *net)
+{
+	while (net->out_at < net->out_end) {
+		ssize_t n = send(net->fd, net->out + net->out_at, net->out_end - net->out_at,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return false;
+		if (n < 0) { /* gone; the reading side says so */
+			net->out_at = net->out_end;
+			break;
+		}
+		net->out_at += (size_t)n;
+	}
+	return true;
+}
+
+/* Takes all that came, as far as there is room. */
+static void drain(struct net *net)
+{
+	while (!net->gone && (net->in_at || net->in_end < STREAM_MAX)) {
+		ssize_t n;
+
+		if (net->in_end > STREAM_MAX / 2 && net->in_at) {
+			memmove(net->in, net->in + net->in_at, net->in_end - net->in_at);
+			net->in_end -= net->in_at;
+			net->in_at = 0;
+		}
+		n = recv(net->fd, net->in + net->in_end, STREAM_MAX - net->in_end, MSG_DONTWAIT);
+		if (n > 0)
+			net->in_end += (size_t)n;
+		else if (n == 0)
+			net->gone = -EPIPE;
+		else if (errno == EAGAIN)
+			return;
+		else if (errno != EINTR)
+			net->gone = -errno;
+	}
+}
 
 static void want(void *port, bool frames, bool room)
 {
 	struct net *net = port;
 
+	if (net->stream) {
+		room |= !push_out(net);
+		if (!frames) /* else they are about to be taken */
+			drain(net);
+		frames = !net->gone && (net->in_at || net->in_end < STREAM_MAX);
+	}
 	/* There is a place for every descriptor that the loop had before. */
 	(void)loop_want(net->loop, net->fd, (short)((frames ? POLLIN : 0) | (room ? POLLOUT : 0)),
 			net->ready, net->to);
@@ -70,7 +121,16 @@ static void tap_offloads(void *port, uint64_t features)
 static const struct net_port_ops tap_ops = { tap_send, tap_receive, want, tap_offloads };
 
 /* Headers as virtio 1 has them, with the number of buffers. */
-static int set_up_tap(struct net *net, const char *name, struct err *err)
+static int open_vhost(struct net *net, const char *name, enum net_vhost vhost, struct err *err)
+{
+	int ret = vhost == NET_VHOST_OFF ? 0 : vhost_open(&net->vhost, "/dev/vhost-net", err);
+
+	if (ret < 0 && vhost == NET_VHOST_ON)
+		return err_prefix(err, ret, "--net %s: ", name);
+	return 0;
+}
+
+static int set_up_tap(struct net *net, const char *name, enum net_vhost vhost, struct err *err)
 {
 	int size = NET_HEADER;
 
@@ -79,10 +139,10 @@ static int set_up_tap(struct net *net, const char *name, struct err *err)
 			       "--net %s: it takes no frames with headers (IFF_VNET_HDR)", name);
 	if (fcntl(net->fd, F_SETFL, O_NONBLOCK) < 0)
 		return err_sys(err, errno, "--net %s: it cannot be made non-blocking", name);
-	return 0;
+	return open_vhost(net, name, vhost, err);
 }
 
-int net_open_tap(struct net *net, const char *name, struct err *err)
+int net_open_tap(struct net *net, const char *name, enum net_vhost vhost, struct err *err)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 	char what[IFNAMSIZ + 8];
@@ -109,13 +169,13 @@ int net_open_tap(struct net *net, const char *name, struct err *err)
 	else if (ret < 0)
 		err_sys(err, -ret, "--net %s: it cannot be attached", what);
 	if (ret == 0)
-		ret = set_up_tap(net, what, err);
+		ret = set_up_tap(net, what, vhost, err);
 	if (ret < 0)
 		net_close(net);
 	return ret;
 }
 
-int net_open_fd(struct net *net, int fd, struct err *err)
+int net_open_fd(struct net *net, int fd, enum net_vhost vhost, struct err *err)
 {
 	char what[16];
 	int ret;
@@ -125,31 +185,33 @@ int net_open_fd(struct net *net, int fd, struct err *err)
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return err_set(err, EINVAL, "--net %s: no such descriptor is open", what);
 	net->fd = fd;
-	ret = set_up_tap(net, what, err);
+	ret = set_up_tap(net, what, vhost, err);
 	if (ret < 0)
 		net_close(net);
 	return ret;
 }
 
-/* --- passt: frames on a stream, their length first, in network order --- */
+/* --- vhost-net --- */
 
-/* What a frame left over goes first; false: it is still not gone. */
-static bool push_out(struct net *net)
+static int server_start(void *port, const struct guest_ram *ram, const struct served_queue *queues,
+			uint64_t features, struct err *err)
 {
-	while (net->out_at < net->out_end) {
-		ssize_t n = send(net->fd, net->out + net->out_at, net->out_end - net->out_at,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+	struct net *net = port;
+	int ret = vhost_set_up(&net->vhost, ram, queues, 2, features, err);
 
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return false;
-		if (n < 0) { /* gone; the reading side says so */
-			net->out_at = net->out_end;
-			break;
-		}
-		net->out_at += (size_t)n;
-	}
-	return true;
+	return ret < 0 ? ret : vhost_net_run(&net->vhost, net->fd, err);
 }
+
+static void server_stop(void *port)
+{
+	struct net *net = port;
+
+	(void)vhost_net_run(&net->vhost, -1, NULL);
+}
+
+static const struct server_ops server_ops = { server_start, server_stop };
+
+/* --- passt: frames on a stream, their length first, in network order --- */
 
 static int stream_send(void *port, const struct iovec *parts, unsigned n, size_t len)
 {
@@ -189,31 +251,18 @@ static ssize_t next_frame(const struct net *net)
 	return there - LENGTH < length ? 0 : (ssize_t)length;
 }
 
-static int fill(struct net *net)
-{
-	ssize_t n;
-
-	memmove(net->in, net->in + net->in_at, net->in_end - net->in_at);
-	net->in_end -= net->in_at;
-	net->in_at = 0;
-	n = recv(net->fd, net->in + net->in_end, STREAM_MAX - net->in_end, MSG_DONTWAIT);
-	if (n <= 0)
-		return n == 0 ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
-	net->in_end += (size_t)n;
-	return 0;
-}
-
 static ssize_t stream_receive(void *port, uint8_t *to, size_t cap)
 {
 	struct net *net = port;
 	ssize_t length;
-	int ret;
 
-	while ((length = next_frame(net)) == 0) {
-		ret = fill(net);
-		if (ret < 0)
-			return ret;
+	length = next_frame(net);
+	if (length == 0) {
+		drain(net);
+		length = next_frame(net);
 	}
+	if (length == 0)
+		return net->gone ? net->gone : -EAGAIN;
 	if (length < 0 || (size_t)length > cap - NET_HEADER)
 		return -EPROTO;
 	memset(to, 0, NET_HEADER);
@@ -278,6 +327,9 @@ int net_open_user(struct net *net, struct err *err)
 	*net = (struct net)NET_EMPTY;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, errno, "--net user: cannot make a socket");
+	for (unsigned i = 0; i < 2; i++)
+		(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &(int){ 16 << 20 },
+				 sizeof(int));
 	net->fd = pair[0];
 	net->stream = true;
 	net->in = malloc(STREAM_MAX);
@@ -312,6 +364,7 @@ void net_default_mac(const char *name, uint8_t mac[6])
 
 void net_close(struct net *net)
 {
+	vhost_close(&net->vhost);
 	if (net->fd >= 0)
 		close(net->fd);
 	free(net->in);
@@ -328,6 +381,8 @@ void net_serve(struct net *net, struct loop *loop, void (*ready)(void *to, short
 	net->ready = ready;
 	net->to = to;
 	*port = (struct net_port){ .ops = net->stream ? &stream_ops : &tap_ops, .to = net };
+	if (net->vhost.fd >= 0)
+		port->server = (struct server){ &server_ops, net, net->vhost.features };
 	if (!net->stream)
 		port->features = FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) |
 				 FEATURE(HOST_TSO6) | FEATURE(HOST_ECN) | FEATURE(GUEST_TSO4) |

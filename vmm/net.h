@@ -10,10 +10,12 @@
 #include "vmm/err.h"
 #include "vmm/loop.h"
 #include "vmm/net_port.h"
+#include "vmm/vhost.h"
 
 struct net {
-	int fd;	     /* tap, or the socket of passt; -1: not open */
-	bool stream; /* frames have their length before them: passt */
+	int fd;		    /* tap, or the socket of passt; -1: not open */
+	struct vhost vhost; /* serves the adapter; or is not open */
+	bool stream;	    /* frames have their length before them: passt */
 	/* where it is served */
 	struct loop *loop;
 	void (*ready)(void *to, short revents);
@@ -21,17 +23,21 @@ struct net {
 	/* stream: what came, and what is still to go */
 	uint8_t *in, *out;
 	size_t in_at, in_end, out_at, out_end;
+	int gone; /* the error that ended what comes */
 };
 
-#define NET_EMPTY        \
-	{                \
-		.fd = -1 \
+#define NET_EMPTY                              \
+	{                                      \
+		.fd = -1, .vhost = {.fd = -1 } \
 	}
 
+/* Who serves an adapter on a tap interface: the kernel (vhost-net) or this process. */
+enum net_vhost { NET_VHOST_AUTO, NET_VHOST_ON, NET_VHOST_OFF };
+
 /* A tap interface, which is made if it does not exist and the user may. */
-int net_open_tap(struct net *net, const char *name, struct err *err);
+int net_open_tap(struct net *net, const char *name, enum net_vhost vhost, struct err *err);
 /* One that somebody else opened: descriptor `fd`, with IFF_VNET_HDR. Takes it. */
-int net_open_fd(struct net *net, int fd, struct err *err);
+int net_open_fd(struct net *net, int fd, enum net_vhost vhost, struct err *err);
 /* Starts passt, which ends with us. */
 int net_open_user(struct net *net, struct err *err);
 void net_close(struct net *net);

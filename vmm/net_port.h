@@ -5,6 +5,8 @@
 #ifndef VMM_NET_PORT_H
 #define VMM_NET_PORT_H
 
+#include "vmm/server.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,7 +30,8 @@ struct net_port_ops {
 struct net_port {
 	const struct net_port_ops *ops;
 	void *to;
-	uint64_t features; /* offloads that the port has: VIRTIO_NET_F_* */
+	uint64_t features;    /* offloads that the port has: VIRTIO_NET_F_* */
+	struct server server; /* serves the queues instead of the above (vhost) */
 };
 
 #endif

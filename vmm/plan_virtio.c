@@ -8,7 +8,7 @@
 
 unsigned plan_nr_virtio(const struct config *c)
 {
-	return c->nr_disks + c->nr_nets + c->rng;
+	return c->nr_disks + c->nr_nets + c->rng + !!c->vsock_cid;
 }
 
 static void add(struct host_facts *facts, const char *kind, int number)
@@ -39,5 +39,7 @@ int plan_add_virtio(struct host_facts *facts, const struct config *c, struct err
 		add(facts, "net", (int)i);
 	if (c->rng)
 		add(facts, "rng", -1);
+	if (c->vsock_cid)
+		add(facts, "vsock", -1);
 	return 0;
 }

@@ -46,6 +46,9 @@ static int file; /* the device */
 #define KINDS VFIO_PCI_NUM_IRQS
 
 static struct {
+	uint32_t device_flags;
+	uint32_t reset_count; /* groups that a bus reset was given */
+	int32_t reset_group;
 	uint32_t vectors; /* that the host has left */
 	bool no_resize;
 	unsigned set_calls, resets;
@@ -107,8 +110,7 @@ static bool play_ioctl(int fd, unsigned long request, void *arg, int *ret)
 	*ret = 0;
 	switch (request) {
 	case VFIO_DEVICE_GET_INFO:
-		((struct vfio_device_info *)arg)->flags =
-			VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET;
+		((struct vfio_device_info *)arg)->flags = VFIO_DEVICE_FLAGS_PCI | host.device_flags;
 		break;
 	case VFIO_DEVICE_GET_REGION_INFO:
 		region->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
@@ -132,6 +134,15 @@ static bool play_ioctl(int fd, unsigned long request, void *arg, int *ret)
 		break;
 	case VFIO_DEVICE_SET_IRQS:
 		*ret = set_irqs(arg);
+		break;
+	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
+		((struct vfio_pci_hot_reset_info *)arg)->count = 1;
+		((struct vfio_pci_hot_reset_info *)arg)->devices[0] =
+			(struct vfio_pci_dependent_device){ .group_id = 9, .bus = 5 };
+		break;
+	case VFIO_DEVICE_PCI_HOT_RESET:
+		host.reset_count = ((struct vfio_pci_hot_reset *)arg)->count;
+		host.reset_group = ((struct vfio_pci_hot_reset *)arg)->group_fds[0];
 		break;
 	case VFIO_DEVICE_RESET:
 		host.resets++;
@@ -374,6 +385,7 @@ static int play(void **state)
 	memset(&host, 0, sizeof(host));
 	memset(&machine, 0, sizeof(machine));
 	memset(host.fds, -1, sizeof(host.fds));
+	host.device_flags = VFIO_DEVICE_FLAGS_RESET;
 	host.vectors = VECTORS;
 	host.unmask = machine.intx_fd = -1;
 	before = wrap_held();
@@ -501,6 +513,36 @@ static void test_reset(void **state)
 	assert_int_equal(host.enabled[VFIO_PCI_MSIX_IRQ_INDEX], 0);
 	assert_int_equal(read_config(MSIX + 2, 2), VECTORS - 1);
 	assert_int_equal(device_config(COMMAND) & 7, 0);
+}
+
+static size_t two_groups(const struct iommu *io, int *out, size_t cap)
+{
+	assert_true(cap >= 2);
+	out[0] = io->groups[0].fd;
+	out[1] = io->groups[1].fd;
+	return 2;
+}
+
+/* A bus reset is given the groups that it touches, and no others: the kernel refuses those. */
+static void test_bus_reset(void **state)
+{
+	static const struct iommu_ops ops = { .kvm_files = two_groups };
+	const struct iommu io = { .ops = &ops,
+				  .groups = { { 7, 100 }, { 9, 101 } },
+				  .nr_groups = 2 };
+
+	(void)state;
+	play(state);
+	host.device_flags = 0;
+	assert_int_equal(open_device(&err), 0);
+	err.text[0] = '\0';
+	assert_int_equal(vfio_pci_reset_all(&dev, 1, &io, &err), 0);
+	assert_string_equal(err.text, "");
+	assert_int_equal(host.resets, 0);
+	assert_int_equal(host.reset_count, 1);
+	assert_int_equal(host.reset_group, 101);
+	vfio_pci_close(dev);
+	wrap_reset();
 }
 
 /* The host takes the device back while a vCPU is on its way to a register of it. */
@@ -684,6 +726,7 @@ int main(void)
 		PLUGGED(test_trapped),
 		PLUGGED(test_sleep),
 		PLUGGED(test_reset),
+		cmocka_unit_test(test_bus_reset),
 		PLUGGED(test_give_back),
 		PLUGGED(test_intx),
 		PLUGGED(test_msix),

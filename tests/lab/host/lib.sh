@@ -13,6 +13,7 @@ limit=60
 append=
 log=/tmp/guest.log   # a guest's console and straddle's own words
 facts=/tmp/facts     # what the guest said in "lab:" lines
+jail=           # a command before straddle: chroot
 plan=/tmp/plan       # the plan in lines, see json.awk
 quiet="console=ttyS0 quiet panic=1"
 
@@ -71,7 +72,8 @@ start()
 {
 	kernel=$1 do=$2
 	shift 2
-	exec timeout -s KILL "$limit" straddle run --kernel "$K/$kernel/vmlinuz" \
+	# shellcheck disable=SC2086 # a command, or nothing
+	exec timeout -s KILL "$limit" $jail straddle run --kernel "$K/$kernel/vmlinuz" \
 		--initrd "$K/$kernel/initrd" --append "$quiet $append straddle.do=$do" "$@" 2>&1
 }
 

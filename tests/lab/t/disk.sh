@@ -41,6 +41,25 @@ same "readonly: two of them" 2 "$(said disk | grep -c 'ro=1')"
 same "readonly: a write is refused" yes "$(said denied)"
 same "readonly: nothing has changed" "$sum" "$(sha256sum <$image)"
 
+# A host without room: the guest hears of it.
+mkdir -p /tmp/small
+mount -t tmpfs -o size=2M none /tmp/small
+truncate -s 16M /tmp/small/disk
+guest lean full --disk /tmp/small/disk
+same "no room on the host: the guest's writes fail" yes "$(said full)"
+same "no room on the host: powers off" 0 "$status"
+umount /tmp/small
+
+# What was flushed survives the end of this process.
+(start lean durable --disk $image,queues=2 --cpus 2) </dev/null >"$log" &
+straddle=$!
+await "lab: flushed"
+kill -KILL $straddle
+ended $straddle
+same "killed: what was flushed is there" "$(said flushed)" \
+	"$(head -c 4194304 $image | sha256sum | cut -c1-64)"
+at_least "killed: it was" 64 "$(said flushed | wc -c)"
+
 guest lean rng,pci --rng
 same "rng: the kernel has it" virtio_rng.0 "$(said rng | cut -d ' ' -f 1)"
 same "rng: as much as was asked for" 4096 "$(said rng | cut -d ' ' -f 2)"

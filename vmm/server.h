@@ -1,0 +1,32 @@
+/*
+ * Somebody outside of this process who serves the queues of a virtio device: the rings, the
+ * eventfds, and how to start and stop it. Base: devices describe and ask, vmm/vhost.c does.
+ */
+#ifndef VMM_SERVER_H
+#define VMM_SERVER_H
+
+#include "vmm/err.h"
+#include "vmm/guest_ram.h"
+
+struct served_queue {
+	unsigned size;
+	uint8_t *desc, *driver, *device; /* the three areas, in this process */
+	int kick, call;			 /* eventfds; borrowed */
+};
+
+/* Any thread, one at a time. */
+struct server_ops {
+	/* The driver is ready, with these features. */
+	int (*start)(void *server, const struct guest_ram *ram, const struct served_queue *queues,
+		     uint64_t features, struct err *err);
+	/* On return nothing of the queues is touched any more. */
+	void (*stop)(void *server);
+};
+
+struct server {
+	const struct server_ops *ops; /* NULL: none */
+	void *to;
+	uint64_t ring_features; /* of the ring, that it has: VIRTIO_F_* */
+};
+
+#endif

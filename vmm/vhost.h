@@ -1,0 +1,41 @@
+/*
+ * vhost: the host's kernel serves the queues of a virtio device by itself. linux/vhost.h.
+ *
+ * Host side. Guest memory is told in as few regions as the plan has spans, also above 1 TiB.
+ * Rings are split: vhost knows no others.
+ */
+#ifndef VMM_VHOST_H
+#define VMM_VHOST_H
+
+#include "vmm/err.h"
+#include "vmm/guest_ram.h"
+#include "vmm/server.h"
+
+#include <stdbool.h>
+
+struct vhost {
+	int fd;		   /* -1: not open */
+	uint64_t features; /* of the ring, that vhost has */
+};
+
+#define VHOST_EMPTY      \
+	{                \
+		.fd = -1 \
+	}
+
+/* `path` is /dev/vhost-net or /dev/vhost-vsock. */
+int vhost_open(struct vhost *v, const char *path, struct err *err);
+void vhost_close(struct vhost *v);
+
+/* Guest memory and rings; `features` are what the driver accepted. The device itself comes next. */
+int vhost_set_up(const struct vhost *v, const struct guest_ram *ram,
+		 const struct served_queue *queues, unsigned n, uint64_t features, struct err *err);
+/* Sockets: the guest's address is `cid`. Then they run, or do not. */
+int vhost_vsock_set_cid(const struct vhost *v, uint32_t cid, struct err *err);
+int vhost_vsock_run(const struct vhost *v, bool run, struct err *err);
+/* For virtio_vsock_init: a struct vhost. */
+extern const struct server_ops vhost_vsock_ops;
+/* A network device: its first two queues move frames to and from `tap`; -1: no longer. */
+int vhost_net_run(const struct vhost *v, int tap, struct err *err);
+
+#endif
