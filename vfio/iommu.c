@@ -316,9 +316,9 @@ int iommu_map_bar(struct iommu *io, const struct iommu_mapping *m, struct err *e
 		return 0;
 	if (check_usable(io, m, err) < 0) { /* its sentence is about RAM */
 		err_set(err, ERANGE,
-			"%s is not reachable for other devices: the guest put it where the IOMMU "
-			"cannot map",
-			m->owner);
+			"%s is not reachable for other devices: the IOMMU cannot map [%#" PRIx64
+			", %#" PRIx64 "), where the guest put it",
+			m->owner, m->iova.base, m->iova.end);
 		return 0;
 	}
 	ret = io->ops->map(io, m);
