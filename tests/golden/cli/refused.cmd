@@ -42,3 +42,18 @@ run --kernel vmlinuz --debug-exit 70000
 run --kernel vmlinuz --plan machine.dtb --memory 1G
 run --plan LICENSE --kernel vmlinuz
 frobnicate
+# virtio devices
+plan --disk ''
+plan --disk readonly=on
+plan --disk a,queues=17
+plan --disk a,readonly=maybe
+plan --disk a,b
+plan --disk a,serial=123456789012345678901
+plan --disk a,ring=round
+plan --net tap
+plan --net user,vhost=on
+plan --net tap=x,mac=01:00:00:00:00:00
+plan --net tap=x,mac=52:54:00:12:34:56,mac=52:54:00:12:34:56
+plan --net fd=1
+plan --vsock 3
+plan --vsock cid=2

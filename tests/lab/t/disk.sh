@@ -34,6 +34,13 @@ same "zeroes" 0 "$(said zeroes)"
 same "what was not discarded is there" "straddle lab disk, sector 000000" \
 	"$(head -c 32 $image)"
 
+# The guest resets itself, with requests of its disk behind it and before it.
+# shellcheck disable=SC2086
+guest lean again $across --cpus 2 --disk $image,queues=2
+same "reset: powers off" 0 "$status"
+same "reset: what was written before it is there" yes "$(said again)"
+check_dma "reset" vda
+
 # Read-only, to the driver and to one that tries.
 sum=$(sha256sum <$image)
 guest lean disks,denied --disk $image,readonly=on --disk path=$image,readonly=on

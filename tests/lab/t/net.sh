@@ -71,7 +71,8 @@ same "passt: none is left" 0 "$(pidof passt | wc -w)"
 jail= append=
 kill $server
 route del default
-ifconfig "$eth" 0.0.0.0 down
+ifconfig "$eth" 0.0.0.0
+ifconfig "$eth" down
 umount -l /jail
 
 # Sockets between guest and host, both ways, with rings and buffers on both sides of the hole. An
@@ -89,3 +90,4 @@ same "vsock: the guest's echo comes to the host" same "$(vsock check 7 2000 1048
 ended $straddle
 same "vsock: powers off" 0 "$status"
 check_complaints "vsock"
+same "the adapter of the host is as it was found" 0x1002 "$(cat /sys/class/net/"$eth"/flags)"
