@@ -53,24 +53,6 @@ void virtio_kicked(struct virtio_device *dev, unsigned i)
 	pthread_mutex_unlock(&q->lock);
 }
 
-void virtio_drain(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer,
-		  void (*take)(struct virtio_device *dev, unsigned i,
-			       struct virtqueue_buffer *buffer))
-{
-	struct virtqueue *ring = &dev->queues[i].ring;
-
-	for (;;) {
-		virtqueue_want_kicks(ring, false);
-		while (virtqueue_pop(ring, buffer))
-			take(dev, i, buffer);
-		/* One that came after the last look, and before this, had no kick. */
-		virtqueue_want_kicks(ring, true);
-		if (!virtqueue_pop(ring, buffer))
-			return;
-		take(dev, i, buffer);
-	}
-}
-
 void virtio_interrupt(struct virtio_device *dev, unsigned i)
 {
 	if (virtqueue_should_interrupt(&dev->queues[i].ring))
@@ -85,7 +67,18 @@ void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *b
 		memcpy(dev->config + offset, bytes, n);
 }
 
-int virtio_describe(struct virtio_device *dev, unsigned i, struct served_queue *out,
+/* --- servers --- */
+
+#define SERVED	      2 /* queues */
+#define RING_FEATURES (VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_PACKED)
+
+void virtio_set_server(struct virtio_device *dev, const struct server *server, uint64_t features)
+{
+	dev->server = *server;
+	dev->features &= server->ring_features | ~(RING_FEATURES | features);
+}
+
+static int describe(struct virtio_device *dev, unsigned i, struct served_queue *out,
 		    struct err *err)
 {
 	struct virtio_queue *q = &dev->queues[i];
@@ -104,6 +97,29 @@ int virtio_describe(struct virtio_device *dev, unsigned i, struct served_queue *
 		ret = err_set(err, EINVAL, "queue %u cannot be served", i);
 	pthread_mutex_unlock(&q->lock);
 	return ret;
+}
+
+static void start_server(struct virtio_device *dev)
+{
+	struct served_queue queues[SERVED];
+	struct err err = { "" };
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < SERVED; i++)
+		ret = describe(dev, i, &queues[i], &err);
+	if (ret == 0)
+		ret = dev->server.ops->start(dev->server.to, dev->queues[0].ring.ram, queues,
+					     dev->accepted, &err);
+	dev->served = ret == 0;
+	if (ret < 0)
+		dev->needs_reset(dev->to, err.text);
+}
+
+static void stop_server(struct virtio_device *dev)
+{
+	if (dev->served)
+		dev->server.ops->stop(dev->server.to);
+	dev->served = false;
 }
 
 /* --- start, stop --- */
@@ -134,6 +150,8 @@ void virtio_start(struct virtio_device *dev)
 			virtio_start_queue(dev, i);
 	if (dev->ops->ready)
 		dev->ops->ready(dev);
+	if (dev->server.ops)
+		start_server(dev);
 }
 
 void virtio_reset(struct virtio_device *dev)
@@ -148,6 +166,7 @@ void virtio_reset(struct virtio_device *dev)
 		q->ring.desc = q->ring.driver = q->ring.device = 0;
 		pthread_mutex_unlock(&q->lock);
 	}
+	stop_server(dev);
 	if (dev->ops->reset)
 		dev->ops->reset(dev);
 	dev->accepted = 0;

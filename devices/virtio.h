@@ -62,6 +62,8 @@ struct virtio_device {
 	 */
 	uint8_t config[VIRTIO_CONFIG_MAX];
 	unsigned config_size;
+	struct server server; /* has the first two queues while the driver is ready; or none */
+	bool served;	      /* now */
 	/* the transport's, while plugged */
 	void (*interrupt)(void *to, unsigned queue);
 	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
@@ -74,6 +76,12 @@ struct virtio_device {
  */
 void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64_t features,
 		 const uint16_t *sizes, unsigned n);
+
+/*
+ * Leaves the first two queues to `server`. The driver is offered no features of the ring, and none
+ * of `features`, that the server does not have.
+ */
+void virtio_set_server(struct virtio_device *dev, const struct server *server, uint64_t features);
 
 /* --- for workers --- */
 
@@ -88,20 +96,6 @@ void virtio_interrupt(struct virtio_device *dev, unsigned i);
  * reset may wait for.
  */
 void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n);
-
-/*
- * Buffers one after the other until there are none: `take` is called for each, and gives it back
- * with virtqueue_push, at once or later. Turns kicks off meanwhile. With the queue's lock held.
- */
-void virtio_drain(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer,
-		  void (*take)(struct virtio_device *dev, unsigned i,
-			       struct virtqueue_buffer *buffer));
-
-/*
- * Queue `i` for somebody else to serve: a started, split one. -EINVAL and a sentence if it is not.
- */
-int virtio_describe(struct virtio_device *dev, unsigned i, struct served_queue *out,
-		    struct err *err);
 
 /* --- for transports --- */
 

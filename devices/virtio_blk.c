@@ -232,18 +232,11 @@ static void handle(struct virtio_device *dev, unsigned i)
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
 	struct virtio_blk_queue *q = &blk->queues[i];
 	struct virtqueue *ring = &dev->queues[i].ring;
-	bool more = true;
 
-	while (more && !ring->broken) {
-		virtqueue_want_kicks(ring, false);
-		while (q->free && virtqueue_pop(ring, &q->free->buffer))
-			take(dev, i, &q->free->buffer);
-		/* One that came after the last look, and before this, had no kick. */
-		virtqueue_want_kicks(ring, true);
-		more = q->free && virtqueue_pop(ring, &q->free->buffer);
-		if (more)
-			take(dev, i, &q->free->buffer);
-	}
+	/* Without a free request kicks stay off: the end of one looks here again. */
+	virtqueue_want_kicks(ring, false);
+	while (q->free && virtqueue_take(ring, &q->free->buffer))
+		take(dev, i, &q->free->buffer);
 	blk->disk.ops->flush(blk->disk.queues[i]);
 	virtio_interrupt(dev, i);
 }

@@ -15,10 +15,6 @@
 #define F_MRG_RXBUF (UINT64_C(1) << 15)
 #define F_STATUS    (UINT64_C(1) << 16)
 
-/* What a server of the queues has to know, too */
-#define RING_FEATURES \
-	(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_PACKED | F_MRG_RXBUF)
-
 /* struct virtio_net_config */
 #define CONFIG_MAC    0
 #define CONFIG_STATUS 6
@@ -136,12 +132,8 @@ static bool transmit(struct virtio_net *net)
 
 	virtqueue_want_kicks(ring, false);
 	for (; n < BATCH; n++) {
-		if (!net->out_waits && !virtqueue_pop(ring, &net->out)) {
-			virtqueue_want_kicks(ring, true);
-			if (!virtqueue_pop(ring, &net->out))
-				break;
-			virtqueue_want_kicks(ring, false);
-		}
+		if (!net->out_waits && !virtqueue_take(ring, &net->out))
+			break;
 		if (!send_one(net))
 			break;
 	}
@@ -183,30 +175,14 @@ bool virtio_net_serve(struct virtio_net *net)
 static void ready(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_of(dev);
-	struct served_queue queues[2];
-	struct err err = { "" };
-	int ret = 0;
 
 	net->port.ops->offloads(net->port.to, dev->accepted);
-	if (!net->port.server.ops)
-		return;
-	for (unsigned i = RX; ret == 0 && i <= TX; i++)
-		ret = virtio_describe(dev, i, &queues[i], &err);
-	if (ret == 0)
-		ret = net->port.server.ops->start(net->port.server.to, dev->queues[RX].ring.ram,
-						  queues, dev->accepted, &err);
-	net->served = ret == 0;
-	if (ret < 0)
-		dev->needs_reset(dev->to, err.text);
 }
 
 static void reset(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_of(dev);
 
-	if (net->served)
-		net->port.server.ops->stop(net->port.server.to);
-	net->served = false;
 	pthread_mutex_lock(&dev->queues[RX].lock);
 	forget(net);
 	pthread_mutex_unlock(&dev->queues[RX].lock);
@@ -234,7 +210,7 @@ int virtio_net_init(struct virtio_net *net, const struct net_port *port, const u
 		    ARRAY_SIZE(sizes));
 	net->port = *port;
 	if (port->server.ops)
-		net->dev.features &= port->server.ring_features | ~RING_FEATURES;
+		virtio_set_server(&net->dev, &port->server, F_MRG_RXBUF);
 	memcpy(net->dev.config + CONFIG_MAC, mac, 6);
 	store_le(net->dev.config + CONFIG_STATUS, LINK_UP, 2);
 	net->dev.config_size = CONFIG_SIZE;

@@ -22,8 +22,7 @@ struct virtio_net {
 	/* sending: a buffer that waits for the port */
 	struct virtqueue_buffer out;
 	bool out_waits;
-	bool dead;   /* the port is gone */
-	bool served; /* by port.server, now */
+	bool dead; /* the port is gone */
 };
 
 int virtio_net_init(struct virtio_net *net, const struct net_port *port, const uint8_t mac[6],

@@ -7,21 +7,21 @@
 #define QUEUE_SIZE 64
 #define ONCE_MAX   4096 /* bytes for one buffer: a driver may offer gigabytes */
 
-static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer)
-{
-	uint8_t bytes[ONCE_MAX];
-	size_t n = min_u64(buffer->in_len, sizeof(bytes));
-	ssize_t got = getrandom(bytes, n, 0);
-
-	if (got < 0)
-		got = 0; /* the driver asks again */
-	virtqueue_write(buffer->parts + buffer->nr_out, buffer->nr_in, 0, bytes, (size_t)got);
-	virtqueue_push(&dev->queues[i].ring, buffer->id, buffer->entries, (uint32_t)got);
-}
-
 static void handle(struct virtio_device *dev, unsigned i)
 {
-	virtio_drain(dev, i, &((struct virtio_rng *)dev)->buffer, take);
+	struct virtqueue_buffer *b = &((struct virtio_rng *)dev)->buffer;
+	struct virtqueue *ring = &dev->queues[i].ring;
+	uint8_t bytes[ONCE_MAX];
+
+	virtqueue_want_kicks(ring, false);
+	while (virtqueue_take(ring, b)) {
+		ssize_t got = getrandom(bytes, min_u64(b->in_len, sizeof(bytes)), 0);
+
+		if (got < 0)
+			got = 0; /* the driver asks again */
+		virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, bytes, (size_t)got);
+		virtqueue_push(ring, b->id, b->entries, (uint32_t)got);
+	}
 	virtio_interrupt(dev, i);
 }
 

@@ -10,8 +10,6 @@
 
 struct virtio_vsock {
 	struct virtio_device dev;
-	struct server server;
-	bool served;
 };
 
 /* `cid`: the guest's address, from 3 on. */

@@ -379,6 +379,17 @@ void virtqueue_want_kicks(struct virtqueue *q, bool want)
 		full_barrier();
 }
 
+bool virtqueue_take(struct virtqueue *q, struct virtqueue_buffer *b)
+{
+	if (virtqueue_pop(q, b))
+		return true;
+	virtqueue_want_kicks(q, true);
+	if (!virtqueue_pop(q, b))
+		return false;
+	virtqueue_want_kicks(q, false);
+	return true;
+}
+
 /* --- parts --- */
 
 static size_t copy(const struct iovec *parts, unsigned n, size_t skip, uint8_t *bytes, size_t len,

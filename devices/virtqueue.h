@@ -70,6 +70,12 @@ bool virtqueue_should_interrupt(struct virtqueue *q);
  */
 void virtqueue_want_kicks(struct virtqueue *q, bool want);
 
+/*
+ * As virtqueue_pop, for whoever takes all there are: turns kicks off while there are buffers, and
+ * on when there is none, with another look: one that came just before had no kick.
+ */
+bool virtqueue_take(struct virtqueue *q, struct virtqueue_buffer *b);
+
 /* Copies from or to a list of parts, `skip` bytes into it. Returns the number of bytes copied. */
 size_t virtqueue_read(const struct iovec *parts, unsigned n, size_t skip, void *to, size_t len);
 size_t virtqueue_write(const struct iovec *parts, unsigned n, size_t skip, const void *from,

@@ -100,19 +100,17 @@ static int read_plan(struct plan *p, const char *path, struct err *err)
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", path) : 0;
 }
 
-int cmd_make_plan(struct plan *p, const struct config *c, const struct host_facts *host,
-		  struct err *err)
+int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
 {
-	struct host_facts facts = *host;
-	int ret = plan_add_virtio(&facts, c, err);
+	int ret = plan_add_virtio(host, c, err);
 
 	if (ret < 0)
 		return ret;
 	if (!c->plan_file)
-		return plan_build(p, c, &facts, err);
+		return plan_build(p, c, host, err);
 	ret = read_plan(p, c->plan_file, err);
 	if (ret < 0)
 		return ret;
-	ret = plan_check_host(p, &facts, err);
+	ret = plan_check_host(p, host, err);
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
 }

@@ -36,9 +36,9 @@ int complain(const struct err *err, enum status status);
  */
 bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[], int *status);
 
-/* Plans for `host`, or reads the plan of --plan and checks it against `host`. */
-int cmd_make_plan(struct plan *p, const struct config *c, const struct host_facts *host,
-		  struct err *err);
+/* Adds the virtio devices to `host`, then plans for it, or reads the plan of --plan and checks it
+ * against `host`. */
+int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err);
 
 /* The plan as a table for people. */
 void print_plan(FILE *to, const struct plan *p);

@@ -227,8 +227,7 @@ static bool check_device(const struct report *r, const struct config_vfio *wante
 }
 
 /* Whether `run` with these options would get as far as mapping memory. */
-static bool check_guest(const struct report *r, const struct config *c,
-			const struct host_facts *host)
+static bool check_guest(const struct report *r, const struct config *c, struct host_facts *host)
 {
 	struct err err = { "" };
 	struct plan plan;

@@ -317,6 +317,17 @@ static int open_vsock(struct run *run, struct err *err)
 static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 {
 	const struct config *c = &run->config;
+	const struct machine_virtio_devices virtio = {
+		.disks = run->disks,
+		.wanted = c->disks,
+		.nr_disks = run->nr_disks,
+		.nets = run->nets,
+		.macs = (const uint8_t(*)[6])run->macs,
+		.nr_nets = run->nr_nets,
+		.rng = c->rng,
+		.vsock = c->vsock_cid ? &run->vsock : NULL,
+		.vsock_cid = c->vsock_cid,
+	};
 	const struct machine_parts parts = {
 		.plan = &run->plan,
 		.kernel = &run->kernel,
@@ -325,15 +336,7 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.append = c->append,
 		.ram = &run->ram,
 		.passthrough = c->nr_vfio ? &run->passthrough : NULL,
-		.disks = run->disks,
-		.disks_wanted = c->disks,
-		.nr_disks = run->nr_disks,
-		.nets = run->nets,
-		.macs = (const uint8_t(*)[6])run->macs,
-		.nr_nets = run->nr_nets,
-		.rng = c->rng,
-		.vsock = c->vsock_cid ? &run->vsock : NULL,
-		.vsock_cid = c->vsock_cid,
+		.virtio = virtio,
 		.say = say,
 		.loop = &run->loop,
 		.console = &run->console,

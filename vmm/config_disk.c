@@ -29,27 +29,13 @@ static const char *const names[KEYS] = { "path",   "readonly", "direct", "discar
 static const char keys[] =
 	"path=FILE, readonly=on, direct=on, discard=on, serial=TEXT, queues=N or ring=split";
 
-static int set_switch(bool *to, const char *key, const char *value, struct err *err)
-{
-	*to = !strcmp(value, "on");
-	return *to || !strcmp(value, "off")
-		       ? 0
-		       : err_set(err, EINVAL, "%s=%s: it is on or off", key, SHOWN(value));
-}
-
-static int set_text(char **to, const char *value, struct err *err)
-{
-	*to = strdup(value);
-	return *to ? 0 : err_set(err, ENOMEM, "no memory for the value");
-}
-
 static int set_serial(struct config_disk *d, const char *value, struct err *err)
 {
 	size_t len = strlen(value);
 
 	if (!len || len > SERIAL_MAX)
 		return err_set(err, EINVAL, "serial= has 1 to %u characters", SERIAL_MAX);
-	return set_text(&d->serial, value, err);
+	return config_set_text(&d->serial, value, err);
 }
 
 static int set_queues(struct config_disk *d, const char *value, struct err *err)
@@ -69,13 +55,13 @@ static int set_key(struct config_disk *d, enum disk_key key, const char *value, 
 	case KEY_PATH:
 		if (!*value)
 			return err_set(err, EINVAL, "path= needs a file or a block device");
-		return set_text(&d->path, value, err);
+		return config_set_text(&d->path, value, err);
 	case KEY_READONLY:
-		return set_switch(&d->readonly, "readonly", value, err);
+		return config_set_switch(&d->readonly, "readonly", value, "on", "off", err);
 	case KEY_DIRECT:
-		return set_switch(&d->direct, "direct", value, err);
+		return config_set_switch(&d->direct, "direct", value, "on", "off", err);
 	case KEY_DISCARD:
-		return set_switch(&d->discard, "discard", value, err);
+		return config_set_switch(&d->discard, "discard", value, "on", "off", err);
 	case KEY_SERIAL:
 		return set_serial(d, value, err);
 	case KEY_QUEUES:
@@ -95,23 +81,11 @@ static int set_key(struct config_disk *d, enum disk_key key, const char *value, 
 static int set_word(struct config_disk *d, const char *word, const char *value, unsigned *given,
 		    struct err *err)
 {
-	unsigned i = 0;
+	bool path = !value && !*given;
+	int i = config_find_key(names, KEYS, path ? names[KEY_PATH] : word, path ? word : value,
+				keys, given, err);
 
-	if (!value && !*given) {
-		value = word;
-	} else {
-		while (i < KEYS && strcmp(word, names[i]) != 0)
-			i++;
-		if (i == KEYS)
-			return err_set(err, EINVAL, "'%s' is unknown here; use %s", SHOWN(word),
-				       keys);
-		if (!value)
-			return err_set(err, EINVAL, "%s needs a value; use %s", word, keys);
-	}
-	if (*given >> i & 1)
-		return err_set(err, EINVAL, "%s is given twice; keep one", names[i]);
-	*given |= 1u << i;
-	return set_key(d, (enum disk_key)i, value, err);
+	return i < 0 ? i : set_key(d, (enum disk_key)i, path ? word : value, err);
 }
 
 int config_set_disk(struct config *c, const char *value, struct err *err)

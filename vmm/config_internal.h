@@ -109,6 +109,18 @@ struct number_word {
 int set_number_word(struct number_word *words, size_t n, const char *key, const char *value,
 		    const char *or_else, struct err *err);
 
+/*
+ * The index of a word KEY=VALUE among the `n` names, once each: *given has a bit for those that
+ * were. -EINVAL and a sentence; `keys` are the words there are.
+ */
+int config_find_key(const char *const *names, unsigned n, const char *key, const char *value,
+		    const char *keys, unsigned *given, struct err *err);
+/* `value` is `yes` or `no`. */
+int config_set_switch(bool *to, const char *key, const char *value, const char *yes, const char *no,
+		      struct err *err);
+/* A copy, which is config_free()'s. */
+int config_set_text(char **to, const char *value, struct err *err);
+
 /* START-END, half-open. -EINVAL and a sentence to follow "NAME VALUE: ". */
 int config_parse_span(const char *text, struct span *at, struct err *err);
 

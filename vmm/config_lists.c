@@ -172,3 +172,37 @@ int config_set_numa(struct config *c, const char *value, struct err *err)
 		c->nodes[c->nr_nodes++] = node;
 	return ret;
 }
+
+/* --- keys with values that are words --- */
+
+int config_find_key(const char *const *names, unsigned n, const char *key, const char *value,
+		    const char *keys, unsigned *given, struct err *err)
+{
+	unsigned i = 0;
+
+	while (i < n && strcmp(key, names[i]) != 0)
+		i++;
+	if (i == n)
+		return err_set(err, EINVAL, "'%s' is unknown here; use %s", SHOWN(key), keys);
+	if (!value)
+		return err_set(err, EINVAL, "%s needs a value; use %s", key, keys);
+	if (*given >> i & 1)
+		return err_set(err, EINVAL, "%s is given twice; keep one", key);
+	*given |= 1u << i;
+	return (int)i;
+}
+
+int config_set_switch(bool *to, const char *key, const char *value, const char *yes, const char *no,
+		      struct err *err)
+{
+	if (strcmp(value, yes) != 0 && strcmp(value, no) != 0)
+		return err_set(err, EINVAL, "%s=%s: it is %s or %s", key, SHOWN(value), yes, no);
+	*to = !strcmp(value, yes);
+	return 0;
+}
+
+int config_set_text(char **to, const char *value, struct err *err)
+{
+	*to = strdup(value);
+	return *to ? 0 : err_set(err, ENOMEM, "no memory for the value");
+}

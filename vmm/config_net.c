@@ -24,8 +24,7 @@ static int set_tap(struct config_net *n, const char *name, struct err *err)
 		return err_set(err, EINVAL, "tap=%s is no name of an interface: 1 to %u characters",
 			       SHOWN(name), NAME_MAX_TAP);
 	n->kind = NET_TAP;
-	n->tap = strdup(name);
-	return n->tap ? 0 : err_set(err, ENOMEM, "no memory for the value");
+	return config_set_text(&n->tap, name, err);
 }
 
 static int set_fd(struct config_net *n, const char *value, struct err *err)
@@ -75,12 +74,15 @@ static int set_mac(struct config_net *n, const char *value, struct err *err)
 
 static int set_vhost(struct config_net *n, const char *value, struct err *err)
 {
+	bool on;
+	int ret;
+
 	if (n->kind == NET_USER)
 		return err_set(err, EINVAL, "vhost= is for tap and fd; leave it out");
-	if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-		return err_set(err, EINVAL, "vhost=%s: it is on or off", SHOWN(value));
-	n->vhost = !strcmp(value, "on") ? VHOST_ON : VHOST_OFF;
-	return 0;
+	ret = config_set_switch(&on, "vhost", value, "on", "off", err);
+	if (ret == 0)
+		n->vhost = on ? VHOST_ON : VHOST_OFF;
+	return ret;
 }
 
 static int set_word(struct config_net *n, const char *word, const char *value, struct err *err)

@@ -72,29 +72,13 @@ static bool is_uuid(const char *text)
 
 /* --- --vfio --- */
 
-/* `value` is `yes` or `no`. */
-static int set_switch(bool *to, const char *key, const char *value, const char *yes, const char *no,
-		      struct err *err)
-{
-	if (strcmp(value, yes) != 0 && strcmp(value, no) != 0)
-		return err_set(err, EINVAL, "%s=%s: it is %s or %s", key, SHOWN(value), yes, no);
-	*to = !strcmp(value, yes);
-	return 0;
-}
-
-static int set_text(char **to, const char *value, struct err *err)
-{
-	*to = strdup(value);
-	return *to ? 0 : err_set(err, ENOMEM, "no memory for the value");
-}
-
 /* on, off, or a file; a file of such a name is ./on. */
 static int set_rom(struct config_vfio *v, const char *value, struct err *err)
 {
 	if (!*value)
 		return err_set(err, EINVAL, "rom= is on, off or a file");
 	v->no_rom = !strcmp(value, "off");
-	return v->no_rom || !strcmp(value, "on") ? 0 : set_text(&v->rom_file, value, err);
+	return v->no_rom || !strcmp(value, "on") ? 0 : config_set_text(&v->rom_file, value, err);
 }
 
 static int set_caps(struct config_vfio *v, char *value, struct err *err)
@@ -120,7 +104,7 @@ static int set_token(struct config_vfio *v, const char *value, struct err *err)
 		return err_set(err, EINVAL,
 			       "token=%s is no UUID, such as 2ab74924-c335-45f4-9b16-8569e5b08258",
 			       SHOWN(value));
-	return set_text(&v->token, value, err);
+	return config_set_text(&v->token, value, err);
 }
 
 enum vfio_key { KEY_PORT, KEY_ROM, KEY_CAPS, KEY_TOKEN, KEY_ERROR, KEY_NOIOMMU, KEYS };
@@ -129,7 +113,7 @@ static int set_key(struct config_vfio *v, enum vfio_key key, char *value, struct
 {
 	switch (key) {
 	case KEY_PORT:
-		return set_switch(&v->root_bus, "port", value, "off", "on", err);
+		return config_set_switch(&v->root_bus, "port", value, "off", "on", err);
 	case KEY_ROM:
 		return set_rom(v, value, err);
 	case KEY_CAPS:
@@ -137,9 +121,10 @@ static int set_key(struct config_vfio *v, enum vfio_key key, char *value, struct
 	case KEY_TOKEN:
 		return set_token(v, value, err);
 	case KEY_ERROR:
-		return set_switch(&v->error_continues, "on-error", value, "continue", "stop", err);
+		return config_set_switch(&v->error_continues, "on-error", value, "continue", "stop",
+					 err);
 	case KEY_NOIOMMU:
-		return set_switch(&v->no_iommu, "noiommu", value, "on", "off", err);
+		return config_set_switch(&v->no_iommu, "noiommu", value, "on", "off", err);
 	case KEYS:
 		break;
 	}
@@ -151,18 +136,9 @@ static int set_word(struct config_vfio *v, const char *key, char *value, unsigne
 {
 	static const char *const names[KEYS] = { "port",  "rom",      "caps",
 						 "token", "on-error", "noiommu" };
-	unsigned i = 0;
+	int i = config_find_key(names, KEYS, key, value, vfio_keys, given, err);
 
-	while (i < KEYS && strcmp(key, names[i]) != 0)
-		i++;
-	if (i == KEYS)
-		return err_set(err, EINVAL, "'%s' is unknown here; use %s", SHOWN(key), vfio_keys);
-	if (!value)
-		return err_set(err, EINVAL, "%s needs a value; use %s", key, vfio_keys);
-	if (*given >> i & 1)
-		return err_set(err, EINVAL, "%s is given twice; keep one", key);
-	*given |= 1u << i;
-	return set_key(v, (enum vfio_key)i, value, err);
+	return i < 0 ? i : set_key(v, (enum vfio_key)i, value, err);
 }
 
 int config_set_vfio(struct config *c, const char *value, struct err *err)
@@ -186,7 +162,7 @@ int config_set_vfio(struct config *c, const char *value, struct err *err)
 		return err_set(err, EINVAL, "the device comes first: DEVICE,KEY=VALUE");
 	ret = config_check_device_name(word, err);
 	if (ret == 0)
-		ret = set_text(&v->name, word, err);
+		ret = config_set_text(&v->name, word, err);
 	while (ret == 0 && (word = words_next(&words, &rest)))
 		ret = set_word(v, word, rest, &given, err);
 	return ret;

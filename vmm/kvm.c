@@ -1,6 +1,7 @@
 #include "vmm/kvm.h"
 
 #include "vmm/platform.h"
+#include "vmm/worker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -302,7 +302,6 @@ static void *ask_thread(void *arg)
 
 void kvm_ask_ahead(void)
 {
-	sigset_t all, was;
 	pthread_attr_t attr;
 	cpu_set_t cpus;
 
@@ -312,10 +311,7 @@ void kvm_ask_ahead(void)
 		CPU_CLR((unsigned)sched_getcpu(), &cpus);
 		pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
 	}
-	sigfillset(&all); /* signals are the caller's */
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	is_asking = pthread_create(&asking, &attr, ask_thread, NULL) == 0;
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	is_asking = worker_thread(&asking, &attr, ask_thread, NULL) == 0;
 	pthread_attr_destroy(&attr);
 }
 

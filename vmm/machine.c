@@ -300,15 +300,7 @@ static int create_virtio(struct machine *m, struct err *err)
 		.pci = &m->pci,
 		.loop = m->parts.loop,
 		.first = m->parts.passthrough ? m->parts.passthrough->n : 0,
-		.disks = m->parts.disks,
-		.wanted = m->parts.disks_wanted,
-		.nr_disks = m->parts.nr_disks,
-		.nets = m->parts.nets,
-		.macs = m->parts.macs,
-		.nr_nets = m->parts.nr_nets,
-		.rng = m->parts.rng,
-		.vsock = m->parts.vsock,
-		.vsock_cid = m->parts.vsock_cid,
+		.devices = &m->parts.virtio,
 	};
 
 	return machine_virtio_create(&m->virtio, &parts, err);

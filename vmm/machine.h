@@ -48,15 +48,7 @@ struct machine_parts {
 	const char *append;		       /* NULL: empty */
 	struct ram *ram;
 	struct passthrough *passthrough; /* NULL: no passed-through device */
-	struct disk *disks;
-	const struct config_disk *disks_wanted; /* what was asked of each */
-	unsigned nr_disks;
-	struct net *nets;
-	const uint8_t (*macs)[6]; /* of their adapters */
-	unsigned nr_nets;
-	bool rng;
-	struct vhost *vsock; /* NULL: none */
-	uint32_t vsock_cid;
+	struct machine_virtio_devices virtio;
 	void (*say)(const char *sentence); /* what the user should read while the guest runs */
 	struct loop *loop;
 	struct console *console;

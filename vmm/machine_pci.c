@@ -41,7 +41,6 @@ static int env_map(void *to, struct span at, void *hva, struct err *err)
 static void env_unmap(void *to, int handle)
 {
 	struct machine_pci *p = to;
-
 	bool stuck;
 
 	pthread_mutex_lock(&p->lock);

@@ -186,9 +186,10 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 static int create_slot(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 		       unsigned i, struct err *err)
 {
+	const struct machine_virtio_devices *d = parts->devices;
 	const struct plan_pci *fn = &parts->plan->pci[parts->first + i];
-	struct disk *disk = i < parts->nr_disks ? &parts->disks[i] : NULL;
-	unsigned net = i - parts->nr_disks; /* if it is one */
+	struct disk *disk = i < d->nr_disks ? &d->disks[i] : NULL;
+	unsigned net = i - d->nr_disks; /* if it is one */
 	struct virtio_slot *s = new_slot(m, err);
 	int ret = 0;
 
@@ -197,14 +198,14 @@ static int create_slot(struct machine_virtio *m, const struct machine_virtio_par
 	s->env = &parts->pci->env;
 	s->name = fn->name;
 	if (disk) {
-		ret = init_disk(s, disk, &parts->wanted[i], err);
-	} else if (net < parts->nr_nets) {
-		ret = init_net(s, &parts->nets[net], parts->macs[net], err);
-	} else if (parts->rng && net == parts->nr_nets) {
+		ret = init_disk(s, disk, &d->wanted[i], err);
+	} else if (net < d->nr_nets) {
+		ret = init_net(s, &d->nets[net], d->macs[net], err);
+	} else if (d->rng && net == d->nr_nets) {
 		s->dev = &s->rng.dev;
 		virtio_rng_init(&s->rng);
 	} else {
-		init_vsock(s, parts->vsock, parts->vsock_cid);
+		init_vsock(s, d->vsock, d->vsock_cid);
 	}
 	if (ret == 0)
 		ret = make_eventfds(s, err);
@@ -248,7 +249,8 @@ static void destroy_slot(struct virtio_slot *s)
 int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 			  struct err *err)
 {
-	unsigned n = parts->nr_disks + parts->nr_nets + parts->rng + !!parts->vsock;
+	const struct machine_virtio_devices *d = parts->devices;
+	unsigned n = d->nr_disks + d->nr_nets + d->rng + !!d->vsock;
 	int ret = 0;
 
 	*m = (struct machine_virtio)MACHINE_VIRTIO_EMPTY;

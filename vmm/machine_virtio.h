@@ -20,22 +20,27 @@
 #include "vmm/ram.h"
 #include "vmm/worker.h"
 
-/* What it borrows. The devices of the plan come in this order, from pci[first] on. */
+/* What is behind the devices, in the order of the plan. All of it outlives the machine. */
+struct machine_virtio_devices {
+	struct disk *disks;
+	const struct config_disk *wanted; /* what was asked of each */
+	unsigned nr_disks;
+	struct net *nets;
+	const uint8_t (*macs)[6]; /* of their adapters */
+	unsigned nr_nets;
+	bool rng;
+	struct vhost *vsock; /* NULL: none */
+	uint32_t vsock_cid;
+};
+
+/* What it borrows. The devices are those of the plan from pci[first] on. */
 struct machine_virtio_parts {
 	const struct plan *plan;
 	const struct ram *ram;
 	struct machine_pci *pci;
 	struct loop *loop;
 	unsigned first;
-	struct disk *disks;
-	const struct config_disk *wanted; /* what was asked of each */
-	unsigned nr_disks;
-	struct net *nets;
-	const uint8_t (*macs)[6];
-	unsigned nr_nets;
-	bool rng;
-	struct vhost *vsock; /* NULL: none */
-	uint32_t vsock_cid;
+	const struct machine_virtio_devices *devices;
 };
 
 struct virtio_slot;

@@ -120,7 +120,6 @@ static void tap_offloads(void *port, uint64_t features)
 
 static const struct net_port_ops tap_ops = { tap_send, tap_receive, want, tap_offloads };
 
-/* Headers as virtio 1 has them, with the number of buffers. */
 static int open_vhost(struct net *net, const char *name, enum net_vhost vhost, struct err *err)
 {
 	int ret = vhost == NET_VHOST_OFF ? 0 : vhost_open(&net->vhost, "/dev/vhost-net", err);
@@ -130,6 +129,7 @@ static int open_vhost(struct net *net, const char *name, enum net_vhost vhost, s
 	return 0;
 }
 
+/* Headers as virtio 1 has them, with the number of buffers. */
 static int set_up_tap(struct net *net, const char *name, enum net_vhost vhost, struct err *err)
 {
 	int size = NET_HEADER;

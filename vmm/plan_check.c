@@ -164,8 +164,7 @@ static int check_devices(const struct plan *p, const struct host_facts *host, st
 		if (strcmp(want, have) != 0)
 			return err_set(err, EINVAL,
 				       "device %u of the plan is %s, but the command line says %s: "
-				       "name the "
-				       "plan's devices, in its order",
+				       "name the plan's devices, in its order",
 				       i, want, have);
 		ret = check_shape(&p->pci[i], &host->pci[i], err);
 		if (ret < 0)

@@ -2,7 +2,7 @@
 
 #include <signal.h>
 
-static void *worker_thread(void *arg)
+static void *serve(void *arg)
 {
 	struct worker *w = arg;
 	struct err err;
@@ -10,6 +10,18 @@ static void *worker_thread(void *arg)
 	(void)loop_run(&w->loop,
 		       &err); /* poll(2) fails only without memory: then nothing is served */
 	return NULL;
+}
+
+int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+{
+	sigset_t all, was;
+	int code;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	code = pthread_create(thread, attr, start, arg);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	return code;
 }
 
 int worker_create(struct worker *w, struct err *err)
@@ -20,13 +32,8 @@ int worker_create(struct worker *w, struct err *err)
 
 int worker_start(struct worker *w, struct err *err)
 {
-	sigset_t all, was;
-	int code;
+	int code = worker_thread(&w->thread, NULL, serve, w);
 
-	sigfillset(&all); /* signals are the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	code = pthread_create(&w->thread, NULL, worker_thread, w);
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
 	if (code)
 		return err_sys(err, code, "cannot start a device's thread");
 	w->running = true;

@@ -21,6 +21,9 @@ struct worker {
 		.loop = LOOP_EMPTY, \
 	}
 
+/* pthread_create(3) for threads that take no signals: those are the main thread's. */
+int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
+
 int worker_create(struct worker *w, struct err *err);
 int worker_start(struct worker *w, struct err *err);
 /* Serves what is ready, and ends the thread. */
