@@ -82,6 +82,7 @@ ended()
 {
 	wait "$1" 2>/dev/null
 	status=$?
+	exec 4>&-
 	shown=
 	sed -n 's/\r//g; s/.*lab: //p' "$log" >"$facts"
 }
@@ -93,6 +94,35 @@ guest()
 	ended $!
 	shift 2
 	straddle plan --json "$@" | awk -f /lab/json.awk >"$plan"
+}
+
+# beside KERNEL DO OPTION...: a guest in the background, $straddle. The log is empty when this returns:
+# `await` must not find what the guest before has said.
+beside()
+{
+	: >"$log"
+	(start "$@") </dev/null >"$log" &
+	straddle=$!
+}
+
+# interactive KERNEL DO OPTION...: the same with a guest that asks for actions, which `tell` gives.
+interactive()
+{
+	: >"$log"
+	rm -f /tmp/input && mkfifo /tmp/input
+	(start "$@") </tmp/input >"$log" &
+	straddle=$!
+	exec 4>/tmp/input
+	asked=1
+	await asking
+}
+
+# tell ACTION: and wait until the guest asks again, unless it will not.
+tell()
+{
+	asked=$((asked + 1))
+	echo "$1" >&4
+	[ "$1" = poweroff ] || await asking $asked
 }
 
 # said WORD: the rest of the guest's "lab: WORD ..." lines. planned PATH: the same of the plan.

@@ -58,8 +58,7 @@ same "no room on the host: powers off" 0 "$status"
 umount /tmp/small
 
 # What was flushed survives the end of this process.
-(start lean durable --disk $image,queues=2 --cpus 2) </dev/null >"$log" &
-straddle=$!
+beside lean durable --disk $image,queues=2 --cpus 2
 await "lab: flushed"
 kill -KILL $straddle
 ended $straddle

@@ -14,23 +14,16 @@ for kernel in lean cloud; do
 done
 
 # A guest that was reset knows nothing of it: it is told by its serial line what to do next.
-mkfifo /tmp/input
-(start lean ask) </tmp/input >"$log" &
-straddle=$!
-exec 4>/tmp/input
-await asking
-echo reboot >&4
-await asking 2
-echo poweroff >&4
+interactive lean ask
+tell reboot
+tell poweroff
 ended $straddle
-exec 4>&-
 same "reset: the guest boots again" 2 "$(said asking | wc -l)"
 same "reset: power-off after it" 0 "$status"
 
 # SIGTERM presses the power button: KEY_POWER, and the release or the report that follows.
 for kernel in lean cloud; do
-	(start $kernel button) </dev/null >"$log" &
-	straddle=$!
+	beside $kernel button
 	await "waiting at"
 	kill -TERM $straddle
 	ended $straddle
@@ -39,13 +32,9 @@ for kernel in lean cloud; do
 done
 
 # A guest that does not listen: the second signal ends it.
-(start lean ask) </tmp/input >"$log" &
-straddle=$!
-exec 4>/tmp/input
-await asking
+interactive lean ask
 kill -TERM $straddle
 sleep 1
 kill -TERM $straddle
 ended $straddle
-exec 4>&-
 same "second SIGTERM ends the guest" $((128 + 15)) "$status"

@@ -79,8 +79,7 @@ umount -l /jail
 # address is one guest's at a time.
 vsock listen 1000 &
 # shellcheck disable=SC2086
-(start lean vsock,complaints $across --vsock cid=7) </dev/null >"$log" &
-straddle=$!
+beside lean vsock,complaints $across --vsock cid=7
 await "vsock listens"
 straddle run --kernel "$K/lean/vmlinuz" --vsock cid=7 >/tmp/out 2>&1
 same "vsock: a cid that is taken: status" 1 $?

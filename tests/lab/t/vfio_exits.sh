@@ -14,28 +14,16 @@ sample()
 	paste /tmp/before /tmp/now | awk '{ print $2 - $1 }' | xargs >"/tmp/$1"
 	mv /tmp/now /tmp/before
 }
-tell()
-{
-	asked=$((asked + 1))
-	echo "$1" >&4
-	await asking $asked
-}
-
 take $nvme
-mkfifo /tmp/input
 # shellcheck disable=SC2086 # a list of options
-(start lean ask,ask,ask,ask $across --vfio $nvme) </tmp/input >"$log" &
-straddle=$!
-exec 4>/tmp/input
-asked=1
-await asking
+interactive lean ask,ask,ask,ask $across --vfio $nvme
 tell read # once, so that nothing happens for the first time below
 counters >/tmp/before
 tell nothing
 sample idle
 tell read
 sample busy
-echo poweroff >&4
+tell poweroff
 ended $straddle
 same "powers off" 0 "$status"
 same "the guest read" 2 "$(said read | grep -c "$reads")"

@@ -3,28 +3,11 @@
 # host that wants it back, many starts, and what is refused. Nothing may be left of it in the kernel.
 . /lab/lib.sh
 
-# interactive OPTION...: a guest that asks for actions, in the background. Tell it with `tell`.
-interactive()
-{
-	rm -f /tmp/input && mkfifo /tmp/input
-	(start lean "$@") </tmp/input >"$log" &
-	straddle=$!
-	exec 4>/tmp/input
-	asked=1
-	await asking
-}
-tell()
-{
-	asked=$((asked + 1))
-	echo "$1" >&4
-	[ "$1" = poweroff ] || await asking $asked
-}
-
 pins=$(pinned)
 take $nvme $nvme2
 
 # shellcheck disable=SC2086 # a list of options
-interactive dma,ask $across --vfio $nvme
+interactive lean dma,ask $across --vfio $nvme
 tell reboot # the guest starts with dma,ask again
 tell poweroff
 ended $straddle
@@ -42,7 +25,7 @@ check_dma "removed and rescanned by the guest"
 for backend in type1 iommufd; do
 	name="$backend: unbind while in use"
 	# shellcheck disable=SC2086
-	interactive pci,ask,ask,ask $across --vfio $nvme --vfio $nvme2 --vfio-backend $backend
+	interactive lean pci,ask,ask,ask $across --vfio $nvme --vfio $nvme2 --vfio-backend $backend
 	same "$name: two drives at first" 2 "$(grep -c 'pci 0000:0[12]:00.0' "$log")"
 	give $nvme
 	await "let go of it"
