@@ -40,7 +40,7 @@ FUZZ_BIN   := $(FUZZ:%.c=$(BUILD)/%)
 GUEST_BIN  := $(GUESTS:%.S=$(BUILD)/%.elf)
 TOOL_BIN   := $(TOOLS:%.c=$(BUILD)/%)
 
-.PHONY: all deps check check-fast check-bins lab lab-kernel bench fuzz format golden demo install \
+.PHONY: all deps check check-fast check-bins lab lab-kernel bench fuzz format golden demo demo-disk install \
 	uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -170,12 +170,15 @@ bench: $(BUILD)/straddle $(GUEST_BIN) $(TOOL_BIN)
 demo: deps
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/straddle
 	$(Q)tests/lab/demo.sh
+demo-disk: deps
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/straddle
+	$(Q)tests/lab/demo.sh disk
 
 # --- dependencies: README.md gives the reason of each ---
 
 BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev liburing-dev acpica-tools 'linux-headers-6.12.*-common'
 TEST_DEPS  := clang clang-format libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
-LAB_DEPS   := qemu-system-x86 passt busybox-static cpio xz-utils kmod socat linux-source-6.12 flex bison bc \
+LAB_DEPS   := qemu-system-x86 mmdebstrap fakeroot uidmap e2fsprogs passt busybox-static cpio xz-utils kmod socat linux-source-6.12 flex bison bc \
 	      libelf-dev linux-libc-dev
 DEPS	   := $(BUILD_DEPS) $(TEST_DEPS) $(LAB_DEPS)
 deps:

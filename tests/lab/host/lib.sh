@@ -105,14 +105,20 @@ beside()
 	straddle=$!
 }
 
-# interactive KERNEL DO OPTION...: the same with a guest that asks for actions, which `tell` gives.
-interactive()
+# attended KERNEL DO OPTION...: the same with an input, descriptor 4.
+attended()
 {
 	: >"$log"
 	rm -f /tmp/input && mkfifo /tmp/input
 	(start "$@") </tmp/input >"$log" &
 	straddle=$!
 	exec 4>/tmp/input
+}
+
+# interactive KERNEL DO OPTION...: the same with a guest that asks for actions, which `tell` gives.
+interactive()
+{
+	attended "$@"
 	asked=1
 	await asking
 }
@@ -137,6 +143,44 @@ await()
 		tries=$((tries - 1))
 		sleep 0.2
 	done
+}
+
+# The lab host has a network, a server that echoes on port 7, and guests can use passt; and no longer.
+# passt makes a user namespace and pivots its root away: neither goes from the first root of a kernel,
+# nor from a chroot, so another root is put over the first. It drops what its socket does not take, and
+# the one of Debian 12 recovers badly: hence the limit.
+user_net_up()
+{
+	eth=$(ls "/sys/bus/pci/devices/$nic/net")
+	echo 16777216 >/proc/sys/net/core/wmem_max
+	ifconfig "$eth" 10.0.2.15 netmask 255.255.255.0 up
+	route add default gw 10.0.2.2
+	ifconfig lo up
+	nc -ll -p 7 -e cat &
+	server=$!
+	mkdir -p /jail
+	mount -t tmpfs none /jail
+	cp -a /bin /etc /jail/
+	cp -a /lib /lib64 /jail/ 2>/dev/null
+	for dir in dev proc sys k tmp; do
+		mkdir -p /jail/$dir
+		mount --rbind /$dir /jail/$dir
+	done
+	cat >/moved.sh <<'END'
+cd /jail
+mount --move /jail /
+exec chroot . "$@"
+END
+	jail="unshare -m sh /moved.sh"
+}
+user_net_down()
+{
+	jail=
+	kill $server
+	route del default
+	ifconfig "$eth" 0.0.0.0
+	ifconfig "$eth" down
+	umount -l /jail
 }
 
 # Pages that are pinned for devices at the moment: every pin of a page is counted once.

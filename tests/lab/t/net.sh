@@ -37,30 +37,7 @@ kill $server
 ifconfig tap0 down
 
 # passt: the guest has the host's address, and by the gateway's it reaches the host's loopback.
-# passt drops what its socket does not take, and the one of Debian 12 recovers badly: hence the limit.
-echo 16777216 >/proc/sys/net/core/wmem_max
-eth=$(ls /sys/bus/pci/devices/$nic/net)
-ifconfig "$eth" 10.0.2.15 netmask 255.255.255.0 up
-route add default gw 10.0.2.2
-ifconfig lo up
-nc -ll -p 7 -e cat &
-server=$!
-# It makes a user namespace and pivots its root away: neither goes from the first root of a kernel,
-# nor from a chroot, so another root is put over the first.
-mkdir -p /jail
-mount -t tmpfs none /jail
-cp -a /bin /etc /jail/
-cp -a /lib /lib64 /jail/ 2>/dev/null
-for dir in dev proc sys k tmp; do
-	mkdir -p /jail/$dir
-	mount --rbind /$dir /jail/$dir
-done
-cat >/moved.sh <<'EOF'
-cd /jail
-mount --move /jail /
-exec chroot . "$@"
-EOF
-jail="unshare -m sh /moved.sh"
+user_net_up
 append=straddle.peer=10.0.2.2
 # shellcheck disable=SC2086
 guest lean net,complaints $across --net user
@@ -68,12 +45,8 @@ same "passt: powers off" 0 "$status"
 same "passt: what the host echoes is what was sent" "eth0 same" "$(said net)"
 check_complaints "passt"
 same "passt: none is left" 0 "$(pidof passt | wc -w)"
-jail= append=
-kill $server
-route del default
-ifconfig "$eth" 0.0.0.0
-ifconfig "$eth" down
-umount -l /jail
+append=
+user_net_down
 
 # Sockets between guest and host, both ways, with rings and buffers on both sides of the hole. An
 # address is one guest's at a time.
