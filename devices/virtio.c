@@ -69,12 +69,13 @@ void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *b
 
 /* --- servers --- */
 
-#define SERVED	      2 /* queues */
 #define RING_FEATURES (VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_PACKED)
 
-void virtio_set_server(struct virtio_device *dev, const struct server *server, uint64_t features)
+void virtio_set_server(struct virtio_device *dev, const struct server *server, unsigned n,
+		       uint64_t features)
 {
 	dev->server = *server;
+	dev->nr_served = n;
 	dev->features &= server->ring_features | ~(RING_FEATURES | features);
 }
 
@@ -93,7 +94,9 @@ static int describe(struct virtio_device *dev, unsigned i, struct served_queue *
 		.kick = q->kick,
 		.call = dev->interrupt_fd(dev->to, i),
 	};
-	if (!q->ring.started || q->ring.broken || q->ring.packed)
+	if (!q->ring.started)
+		out->size = 0;
+	else if (q->ring.broken || q->ring.packed)
 		ret = err_set(err, EINVAL, "queue %u cannot be served", i);
 	pthread_mutex_unlock(&q->lock);
 	return ret;
@@ -101,25 +104,39 @@ static int describe(struct virtio_device *dev, unsigned i, struct served_queue *
 
 static void start_server(struct virtio_device *dev)
 {
-	struct served_queue queues[SERVED];
+	struct served_queue queues[VIRTIO_QUEUES_MAX];
 	struct err err = { "" };
 	int ret = 0;
 
-	for (unsigned i = 0; ret == 0 && i < SERVED; i++)
+	for (unsigned i = 0; ret == 0 && i < dev->nr_served; i++)
 		ret = describe(dev, i, &queues[i], &err);
 	if (ret == 0)
 		ret = dev->server.ops->start(dev->server.to, dev->queues[0].ring.ram, queues,
-					     dev->accepted, &err);
-	dev->served = ret == 0;
-	if (ret < 0)
+					     dev->nr_served, dev->accepted, &err);
+	dev->served = ret == 0 || ret == -ENOTCONN;
+	if (!dev->served)
 		dev->needs_reset(dev->to, err.text);
 }
 
 static void stop_server(struct virtio_device *dev)
 {
 	if (dev->served)
-		dev->server.ops->stop(dev->server.to);
+		dev->server.ops->stop(dev->server.to, dev->nr_served);
 	dev->served = false;
+}
+
+bool virtio_server_back(struct virtio_device *dev, bool resumes)
+{
+	bool lost;
+
+	dev->lock(dev->to, true);
+	lost = dev->served && !resumes;
+	if (lost)
+		dev->needs_reset(dev->to, NULL);
+	else if (dev->served)
+		start_server(dev);
+	dev->lock(dev->to, false);
+	return !lost;
 }
 
 /* --- start, stop --- */

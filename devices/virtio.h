@@ -62,12 +62,14 @@ struct virtio_device {
 	 */
 	uint8_t config[VIRTIO_CONFIG_MAX];
 	unsigned config_size;
-	struct server server; /* has the first two queues while the driver is ready; or none */
-	bool served;	      /* now */
+	struct server server; /* has the first queues while the driver is ready; or none */
+	unsigned nr_served;
+	bool served; /* now */
 	/* the transport's, while plugged */
 	void (*interrupt)(void *to, unsigned queue);
 	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
-	void (*needs_reset)(void *to, const char *why);
+	void (*needs_reset)(void *to, const char *why); /* NULL: the user knows */
+	void (*lock)(void *to, bool lock);		/* what serializes a driver's accesses */
 	int (*interrupt_fd)(void *to, unsigned queue);
 	void *to;
 };
@@ -78,10 +80,16 @@ void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64
 		 const uint16_t *sizes, unsigned n);
 
 /*
- * Leaves the first two queues to `server`. The driver is offered no features of the ring, and none
+ * Leaves the first `n` queues to `server`. The driver is offered no features of the ring, and none
  * of `features`, that the server does not have.
  */
-void virtio_set_server(struct virtio_device *dev, const struct server *server, uint64_t features);
+void virtio_set_server(struct virtio_device *dev, const struct server *server, unsigned n,
+		       uint64_t features);
+/*
+ * The server went and is there again: it goes on with the rings of a driver that is ready. If it
+ * cannot (`resumes` is false) the driver must start anew: returns false. On no worker's thread.
+ */
+bool virtio_server_back(struct virtio_device *dev, bool resumes);
 
 /* --- for workers --- */
 

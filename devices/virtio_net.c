@@ -210,7 +210,7 @@ int virtio_net_init(struct virtio_net *net, const struct net_port *port, const u
 		    ARRAY_SIZE(sizes));
 	net->port = *port;
 	if (port->server.ops)
-		virtio_set_server(&net->dev, &port->server, F_MRG_RXBUF);
+		virtio_set_server(&net->dev, &port->server, 2, F_MRG_RXBUF);
 	memcpy(net->dev.config + CONFIG_MAC, mac, 6);
 	store_le(net->dev.config + CONFIG_STATUS, LINK_UP, 2);
 	net->dev.config_size = CONFIG_SIZE;

@@ -115,9 +115,20 @@ static void device_needs_reset(void *to, const char *why)
 	if (__atomic_fetch_or(&v->status, NEEDS_RESET, __ATOMIC_RELAXED) & NEEDS_RESET)
 		return;
 	snprintf(line, sizeof(line), "%s: the guest's driver broke it and must reset it: %s",
-		 v->dev->ops->name, why);
-	v->env->say(v->env->to, line);
+		 v->dev->ops->name, why ? why : "");
+	if (why)
+		v->env->say(v->env->to, line);
 	tell_config(v);
+}
+
+static void device_lock(void *to, bool lock)
+{
+	struct virtio_pci *v = to;
+
+	if (lock)
+		pthread_mutex_lock(&v->bar.lock);
+	else
+		pthread_mutex_unlock(&v->bar.lock);
 }
 
 /* The eventfd that interrupts the driver for a queue; -1: it wants none. */
@@ -559,6 +570,7 @@ void virtio_pci_plug(struct virtio_pci *v, struct virtio_device *dev, const stru
 	dev->config_changed = device_config_changed;
 	dev->needs_reset = device_needs_reset;
 	dev->interrupt_fd = device_interrupt_fd;
+	dev->lock = device_lock;
 	dev->to = v;
 	pci_function_init(&v->fn, &function_ops, &identity);
 	msix_init(&v->msix, env, vectors, dev->nr_queues + 1);
@@ -578,5 +590,6 @@ void virtio_pci_unplug(struct virtio_pci *v)
 	v->dev->config_changed = NULL;
 	v->dev->needs_reset = NULL;
 	v->dev->interrupt_fd = NULL;
+	v->dev->lock = NULL;
 	v->dev = NULL;
 }

@@ -28,7 +28,7 @@ void virtio_vsock_init(struct virtio_vsock *vsock, uint32_t cid, const struct se
 	const uint16_t sizes[QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE };
 
 	virtio_init(&vsock->dev, &ops, 0, sizes, QUEUES);
-	virtio_set_server(&vsock->dev, server, 0);
+	virtio_set_server(&vsock->dev, server, 2, 0);
 	store_le(vsock->dev.config, cid, CONFIG_SIZE);
 	vsock->dev.config_size = CONFIG_SIZE;
 }

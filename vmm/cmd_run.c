@@ -19,12 +19,7 @@
 struct run {
 	struct config config;
 	struct passthrough passthrough;
-	struct disk disks[CONFIG_DISKS_MAX];
-	unsigned nr_disks;
-	struct net nets[CONFIG_NETS_MAX];
-	uint8_t macs[CONFIG_NETS_MAX][6];
-	unsigned nr_nets;
-	struct vhost vsock;
+	struct backends backends;
 	struct plan plan;
 	struct ram ram;
 	struct image kernel, initrd;
@@ -134,7 +129,11 @@ static int open_console(struct run *run, struct err *err)
 
 static int create_ram(struct run *run, struct err *err)
 {
-	const struct ram_backing backing = { run->plan.page_size, run->config.fold };
+	const struct ram_backing backing = {
+		.page_size = run->plan.page_size,
+		.fold = run->config.fold,
+		.shared = config_shares_ram(&run->config),
+	};
 	struct span spans[PLAN_LIST_MAX];
 	size_t n = plan_dma(&run->plan, spans, PLAN_LIST_MAX);
 
@@ -246,88 +245,10 @@ static void say_unclaimed(const struct machine *m)
 			(unsigned long long)first->at);
 }
 
-static int open_disks(struct run *run, struct err *err)
-{
-	const struct config *c = &run->config;
-	int ret = 0;
-
-	for (unsigned i = 0; ret == 0 && i < c->nr_disks; i++) {
-		const struct config_disk *d = &c->disks[i];
-		const struct disk_options options = {
-			.readonly = d->readonly,
-			.direct = d->direct,
-			.discard = d->discard,
-			.queues = d->queues,
-		};
-
-		ret = disk_open(&run->disks[i], d->path, &options, err);
-		run->nr_disks += ret == 0;
-	}
-	return ret;
-}
-
-_Static_assert(VHOST_AUTO == (int)NET_VHOST_AUTO && VHOST_ON == (int)NET_VHOST_ON &&
-		       VHOST_OFF == (int)NET_VHOST_OFF,
-	       "the model and the host do not see each other");
-
-static int open_net(struct run *run, unsigned i, struct err *err)
-{
-	const struct config_net *n = &run->config.nets[i];
-	struct net *net = &run->nets[i];
-	char name[32];
-
-	snprintf(name, sizeof(name), "%u %s", i, n->kind == NET_TAP ? n->tap : "net");
-	if (n->has_mac)
-		memcpy(run->macs[i], n->mac, sizeof(n->mac));
-	else
-		net_default_mac(name, run->macs[i]);
-	switch (n->kind) {
-	case NET_USER:
-		return net_open_user(net, err);
-	case NET_TAP:
-		return net_open_tap(net, n->tap, (enum net_vhost)n->vhost, err);
-	case NET_FD:
-		return net_open_fd(net, n->fd, (enum net_vhost)n->vhost, err);
-	}
-	return 0;
-}
-
-static int open_nets(struct run *run, struct err *err)
-{
-	int ret = 0;
-
-	for (unsigned i = 0; ret == 0 && i < run->config.nr_nets; i++) {
-		ret = open_net(run, i, err);
-		run->nr_nets += ret == 0;
-	}
-	return ret;
-}
-
-static int open_vsock(struct run *run, struct err *err)
-{
-	uint32_t cid = run->config.vsock_cid;
-	int ret = vhost_open(&run->vsock, "/dev/vhost-vsock", err);
-
-	if (ret == 0)
-		ret = vhost_vsock_set_cid(&run->vsock, cid, err);
-	return ret < 0 ? err_prefix(err, ret, "--vsock cid=%u: ", cid) : 0;
-}
-
 /* Creates and runs the machine until an end that is not a reset to be followed. */
 static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 {
 	const struct config *c = &run->config;
-	const struct machine_virtio_devices virtio = {
-		.disks = run->disks,
-		.wanted = c->disks,
-		.nr_disks = run->nr_disks,
-		.nets = run->nets,
-		.macs = (const uint8_t(*)[6])run->macs,
-		.nr_nets = run->nr_nets,
-		.rng = c->rng,
-		.vsock = c->vsock_cid ? &run->vsock : NULL,
-		.vsock_cid = c->vsock_cid,
-	};
 	const struct machine_parts parts = {
 		.plan = &run->plan,
 		.kernel = &run->kernel,
@@ -336,7 +257,7 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.append = c->append,
 		.ram = &run->ram,
 		.passthrough = c->nr_vfio ? &run->passthrough : NULL,
-		.virtio = virtio,
+		.backends = &run->backends,
 		.say = say,
 		.loop = &run->loop,
 		.console = &run->console,
@@ -418,11 +339,7 @@ static void close_console(struct run *run)
 
 static void run_close(struct run *run)
 {
-	for (unsigned i = 0; i < run->nr_disks; i++)
-		disk_close(&run->disks[i]);
-	vhost_close(&run->vsock);
-	for (unsigned i = 0; i < run->nr_nets; i++)
-		net_close(&run->nets[i]);
+	backends_close(&run->backends);
 	passthrough_close(&run->passthrough);
 	ram_destroy(&run->ram);
 	if (run->signals >= 0)
@@ -452,11 +369,7 @@ static int make_plan(struct run *run, int *status, struct err *err)
 		ret = open_images(run, err);
 	if (ret < 0)
 		return ret;
-	ret = open_disks(run, err);
-	if (ret == 0)
-		ret = open_nets(run, err);
-	if (ret == 0 && run->config.vsock_cid)
-		ret = open_vsock(run, err);
+	ret = backends_open(&run->backends, &run->config, err);
 	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
 		*status = STATUS_HOST_ERROR;
 	return ret;
@@ -491,7 +404,6 @@ static struct run *run_new(struct err *err)
 	run->ram = (struct ram)RAM_EMPTY;
 	run->kernel = run->initrd = (struct image)IMAGE_EMPTY;
 	run->loop = (struct loop)LOOP_EMPTY;
-	run->vsock = (struct vhost)VHOST_EMPTY;
 	run->signals = -1;
 	return run;
 }

@@ -30,11 +30,29 @@ void config_free(struct config *c)
 	}
 	for (unsigned i = 0; i < c->nr_disks; i++) {
 		free(c->disks[i].path);
+		free(c->disks[i].vhost_user);
 		free(c->disks[i].serial);
 	}
-	for (unsigned i = 0; i < c->nr_nets; i++)
+	for (unsigned i = 0; i < c->nr_nets; i++) {
 		free(c->nets[i].tap);
+		free(c->nets[i].vhost_user);
+	}
+	for (unsigned i = 0; i < c->nr_fs; i++) {
+		free(c->fs[i].socket);
+		free(c->fs[i].tag);
+	}
 	*c = (struct config)CONFIG_EMPTY;
+}
+
+bool config_shares_ram(const struct config *c)
+{
+	bool shared = c->nr_fs;
+
+	for (unsigned i = 0; i < c->nr_disks; i++)
+		shared |= c->disks[i].vhost_user != NULL;
+	for (unsigned i = 0; i < c->nr_nets; i++)
+		shared |= c->nets[i].kind == NET_VHOST_USER;
+	return shared;
 }
 
 static const char *command_name(enum config_command cmd)

@@ -74,9 +74,11 @@ extern const char *const config_vfio_caps[];
 #define CONFIG_DISKS_MAX 16
 
 /* --disk [path=]FILE[,readonly=on][,direct=on][,discard=on][,serial=TEXT][,queues=N][,ring=split]
+ * or --disk vhost-user=SOCKET[,queues=N]
  */
 struct config_disk {
 	char *path;
+	char *vhost_user; /* the socket of a process that serves it; or NULL */
 	bool readonly;
 	bool direct;  /* O_DIRECT */
 	bool discard; /* space that the guest does not need is given back */
@@ -91,16 +93,27 @@ enum config_net_kind {
 	NET_USER, /* passt */
 	NET_TAP,
 	NET_FD,
+	NET_VHOST_USER,
 };
 
-/* --net user|tap=NAME|fd=N[,vhost=on|off][,mac=52:54:00:12:34:56] */
+/* --net user|tap=NAME|fd=N|vhost-user=SOCKET[,vhost=on|off][,mac=52:54:00:12:34:56] */
 struct config_net {
 	enum config_net_kind kind;
 	char *tap;
+	char *vhost_user;
 	int fd;
 	enum { VHOST_AUTO, VHOST_ON, VHOST_OFF } vhost; /* of tap and fd */
 	bool has_mac;
 	uint8_t mac[6];
+};
+
+#define CONFIG_FS_MAX  8
+#define CONFIG_TAG_MAX 36 /* bytes: virtio 1.2 section 5.11.4 */
+
+/* --fs socket=SOCKET,tag=TAG */
+struct config_fs {
+	char *socket;
+	char *tag;
 };
 
 enum vfio_backend {
@@ -140,6 +153,8 @@ struct config {
 	unsigned nr_disks;
 	struct config_net nets[CONFIG_NETS_MAX];
 	unsigned nr_nets;
+	struct config_fs fs[CONFIG_FS_MAX];
+	unsigned nr_fs;
 	bool rng;
 	uint32_t vsock_cid; /* 0: no such device */
 	enum serial_kind serial;
@@ -231,6 +246,9 @@ int config_parse_host(struct config *c, const char *text, struct err *err);
 size_t config_help(enum config_command cmd, char *out, size_t cap);
 
 void config_free(struct config *c);
+
+/* Whether some other process serves a device, and so must have the guest's RAM. */
+bool config_shares_ram(const struct config *c);
 
 const char *iova_policy_name(enum iova_policy policy);
 

@@ -15,6 +15,7 @@
 
 enum disk_key {
 	KEY_PATH,
+	KEY_VHOST_USER,
 	KEY_READONLY,
 	KEY_DIRECT,
 	KEY_DISCARD,
@@ -24,10 +25,11 @@ enum disk_key {
 	KEYS
 };
 
-static const char *const names[KEYS] = { "path",   "readonly", "direct", "discard",
-					 "serial", "queues",   "ring" };
+static const char *const names[KEYS] = { "path",    "vhost-user", "readonly", "direct",
+					 "discard", "serial",	  "queues",   "ring" };
 static const char keys[] =
-	"path=FILE, readonly=on, direct=on, discard=on, serial=TEXT, queues=N or ring=split";
+	"path=FILE, readonly=on, direct=on, discard=on, serial=TEXT, queues=N or ring=split, or "
+	"vhost-user=SOCKET";
 
 static int set_serial(struct config_disk *d, const char *value, struct err *err)
 {
@@ -56,6 +58,10 @@ static int set_key(struct config_disk *d, enum disk_key key, const char *value, 
 		if (!*value)
 			return err_set(err, EINVAL, "path= needs a file or a block device");
 		return config_set_text(&d->path, value, err);
+	case KEY_VHOST_USER:
+		if (!*value)
+			return err_set(err, EINVAL, "vhost-user= needs a socket");
+		return config_set_text(&d->vhost_user, value, err);
 	case KEY_READONLY:
 		return config_set_switch(&d->readonly, "readonly", value, "on", "off", err);
 	case KEY_DIRECT:
@@ -104,7 +110,12 @@ int config_set_disk(struct config *c, const char *value, struct err *err)
 	*d = (struct config_disk){ .queues = 1 };
 	while (ret == 0 && (word = words_next(&words, &rest)))
 		ret = set_word(d, word, rest, &given, err);
-	if (ret == 0 && !d->path)
+	if (ret == 0 && d->vhost_user && (given & ~(1u << KEY_VHOST_USER | 1u << KEY_QUEUES)) != 0)
+		return err_set(
+			err, EINVAL,
+			"with vhost-user= only queues= is ours to say; leave the rest to the "
+			"program that serves the disk");
+	if (ret == 0 && !d->path && !d->vhost_user)
 		ret = err_set(err, EINVAL, "the file is missing: use path=FILE");
 	return ret;
 }

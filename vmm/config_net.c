@@ -13,8 +13,8 @@
 
 #define NAME_MAX_TAP 15 /* IFNAMSIZ and a NUL: linux/if.h */
 
-static const char kinds[] = "user, tap=NAME or fd=N, and then mac=52:54:00:12:34:56 or, but for "
-			    "user, vhost=on or off";
+static const char kinds[] = "user, tap=NAME, fd=N or vhost-user=SOCKET, and then "
+			    "mac=52:54:00:12:34:56 or, with tap and fd, vhost=on or off";
 
 static int set_tap(struct config_net *n, const char *name, struct err *err)
 {
@@ -39,6 +39,14 @@ static int set_fd(struct config_net *n, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_vhost_user(struct config_net *n, const char *path, struct err *err)
+{
+	if (!*path)
+		return err_set(err, EINVAL, "vhost-user= needs a socket");
+	n->kind = NET_VHOST_USER;
+	return config_set_text(&n->vhost_user, path, err);
+}
+
 static int set_kind(struct config_net *n, const char *word, const char *value, struct err *err)
 {
 	if (!strcmp(word, "user") && !value)
@@ -47,6 +55,8 @@ static int set_kind(struct config_net *n, const char *word, const char *value, s
 		return set_tap(n, value, err);
 	else if (!strcmp(word, "fd") && value)
 		return set_fd(n, value, err);
+	else if (!strcmp(word, "vhost-user") && value)
+		return set_vhost_user(n, value, err);
 	else
 		return err_set(err, EINVAL, "it is %s", kinds);
 	return 0;
@@ -77,7 +87,7 @@ static int set_vhost(struct config_net *n, const char *value, struct err *err)
 	bool on;
 	int ret;
 
-	if (n->kind == NET_USER)
+	if (n->kind == NET_USER || n->kind == NET_VHOST_USER)
 		return err_set(err, EINVAL, "vhost= is for tap and fd; leave it out");
 	ret = config_set_switch(&on, "vhost", value, "on", "off", err);
 	if (ret == 0)

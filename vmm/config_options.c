@@ -279,15 +279,21 @@ static const struct config_option options[OPTIONS] = {
 		       "discard=on    give back the space that the guest does not need\n"
 		       "serial=TEXT   what the guest reads as its serial number\n"
 		       "queues=N      served by N threads (default 1)\n"
-		       "ring=split    for drivers that have trouble with packed rings",
+		       "ring=split    for drivers that have trouble with packed rings\n"
+		       "or vhost-user=SOCKET[,queues=N], served by the program there",
 		       config_set_disk },
 	[OPT_NET] = { "net", 0, "KIND[,mac=M]", MAKES, IN_FILE, MANY,
 		      "a virtio network adapter, with address M; may be repeated. KIND is\n"
 		      "user          the user's own network, without privileges (passt)\n"
 		      "tap=NAME      a tap interface of the host\n"
 		      "fd=N          one that is open already\n"
-		      "vhost=on|off  who serves those two: the kernel (default, if it can)",
+		      "vhost=on|off  who serves those two: the kernel (default, if it can)\n"
+		      "vhost-user=SOCKET  what the program there serves",
 		      config_set_net },
+	[OPT_FS] = { "fs", 0, "socket=S,tag=T", MAKES, IN_FILE, MANY,
+		     "a shared folder, served by virtiofsd at socket S; in the guest:\n"
+		     "mount -t virtiofs T /mnt; may be repeated",
+		     config_set_fs },
 	[OPT_RNG] = { "rng", 0, NULL, MAKES, IN_FILE, ONCE,
 		      "a virtio source of random numbers, the host's", set_rng },
 	[OPT_VSOCK] = { "vsock", 0, "cid=N", MAKES, IN_FILE, ONCE,

@@ -19,6 +19,7 @@ struct ram_block {
 struct guest_ram {
 	const struct ram_block *blocks;
 	size_t n;
+	int memfd; /* the file that all of it is; -1: none */
 };
 
 /*

@@ -300,7 +300,7 @@ static int create_virtio(struct machine *m, struct err *err)
 		.pci = &m->pci,
 		.loop = m->parts.loop,
 		.first = m->parts.passthrough ? m->parts.passthrough->n : 0,
-		.devices = &m->parts.virtio,
+		.backends = m->parts.backends,
 	};
 
 	return machine_virtio_create(&m->virtio, &parts, err);

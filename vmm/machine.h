@@ -47,8 +47,8 @@ struct machine_parts {
 	const struct boot_kernel *boot_kernel; /* the parsed kernel */
 	const char *append;		       /* NULL: empty */
 	struct ram *ram;
-	struct passthrough *passthrough; /* NULL: no passed-through device */
-	struct machine_virtio_devices virtio;
+	struct passthrough *passthrough;   /* NULL: no passed-through device */
+	struct backends *backends;	   /* of virtio devices */
 	void (*say)(const char *sentence); /* what the user should read while the guest runs */
 	struct loop *loop;
 	struct console *console;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 _Static_assert(VIRTIO_BAR_SIZE == VIRTIO_PCI_BAR_SIZE, "the plan has the room that devices take");
@@ -31,18 +32,80 @@ static void disk_ready(void *to, short revents)
 	virtio_blk_reap(&q->slot->blk, q->index, disk_reap);
 }
 
+static void tell_user(const struct virtio_slot *s, const char *what)
+{
+	char line[sizeof(struct err) + 64];
+
+	snprintf(line, sizeof(line), "%s: %s", s->name, what);
+	s->env->say(s->env->to, line);
+}
+
 static void net_ready(void *to, short revents)
 {
 	struct virtio_slot *s = to;
-	char line[128];
+	struct net *net = &s->backend->net;
 
 	(void)revents;
 	if (virtio_net_serve(&s->net))
 		return;
-	loop_forget(s->port->loop, s->port->fd);
-	snprintf(line, sizeof(line), "%s: what it was connected to is gone; it gets no more frames",
-		 s->name);
-	s->env->say(s->env->to, line);
+	loop_forget(net->loop, net->fd);
+	tell_user(s, "what it was connected to is gone; it gets no more frames");
+}
+
+/* --- a process that serves a device goes, and comes back; on the main loop --- */
+
+#define RETRY_S 1
+#define HANGUP	0 /* poll(2) tells it in any case; answers are awaited elsewhere */
+
+static void user_gone(void *to, short revents);
+
+/* Looks for the process: at once, then each RETRY_S. */
+static void look_for_user(struct virtio_slot *s)
+{
+	const struct itimerspec often = { { RETRY_S, 0 }, { 0, 1 } };
+
+	(void)timerfd_settime(s->retry, 0, &often, NULL);
+}
+
+static void user_gone(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+	struct vhost_user *user = &s->backend->user;
+
+	(void)revents;
+	loop_forget(s->loop, user->fd);
+	vhost_user_lost(user);
+	tell_user(s, "the program that serves it is gone; it waits for it to come back");
+	look_for_user(s);
+}
+
+static void user_looked_for(void *to, short revents)
+{
+	static const struct itimerspec never = { { 0, 0 }, { 0, 0 } };
+	struct virtio_slot *s = to;
+	struct vhost_user *user = &s->backend->user;
+	struct err err;
+	uint64_t count;
+	int ret;
+
+	(void)revents;
+	if (read(s->retry, &count, sizeof(count)) != sizeof(count))
+		return;
+	ret = vhost_user_reconnect(user, &err);
+	if (ret == -ECONNREFUSED || ret == -ENOENT || ret == -ENOTCONN)
+		return;
+	(void)timerfd_settime(s->retry, 0, &never, NULL);
+	if (ret < 0) {
+		tell_user(s, err.text);
+		return;
+	}
+	(void)loop_watch(s->loop, user->fd, HANGUP, user_gone, s);
+	if (virtio_server_back(s->dev, vhost_user_resumes(user)))
+		tell_user(s, "the program that serves it is back");
+	else
+		tell_user(s,
+			  "the program that serves it is back, but what it was doing is lost: the "
+			  "guest must reset the device");
 }
 
 /* --- one slot --- */
@@ -65,10 +128,10 @@ static int make_eventfds(struct virtio_slot *s, struct err *err)
 	return 0;
 }
 
-static int watch(struct loop *loop, int fd, void (*ready)(void *to, short revents), void *to,
-		 struct err *err)
+static int watch(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
+		 void *to, struct err *err)
 {
-	if (loop_watch(loop, fd, POLLIN, ready, to) < 0)
+	if (loop_watch(loop, fd, events, ready, to) < 0)
 		return err_set(err, ENOSPC, "too many descriptors in the event loop");
 	return 0;
 }
@@ -89,10 +152,10 @@ static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
 		if (ret < 0)
 			break;
 		s->nr_workers++;
-		ret = watch(&w->loop, s->kicks[i], kick_ready, &s->queues[i], err);
+		ret = watch(&w->loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
 		if (ret == 0)
-			ret = watch(&w->loop, disk->queues[i].completed, disk_ready, &s->queues[i],
-				    err);
+			ret = watch(&w->loop, disk->queues[i].completed, POLLIN, disk_ready,
+				    &s->queues[i], err);
 		if (ret == 0)
 			ret = worker_start(w, err);
 	}
@@ -100,7 +163,7 @@ static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
 }
 
 /* A thread for an adapter. */
-static int serve_net(struct virtio_slot *s, struct err *err)
+static int serve_net(struct virtio_slot *s, struct net *net, struct err *err)
 {
 	int ret = 0;
 
@@ -112,26 +175,45 @@ static int serve_net(struct virtio_slot *s, struct err *err)
 		return ret;
 	s->nr_workers = 1;
 	/* The kernel has the kicks, if it serves the queues. */
-	for (unsigned i = 0; ret == 0 && s->port->vhost.fd < 0 && i < s->dev->nr_queues; i++)
-		ret = watch(&s->workers->loop, s->kicks[i], kick_ready, &s->queues[i], err);
-	s->port->loop = &s->workers->loop;
+	for (unsigned i = 0; ret == 0 && net->vhost.fd < 0 && i < s->dev->nr_queues; i++)
+		ret = watch(&s->workers->loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
+	net->loop = &s->workers->loop;
 	return ret < 0 ? ret : worker_start(s->workers, err);
 }
 
 /* The main loop is enough for devices that do little. */
-static int serve_here(struct virtio_slot *s, struct loop *loop, struct err *err)
+static int serve_here(struct virtio_slot *s, struct err *err)
 {
 	int ret = 0;
 
-	s->loop = loop;
+	s->served_here = true;
 	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
-		ret = watch(loop, s->kicks[i], kick_ready, &s->queues[i], err);
+		ret = watch(s->loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
 	return ret;
 }
 
-static int init_disk(struct virtio_slot *s, struct disk *disk, const struct config_disk *wanted,
-		     struct err *err)
+/* Another process has the queues; we see it go. It may have gone while there was no machine. */
+static int serve_remote(struct virtio_slot *s, struct vhost_user *user, struct err *err)
 {
+	int ret;
+
+	s->retry = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->retry < 0)
+		return err_sys(err, errno, "cannot make a timer");
+	ret = watch(s->loop, s->retry, POLLIN, user_looked_for, s, err);
+	if (ret == 0 && user->fd >= 0)
+		ret = watch(s->loop, user->fd, HANGUP, user_gone, s, err);
+	else if (ret == 0)
+		look_for_user(s);
+	return ret;
+}
+
+/* --- one of each kind --- */
+
+static int init_disk(struct virtio_slot *s, struct err *err)
+{
+	const struct config_disk *wanted = s->backend->wanted_disk;
+	struct disk *disk = &s->backend->disk;
 	struct virtio_blk_disk d = {
 		.size = disk->size,
 		.block_size = disk->block_size,
@@ -150,22 +232,79 @@ static int init_disk(struct virtio_slot *s, struct disk *disk, const struct conf
 	return virtio_blk_init(&s->blk, &d, err);
 }
 
-static int init_net(struct virtio_slot *s, struct net *net, const uint8_t mac[6], struct err *err)
+static int init_net(struct virtio_slot *s, struct err *err)
 {
 	struct net_port port;
 
-	s->port = net;
 	s->dev = &s->net.dev;
-	net_serve(net, NULL, net_ready, s, &port); /* its loop comes with its thread */
-	return virtio_net_init(&s->net, &port, mac, err);
+	/* its loop comes with its thread */
+	net_serve(&s->backend->net, NULL, net_ready, s, &port);
+	return virtio_net_init(&s->net, &port, s->backend->mac, err);
 }
 
-static void init_vsock(struct virtio_slot *s, struct vhost *vhost, uint32_t cid)
+static void init_remote(struct virtio_slot *s)
 {
-	const struct server server = { &vhost_vsock_ops, vhost, vhost->features };
+	struct vhost_user *user = &s->backend->user;
+	const struct server server = { &vhost_user_ops, user, user->features };
+	uint64_t features = user->features & user->kind->features;
 
-	s->dev = &s->vsock.dev;
-	virtio_vsock_init(&s->vsock, cid, &server);
+	s->dev = &s->remote.dev;
+	if (s->backend->kind == VIRTIO_DISK)
+		virtio_remote_blk(&s->remote, features, user->config, user->nr_queues, &server);
+	else if (s->backend->kind == VIRTIO_NET)
+		virtio_remote_net(&s->remote, features, s->backend->mac, &server);
+	else
+		virtio_remote_fs(&s->remote, s->backend->wanted_fs->tag, &server);
+}
+
+static int init_device(struct virtio_slot *s, struct err *err)
+{
+	struct backend *b = s->backend;
+	const struct server vsock = { &vhost_vsock_ops, &b->vsock, b->vsock.features };
+
+	if (b->user.kind) {
+		init_remote(s);
+		return 0;
+	}
+	switch (b->kind) {
+	case VIRTIO_DISK:
+		return init_disk(s, err);
+	case VIRTIO_NET:
+		return init_net(s, err);
+	case VIRTIO_RNG:
+		s->dev = &s->rng.dev;
+		virtio_rng_init(&s->rng);
+		break;
+	case VIRTIO_VSOCK:
+		s->dev = &s->vsock.dev;
+		virtio_vsock_init(&s->vsock, b->cid, &vsock);
+		break;
+	case VIRTIO_FS: /* is remote */
+	case VIRTIO_KINDS:
+		break;
+	}
+	return 0;
+}
+
+static int serve(struct virtio_slot *s, struct err *err)
+{
+	struct backend *b = s->backend;
+
+	if (b->user.kind)
+		return serve_remote(s, &b->user, err);
+	switch (b->kind) {
+	case VIRTIO_DISK:
+		return serve_disk(s, &b->disk, err);
+	case VIRTIO_NET:
+		return serve_net(s, &b->net, err);
+	case VIRTIO_RNG:
+		return serve_here(s, err);
+	case VIRTIO_VSOCK: /* the kernel does */
+	case VIRTIO_FS:
+	case VIRTIO_KINDS:
+		break;
+	}
+	return 0;
 }
 
 static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
@@ -178,47 +317,32 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 	}
 	memset(s->kicks, -1, sizeof(s->kicks));
 	memset(s->vectors, -1, sizeof(s->vectors));
+	s->retry = -1;
 	m->slots[m->nr_slots++] = s;
 	return s;
 }
 
-/* Number `i` of the machine's: disks, network adapters, then the rest. */
 static int create_slot(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 		       unsigned i, struct err *err)
 {
-	const struct machine_virtio_devices *d = parts->devices;
 	const struct plan_pci *fn = &parts->plan->pci[parts->first + i];
-	struct disk *disk = i < d->nr_disks ? &d->disks[i] : NULL;
-	unsigned net = i - d->nr_disks; /* if it is one */
 	struct virtio_slot *s = new_slot(m, err);
-	int ret = 0;
+	int ret;
 
 	if (!s)
 		return -ENOMEM;
 	s->env = &parts->pci->env;
+	s->loop = parts->loop;
 	s->name = fn->name;
-	if (disk) {
-		ret = init_disk(s, disk, &d->wanted[i], err);
-	} else if (net < d->nr_nets) {
-		ret = init_net(s, &d->nets[net], d->macs[net], err);
-	} else if (d->rng && net == d->nr_nets) {
-		s->dev = &s->rng.dev;
-		virtio_rng_init(&s->rng);
-	} else {
-		init_vsock(s, d->vsock, d->vsock_cid);
-	}
+	s->backend = &parts->backends->list[i];
+	ret = init_device(s, err);
 	if (ret == 0)
 		ret = make_eventfds(s, err);
 	if (ret < 0)
 		return ret;
 	virtio_pci_plug(&s->pci, s->dev, &m->ram, &parts->pci->env, s->kicks, s->vectors,
 			fn->bars[0].at);
-	if (disk)
-		ret = serve_disk(s, disk, err);
-	else if (s->port)
-		ret = serve_net(s, err);
-	else if (s->dev != &s->vsock.dev) /* which the kernel serves */
-		ret = serve_here(s, parts->loop, err);
+	ret = serve(s, err);
 	if (ret == 0)
 		parts->pci->host.root.slots[fn->slot] = &s->pci.fn;
 	return ret < 0 ? err_prefix(err, ret, "%s: ", fn->name) : 0;
@@ -231,8 +355,13 @@ static void destroy_slot(struct virtio_slot *s)
 	for (unsigned i = 0; i < s->nr_workers; i++)
 		worker_destroy(&s->workers[i]);
 	free(s->workers);
-	for (unsigned i = 0; s->loop && i < s->dev->nr_queues; i++)
+	for (unsigned i = 0; s->served_here && i < s->dev->nr_queues; i++)
 		loop_forget(s->loop, s->kicks[i]);
+	if (s->retry >= 0) {
+		loop_forget(s->loop, s->backend->user.fd);
+		loop_forget(s->loop, s->retry);
+		close(s->retry);
+	}
 	virtio_blk_destroy(&s->blk);
 	virtio_net_destroy(&s->net);
 	for (unsigned i = 0; i < ARRAY_SIZE(s->kicks); i++)
@@ -249,14 +378,13 @@ static void destroy_slot(struct virtio_slot *s)
 int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 			  struct err *err)
 {
-	const struct machine_virtio_devices *d = parts->devices;
-	unsigned n = d->nr_disks + d->nr_nets + d->rng + !!d->vsock;
+	unsigned n = parts->backends ? parts->backends->n : 0;
 	int ret = 0;
 
 	*m = (struct machine_virtio)MACHINE_VIRTIO_EMPTY;
 	if (!n)
 		return 0;
-	m->ram = (struct guest_ram){ parts->ram->blocks, parts->ram->nr_blocks };
+	m->ram = (struct guest_ram){ parts->ram->blocks, parts->ram->nr_blocks, parts->ram->memfd };
 	m->slots = calloc(n, sizeof(*m->slots));
 	if (!m->slots)
 		return err_sys(err, ENOMEM, "cannot hold %u virtio devices", n);

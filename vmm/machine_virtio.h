@@ -3,8 +3,8 @@
  * its own (disks: one a queue) or by the main loop.
  *
  * A part of the machine, in a file of its own. Made after machine_pci and before any vCPU runs;
- * taken down after the last one stopped, before machine_pci. What is behind the devices (struct
- * disk) outlives guest resets.
+ * taken down after the last one stopped, before machine_pci. What is behind the devices
+ * (vmm/backend.h) outlives guest resets.
  */
 #ifndef VMM_MACHINE_VIRTIO_H
 #define VMM_MACHINE_VIRTIO_H
@@ -12,35 +12,22 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_pci.h"
+#include "devices/virtio_remote.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
-#include "vmm/disk.h"
+#include "vmm/backend.h"
 #include "vmm/machine_pci.h"
-#include "vmm/net.h"
 #include "vmm/ram.h"
 #include "vmm/worker.h"
 
-/* What is behind the devices, in the order of the plan. All of it outlives the machine. */
-struct machine_virtio_devices {
-	struct disk *disks;
-	const struct config_disk *wanted; /* what was asked of each */
-	unsigned nr_disks;
-	struct net *nets;
-	const uint8_t (*macs)[6]; /* of their adapters */
-	unsigned nr_nets;
-	bool rng;
-	struct vhost *vsock; /* NULL: none */
-	uint32_t vsock_cid;
-};
-
-/* What it borrows. The devices are those of the plan from pci[first] on. */
+/* What it borrows. The devices are those of the plan from pci[first] on, in that order. */
 struct machine_virtio_parts {
 	const struct plan *plan;
 	const struct ram *ram;
 	struct machine_pci *pci;
 	struct loop *loop;
 	unsigned first;
-	const struct machine_virtio_devices *devices;
+	struct backends *backends;
 };
 
 struct virtio_slot;
@@ -57,12 +44,15 @@ struct virtio_slot {
 	struct virtio_net net;
 	struct virtio_rng rng;
 	struct virtio_vsock vsock;
+	struct virtio_remote remote;
 	int kicks[VIRTIO_QUEUES_MAX], vectors[VIRTIO_QUEUES_MAX + 1];
 	struct virtio_slot_queue queues[VIRTIO_QUEUES_MAX];
 	struct worker *workers;
 	unsigned nr_workers;
-	struct loop *loop; /* the main loop, if it serves the queues */
-	struct net *port;  /* of a network adapter */
+	struct loop *loop; /* the main loop */
+	bool served_here;  /* by it */
+	int retry;	   /* timerfd: looks for a process that went; -1: none */
+	struct backend *backend;
 	const struct pci_env *env;
 	const char *name;
 };

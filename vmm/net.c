@@ -194,18 +194,19 @@ int net_open_fd(struct net *net, int fd, enum net_vhost vhost, struct err *err)
 /* --- vhost-net --- */
 
 static int server_start(void *port, const struct guest_ram *ram, const struct served_queue *queues,
-			uint64_t features, struct err *err)
+			unsigned n, uint64_t features, struct err *err)
 {
 	struct net *net = port;
-	int ret = vhost_set_up(&net->vhost, ram, queues, 2, features, err);
+	int ret = vhost_set_up(&net->vhost, ram, queues, n, features, err);
 
 	return ret < 0 ? ret : vhost_net_run(&net->vhost, net->fd, err);
 }
 
-static void server_stop(void *port)
+static void server_stop(void *port, unsigned n)
 {
 	struct net *net = port;
 
+	(void)n;
 	(void)vhost_net_run(&net->vhost, -1, NULL);
 }
 

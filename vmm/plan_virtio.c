@@ -4,14 +4,55 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
+
+static unsigned count(const struct config *c, enum virtio_kind kind)
+{
+	switch (kind) {
+	case VIRTIO_DISK:
+		return c->nr_disks;
+	case VIRTIO_NET:
+		return c->nr_nets;
+	case VIRTIO_FS:
+		return c->nr_fs;
+	case VIRTIO_RNG:
+		return c->rng;
+	case VIRTIO_VSOCK:
+		return c->vsock_cid != 0;
+	case VIRTIO_KINDS:
+		break;
+	}
+	return 0;
+}
 
 unsigned plan_nr_virtio(const struct config *c)
 {
-	return c->nr_disks + c->nr_nets + c->rng + !!c->vsock_cid;
+	unsigned n = 0;
+
+	for (unsigned kind = 0; kind < VIRTIO_KINDS; kind++)
+		n += count(c, kind);
+	return n;
 }
 
-static void add(struct host_facts *facts, const char *kind, int number)
+struct plan_virtio plan_virtio_at(const struct config *c, unsigned i)
+{
+	unsigned kind = 0;
+
+	while (i >= count(c, kind))
+		i -= count(c, kind++);
+	return (struct plan_virtio){ kind, i };
+}
+
+/* What there can be several of has a number. */
+static const struct {
+	const char *name;
+	bool numbered;
+} kinds[VIRTIO_KINDS] = {
+	[VIRTIO_DISK] = { "disk", true },    [VIRTIO_NET] = { "net", true },
+	[VIRTIO_FS] = { "fs", true },	     [VIRTIO_RNG] = { "rng", false },
+	[VIRTIO_VSOCK] = { "vsock", false },
+};
+
+static void add(struct host_facts *facts, struct plan_virtio v)
 {
 	struct host_pci *d = &facts->pci[facts->nr_pci++];
 
@@ -19,27 +60,23 @@ static void add(struct host_facts *facts, const char *kind, int number)
 		.node = -1,
 		.bars = { { .size = VIRTIO_BAR_SIZE, .wide = true } },
 	};
-	if (number < 0)
-		snprintf(d->name, sizeof(d->name), "%s", kind);
+	if (kinds[v.kind].numbered)
+		snprintf(d->name, sizeof(d->name), "%s%u", kinds[v.kind].name, v.index);
 	else
-		snprintf(d->name, sizeof(d->name), "%s%d", kind, number);
+		snprintf(d->name, sizeof(d->name), "%s", kinds[v.kind].name);
 }
 
 int plan_add_virtio(struct host_facts *facts, const struct config *c, struct err *err)
 {
-	if (facts->nr_pci + plan_nr_virtio(c) > HOST_PCI_MAX)
+	unsigned n = plan_nr_virtio(c);
+
+	if (facts->nr_pci + n > HOST_PCI_MAX)
 		return err_set(
 			err, ERANGE,
 			"%u virtio and %u passed-through devices are more than bus 0 has slots "
 			"for: %u",
-			plan_nr_virtio(c), facts->nr_pci, HOST_PCI_MAX);
-	for (unsigned i = 0; i < c->nr_disks; i++)
-		add(facts, "disk", (int)i);
-	for (unsigned i = 0; i < c->nr_nets; i++)
-		add(facts, "net", (int)i);
-	if (c->rng)
-		add(facts, "rng", -1);
-	if (c->vsock_cid)
-		add(facts, "vsock", -1);
+			n, facts->nr_pci, HOST_PCI_MAX);
+	for (unsigned i = 0; i < n; i++)
+		add(facts, plan_virtio_at(c, i));
 	return 0;
 }

@@ -1,6 +1,7 @@
 #include "vmm/ram.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
@@ -116,7 +117,7 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	ram->blocks = calloc(n, sizeof(*ram->blocks));
 	if (!ram->blocks)
 		return err_sys(err, ENOMEM, "cannot list %zu spans of guest RAM", n);
-	if (backing->page_size != 4 * KIB || backing->fold)
+	if (backing->page_size != 4 * KIB || backing->fold || backing->shared)
 		ret = open_memfd(ram, spans, n, backing, err);
 	while (ret == 0 && ram->nr_blocks < n) {
 		struct ram_block *b = &ram->blocks[ram->nr_blocks];
@@ -134,9 +135,19 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 
 void ram_clear(struct ram *ram)
 {
-	for (size_t i = 0; i < ram->nr_blocks && ram->memfd < 0; i++)
-		madvise(ram->blocks[i].hva, span_size(ram->blocks[i].gpa), MADV_DONTNEED);
-	ram->fresh = ram->memfd < 0;
+	ram->fresh = true;
+	for (size_t i = 0; i < ram->nr_blocks; i++) {
+		const struct ram_block *b = &ram->blocks[i];
+		uint64_t size = span_size(b->gpa);
+		int ret = -1;
+
+		if (ram->memfd < 0)
+			ret = madvise(b->hva, size, MADV_DONTNEED);
+		else if (!ram->folded)
+			ret = fallocate(ram->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)b->memfd_offset, (off_t)size);
+		ram->fresh &= ret == 0;
+	}
 }
 
 void ram_destroy(struct ram *ram)
@@ -151,5 +162,6 @@ void ram_destroy(struct ram *ram)
 
 void *ram_at(const struct ram *ram, uint64_t gpa, uint64_t len)
 {
-	return guest_ram_at(&(struct guest_ram){ ram->blocks, ram->nr_blocks }, gpa, len);
+	return guest_ram_at(&(struct guest_ram){ ram->blocks, ram->nr_blocks, ram->memfd }, gpa,
+			    len);
 }

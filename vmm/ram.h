@@ -20,7 +20,7 @@
 struct ram {
 	struct ram_block *blocks; /* sorted by address */
 	size_t nr_blocks;
-	int memfd;  /* huge pages are a file, which iommufd can map; -1: anonymous memory */
+	int memfd;  /* the file that it is; -1: anonymous memory */
 	bool fresh; /* all zeroes but for what was written since ram_create or ram_clear */
 	bool folded;
 };
@@ -39,6 +39,7 @@ struct ram_backing {
 	 * 0: off.
 	 */
 	uint64_t fold;
+	bool shared; /* a file in any case, for processes that serve devices */
 };
 
 int ram_create(struct ram *ram, const struct span *spans, size_t n,

@@ -1,6 +1,7 @@
 /*
  * Somebody outside of this process who serves the queues of a virtio device: the rings, the
- * eventfds, and how to start and stop it. Base: devices describe and ask, vmm/vhost.c does.
+ * eventfds, and how to start and stop it. Base: devices describe and ask; vmm/vhost.c (the kernel)
+ * and vmm/vhost_user.c (another process) do.
  */
 #ifndef VMM_SERVER_H
 #define VMM_SERVER_H
@@ -9,18 +10,19 @@
 #include "vmm/guest_ram.h"
 
 struct served_queue {
-	unsigned size;
+	unsigned size;			 /* 0: the driver does not use it */
 	uint8_t *desc, *driver, *device; /* the three areas, in this process */
 	int kick, call;			 /* eventfds; borrowed */
 };
 
 /* Any thread, one at a time. */
 struct server_ops {
-	/* The driver is ready, with these features. */
+	/* The driver is ready, with these features. -ENOTCONN: it is not there now, but may come.
+	 */
 	int (*start)(void *server, const struct guest_ram *ram, const struct served_queue *queues,
-		     uint64_t features, struct err *err);
+		     unsigned n, uint64_t features, struct err *err);
 	/* On return nothing of the queues is touched any more. */
-	void (*stop)(void *server);
+	void (*stop)(void *server, unsigned n);
 };
 
 struct server {

@@ -81,7 +81,8 @@ int vhost_set_up(const struct vhost *v, const struct guest_ram *ram,
 		return err_sys(err, errno, "vhost does not take the driver's features");
 	ret = set_memory(v, ram, err);
 	for (unsigned i = 0; ret == 0 && i < n; i++)
-		ret = set_queue(v, i, &queues[i], err);
+		if (queues[i].size)
+			ret = set_queue(v, i, &queues[i], err);
 	return ret;
 }
 
@@ -119,15 +120,16 @@ int vhost_vsock_run(const struct vhost *v, bool run, struct err *err)
 }
 
 static int vsock_start(void *server, const struct guest_ram *ram, const struct served_queue *queues,
-		       uint64_t features, struct err *err)
+		       unsigned n, uint64_t features, struct err *err)
 {
-	int ret = vhost_set_up(server, ram, queues, 2, features, err);
+	int ret = vhost_set_up(server, ram, queues, n, features, err);
 
 	return ret < 0 ? ret : vhost_vsock_run(server, true, err);
 }
 
-static void vsock_stop(void *server)
+static void vsock_stop(void *server, unsigned n)
 {
+	(void)n;
 	(void)vhost_vsock_run(server, false, NULL);
 }
 

@@ -18,7 +18,7 @@
 
 static uint8_t memory[MEMORY] __attribute__((aligned(4096)));
 static const struct ram_block block = { { 0, MEMORY }, memory, 0 };
-static const struct guest_ram ram = { &block, 1 };
+static const struct guest_ram ram = { &block, 1, -1 };
 
 static struct virtio_pci pci;
 static struct virtio_blk blk;

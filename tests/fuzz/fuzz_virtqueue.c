@@ -17,7 +17,7 @@ static const struct ram_block blocks[] = {
 	{ { 0, BLOCK }, memory[0], 0 },
 	{ { FAR, FAR + BLOCK }, memory[1], 0 },
 };
-static const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks) };
+static const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks), -1 };
 
 static void must(bool holds)
 {

@@ -34,7 +34,7 @@ static const struct ram_block blocks[] = {
 	{ { MIDDLE, MIDDLE_E }, memory[0], 0 }, /* not where the one before ends */
 	{ { HIGH, HIGH + BLOCK }, memory[2], 0 },
 };
-static const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks) };
+static const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks), -1 };
 
 #define DESC   (HIGH + 0x0000)
 #define DRIVER (HIGH + 0x8000)

@@ -55,5 +55,13 @@ plan --net user,vhost=on
 plan --net tap=x,mac=01:00:00:00:00:00
 plan --net tap=x,mac=52:54:00:12:34:56,mac=52:54:00:12:34:56
 plan --net fd=1
+plan --disk vhost-user=/run/disk,readonly=on
+plan --disk a,vhost-user=/run/disk
+plan --net vhost-user=
+plan --net vhost-user=/run/net,vhost=on
+plan --fs tag=home
+plan --fs socket=/run/fs,tag=
+plan --fs socket=/run/fs,tag=home --fs socket=/run/more,tag=home
+plan --fs socket=/run/fs,tag=home,tag=more
 plan --vsock 3
 plan --vsock cid=2

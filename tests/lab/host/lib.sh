@@ -123,11 +123,17 @@ interactive()
 	await asking
 }
 
-# tell ACTION: and wait until the guest asks again, unless it will not.
-tell()
+# tell_only ACTION: without waiting.
+tell_only()
 {
 	asked=$((asked + 1))
 	echo "$1" >&4
+}
+
+# tell ACTION: and wait until the guest asks again, unless it will not.
+tell()
+{
+	tell_only "$1"
 	[ "$1" = poweroff ] || await asking $asked
 }
 
@@ -142,6 +148,15 @@ await()
 	while [ "$(grep -c "$1" "$log")" -lt "${2:-1}" ] && [ "$tries" -gt 0 ]; do
 		tries=$((tries - 1))
 		sleep 0.2
+	done
+}
+
+# wait_for SOCKET: until a daemon has made it.
+wait_for()
+{
+	tries=100
+	until [ -S "$1" ] || [ "$((tries -= 1))" = 0 ]; do
+		sleep 0.1
 	done
 }
 

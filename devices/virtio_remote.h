@@ -1,0 +1,25 @@
+/*
+ * A virtio device whose queues another process serves (vhost-user): here are its registers and its
+ * configuration. Virtual I/O Device 1.2 sections 5.1, 5.2 and 5.11.
+ */
+#ifndef DEVICES_VIRTIO_REMOTE_H
+#define DEVICES_VIRTIO_REMOTE_H
+
+#include "devices/virtio.h"
+
+#define VIRTIO_REMOTE_TAG 36 /* bytes: the name of a shared folder */
+
+struct virtio_remote {
+	struct virtio_device dev;
+};
+
+/* `features` and `server.ring_features` are what the process has. */
+/* `config` is the process's: 60 bytes of struct virtio_blk_config; the queues are `n`. */
+void virtio_remote_blk(struct virtio_remote *r, uint64_t features, const uint8_t *config,
+		       unsigned n, const struct server *server);
+void virtio_remote_net(struct virtio_remote *r, uint64_t features, const uint8_t mac[6],
+		       const struct server *server);
+/* `tag`: at most VIRTIO_REMOTE_TAG bytes. */
+void virtio_remote_fs(struct virtio_remote *r, const char *tag, const struct server *server);
+
+#endif

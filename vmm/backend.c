@@ -1,0 +1,133 @@
+#include "vmm/backend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(VHOST_AUTO == (int)NET_VHOST_AUTO && VHOST_ON == (int)NET_VHOST_ON &&
+		       VHOST_OFF == (int)NET_VHOST_OFF,
+	       "the model and the host do not see each other");
+
+static int open_user(struct backend *b, const char *option, const char *path, unsigned queues,
+		     struct err *err)
+{
+	static const struct vhost_user_kind kinds[VIRTIO_KINDS] = {
+		[VIRTIO_DISK] = { .features = VHOST_USER_BLK_FEATURES, .config = 60 },
+		[VIRTIO_NET] = { .features = VHOST_USER_NET_FEATURES, .state = VHOST_USER_FRAMES },
+		[VIRTIO_FS] = { .state = VHOST_USER_SESSION },
+	};
+
+	return vhost_user_open(&b->user, option, path, &kinds[b->kind], queues, err);
+}
+
+static int open_disk(struct backend *b, const struct config_disk *d, struct err *err)
+{
+	const struct disk_options options = {
+		.readonly = d->readonly,
+		.direct = d->direct,
+		.discard = d->discard,
+		.queues = d->queues,
+	};
+
+	b->wanted_disk = d;
+	if (d->vhost_user)
+		return open_user(b, "--disk vhost-user=", d->vhost_user, d->queues, err);
+	return disk_open(&b->disk, d->path, &options, err);
+}
+
+static int open_net(struct backend *b, const struct config_net *n, unsigned i, struct err *err)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%u %s", i, n->kind == NET_TAP ? n->tap : "net");
+	if (n->has_mac)
+		memcpy(b->mac, n->mac, sizeof(n->mac));
+	else
+		net_default_mac(name, b->mac);
+	switch (n->kind) {
+	case NET_USER:
+		return net_open_user(&b->net, err);
+	case NET_TAP:
+		return net_open_tap(&b->net, n->tap, (enum net_vhost)n->vhost, err);
+	case NET_FD:
+		return net_open_fd(&b->net, n->fd, (enum net_vhost)n->vhost, err);
+	case NET_VHOST_USER:
+		return open_user(b, "--net vhost-user=", n->vhost_user, 2, err);
+	}
+	return 0;
+}
+
+static int open_fs(struct backend *b, const struct config_fs *f, struct err *err)
+{
+	b->wanted_fs = f;
+	return open_user(b, "--fs socket=", f->socket, 2, err);
+}
+
+static int open_vsock(struct backend *b, uint32_t cid, struct err *err)
+{
+	int ret = vhost_open(&b->vsock, "/dev/vhost-vsock", err);
+
+	b->cid = cid;
+	if (ret == 0)
+		ret = vhost_vsock_set_cid(&b->vsock, cid, err);
+	return ret < 0 ? err_prefix(err, ret, "--vsock cid=%u: ", cid) : 0;
+}
+
+static int open_backend(struct backend *b, const struct config *c, struct plan_virtio v,
+			struct err *err)
+{
+	*b = (struct backend){
+		.kind = v.kind,
+		.user = VHOST_USER_EMPTY,
+		.disk = DISK_EMPTY,
+		.net = NET_EMPTY,
+		.vsock = VHOST_EMPTY,
+	};
+	switch (v.kind) {
+	case VIRTIO_DISK:
+		return open_disk(b, &c->disks[v.index], err);
+	case VIRTIO_NET:
+		return open_net(b, &c->nets[v.index], v.index, err);
+	case VIRTIO_FS:
+		return open_fs(b, &c->fs[v.index], err);
+	case VIRTIO_VSOCK:
+		return open_vsock(b, c->vsock_cid, err);
+	case VIRTIO_RNG:
+	case VIRTIO_KINDS:
+		break;
+	}
+	return 0;
+}
+
+int backends_open(struct backends *b, const struct config *c, struct err *err)
+{
+	unsigned n = plan_nr_virtio(c);
+	int ret = 0;
+
+	*b = (struct backends)BACKENDS_EMPTY;
+	if (!n)
+		return 0;
+	b->list = calloc(n, sizeof(*b->list));
+	if (!b->list)
+		return err_sys(err, ENOMEM, "cannot hold what is behind %u devices", n);
+	while (ret == 0 && b->n < n) {
+		ret = open_backend(&b->list[b->n], c, plan_virtio_at(c, b->n), err);
+		b->n++;
+	}
+	if (ret < 0)
+		backends_close(b);
+	return ret;
+}
+
+void backends_close(struct backends *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		vhost_user_close(&b->list[i].user);
+		disk_close(&b->list[i].disk);
+		net_close(&b->list[i].net);
+		vhost_close(&b->list[i].vsock);
+	}
+	free(b->list);
+	*b = (struct backends)BACKENDS_EMPTY;
+}

@@ -1,0 +1,45 @@
+/*
+ * What is behind the virtio devices of a machine: images, tap interfaces, daemons.
+ *
+ * A part of the machine, in a file of its own. Opened once from the configuration, in the order of
+ * the plan; outlives guest resets.
+ */
+#ifndef VMM_BACKEND_H
+#define VMM_BACKEND_H
+
+#include "vmm/disk.h"
+#include "vmm/net.h"
+#include "vmm/plan_virtio.h"
+#include "vmm/vhost.h"
+#include "vmm/vhost_user.h"
+
+struct backend {
+	enum virtio_kind kind;
+	/* what the user wanted, if the kind has more to say than that */
+	const struct config_disk *wanted_disk;
+	const struct config_fs *wanted_fs;
+	uint32_t cid;	/* of sockets */
+	uint8_t mac[6]; /* of a network adapter */
+	/* what serves it; of these the one that is open */
+	struct vhost_user user; /* another process: disks, network adapters, shared folders */
+	struct disk disk;
+	struct net net;
+	struct vhost vsock;
+};
+
+struct backends {
+	struct backend *list;
+	unsigned n;
+};
+
+#define BACKENDS_EMPTY \
+	{              \
+		.n = 0 \
+	}
+
+/* -EINVAL: not what the user asked for; others: the host refuses. The sentence names the option. */
+int backends_open(struct backends *b, const struct config *c, struct err *err);
+/* Safe on BACKENDS_EMPTY and half-way. */
+void backends_close(struct backends *b);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * --fs: a folder of the host that the guest sees, served by virtiofsd.
+ *
+ * Setter of the table in config_options.c, under its rules.
+ */
+#include "vmm/config_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum fs_key { KEY_SOCKET, KEY_TAG, KEYS };
+
+static const char *const names[KEYS] = { "socket", "tag" };
+static const char keys[] = "socket=SOCKET,tag=TAG";
+
+/* Tags are unique: the guest mounts by them. */
+static int check_tag(const struct config *c, const struct config_fs *f, struct err *err)
+{
+	size_t len = strlen(f->tag);
+
+	if (!len || len > CONFIG_TAG_MAX)
+		return err_set(err, EINVAL, "tag= has 1 to %u bytes", CONFIG_TAG_MAX);
+	for (unsigned i = 0; &c->fs[i] != f; i++)
+		if (!strcmp(c->fs[i].tag, f->tag))
+			return err_set(err, EINVAL, "another folder has tag=%s; choose another",
+				       SHOWN(f->tag));
+	return 0;
+}
+
+int config_set_fs(struct config *c, const char *value, struct err *err)
+{
+	struct config_fs *f;
+	struct words words;
+	char *word, *rest;
+	unsigned given = 0;
+	int ret = words_init(&words, value, err);
+
+	if (ret < 0)
+		return ret;
+	if (c->nr_fs == CONFIG_FS_MAX)
+		return err_set(err, EINVAL, "there can be at most %u shared folders",
+			       CONFIG_FS_MAX);
+	f = &c->fs[c->nr_fs++]; /* config_free's from now on */
+	while (ret >= 0 && (word = words_next(&words, &rest))) {
+		ret = config_find_key(names, KEYS, word, rest, keys, &given, err);
+		if (ret >= 0)
+			ret = config_set_text(ret == KEY_TAG ? &f->tag : &f->socket, rest, err);
+	}
+	if (ret < 0)
+		return ret;
+	if (!f->socket || !f->tag || !*f->socket)
+		return err_set(err, EINVAL, "it is %s", keys);
+	return check_tag(c, f, err);
+}

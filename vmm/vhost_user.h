@@ -1,0 +1,78 @@
+/*
+ * vhost-user: another process serves the queues of a virtio device, told so over a Unix socket.
+ * QEMU's docs/interop/vhost-user.rst; we are the front-end.
+ *
+ * Host side. Guest RAM must be a file (guest_ram.memfd); it is handed over in as few regions as the
+ * plan has spans, also above 1 TiB. Rings are split. The process may go and come back: then the
+ * rings go on where they were, if nothing that it had taken is lost.
+ */
+#ifndef VMM_VHOST_USER_H
+#define VMM_VHOST_USER_H
+
+#include "vmm/err.h"
+#include "vmm/server.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#define VHOST_USER_CONFIG_MAX 256
+
+/* Features of virtio-blk and virtio-net (virtio 1.2, 5.2.3 and 5.1.3) that ask nothing of us. */
+#define VHOST_USER_BLK_FEATURES UINT64_C(0x7676)
+#define VHOST_USER_NET_FEATURES UINT64_C(0xff83)
+
+#define VHOST_USER_QUEUES_MAX 34
+
+/* What is lost with the process, apart from the rings. */
+enum vhost_user_state {
+	VHOST_USER_REQUESTS, /* those that it had taken and not answered */
+	VHOST_USER_FRAMES,   /* the same, but a network loses some anyway */
+	VHOST_USER_SESSION,  /* what it and the driver know of each other: the driver begins anew */
+};
+
+struct vhost_user_kind {
+	uint64_t features; /* of the device, that may come from the process */
+	unsigned config;   /* bytes of the device's configuration that come from it */
+	enum vhost_user_state state;
+};
+
+struct vhost_user {
+	pthread_mutex_t lock; /* the driver starts and stops it, the loop connects it again */
+	int fd;		      /* -1: not connected */
+	const char *option;   /* "--disk vhost-user="; `path` follows */
+	const char *path;
+	const struct vhost_user_kind *kind; /* NULL: not open */
+	unsigned nr_queues;
+	uint64_t features; /* that it has: of `kind` and of the ring */
+	uint64_t protocol;
+	uint8_t config[VHOST_USER_CONFIG_MAX];
+	bool resume; /* rings were running when it went */
+	bool idle;   /* and it had done all that it was asked for */
+	/* of rings that run: what the driver and the process say of them */
+	const uint8_t *drivers[VHOST_USER_QUEUES_MAX], *devices[VHOST_USER_QUEUES_MAX];
+	/* what it has taken of the rings, in memory that outlives it; -1: it does not keep it so */
+	int inflight;
+	uint8_t inflight_shape[20];
+};
+
+#define VHOST_USER_EMPTY                                                     \
+	{                                                                    \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .inflight = -1, \
+	}
+
+/* `option`, `path` and `kind` are borrowed. -EINVAL: it does not serve such a device. */
+int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
+		    const struct vhost_user_kind *kind, unsigned nr_queues, struct err *err);
+void vhost_user_close(struct vhost_user *v);
+
+/* The socket is readable: the process is gone. */
+void vhost_user_lost(struct vhost_user *v);
+/* Connects again; -ECONNREFUSED, -ENOENT: not yet. It must serve the same device. */
+int vhost_user_reconnect(struct vhost_user *v, struct err *err);
+/* Whether running rings can go on after vhost_user_reconnect. */
+bool vhost_user_resumes(const struct vhost_user *v);
+
+/* A struct vhost_user. start returns -ENOTCONN while the process is gone. */
+extern const struct server_ops vhost_user_ops;
+
+#endif
