@@ -93,6 +93,7 @@ static int open_backend(struct backend *b, const struct config *c, struct plan_v
 		return open_fs(b, &c->fs[v.index], err);
 	case VIRTIO_VSOCK:
 		return open_vsock(b, c->vsock_cid, err);
+	case VIRTIO_CONSOLE:
 	case VIRTIO_RNG:
 	case VIRTIO_KINDS:
 		break;
@@ -118,6 +119,13 @@ int backends_open(struct backends *b, const struct config *c, struct err *err)
 	if (ret < 0)
 		backends_close(b);
 	return ret;
+}
+
+void backends_set_console(struct backends *b, struct console *console)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->list[i].kind == VIRTIO_CONSOLE)
+			b->list[i].console = console;
 }
 
 void backends_close(struct backends *b)

@@ -7,6 +7,7 @@
 #ifndef VMM_BACKEND_H
 #define VMM_BACKEND_H
 
+#include "vmm/console.h"
 #include "vmm/disk.h"
 #include "vmm/net.h"
 #include "vmm/plan_virtio.h"
@@ -25,6 +26,7 @@ struct backend {
 	struct disk disk;
 	struct net net;
 	struct vhost vsock;
+	struct console *console; /* borrowed */
 };
 
 struct backends {
@@ -39,6 +41,8 @@ struct backends {
 
 /* -EINVAL: not what the user asked for; others: the host refuses. The sentence names the option. */
 int backends_open(struct backends *b, const struct config *c, struct err *err);
+/* The line that is behind the virtio console, if there is one. */
+void backends_set_console(struct backends *b, struct console *console);
 /* Safe on BACKENDS_EMPTY and half-way. */
 void backends_close(struct backends *b);
 

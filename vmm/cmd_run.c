@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SERIAL, CONSOLE, LINES };
+
 /* Everything that outlives a reset of the guest. */
 struct run {
 	struct config config;
@@ -25,9 +27,9 @@ struct run {
 	struct image kernel, initrd;
 	struct boot_kernel boot_kernel;
 	struct loop loop;
-	struct console console;
-	bool has_console;
-	int signals; /* signalfd */
+	struct console lines[LINES]; /* of characters */
+	unsigned nr_lines;	     /* that are open */
+	int signals;		     /* signalfd */
 	struct machine machine;
 	bool asked_off; /* the power button was pressed */
 	int signal;	/* the one that ended the run, or 0 */
@@ -37,7 +39,8 @@ struct run {
 
 static void stop_process(struct run *run)
 {
-	console_suspend(&run->console);
+	for (unsigned i = 0; i < run->nr_lines; i++)
+		console_suspend(&run->lines[i]);
 	raise(SIGSTOP);
 	/* SIGCONT follows through the signalfd. */
 }
@@ -55,7 +58,11 @@ static void signal_ready(void *to, short revents)
 		stop_process(run);
 		return;
 	case SIGCONT:
-		console_continue(&run->console);
+		for (unsigned i = 0; i < run->nr_lines; i++)
+			console_continue(&run->lines[i]);
+		return;
+	case SIGWINCH:
+		machine_resize_console(&run->machine);
 		return;
 	case SIGTERM:
 		if (run->asked_off)
@@ -71,7 +78,9 @@ static void signal_ready(void *to, short revents)
 /* Before any thread is made, so that all of them inherit the mask. */
 static int catch_signals(struct run *run, struct err *err)
 {
-	static const int caught[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
+	static const int caught[] = {
+		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH
+	};
 	struct sigaction was;
 	sigset_t set;
 
@@ -112,16 +121,25 @@ static int open_images(struct run *run, struct err *err)
 	return ret < 0 ? err_prefix(err, ret, "--initrd %s: ", c->initrd) : 0;
 }
 
-static int open_console(struct run *run, struct err *err)
+static int open_lines(struct run *run, struct err *err)
 {
-	const struct config *c = &run->config;
-	int ret = console_open(&run->console, c->serial, c->serial_path, &run->loop, err);
+	static const char *const names[LINES] = { [SERIAL] = "serial", [CONSOLE] = "console" };
+	const struct config_line *wanted[LINES] = {
+		[SERIAL] = &run->config.serial,
+		[CONSOLE] = &run->config.console,
+	};
 
-	if (ret < 0)
-		return ret;
-	run->has_console = true;
-	if (console_pty(&run->console))
-		fprintf(stderr, "straddle: serial line is %s\n", console_pty(&run->console));
+	for (unsigned i = 0; i < LINES; i++) {
+		struct console *line = &run->lines[i];
+		int ret = console_open(line, names[i], wanted[i], &run->loop, err);
+
+		if (ret < 0)
+			return ret;
+		run->nr_lines++;
+		if (console_pty(line))
+			fprintf(stderr, "straddle: %s line is %s\n", names[i], console_pty(line));
+	}
+	backends_set_console(&run->backends, &run->lines[CONSOLE]);
 	return 0;
 }
 
@@ -245,6 +263,16 @@ static void say_unclaimed(const struct machine *m)
 			(unsigned long long)first->at);
 }
 
+/* 0, or what failed to write out what the guest said. */
+static int lines_error(struct run *run, struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < run->nr_lines; i++)
+		ret = console_error(&run->lines[i], err);
+	return ret;
+}
+
 /* Creates and runs the machine until an end that is not a reset to be followed. */
 static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 {
@@ -260,7 +288,7 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.backends = &run->backends,
 		.say = say,
 		.loop = &run->loop,
-		.console = &run->console,
+		.console = &run->lines[SERIAL],
 		.has_debug_exit = c->has_debug_exit,
 		.debug_exit_port = c->debug_exit_port,
 	};
@@ -273,6 +301,8 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		if (run->asked_off)
 			machine_power_button(&run->machine); /* asked before a reset */
 		*end = machine_run(&run->machine, err);
+		if (*end == MACHINE_RUNNING && lines_error(run, err) < 0)
+			*end = MACHINE_HOST_ERROR;
 		machine_destroy(&run->machine);
 		if (c->verbose)
 			say_unclaimed(&run->machine);
@@ -280,7 +310,7 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 			*end = MACHINE_STOPPED;
 		if (*end != MACHINE_RESET || c->no_reboot)
 			return 0;
-		ret = console_error(&run->console, err);
+		ret = lines_error(run, err);
 		if (ret < 0)
 			return ret;
 		if (c->verbose)
@@ -296,7 +326,7 @@ static int end_status(struct run *run, enum machine_end end, const struct err *e
 	struct err lost;
 
 	/* A guest that ended well but whose words were lost did not end well. */
-	if (end != MACHINE_HOST_ERROR && console_error(&run->console, &lost) < 0) {
+	if (end != MACHINE_HOST_ERROR && lines_error(run, &lost) < 0) {
 		complain(&lost, STATUS_HOST_ERROR);
 		if (end == MACHINE_POWEROFF || end == MACHINE_RESET)
 			return STATUS_HOST_ERROR;
@@ -323,18 +353,19 @@ static int end_status(struct run *run, enum machine_end end, const struct err *e
 	return complain(err, STATUS_HOST_ERROR);
 }
 
-static void close_console(struct run *run)
+static void close_lines(struct run *run)
 {
-	if (!run->has_console)
-		return;
-	run->console.hurry = run->signal || run->machine.end == MACHINE_STOPPED;
-	console_close(&run->console);
-	run->has_console = false;
-	if (run->console.lost)
-		fprintf(stderr,
-			"straddle: %llu bytes of serial output were lost: nobody read them in "
-			"time\n",
-			(unsigned long long)run->console.lost);
+	for (unsigned i = 0; i < run->nr_lines; i++) {
+		run->lines[i].hurry = run->signal || run->machine.end == MACHINE_STOPPED;
+		console_close(&run->lines[i]);
+	}
+	for (unsigned i = 0; i < run->nr_lines; i++)
+		if (run->lines[i].lost)
+			fprintf(stderr,
+				"straddle: %llu bytes of %s output were lost: nobody read them in "
+				"time\n",
+				(unsigned long long)run->lines[i].lost, run->lines[i].name);
+	run->nr_lines = 0;
 }
 
 static void run_close(struct run *run)
@@ -429,10 +460,10 @@ int cmd_run(int argc, char *argv[])
 		print_plan(stderr, &run->plan);
 	ret = make_ready(run, &err);
 	if (ret == 0)
-		ret = open_console(run, &err);
+		ret = open_lines(run, &err);
 	if (ret == 0)
 		ret = run_guest(run, &end, &err);
-	close_console(run); /* first: while the terminal is raw, nothing is to be said */
+	close_lines(run); /* first: while the terminal is raw, nothing is to be said */
 	if (ret == -EINTR && run->signal)
 		status = 128 + run->signal;
 	else if (ret == 0)

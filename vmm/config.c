@@ -19,7 +19,8 @@ void config_free(struct config *c)
 	free(c->kernel);
 	free(c->initrd);
 	free(c->append);
-	free(c->serial_path);
+	free(c->serial.path);
+	free(c->console.path);
 	free(c->plan_file);
 	free(c->config_file);
 	free(c->dtb_file);

@@ -24,12 +24,18 @@ enum iova_policy {
 	IOVA_OFF,    /* --reserve */
 };
 
+/* Where a line of characters ends, the serial one or the virtio console. */
 enum serial_kind {
+	SERIAL_NONE,
 	SERIAL_STDIO,
 	SERIAL_FILE,
 	SERIAL_PTY,
 	SERIAL_UNIX,
-	SERIAL_NONE,
+};
+
+struct config_line {
+	enum serial_kind kind;
+	char *path; /* of a file or a socket */
 };
 
 /* Which command an option belongs to; an option may have several. */
@@ -156,9 +162,9 @@ struct config {
 	struct config_fs fs[CONFIG_FS_MAX];
 	unsigned nr_fs;
 	bool rng;
-	uint32_t vsock_cid; /* 0: no such device */
-	enum serial_kind serial;
-	char *serial_path;
+	uint32_t vsock_cid;	    /* 0: no such device */
+	struct config_line serial;  /* default: stdio, or none if the console is there */
+	struct config_line console; /* virtio */
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
 	/* behaviour */
@@ -181,9 +187,9 @@ struct config {
 	uint64_t given;
 };
 
-#define CONFIG_EMPTY                                           \
-	{                                                      \
-		.memory = GIB, .page_size = 4 * KIB, .cpus = 1 \
+#define CONFIG_EMPTY                                                                             \
+	{                                                                                        \
+		.memory = GIB, .page_size = 4 * KIB, .cpus = 1, .serial = { SERIAL_STDIO, NULL } \
 	}
 
 struct config_option {

@@ -328,6 +328,20 @@ static int check_operands(const struct config *c, enum config_command cmd, struc
 	return ret;
 }
 
+/* There is one terminal. */
+static int check_console(struct config *c, struct err *err)
+{
+	if (c->console.kind != SERIAL_STDIO || c->serial.kind != SERIAL_STDIO)
+		return 0;
+	if (option_given(c, OPT_SERIAL))
+		return err_set(
+			err, EINVAL,
+			"--serial and --console cannot both be stdio; give one of them another "
+			"place");
+	c->serial.kind = SERIAL_NONE;
+	return 0;
+}
+
 int config_check(struct config *c, enum config_command cmd, struct err *err)
 {
 	int ret;
@@ -335,6 +349,8 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 	if (cmd & (CMD_BIND | CMD_UNBIND))
 		return check_operands(c, cmd, err);
 	ret = check_files(c, cmd, err);
+	if (ret == 0)
+		ret = check_console(c, err);
 	if (ret == 0)
 		ret = config_check_vfio(c, err);
 	if (ret == 0)

@@ -143,7 +143,7 @@ static int set_reserve(struct config *c, const char *value, struct err *err)
 	return ret;
 }
 
-static int set_serial(struct config *c, const char *value, struct err *err)
+static int set_line(struct config_line *line, const char *value, struct err *err)
 {
 	static const struct {
 		const char *word;
@@ -160,13 +160,14 @@ static int set_serial(struct config *c, const char *value, struct err *err)
 
 		if (strncmp(value, kinds[i].word, len) != 0 || (!kinds[i].path && value[len]))
 			continue;
-		c->serial = kinds[i].kind;
-		return kinds[i].path ? set_path(&c->serial_path, value + len, err) : 0;
+		line->kind = kinds[i].kind;
+		return kinds[i].path ? set_path(&line->path, value + len, err) : 0;
 	}
-	return err_set(err, EINVAL,
-		       "the serial line goes to stdio, file:PATH, pty, unix:PATH or "
-		       "none");
+	return err_set(err, EINVAL, "it goes to stdio, file:PATH, pty, unix:PATH or none");
 }
+
+SETTER(set_line, serial)
+SETTER(set_line, console)
 
 static int set_debug_exit(struct config *c, const char *value, struct err *err)
 {
@@ -303,6 +304,10 @@ static const struct config_option options[OPTIONS] = {
 			 "the serial line's other end: stdio (default), file:PATH, pty,\n"
 			 "unix:PATH or none",
 			 set_serial },
+	[OPT_CONSOLE] = { "console", 0, "WHERE", MAKES, IN_FILE, ONCE,
+			  "a virtio console, hvc0 to Linux; its other end is as for --serial;\n"
+			  "with stdio the serial line goes nowhere, if not given (default none)",
+			  set_console },
 	[OPT_DEBUG_EXIT] = { "debug-exit", 0, "PORT", RUN_PLAN, IN_FILE, ONCE,
 			     "end with status (v << 1) | 1 when the guest writes v to this I/O\n"
 			     "port, such as 0xf4 (default: no such port)",

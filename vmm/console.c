@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -227,7 +228,7 @@ static void broken(struct console *c, int code)
 {
 	const char *what = c->kind == SERIAL_FILE ? c->path : "standard output";
 
-	err_sys(&c->error, code, "the guest's serial output cannot be written to %s", what);
+	err_sys(&c->error, code, "the guest's %s output cannot be written to %s", c->name, what);
 	c->broken = true;
 	c->len = 0;
 	loop_stop(c->loop);
@@ -353,7 +354,7 @@ static int open_file(struct console *c, struct err *err)
 	c->own_fds = true;
 	c->out = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
 	if (c->out < 0)
-		return err_sys(err, errno, "--serial file:%s cannot be opened", c->path);
+		return err_sys(err, errno, "--%s file:%s cannot be opened", c->name, c->path);
 	return 0;
 }
 
@@ -365,10 +366,11 @@ static int open_pty(struct console *c, struct err *err)
 	c->own_fds = true;
 	c->in = c->out = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (c->in < 0 || grantpt(c->in) < 0 || unlockpt(c->in) < 0)
-		return err_sys(err, errno, "--serial pty: no pseudo-terminal to be had");
+		return err_sys(err, errno, "--%s pty: no pseudo-terminal to be had", c->name);
 	slave = open(ptsname(c->in), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
-		return err_sys(err, errno, "--serial pty: %s cannot be opened", ptsname(c->in));
+		return err_sys(err, errno, "--%s pty: %s cannot be opened", c->name,
+			       ptsname(c->in));
 	if (tcgetattr(slave, &raw) == 0) {
 		cfmakeraw(&raw);
 		tcsetattr(slave, TCSANOW, &raw);
@@ -378,7 +380,8 @@ static int open_pty(struct console *c, struct err *err)
 		int code = errno;
 
 		close(slave);
-		return err_sys(err, code, "--serial pty: %s cannot be watched", ptsname(c->in));
+		return err_sys(err, code, "--%s pty: %s cannot be watched", c->name,
+			       ptsname(c->in));
 	}
 	close(slave);
 	c->absent = true;
@@ -396,8 +399,8 @@ static int open_unix(struct console *c, struct err *err)
 	c->own_fds = true;
 	if (strlen(c->path) >= sizeof(addr.sun_path))
 		return err_set(err, ENAMETOOLONG,
-			       "--serial unix:%s: a socket's path has at most %zu bytes", c->path,
-			       sizeof(addr.sun_path) - 1);
+			       "--%s unix:%s: a socket's path has at most %zu bytes", c->name,
+			       c->path, sizeof(addr.sun_path) - 1);
 	strcpy(addr.sun_path, c->path);
 	if (lstat(c->path, &st) == 0 && S_ISSOCK(st.st_mode)) {
 		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -417,7 +420,7 @@ static int open_unix(struct console *c, struct err *err)
 		if (c->arrival >= 0)
 			close(c->arrival);
 		c->arrival = -1;
-		return err_sys(err, code, "--serial unix:%s cannot be made%s", c->path,
+		return err_sys(err, code, "--%s unix:%s cannot be made%s", c->name, c->path,
 			       code == EADDRINUSE ? " (something is there already)" : "");
 	}
 	c->absent = true;
@@ -443,14 +446,16 @@ static int open_line(struct console *c, struct err *err)
 	return 0;
 }
 
-int console_open(struct console *c, enum serial_kind kind, const char *path, struct loop *loop,
-		 struct err *err)
+int console_open(struct console *c, const char *name, const struct config_line *line,
+		 struct loop *loop, struct err *err)
 {
+	enum serial_kind kind = line->kind;
 	int ret;
 
 	*c = (struct console){
+		.name = name,
 		.kind = kind,
-		.path = path,
+		.path = line->path,
 		.loop = loop,
 		.in = -1,
 		.out = -1,
@@ -470,12 +475,12 @@ int console_open(struct console *c, enum serial_kind kind, const char *path, str
 	c->resume = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->ring = malloc(BUFFER);
 	if (c->resume < 0 || !c->ring) {
-		ret = err_sys(err, errno, "cannot set up the serial line");
+		ret = err_sys(err, errno, "cannot set up the %s line", c->name);
 		goto fail;
 	}
 	ret = -pthread_create(&c->writer, NULL, writer, c);
 	if (ret < 0) {
-		err_sys(err, -ret, "cannot start the serial writer");
+		err_sys(err, -ret, "cannot start the writer of the %s line", c->name);
 		goto fail;
 	}
 	c->has_writer = true;
@@ -511,6 +516,16 @@ void console_attach(struct console *c, const struct console_user *user)
 	c->begun = true;
 	if (c->nr_held)
 		console_resume(c); /* what was typed before a reset */
+}
+
+void console_size(const struct console *c, unsigned *columns, unsigned *rows)
+{
+	struct winsize size;
+	bool known =
+		c->in >= 0 && ioctl(c->in, TIOCGWINSZ, &size) == 0 && size.ws_col && size.ws_row;
+
+	*columns = known ? size.ws_col : 80;
+	*rows = known ? size.ws_row : 24;
 }
 
 const char *console_pty(const struct console *c)

@@ -1,5 +1,6 @@
 /*
- * The host's end of the serial line: terminal, file, pseudo-terminal or Unix socket.
+ * The host's end of a line of characters, the serial one or the virtio console: terminal, file,
+ * pseudo-terminal or Unix socket.
  *
  * Host side; lives longer than the machine (a guest reset keeps the line). Output never blocks a
  * vCPU: bytes go to a buffer that a thread of the console's own writes out. While a reader is there
@@ -27,6 +28,7 @@ struct console_user {
 };
 
 struct console {
+	const char *name; /* of the option: "serial" or "console" */
 	enum serial_kind kind;
 	const char *path;
 	struct loop *loop;
@@ -62,8 +64,8 @@ struct console {
  * Opens the line and starts its writer. SIGRTMIN must have a handler (vcpu_init_kick):
  * console_close interrupts a blocked write with it.
  */
-int console_open(struct console *c, enum serial_kind kind, const char *path, struct loop *loop,
-		 struct err *err);
+int console_open(struct console *c, const char *name, const struct config_line *line,
+		 struct loop *loop, struct err *err);
 /* Whom to tell; NULL: nobody (between two machines). The old user is not called after it returns.
  */
 void console_attach(struct console *c, const struct console_user *user);
@@ -73,6 +75,8 @@ void console_put(struct console *c, uint8_t byte);
 bool console_ready(struct console *c);
 void console_resume(struct console *c);
 
+/* Of the terminal; 80 by 24 if there is none. SIGWINCH says that it may have changed. */
+void console_size(const struct console *c, unsigned *columns, unsigned *rows);
 /* The name of the pseudo-terminal, or NULL. */
 const char *console_pty(const struct console *c);
 /* 0, or the errno and sentence of the write that failed; the line is dead then. */

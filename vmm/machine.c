@@ -301,6 +301,8 @@ static int create_virtio(struct machine *m, struct err *err)
 		.loop = m->parts.loop,
 		.first = m->parts.passthrough ? m->parts.passthrough->n : 0,
 		.backends = m->parts.backends,
+		.quit = console_quit,
+		.to = m,
 	};
 
 	return machine_virtio_create(&m->virtio, &parts, err);
@@ -541,6 +543,11 @@ enum machine_end machine_run(struct machine *m, struct err *err)
 	if (m->end == MACHINE_RUNNING && console_error(m->parts.console, err) < 0)
 		return MACHINE_HOST_ERROR;
 	return m->end;
+}
+
+void machine_resize_console(struct machine *m)
+{
+	machine_virtio_resize(&m->virtio);
 }
 
 void machine_destroy(struct machine *m)

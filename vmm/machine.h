@@ -104,6 +104,8 @@ enum machine_end machine_run(struct machine *m, struct err *err);
 void machine_destroy(struct machine *m);
 
 /* From the loop's callbacks while machine_run runs. */
+/* The terminal has another size. */
+void machine_resize_console(struct machine *m);
 void machine_power_button(struct machine *m);
 void machine_stop(struct machine *m);
 

@@ -108,6 +108,33 @@ static void user_looked_for(void *to, short revents)
 			  "guest must reset the device");
 }
 
+/* --- a console; input on the main loop, room on its writer's thread --- */
+
+static size_t console_typed(void *to, const uint8_t *data, size_t n)
+{
+	return virtio_console_input(to, data, n);
+}
+
+static void console_has_room(void *to)
+{
+	virtio_console_room(to);
+}
+
+static void port_put(void *to, uint8_t byte)
+{
+	console_put(to, byte);
+}
+
+static bool port_ready(void *to)
+{
+	return console_ready(to);
+}
+
+static void port_resume(void *to)
+{
+	console_resume(to);
+}
+
 /* --- one slot --- */
 
 static int make_eventfds(struct virtio_slot *s, struct err *err)
@@ -257,6 +284,17 @@ static void init_remote(struct virtio_slot *s)
 		virtio_remote_fs(&s->remote, s->backend->wanted_fs->tag, &server);
 }
 
+static void init_console(struct virtio_slot *s)
+{
+	struct console *line = s->backend->console;
+	const struct console_port port = { port_put, port_ready, port_resume, line };
+	unsigned columns, rows;
+
+	console_size(line, &columns, &rows);
+	s->dev = &s->console.dev;
+	virtio_console_init(&s->console, &port, (uint16_t)columns, (uint16_t)rows);
+}
+
 static int init_device(struct virtio_slot *s, struct err *err)
 {
 	struct backend *b = s->backend;
@@ -271,6 +309,9 @@ static int init_device(struct virtio_slot *s, struct err *err)
 		return init_disk(s, err);
 	case VIRTIO_NET:
 		return init_net(s, err);
+	case VIRTIO_CONSOLE:
+		init_console(s);
+		break;
 	case VIRTIO_RNG:
 		s->dev = &s->rng.dev;
 		virtio_rng_init(&s->rng);
@@ -286,7 +327,17 @@ static int init_device(struct virtio_slot *s, struct err *err)
 	return 0;
 }
 
-static int serve(struct virtio_slot *s, struct err *err)
+static int serve_console(struct virtio_slot *s, const struct machine_virtio_parts *parts,
+			 struct err *err)
+{
+	const struct console_user user = { console_typed, console_has_room, parts->quit,
+					   &s->console };
+
+	console_attach(s->backend->console, &user);
+	return serve_here(s, err);
+}
+
+static int serve(struct virtio_slot *s, const struct machine_virtio_parts *parts, struct err *err)
 {
 	struct backend *b = s->backend;
 
@@ -297,6 +348,8 @@ static int serve(struct virtio_slot *s, struct err *err)
 		return serve_disk(s, &b->disk, err);
 	case VIRTIO_NET:
 		return serve_net(s, &b->net, err);
+	case VIRTIO_CONSOLE:
+		return serve_console(s, parts, err);
 	case VIRTIO_RNG:
 		return serve_here(s, err);
 	case VIRTIO_VSOCK: /* the kernel does */
@@ -342,7 +395,7 @@ static int create_slot(struct machine_virtio *m, const struct machine_virtio_par
 		return ret;
 	virtio_pci_plug(&s->pci, s->dev, &m->ram, &parts->pci->env, s->kicks, s->vectors,
 			fn->bars[0].at);
-	ret = serve(s, err);
+	ret = serve(s, parts, err);
 	if (ret == 0)
 		parts->pci->host.root.slots[fn->slot] = &s->pci.fn;
 	return ret < 0 ? err_prefix(err, ret, "%s: ", fn->name) : 0;
@@ -350,6 +403,8 @@ static int create_slot(struct machine_virtio *m, const struct machine_virtio_par
 
 static void destroy_slot(struct virtio_slot *s)
 {
+	if (s->backend && s->backend->console)
+		console_attach(s->backend->console, NULL);
 	/* Workers end what is in flight, so they go after. */
 	virtio_pci_unplug(&s->pci);
 	for (unsigned i = 0; i < s->nr_workers; i++)
@@ -393,6 +448,19 @@ int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_
 	if (ret < 0)
 		machine_virtio_destroy(m);
 	return ret;
+}
+
+void machine_virtio_resize(struct machine_virtio *m)
+{
+	for (unsigned i = 0; i < m->nr_slots; i++) {
+		struct virtio_slot *s = m->slots[i];
+		unsigned columns, rows;
+
+		if (s->backend->kind != VIRTIO_CONSOLE)
+			continue;
+		console_size(s->backend->console, &columns, &rows);
+		virtio_console_resize(&s->console, (uint16_t)columns, (uint16_t)rows);
+	}
 }
 
 void machine_virtio_destroy(struct machine_virtio *m)

@@ -10,6 +10,7 @@
 #define VMM_MACHINE_VIRTIO_H
 
 #include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_pci.h"
 #include "devices/virtio_remote.h"
@@ -28,6 +29,8 @@ struct machine_virtio_parts {
 	struct loop *loop;
 	unsigned first;
 	struct backends *backends;
+	void (*quit)(void *to); /* Ctrl-A X on a virtio console */
+	void *to;
 };
 
 struct virtio_slot;
@@ -45,6 +48,7 @@ struct virtio_slot {
 	struct virtio_rng rng;
 	struct virtio_vsock vsock;
 	struct virtio_remote remote;
+	struct virtio_console console;
 	int kicks[VIRTIO_QUEUES_MAX], vectors[VIRTIO_QUEUES_MAX + 1];
 	struct virtio_slot_queue queues[VIRTIO_QUEUES_MAX];
 	struct worker *workers;
@@ -70,6 +74,8 @@ struct machine_virtio {
 
 int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 			  struct err *err);
+/* The terminal of a virtio console has another size. On the loop's thread. */
+void machine_virtio_resize(struct machine_virtio *m);
 /* Safe on MACHINE_VIRTIO_EMPTY and half-way. */
 void machine_virtio_destroy(struct machine_virtio *m);
 

@@ -14,6 +14,8 @@ static unsigned count(const struct config *c, enum virtio_kind kind)
 		return c->nr_nets;
 	case VIRTIO_FS:
 		return c->nr_fs;
+	case VIRTIO_CONSOLE:
+		return c->console.kind != SERIAL_NONE;
 	case VIRTIO_RNG:
 		return c->rng;
 	case VIRTIO_VSOCK:
@@ -47,9 +49,9 @@ static const struct {
 	const char *name;
 	bool numbered;
 } kinds[VIRTIO_KINDS] = {
-	[VIRTIO_DISK] = { "disk", true },    [VIRTIO_NET] = { "net", true },
-	[VIRTIO_FS] = { "fs", true },	     [VIRTIO_RNG] = { "rng", false },
-	[VIRTIO_VSOCK] = { "vsock", false },
+	[VIRTIO_DISK] = { "disk", true }, [VIRTIO_NET] = { "net", true },
+	[VIRTIO_FS] = { "fs", true },	  [VIRTIO_CONSOLE] = { "console", false },
+	[VIRTIO_RNG] = { "rng", false },  [VIRTIO_VSOCK] = { "vsock", false },
 };
 
 static void add(struct host_facts *facts, struct plan_virtio v)

@@ -78,7 +78,8 @@ static unsigned watched(void)
 static int attempt(void *to, struct err *e)
 {
 	enum serial_kind kind = *(enum serial_kind *)to;
-	int ret = console_open(&console, kind, path, &loop, e);
+	int ret = console_open(&console, "serial", &(struct config_line){ kind, (char *)path },
+			       &loop, e);
 
 	if (ret == 0)
 		console_close(&console);
@@ -126,7 +127,8 @@ static int leftover_attempt(void *to, struct err *e)
 	(void)to;
 	if (access(path, F_OK) < 0)
 		assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
-	ret = console_open(&console, SERIAL_UNIX, path, &loop, e);
+	ret = console_open(&console, "serial", &(struct config_line){ SERIAL_UNIX, (char *)path },
+			   &loop, e);
 	if (ret == 0)
 		console_close(&console);
 	assert_int_equal(watched(), 0);
@@ -150,7 +152,10 @@ static void test_in_use(void **state)
 	strcpy(addr.sun_path, path);
 	assert_int_equal(bind(fd, (void *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(console_open(&console, SERIAL_UNIX, path, &loop, &err), -EADDRINUSE);
+	assert_int_equal(console_open(&console, "serial",
+				      &(struct config_line){ SERIAL_UNIX, (char *)path }, &loop,
+				      &err),
+			 -EADDRINUSE);
 	wrap_assert_says(&err, "something is there already");
 	wrap_assert_says(&err, path);
 	assert_int_equal(access(path, F_OK), 0); /* it is not ours */
@@ -163,7 +168,8 @@ static void test_in_use(void **state)
 /* Opens, writes, and waits for the line to break. Returns what console_error() then says. */
 static int break_line(enum serial_kind kind, const char *where, void (*after_open)(void))
 {
-	int ret = console_open(&console, kind, where, &loop, &err);
+	int ret = console_open(&console, "serial", &(struct config_line){ kind, (char *)where },
+			       &loop, &err);
 
 	if (ret < 0)
 		return ret;
@@ -187,7 +193,10 @@ static void test_written(void **state)
 	FILE *file;
 
 	(void)state;
-	assert_int_equal(console_open(&console, SERIAL_FILE, path, &loop, &err), 0);
+	assert_int_equal(console_open(&console, "serial",
+				      &(struct config_line){ SERIAL_FILE, (char *)path }, &loop,
+				      &err),
+			 0);
 	put("kept\n");
 	console_close(&console);
 	assert_int_equal(console_error(&console, &err), 0);
@@ -209,7 +218,10 @@ static void test_full_disk(void **state)
 	wrap_assert_says(&err, "No space left on device");
 	wrap_assert_released(before, "console");
 	/* Output of the last moment: only console_close() can learn of it. */
-	assert_int_equal(console_open(&console, SERIAL_FILE, "/dev/full", &loop, &err), 0);
+	assert_int_equal(console_open(&console, "serial",
+				      &(struct config_line){ SERIAL_FILE, (char *)"/dev/full" },
+				      &loop, &err),
+			 0);
 	put("x");
 	console_close(&console);
 	assert_int_equal(console_error(&console, &err), -EIO);

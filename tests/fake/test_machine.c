@@ -129,7 +129,8 @@ static int set_up(void **state)
 	wrap_setup(state);
 	kernel = initrd = (struct image)IMAGE_EMPTY;
 	if (loop_create(&loop, &err) < 0 ||
-	    console_open(&console, SERIAL_NONE, NULL, &loop, &err) < 0)
+	    console_open(&console, "serial", &(struct config_line){ SERIAL_NONE, (char *)NULL },
+			 &loop, &err) < 0)
 		return -1;
 	plan_cpus(2);
 	ram = (struct ram)RAM_EMPTY;
@@ -412,7 +413,10 @@ static void test_serial_fails(void **state)
 
 	(void)state;
 	before = wrap_held();
-	assert_int_equal(console_open(&console, SERIAL_FILE, "/dev/full", &loop, &err), 0);
+	assert_int_equal(console_open(&console, "serial",
+				      &(struct config_line){ SERIAL_FILE, (char *)"/dev/full" },
+				      &loop, &err),
+			 0);
 	LOAD(guest_prints);
 	if (machine_create(&machine, &parts, &err) < 0)
 		fail_msg("%s", err.text);

@@ -18,7 +18,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.cpus, 1);
 	assert_int_equal(c.sockets * c.cores * c.threads, 1);
 	assert_int_equal(c.iova_policy, IOVA_AUTO);
-	assert_int_equal(c.serial, SERIAL_STDIO);
+	assert_int_equal(c.serial.kind, SERIAL_STDIO);
 	assert_false(c.has_host || c.has_debug_exit || c.no_reboot || c.verbose || c.json);
 	assert_int_equal(c.given, 0);
 	config_free(&c);
@@ -65,8 +65,8 @@ static void test_every_option(void **state)
 	assert_int_equal(c.nodes[1].size, 2 * GIB);
 	assert_int_equal(c.nodes[1].first_cpu, 6);
 	assert_int_equal(c.nodes[1].last_cpu, 7);
-	assert_int_equal(c.serial, SERIAL_FILE);
-	assert_string_equal(c.serial_path, "/a:b");
+	assert_int_equal(c.serial.kind, SERIAL_FILE);
+	assert_string_equal(c.serial.path, "/a:b");
 	assert_true(c.no_reboot && c.verbose && c.has_debug_exit);
 	assert_int_equal(c.debug_exit_port, 0xf4);
 	config_free(&c);
@@ -75,17 +75,17 @@ static void test_every_option(void **state)
 	accept(&c, CMD_RUN, "--kernel k --plan p.dtb --serial unix:/s --config c");
 	assert_string_equal(c.plan_file, "p.dtb");
 	assert_string_equal(c.config_file, "c");
-	assert_int_equal(c.serial, SERIAL_UNIX);
-	assert_string_equal(c.serial_path, "/s");
+	assert_int_equal(c.serial.kind, SERIAL_UNIX);
+	assert_string_equal(c.serial.path, "/s");
 	config_free(&c);
 
 	accept(&c, CMD_PLAN, "--json --host vendor=amd --serial pty");
 	assert_true(c.json && c.has_host);
-	assert_int_equal(c.serial, SERIAL_PTY);
+	assert_int_equal(c.serial.kind, SERIAL_PTY);
 	config_free(&c);
 	accept(&c, CMD_PLAN, "--dtb out.dtb --serial none");
 	assert_string_equal(c.dtb_file, "out.dtb");
-	assert_int_equal(c.serial, SERIAL_NONE);
+	assert_int_equal(c.serial.kind, SERIAL_NONE);
 	config_free(&c);
 }
 
@@ -173,8 +173,8 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--page-size 4M", "--page-size 4M: hosts have pages of 4K, 2M and 1G");
 	refuse(CMD_RUN, "--iova-policy on",
 	       "--iova-policy on: the policy is auto, vendor, host or");
-	refuse(CMD_RUN, "--serial tty", "--serial tty: the serial line goes to stdio, file:PATH");
-	refuse(CMD_RUN, "--serial stdio:x", "--serial stdio:x: the serial line goes to");
+	refuse(CMD_RUN, "--serial tty", "--serial tty: it goes to stdio, file:PATH");
+	refuse(CMD_RUN, "--serial stdio:x", "--serial stdio:x: it goes to");
 	refuse(CMD_RUN, "--serial file:", "--serial file:: a file name is missing");
 	refuse(CMD_RUN, "--debug-exit 0x10000", "--debug-exit 0x10000: 0x10000 is out of range");
 	refuse(CMD_RUN, "--reserve 1G", "--reserve 1G: a range is START-END, such as");
@@ -445,7 +445,7 @@ static void test_file(void **state)
 	assert_int_equal(c.memory, 2 * GIB);
 	assert_string_equal(c.append, "  console=ttyS0 # \"quiet\" ");
 	assert_int_equal(c.nr_reserve, 2);
-	assert_string_equal(c.serial_path, "/tmp/a#b");
+	assert_string_equal(c.serial.path, "/tmp/a#b");
 	assert_true(c.no_reboot && c.verbose);
 	assert_int_equal(config_check(&c, CMD_RUN, &err), 0);
 	config_free(&c);
@@ -471,8 +471,8 @@ static void test_file_and_command_line(void **state)
 	assert_int_equal(c.memory, 3 * GIB);
 	assert_int_equal(c.cpus, 4);
 	assert_int_equal(c.nr_reserve, 2);
-	assert_int_equal(c.serial, SERIAL_NONE);
-	assert_null(c.serial_path);
+	assert_int_equal(c.serial.kind, SERIAL_NONE);
+	assert_null(c.serial.path);
 	/* What loses must still be right. */
 	assert_int_equal(take_file(&c, "memory = 2Q", 11, &err), -EINVAL);
 	config_free(&c);

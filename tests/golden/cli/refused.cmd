@@ -59,6 +59,8 @@ plan --disk vhost-user=/run/disk,readonly=on
 plan --disk a,vhost-user=/run/disk
 plan --net vhost-user=
 plan --net vhost-user=/run/net,vhost=on
+plan --console tty
+plan --console stdio --serial stdio
 plan --fs tag=home
 plan --fs socket=/run/fs,tag=
 plan --fs socket=/run/fs,tag=home --fs socket=/run/more,tag=home

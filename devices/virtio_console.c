@@ -1,0 +1,140 @@
+#include "devices/virtio_console.h"
+
+#include "vmm/bytes.h"
+
+#define TYPE	   3
+#define CLASS	   0x078000 /* communication, other */
+#define QUEUE_SIZE 64
+
+#define F_SIZE (UINT64_C(1) << 0)
+
+/* struct virtio_console_config */
+#define CONFIG_COLUMNS 0
+#define CONFIG_ROWS    2
+#define CONFIG_SIZE    4
+
+enum { RX, TX, QUEUES };
+
+/* One buffer, as far as the port takes it. Queue's lock held. */
+static bool put_out(struct virtio_console *c)
+{
+	const struct virtqueue_buffer *b = &c->out;
+	uint8_t bytes[256];
+
+	while (c->out_done < b->out_len) {
+		size_t n = min_u64(b->out_len - c->out_done, sizeof(bytes));
+
+		virtqueue_read(b->parts, b->nr_out, c->out_done, bytes, n);
+		for (size_t i = 0; i < n; i++, c->out_done++) {
+			if (!c->port.ready(c->port.to))
+				return false;
+			c->port.put(c->port.to, bytes[i]);
+		}
+	}
+	return true;
+}
+
+static void transmit(struct virtio_console *c)
+{
+	struct virtqueue *ring = &c->dev.queues[TX].ring;
+
+	virtqueue_want_kicks(ring, false);
+	for (;;) {
+		if (!c->has_out) {
+			if (!virtqueue_take(ring, &c->out))
+				break;
+			c->has_out = true;
+			c->out_done = 0;
+		}
+		if (!put_out(c))
+			break; /* kicks stay off until there is room */
+		virtqueue_push(ring, c->out.id, c->out.entries, 0);
+		c->has_out = false;
+	}
+	virtio_interrupt(&c->dev, TX);
+}
+
+/* The port may have been waiting for buffers. */
+static void handle(struct virtio_device *dev, unsigned i)
+{
+	struct virtio_console *c = (struct virtio_console *)dev;
+
+	if (i == TX) {
+		transmit(c);
+	} else if (c->starved) {
+		c->starved = false;
+		c->port.resume(c->port.to);
+	}
+}
+
+size_t virtio_console_input(struct virtio_console *c, const uint8_t *data, size_t n)
+{
+	struct virtio_queue *q = &c->dev.queues[RX];
+	size_t done = 0;
+
+	pthread_mutex_lock(&q->lock);
+	while (done < n && q->ring.started && !q->ring.broken) {
+		struct virtqueue_buffer *b = &c->in;
+		size_t now;
+
+		if (!virtqueue_take(&q->ring, b))
+			break;
+		now = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, data + done,
+				      min_u64(n - done, b->in_len));
+		virtqueue_push(&q->ring, b->id, b->entries, (uint32_t)now);
+		done += now;
+	}
+	c->starved = done < n;
+	if (q->ring.started)
+		virtio_interrupt(&c->dev, RX);
+	pthread_mutex_unlock(&q->lock);
+	return done;
+}
+
+void virtio_console_room(struct virtio_console *c)
+{
+	struct virtio_queue *q = &c->dev.queues[TX];
+
+	pthread_mutex_lock(&q->lock);
+	virtio_handle(&c->dev, TX);
+	pthread_mutex_unlock(&q->lock);
+}
+
+static void reset(struct virtio_device *dev)
+{
+	struct virtio_console *c = (struct virtio_console *)dev;
+
+	pthread_mutex_lock(&dev->queues[TX].lock);
+	c->has_out = false;
+	pthread_mutex_unlock(&dev->queues[TX].lock);
+}
+
+static const struct virtio_ops ops = {
+	.name = "virtio-console",
+	.type = TYPE,
+	.class = CLASS,
+	.handle = handle,
+	.reset = reset,
+};
+
+void virtio_console_init(struct virtio_console *c, const struct console_port *port,
+			 uint16_t columns, uint16_t rows)
+{
+	const uint16_t sizes[QUEUES] = { [RX] = QUEUE_SIZE, [TX] = QUEUE_SIZE };
+
+	virtio_init(&c->dev, &ops, F_SIZE, sizes, QUEUES);
+	c->port = *port;
+	c->has_out = c->starved = false;
+	store_le(c->dev.config + CONFIG_COLUMNS, columns, 2);
+	store_le(c->dev.config + CONFIG_ROWS, rows, 2);
+	c->dev.config_size = CONFIG_SIZE;
+}
+
+void virtio_console_resize(struct virtio_console *c, uint16_t columns, uint16_t rows)
+{
+	uint8_t size[CONFIG_SIZE];
+
+	store_le(size + CONFIG_COLUMNS, columns, 2);
+	store_le(size + CONFIG_ROWS, rows, 2);
+	virtio_set_config(&c->dev, 0, size, sizeof(size));
+}
