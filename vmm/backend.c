@@ -93,6 +93,9 @@ static int open_backend(struct backend *b, const struct config *c, struct plan_v
 		return open_fs(b, &c->fs[v.index], err);
 	case VIRTIO_VSOCK:
 		return open_vsock(b, c->vsock_cid, err);
+	case VIRTIO_BALLOON:
+		b->size = c->balloon;
+		break;
 	case VIRTIO_CONSOLE:
 	case VIRTIO_RNG:
 	case VIRTIO_KINDS:

@@ -3,6 +3,7 @@
  */
 #include "vmm/cmd.h"
 
+#include "vmm/cmd_control.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 
@@ -30,6 +31,7 @@ struct run {
 	struct console lines[LINES]; /* of characters */
 	unsigned nr_lines;	     /* that are open */
 	int signals;		     /* signalfd */
+	struct control control;
 	struct machine machine;
 	bool asked_off; /* the power button was pressed */
 	int signal;	/* the one that ended the run, or 0 */
@@ -263,6 +265,13 @@ static void say_unclaimed(const struct machine *m)
 			(unsigned long long)first->at);
 }
 
+static void guest_memory(void *to, const uint64_t *numbers)
+{
+	struct run *run = to;
+
+	cmd_control_memory(&run->control, &run->machine, numbers);
+}
+
 /* 0, or what failed to write out what the guest said. */
 static int lines_error(struct run *run, struct err *err)
 {
@@ -286,6 +295,8 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.ram = &run->ram,
 		.passthrough = c->nr_vfio ? &run->passthrough : NULL,
 		.backends = &run->backends,
+		.memory = guest_memory,
+		.to = run,
 		.say = say,
 		.loop = &run->loop,
 		.console = &run->lines[SERIAL],
@@ -304,6 +315,7 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		if (*end == MACHINE_RUNNING && lines_error(run, err) < 0)
 			*end = MACHINE_HOST_ERROR;
 		machine_destroy(&run->machine);
+		cmd_control_memory(&run->control, &run->machine, NULL);
 		if (c->verbose)
 			say_unclaimed(&run->machine);
 		if (*end == MACHINE_RESET && run->signal)
@@ -370,6 +382,7 @@ static void close_lines(struct run *run)
 
 static void run_close(struct run *run)
 {
+	control_close(&run->control);
 	backends_close(&run->backends);
 	passthrough_close(&run->passthrough);
 	ram_destroy(&run->ram);
@@ -413,6 +426,9 @@ static int make_ready(struct run *run, struct err *err)
 
 	if (ret == 0)
 		ret = catch_signals(run, err);
+	if (ret == 0 && run->config.control)
+		ret = control_open(&run->control, run->config.control, &run->loop, cmd_control,
+				   &run->machine, err);
 	if (ret == 0)
 		ret = create_ram(run, err);
 	if (ret == 0)
@@ -435,6 +451,7 @@ static struct run *run_new(struct err *err)
 	run->ram = (struct ram)RAM_EMPTY;
 	run->kernel = run->initrd = (struct image)IMAGE_EMPTY;
 	run->loop = (struct loop)LOOP_EMPTY;
+	run->control = (struct control)CONTROL_EMPTY;
 	run->signals = -1;
 	return run;
 }

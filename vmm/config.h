@@ -162,6 +162,8 @@ struct config {
 	struct config_fs fs[CONFIG_FS_MAX];
 	unsigned nr_fs;
 	bool rng;
+	bool has_balloon;
+	uint64_t balloon;	    /* bytes, at first */
 	uint32_t vsock_cid;	    /* 0: no such device */
 	struct config_line serial;  /* default: stdio, or none if the console is there */
 	struct config_line console; /* virtio */
@@ -170,6 +172,7 @@ struct config {
 	/* behaviour */
 	bool no_reboot;
 	bool verbose;
+	char *control;	   /* --control SOCKET */
 	char *plan_file;   /* --plan FILE: replay */
 	char *config_file; /* --config FILE */
 	/* straddle plan */

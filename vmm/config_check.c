@@ -342,6 +342,21 @@ static int check_console(struct config *c, struct err *err)
 	return 0;
 }
 
+/* What passed-through devices write to must stay where it is. */
+static int check_balloon(const struct config *c, struct err *err)
+{
+	if (c->has_balloon && c->nr_vfio)
+		return err_set(
+			err, EINVAL,
+			"--balloon takes pages away that a device of --vfio may go on writing "
+			"to; leave one of them out");
+	if (c->balloon >= c->memory && c->has_balloon && c->balloon)
+		return err_set(err, EINVAL,
+			       "--balloon %s would leave nothing of --memory %s; use less",
+			       SHOWN_SIZE(c->balloon), SHOWN_SIZE(c->memory));
+	return 0;
+}
+
 int config_check(struct config *c, enum config_command cmd, struct err *err)
 {
 	int ret;
@@ -365,6 +380,8 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 		ret = check_node_sizes(c, err);
 	if (ret == 0)
 		ret = check_memory(c, err);
+	if (ret == 0)
+		ret = check_balloon(c, err);
 	if (ret == 0)
 		ret = check_places(c, err);
 	if (ret == 0)

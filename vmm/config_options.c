@@ -74,6 +74,7 @@ SETTER(set_flag, no_reboot)
 SETTER(set_flag, rng)
 SETTER(set_size, fold)
 SETTER(set_flag, probe)
+SETTER(set_path, control)
 SETTER(set_path, plan_file)
 SETTER(set_path, config_file)
 SETTER(set_flag, verbose)
@@ -195,6 +196,12 @@ static int set_vsock(struct config *c, const char *value, struct err *err)
 	return ret;
 }
 
+static int set_balloon(struct config *c, const char *value, struct err *err)
+{
+	c->has_balloon = true;
+	return config_parse_size(value, &c->balloon, err);
+}
+
 /* --- the table --- */
 
 #define RUN_PLAN (CMD_RUN | CMD_PLAN)
@@ -297,6 +304,10 @@ static const struct config_option options[OPTIONS] = {
 		     config_set_fs },
 	[OPT_RNG] = { "rng", 0, NULL, MAKES, IN_FILE, ONCE,
 		      "a virtio source of random numbers, the host's", set_rng },
+	[OPT_BALLOON] = { "balloon", 0, "SIZE", MAKES, IN_FILE, ONCE,
+			  "the guest gives back pages that it does not use, and SIZE of RAM\n"
+			  "at once; 0: none, until --control asks for it",
+			  set_balloon },
 	[OPT_VSOCK] = { "vsock", 0, "cid=N", MAKES, IN_FILE, ONCE,
 			"sockets between guest and host; N, from 3 on, is the guest's address",
 			set_vsock },
@@ -314,6 +325,10 @@ static const struct config_option options[OPTIONS] = {
 			     set_debug_exit },
 	[OPT_NO_REBOOT] = { "no-reboot", 0, NULL, RUN_PLAN, IN_FILE, ONCE,
 			    "end with status 5 when the guest resets itself", set_no_reboot },
+	[OPT_CONTROL] = { "control", 0, "SOCKET", RUN_PLAN, IN_FILE, ONCE,
+			  "a Unix socket for commands, a line each, answered in JSON:\n"
+			  "balloon SIZE, memory, resize DISK, power-button, quit",
+			  set_control },
 	[OPT_HOST] = { "host", 0, "HOST", CMD_PLAN, ARGV_ONLY, ONCE,
 		       "plan for another host: vendor=amd|hygon|intel|other and, if need be,\n"
 		       "family=N,phys-bits=N,guest-phys-bits=N,mem-encrypt-bits=N; without\n"

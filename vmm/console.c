@@ -1,5 +1,6 @@
 #include "vmm/console.h"
 
+#include "vmm/control.h"
 #include "vmm/terminal.h"
 
 #include <errno.h>
@@ -14,8 +15,6 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -388,43 +387,14 @@ static int open_pty(struct console *c, struct err *err)
 	return 0;
 }
 
-/* A socket file that nobody serves is a leftover and may be replaced; one that is served is not. */
 static int open_unix(struct console *c, struct err *err)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct stat st;
-	bool bound;
-	int probe;
+	char what[32];
 
+	snprintf(what, sizeof(what), "--%s unix:", c->name);
 	c->own_fds = true;
-	if (strlen(c->path) >= sizeof(addr.sun_path))
-		return err_set(err, ENAMETOOLONG,
-			       "--%s unix:%s: a socket's path has at most %zu bytes", c->name,
-			       c->path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, c->path);
-	if (lstat(c->path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (probe >= 0 && connect(probe, (void *)&addr, sizeof(addr)) < 0 &&
-		    errno == ECONNREFUSED)
-			unlink(c->path);
-		if (probe >= 0)
-			close(probe);
-	}
-	c->arrival = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bound = c->arrival >= 0 && bind(c->arrival, (void *)&addr, sizeof(addr)) == 0;
-	if (!bound || listen(c->arrival, 1) < 0) {
-		int code = errno;
-
-		if (bound)
-			unlink(c->path);
-		if (c->arrival >= 0)
-			close(c->arrival);
-		c->arrival = -1;
-		return err_sys(err, code, "--%s unix:%s cannot be made%s", c->name, c->path,
-			       code == EADDRINUSE ? " (something is there already)" : "");
-	}
 	c->absent = true;
-	return 0;
+	return control_listen(what, c->path, &c->arrival, err);
 }
 
 static int open_line(struct console *c, struct err *err)

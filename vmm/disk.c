@@ -20,40 +20,41 @@
 
 /* --- opening --- */
 
-static int find_size(struct disk *d, const char *path, struct err *err)
+static int find_size(struct disk *d, struct err *err)
 {
 	int block = SECTOR;
 	struct stat st;
 
 	if (fstat(d->fd, &st) < 0)
-		return err_sys(err, errno, "--disk %s cannot be looked at", path);
+		return err_sys(err, errno, "--disk %s cannot be looked at", d->path);
 	d->is_device = S_ISBLK(st.st_mode);
 	d->size = (uint64_t)st.st_size;
 	if (S_ISDIR(st.st_mode))
 		return err_set(err, EINVAL,
 			       "--disk %s is a directory; a disk is a file or a block "
 			       "device",
-			       path);
+			       d->path);
 	if (!S_ISREG(st.st_mode) && !d->is_device)
-		return err_set(err, EINVAL, "--disk %s is neither a file nor a block device", path);
+		return err_set(err, EINVAL, "--disk %s is neither a file nor a block device",
+			       d->path);
 	if (d->is_device &&
 	    (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0 || ioctl(d->fd, BLKSSZGET, &block) < 0))
-		return err_sys(err, errno, "--disk %s does not say its size", path);
+		return err_sys(err, errno, "--disk %s does not say its size", d->path);
 	d->block_size = (uint32_t)block;
 	if (!d->size)
 		return err_set(err, EINVAL,
 			       "--disk %s is empty; give it a size first, such as truncate -s 10G",
-			       path);
+			       d->path);
 	if (d->size % SECTOR)
 		return err_set(err, EINVAL,
 			       "--disk %s has %" PRIu64 " bytes, which is no multiple of %u; "
 			       "truncate -s %%%u makes it one",
-			       path, d->size, SECTOR, SECTOR);
+			       d->path, d->size, SECTOR, SECTOR);
 	return 0;
 }
 
 /* Readers share an image; a writer is alone. */
-static int lock_image(const struct disk *d, const char *path, struct err *err)
+static int lock_image(const struct disk *d, struct err *err)
 {
 	struct flock lock = {
 		.l_type = d->options.readonly ? F_RDLCK : F_WRLCK,
@@ -67,7 +68,7 @@ static int lock_image(const struct disk *d, const char *path, struct err *err)
 	return err_set(err, EBUSY,
 		       "--disk %s is in use by another process, which has it locked; end that, or "
 		       "open it readonly=on in both",
-		       path);
+		       d->path);
 }
 
 static int open_queue(struct disk *d, struct disk_queue *q, struct err *err)
@@ -94,6 +95,7 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 	int ret;
 
 	*d = (struct disk)DISK_EMPTY;
+	d->path = path;
 	d->options = *options;
 	for (unsigned i = 0; i < DISK_QUEUES_MAX; i++)
 		d->queues[i].completed = -1;
@@ -114,13 +116,23 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 				       ? " for writing (or is readonly=on "
 					 "meant?)"
 				       : "");
-	ret = find_size(d, path, err);
+	ret = find_size(d, err);
 	if (ret == 0)
-		ret = lock_image(d, path, err);
+		ret = lock_image(d, err);
 	for (unsigned i = 0; ret == 0 && i < options->queues; i++)
 		ret = open_queue(d, &d->queues[i], err);
 	if (ret < 0)
 		disk_close(d);
+	return ret;
+}
+
+int disk_look_again(struct disk *d, struct err *err)
+{
+	uint64_t was = d->size;
+	int ret = find_size(d, err);
+
+	if (ret < 0)
+		d->size = was;
 	return ret;
 }
 

@@ -32,7 +32,8 @@ struct disk_queue {
 };
 
 struct disk {
-	int fd; /* -1: not open */
+	int fd;		  /* -1: not open */
+	const char *path; /* borrowed */
 	struct disk_options options;
 	uint64_t size;	     /* bytes */
 	uint32_t block_size; /* bytes: the least that O_DIRECT or the device takes */
@@ -48,6 +49,8 @@ struct disk {
 /* -EINVAL: it can be no disk; others: the host refuses. The sentence names the path. */
 int disk_open(struct disk *d, const char *path, const struct disk_options *options,
 	      struct err *err);
+/* The size of the file or device, which may have changed. -EINVAL: it can be no disk now. */
+int disk_look_again(struct disk *d, struct err *err);
 void disk_close(struct disk *d);
 
 /* For the thread of one queue (`queue` is a struct disk_queue). */

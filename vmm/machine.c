@@ -292,6 +292,13 @@ static int create_pci(struct machine *m, struct err *err)
 	return machine_pci_create(&m->pci, &parts, err);
 }
 
+static void guest_memory(void *to, const uint64_t *numbers)
+{
+	const struct machine *m = to;
+
+	m->parts.memory(m->parts.to, numbers);
+}
+
 static int create_virtio(struct machine *m, struct err *err)
 {
 	const struct machine_virtio_parts parts = {
@@ -302,6 +309,7 @@ static int create_virtio(struct machine *m, struct err *err)
 		.first = m->parts.passthrough ? m->parts.passthrough->n : 0,
 		.backends = m->parts.backends,
 		.quit = console_quit,
+		.memory = guest_memory,
 		.to = m,
 	};
 
@@ -543,6 +551,51 @@ enum machine_end machine_run(struct machine *m, struct err *err)
 	if (m->end == MACHINE_RUNNING && console_error(m->parts.console, err) < 0)
 		return MACHINE_HOST_ERROR;
 	return m->end;
+}
+
+static struct virtio_balloon *find_balloon(struct machine *m, struct err *err)
+{
+	struct virtio_balloon *b = machine_virtio_balloon(&m->virtio);
+
+	if (!b)
+		err_set(err, ENODEV, "this guest has no balloon; start it with --balloon 0");
+	return b;
+}
+
+int machine_balloon(struct machine *m, uint64_t size, struct err *err)
+{
+	struct virtio_balloon *b = find_balloon(m, err);
+
+	if (!b)
+		return -ENODEV;
+	if (size >= m->parts.plan->ram_size)
+		return err_set(err, ERANGE, "the guest has no more than %" PRIu64 " MiB",
+			       m->parts.plan->ram_size / MIB);
+	virtio_balloon_set(b, size);
+	return 0;
+}
+
+uint64_t machine_balloon_actual(struct machine *m)
+{
+	struct virtio_balloon *b = machine_virtio_balloon(&m->virtio);
+
+	return b ? virtio_balloon_actual(b) : 0;
+}
+
+int machine_ask_memory(struct machine *m, struct err *err)
+{
+	struct virtio_balloon *b = find_balloon(m, err);
+
+	if (!b)
+		return -ENODEV;
+	if (!virtio_balloon_ask(b))
+		return err_set(err, EAGAIN, "the guest's driver has no numbers now");
+	return 0;
+}
+
+int machine_resize_disk(struct machine *m, const char *name, struct err *err)
+{
+	return machine_virtio_resize_disk(&m->virtio, name, err);
 }
 
 void machine_resize_console(struct machine *m)

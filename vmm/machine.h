@@ -47,7 +47,9 @@ struct machine_parts {
 	const struct boot_kernel *boot_kernel; /* the parsed kernel */
 	const char *append;		       /* NULL: empty */
 	struct ram *ram;
-	struct passthrough *passthrough;   /* NULL: no passed-through device */
+	struct passthrough *passthrough;		   /* NULL: no passed-through device */
+	void (*memory)(void *to, const uint64_t *numbers); /* by virtio_balloon_stats[] */
+	void *to;
 	struct backends *backends;	   /* of virtio devices */
 	void (*say)(const char *sentence); /* what the user should read while the guest runs */
 	struct loop *loop;
@@ -104,6 +106,12 @@ enum machine_end machine_run(struct machine *m, struct err *err);
 void machine_destroy(struct machine *m);
 
 /* From the loop's callbacks while machine_run runs. */
+/* For --control. They fail with a sentence. */
+int machine_balloon(struct machine *m, uint64_t size, struct err *err);
+uint64_t machine_balloon_actual(struct machine *m);
+/* parts.memory is called when the guest has said its numbers. */
+int machine_ask_memory(struct machine *m, struct err *err);
+int machine_resize_disk(struct machine *m, const char *name, struct err *err);
 /* The terminal has another size. */
 void machine_resize_console(struct machine *m);
 void machine_power_button(struct machine *m);

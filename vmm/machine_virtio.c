@@ -112,12 +112,23 @@ static void user_looked_for(void *to, short revents)
 
 static size_t console_typed(void *to, const uint8_t *data, size_t n)
 {
-	return virtio_console_input(to, data, n);
+	struct virtio_slot *s = to;
+
+	return virtio_console_input(&s->console, data, n);
 }
 
 static void console_has_room(void *to)
 {
-	virtio_console_room(to);
+	struct virtio_slot *s = to;
+
+	virtio_console_room(&s->console);
+}
+
+static void console_quit(void *to)
+{
+	const struct virtio_slot *s = to;
+
+	s->parts->quit(s->parts->to);
 }
 
 static void port_put(void *to, uint8_t byte)
@@ -295,6 +306,28 @@ static void init_console(struct virtio_slot *s)
 	virtio_console_init(&s->console, &port, (uint16_t)columns, (uint16_t)rows);
 }
 
+static void discard(void *to, void *at, size_t len)
+{
+	const struct virtio_slot *s = to;
+
+	ram_discard(s->parts->ram, at, len);
+}
+
+static void stats(void *to, const uint64_t *numbers)
+{
+	const struct virtio_slot *s = to;
+
+	s->parts->memory(s->parts->to, numbers);
+}
+
+static void init_balloon(struct virtio_slot *s)
+{
+	const struct balloon_host host = { discard, stats, s };
+
+	s->dev = &s->balloon.dev;
+	virtio_balloon_init(&s->balloon, &host, s->backend->size);
+}
+
 static int init_device(struct virtio_slot *s, struct err *err)
 {
 	struct backend *b = s->backend;
@@ -312,6 +345,9 @@ static int init_device(struct virtio_slot *s, struct err *err)
 	case VIRTIO_CONSOLE:
 		init_console(s);
 		break;
+	case VIRTIO_BALLOON:
+		init_balloon(s);
+		break;
 	case VIRTIO_RNG:
 		s->dev = &s->rng.dev;
 		virtio_rng_init(&s->rng);
@@ -327,17 +363,15 @@ static int init_device(struct virtio_slot *s, struct err *err)
 	return 0;
 }
 
-static int serve_console(struct virtio_slot *s, const struct machine_virtio_parts *parts,
-			 struct err *err)
+static int serve_console(struct virtio_slot *s, struct err *err)
 {
-	const struct console_user user = { console_typed, console_has_room, parts->quit,
-					   &s->console };
+	const struct console_user user = { console_typed, console_has_room, console_quit, s };
 
 	console_attach(s->backend->console, &user);
 	return serve_here(s, err);
 }
 
-static int serve(struct virtio_slot *s, const struct machine_virtio_parts *parts, struct err *err)
+static int serve(struct virtio_slot *s, struct err *err)
 {
 	struct backend *b = s->backend;
 
@@ -349,7 +383,8 @@ static int serve(struct virtio_slot *s, const struct machine_virtio_parts *parts
 	case VIRTIO_NET:
 		return serve_net(s, &b->net, err);
 	case VIRTIO_CONSOLE:
-		return serve_console(s, parts, err);
+		return serve_console(s, err);
+	case VIRTIO_BALLOON:
 	case VIRTIO_RNG:
 		return serve_here(s, err);
 	case VIRTIO_VSOCK: /* the kernel does */
@@ -375,15 +410,16 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 	return s;
 }
 
-static int create_slot(struct machine_virtio *m, const struct machine_virtio_parts *parts,
-		       unsigned i, struct err *err)
+static int create_slot(struct machine_virtio *m, unsigned i, struct err *err)
 {
+	const struct machine_virtio_parts *parts = &m->parts;
 	const struct plan_pci *fn = &parts->plan->pci[parts->first + i];
 	struct virtio_slot *s = new_slot(m, err);
 	int ret;
 
 	if (!s)
 		return -ENOMEM;
+	s->parts = parts;
 	s->env = &parts->pci->env;
 	s->loop = parts->loop;
 	s->name = fn->name;
@@ -395,7 +431,7 @@ static int create_slot(struct machine_virtio *m, const struct machine_virtio_par
 		return ret;
 	virtio_pci_plug(&s->pci, s->dev, &m->ram, &parts->pci->env, s->kicks, s->vectors,
 			fn->bars[0].at);
-	ret = serve(s, parts, err);
+	ret = serve(s, err);
 	if (ret == 0)
 		parts->pci->host.root.slots[fn->slot] = &s->pci.fn;
 	return ret < 0 ? err_prefix(err, ret, "%s: ", fn->name) : 0;
@@ -439,12 +475,13 @@ int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_
 	*m = (struct machine_virtio)MACHINE_VIRTIO_EMPTY;
 	if (!n)
 		return 0;
+	m->parts = *parts;
 	m->ram = (struct guest_ram){ parts->ram->blocks, parts->ram->nr_blocks, parts->ram->memfd };
 	m->slots = calloc(n, sizeof(*m->slots));
 	if (!m->slots)
 		return err_sys(err, ENOMEM, "cannot hold %u virtio devices", n);
 	for (unsigned i = 0; ret == 0 && i < n; i++)
-		ret = create_slot(m, parts, i, err);
+		ret = create_slot(m, i, err);
 	if (ret < 0)
 		machine_virtio_destroy(m);
 	return ret;
@@ -461,6 +498,32 @@ void machine_virtio_resize(struct machine_virtio *m)
 		console_size(s->backend->console, &columns, &rows);
 		virtio_console_resize(&s->console, (uint16_t)columns, (uint16_t)rows);
 	}
+}
+
+int machine_virtio_resize_disk(struct machine_virtio *m, const char *name, struct err *err)
+{
+	struct virtio_slot *s = NULL;
+	int ret;
+
+	for (unsigned i = 0; i < m->nr_slots; i++)
+		if (m->slots[i]->backend->kind == VIRTIO_DISK && !strcmp(m->slots[i]->name, name))
+			s = m->slots[i];
+	if (!s)
+		return err_set(err, ENODEV, "there is no disk %s; they are disk0 and so on", name);
+	if (s->backend->user.kind)
+		return err_set(err, ENOTSUP, "%s is resized by the program that serves it", name);
+	ret = disk_look_again(&s->backend->disk, err);
+	if (ret == 0)
+		virtio_blk_resize(&s->blk, s->backend->disk.size);
+	return ret;
+}
+
+struct virtio_balloon *machine_virtio_balloon(struct machine_virtio *m)
+{
+	for (unsigned i = 0; i < m->nr_slots; i++)
+		if (m->slots[i]->backend->kind == VIRTIO_BALLOON)
+			return &m->slots[i]->balloon;
+	return NULL;
 }
 
 void machine_virtio_destroy(struct machine_virtio *m)

@@ -9,6 +9,7 @@
 #ifndef VMM_MACHINE_VIRTIO_H
 #define VMM_MACHINE_VIRTIO_H
 
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
@@ -30,6 +31,8 @@ struct machine_virtio_parts {
 	unsigned first;
 	struct backends *backends;
 	void (*quit)(void *to); /* Ctrl-A X on a virtio console */
+	void (*memory)(void *to,
+		       const uint64_t *numbers); /* what machine_virtio_balloon asked for */
 	void *to;
 };
 
@@ -41,6 +44,7 @@ struct virtio_slot_queue {
 };
 
 struct virtio_slot {
+	const struct machine_virtio_parts *parts;
 	struct virtio_pci pci;
 	struct virtio_device *dev; /* of one of these */
 	struct virtio_blk blk;
@@ -49,6 +53,7 @@ struct virtio_slot {
 	struct virtio_vsock vsock;
 	struct virtio_remote remote;
 	struct virtio_console console;
+	struct virtio_balloon balloon;
 	int kicks[VIRTIO_QUEUES_MAX], vectors[VIRTIO_QUEUES_MAX + 1];
 	struct virtio_slot_queue queues[VIRTIO_QUEUES_MAX];
 	struct worker *workers;
@@ -62,6 +67,7 @@ struct virtio_slot {
 };
 
 struct machine_virtio {
+	struct machine_virtio_parts parts;
 	struct guest_ram ram;
 	struct virtio_slot **slots;
 	unsigned nr_slots;
@@ -76,6 +82,11 @@ int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_
 			  struct err *err);
 /* The terminal of a virtio console has another size. On the loop's thread. */
 void machine_virtio_resize(struct machine_virtio *m);
+/* The image of disk `name` has another size. -ENODEV: no such disk; -ENOTSUP: not ours to resize.
+ */
+int machine_virtio_resize_disk(struct machine_virtio *m, const char *name, struct err *err);
+/* The balloon, or NULL. */
+struct virtio_balloon *machine_virtio_balloon(struct machine_virtio *m);
 /* Safe on MACHINE_VIRTIO_EMPTY and half-way. */
 void machine_virtio_destroy(struct machine_virtio *m);
 

@@ -18,6 +18,8 @@ static unsigned count(const struct config *c, enum virtio_kind kind)
 		return c->console.kind != SERIAL_NONE;
 	case VIRTIO_RNG:
 		return c->rng;
+	case VIRTIO_BALLOON:
+		return c->has_balloon;
 	case VIRTIO_VSOCK:
 		return c->vsock_cid != 0;
 	case VIRTIO_KINDS:
@@ -49,9 +51,10 @@ static const struct {
 	const char *name;
 	bool numbered;
 } kinds[VIRTIO_KINDS] = {
-	[VIRTIO_DISK] = { "disk", true }, [VIRTIO_NET] = { "net", true },
-	[VIRTIO_FS] = { "fs", true },	  [VIRTIO_CONSOLE] = { "console", false },
-	[VIRTIO_RNG] = { "rng", false },  [VIRTIO_VSOCK] = { "vsock", false },
+	[VIRTIO_DISK] = { "disk", true },    [VIRTIO_NET] = { "net", true },
+	[VIRTIO_FS] = { "fs", true },	     [VIRTIO_CONSOLE] = { "console", false },
+	[VIRTIO_RNG] = { "rng", false },     [VIRTIO_BALLOON] = { "balloon", false },
+	[VIRTIO_VSOCK] = { "vsock", false },
 };
 
 static void add(struct host_facts *facts, struct plan_virtio v)

@@ -114,6 +114,7 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	*ram = (struct ram)RAM_EMPTY;
 	ram->fresh = true;
 	ram->folded = backing->fold;
+	ram->page_size = backing->page_size;
 	ram->blocks = calloc(n, sizeof(*ram->blocks));
 	if (!ram->blocks)
 		return err_sys(err, ENOMEM, "cannot list %zu spans of guest RAM", n);
@@ -133,20 +134,41 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	return ret;
 }
 
+/* `size` bytes from `offset` on, in whole pages. False: they stay as they are. */
+static bool give_back(const struct ram *ram, const struct ram_block *b, uint64_t offset,
+		      uint64_t size)
+{
+	if (ram->folded)
+		return false;
+	if (ram->memfd < 0)
+		return madvise(b->hva + offset, size, MADV_DONTNEED) == 0;
+	return fallocate(ram->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)(b->memfd_offset + offset), (off_t)size) == 0;
+}
+
+void ram_discard(const struct ram *ram, uint8_t *at, uint64_t len)
+{
+	for (size_t i = 0; i < ram->nr_blocks; i++) {
+		const struct ram_block *b = &ram->blocks[i];
+		uint64_t start, end;
+
+		if (at < b->hva || (uint64_t)(at - b->hva) >= span_size(b->gpa))
+			continue;
+		start = align_up((uint64_t)(at - b->hva), ram->page_size);
+		end = align_down((uint64_t)(at - b->hva) + len, ram->page_size);
+		if (start < end)
+			give_back(ram, b, start, end - start);
+		return;
+	}
+}
+
 void ram_clear(struct ram *ram)
 {
 	ram->fresh = true;
 	for (size_t i = 0; i < ram->nr_blocks; i++) {
 		const struct ram_block *b = &ram->blocks[i];
-		uint64_t size = span_size(b->gpa);
-		int ret = -1;
 
-		if (ram->memfd < 0)
-			ret = madvise(b->hva, size, MADV_DONTNEED);
-		else if (!ram->folded)
-			ret = fallocate(ram->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-					(off_t)b->memfd_offset, (off_t)size);
-		ram->fresh &= ret == 0;
+		ram->fresh &= give_back(ram, b, 0, span_size(b->gpa));
 	}
 }
 

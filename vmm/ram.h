@@ -23,6 +23,7 @@ struct ram {
 	int memfd;  /* the file that it is; -1: anonymous memory */
 	bool fresh; /* all zeroes but for what was written since ram_create or ram_clear */
 	bool folded;
+	uint64_t page_size; /* bytes: of the pages that go back to the host */
 };
 
 #define RAM_EMPTY           \
@@ -49,6 +50,11 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
  * RAM that devices are mapped to, which would go on with the old pages.
  */
 void ram_clear(struct ram *ram);
+/*
+ * The guest needs `len` bytes at `at`, which lie in one block, no longer: the whole pages among
+ * them go back to the host.
+ */
+void ram_discard(const struct ram *ram, uint8_t *at, uint64_t len);
 void ram_destroy(struct ram *ram);
 
 /* The host address of `len` bytes at `gpa`, or NULL if they do not lie in one block. */

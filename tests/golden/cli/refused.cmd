@@ -61,6 +61,8 @@ plan --net vhost-user=
 plan --net vhost-user=/run/net,vhost=on
 plan --console tty
 plan --console stdio --serial stdio
+plan --balloon 2G --memory 1G
+plan --balloon 0 --vfio 0000:41:00.0 --host vendor=amd --host-pci 0000:41:00.0
 plan --fs tag=home
 plan --fs socket=/run/fs,tag=
 plan --fs socket=/run/fs,tag=home --fs socket=/run/more,tag=home

@@ -1,0 +1,223 @@
+#include "devices/virtio_balloon.h"
+
+#include "vmm/bytes.h"
+
+#include <string.h>
+
+#define TYPE	   5
+#define CLASS	   0x00ff00 /* unclassified */
+#define QUEUE_SIZE 128
+#define PAGE	   4096u /* of the interface, whatever the guest's are */
+#define BATCH	   256u	 /* page numbers read at a time */
+
+#define F_STATS_VQ	 (UINT64_C(1) << 1)
+#define F_DEFLATE_ON_OOM (UINT64_C(1) << 2)
+#define F_PAGE_REPORTING (UINT64_C(1) << 5)
+
+/* struct virtio_balloon_config */
+#define CONFIG_WANTED 0 /* pages */
+#define CONFIG_ACTUAL 4
+#define CONFIG_SIZE   8
+
+#define STAT 10 /* bytes: tag, number */
+
+/*
+ * Queues are numbered without the ones that were not negotiated, as Linux and QEMU have it: there
+ * is none for hints, so reports follow the statistics, or take their place.
+ */
+enum { INFLATE, DEFLATE, STATS, REPORTS, QUEUES };
+
+const char *const virtio_balloon_stats[VIRTIO_BALLOON_STATS] = {
+	"swap_in_bytes",       "swap_out_bytes",   "major_faults",    "minor_faults",
+	"free_bytes",	       "total_bytes",	   "available_bytes", "cache_bytes",
+	"hugetlb_allocations", "hugetlb_failures",
+};
+
+/* --- the balloon --- */
+
+/* Runs of neighbours, up or down, go at once. */
+static void discard_pages(struct virtio_balloon *b, const struct guest_ram *ram,
+			  const uint8_t *numbers, unsigned n)
+{
+	uint64_t start = 0, end = 0; /* guest addresses */
+
+	for (unsigned i = 0; i <= n; i++) {
+		uint64_t at = i < n ? load_le(numbers + 4 * i, 4) * PAGE : UINT64_MAX;
+		uint8_t *host;
+
+		if (start < end && at == end) {
+			end += PAGE;
+		} else if (start < end && at + PAGE == start) {
+			start = at;
+		} else {
+			host = start < end ? guest_ram_at(ram, start, end - start) : NULL;
+			if (host)
+				b->host.discard(b->host.to, host, end - start);
+			start = at;
+			end = at + PAGE;
+		}
+	}
+}
+
+static void inflate(struct virtio_balloon *b)
+{
+	struct virtqueue *ring = &b->dev.queues[INFLATE].ring;
+	uint8_t numbers[4 * BATCH];
+
+	while (virtqueue_take(ring, &b->buffer)) {
+		const struct virtqueue_buffer *buf = &b->buffer;
+
+		for (size_t at = 0; at + 4 <= buf->out_len; at += sizeof(numbers)) {
+			size_t n = virtqueue_read(buf->parts, buf->nr_out, at, numbers,
+						  sizeof(numbers));
+
+			discard_pages(b, ring->ram, numbers, (unsigned)(n / 4));
+		}
+		virtqueue_push(ring, buf->id, buf->entries, 0);
+	}
+}
+
+/* Nothing is to be done: the pages come back as they are touched. */
+static void deflate(struct virtio_balloon *b)
+{
+	struct virtqueue *ring = &b->dev.queues[DEFLATE].ring;
+
+	while (virtqueue_take(ring, &b->buffer))
+		virtqueue_push(ring, b->buffer.id, b->buffer.entries, 0);
+}
+
+/* The parts of a buffer are the free pages themselves, the driver's until it has them back. */
+static void take_reports(struct virtio_balloon *b, unsigned queue)
+{
+	struct virtqueue *ring = &b->dev.queues[queue].ring;
+
+	while (virtqueue_take(ring, &b->buffer)) {
+		const struct virtqueue_buffer *buf = &b->buffer;
+
+		for (unsigned i = 0; i < buf->nr_in; i++)
+			b->host.discard(b->host.to, buf->parts[buf->nr_out + i].iov_base,
+					buf->parts[buf->nr_out + i].iov_len);
+		virtqueue_push(ring, buf->id, buf->entries, 0);
+	}
+}
+
+/* --- statistics --- */
+
+static void tell_stats(struct virtio_balloon *b)
+{
+	uint64_t numbers[VIRTIO_BALLOON_STATS];
+	uint8_t stat[STAT];
+
+	memset(numbers, 0xff, sizeof(numbers));
+	for (size_t at = 0; at < 4 * STAT * VIRTIO_BALLOON_STATS; at += STAT) {
+		unsigned tag;
+
+		if (virtqueue_read(b->stats.parts, b->stats.nr_out, at, stat, STAT) < STAT)
+			break;
+		tag = (unsigned)load_le(stat, 2);
+		if (tag < VIRTIO_BALLOON_STATS)
+			numbers[tag] = load_le(stat + 2, 8);
+	}
+	b->asked = false;
+	b->host.stats(b->host.to, numbers);
+}
+
+/* The driver puts in one buffer, and fills it anew each time it gets it back. */
+static void take_stats(struct virtio_balloon *b)
+{
+	if (b->has_stats || !virtqueue_take(&b->dev.queues[STATS].ring, &b->stats))
+		return;
+	b->has_stats = true;
+	if (b->asked)
+		tell_stats(b);
+}
+
+bool virtio_balloon_ask(struct virtio_balloon *b)
+{
+	struct virtio_queue *q = &b->dev.queues[STATS];
+	bool can;
+
+	pthread_mutex_lock(&q->lock);
+	can = (b->has_stats || b->asked) && q->ring.started && !q->ring.broken;
+	if (can && b->has_stats) {
+		b->has_stats = false;
+		b->asked = true;
+		virtqueue_push(&q->ring, b->stats.id, b->stats.entries, 0);
+		virtio_interrupt(&b->dev, STATS);
+	}
+	pthread_mutex_unlock(&q->lock);
+	return can;
+}
+
+/* --- the device --- */
+
+static void handle(struct virtio_device *dev, unsigned i)
+{
+	struct virtio_balloon *b = (struct virtio_balloon *)dev;
+	bool has_stats = dev->accepted & F_STATS_VQ;
+
+	if (i == INFLATE)
+		inflate(b);
+	else if (i == DEFLATE)
+		deflate(b);
+	else if (i == STATS && has_stats)
+		take_stats(b);
+	else if (dev->accepted & F_PAGE_REPORTING)
+		take_reports(b, i);
+	virtio_interrupt(dev, i);
+}
+
+static void reset(struct virtio_device *dev)
+{
+	struct virtio_balloon *b = (struct virtio_balloon *)dev;
+
+	pthread_mutex_lock(&dev->queues[STATS].lock);
+	b->has_stats = b->asked = false;
+	pthread_mutex_unlock(&dev->queues[STATS].lock);
+}
+
+/* `actual` is where the driver put it: nothing else is to be done. */
+static void config_written(struct virtio_device *dev, unsigned offset, unsigned size)
+{
+	(void)dev;
+	(void)offset;
+	(void)size;
+}
+
+static const struct virtio_ops ops = {
+	.name = "virtio-balloon",
+	.type = TYPE,
+	.class = CLASS,
+	.handle = handle,
+	.config_written = config_written,
+	.reset = reset,
+};
+
+static uint32_t pages(uint64_t size)
+{
+	return (uint32_t)min_u64(size / PAGE, UINT32_MAX);
+}
+
+void virtio_balloon_init(struct virtio_balloon *b, const struct balloon_host *host, uint64_t size)
+{
+	const uint16_t sizes[QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE };
+
+	virtio_init(&b->dev, &ops, F_STATS_VQ | F_DEFLATE_ON_OOM | F_PAGE_REPORTING, sizes, QUEUES);
+	b->host = *host;
+	b->has_stats = b->asked = false;
+	store_le(b->dev.config + CONFIG_WANTED, pages(size), 4);
+	b->dev.config_size = CONFIG_SIZE;
+}
+
+void virtio_balloon_set(struct virtio_balloon *b, uint64_t size)
+{
+	uint8_t wanted[4];
+
+	store_le(wanted, pages(size), sizeof(wanted));
+	virtio_set_config(&b->dev, CONFIG_WANTED, wanted, sizeof(wanted));
+}
+
+uint64_t virtio_balloon_actual(const struct virtio_balloon *b)
+{
+	return load_le(b->dev.config + CONFIG_ACTUAL, 4) * PAGE;
+}

@@ -1,0 +1,134 @@
+#include "vmm/cmd_control.h"
+
+#include "vmm/config.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Takes the object. */
+static void answer(struct control_client *client, json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	control_answer(client, text ? text : "{\"ok\":false,\"error\":\"no memory\"}");
+	free(text);
+	json_decref(json);
+}
+
+static void finish(struct control_client *client, int ret, const struct err *err)
+{
+	if (ret < 0)
+		answer(client, json_pack("{s:b,s:s}", "ok", 0, "error", err->text));
+	else
+		answer(client, json_pack("{s:b}", "ok", 1));
+}
+
+static int do_balloon(struct machine *m, struct control_client *client, const char *arg,
+		      struct err *err)
+{
+	uint64_t size;
+	int ret = config_parse_size(arg, &size, err);
+
+	(void)client;
+	if (ret < 0)
+		return err_prefix(err, ret, "balloon %s: ", arg);
+	return machine_balloon(m, size, err);
+}
+
+static int do_memory(struct machine *m, struct control_client *client, const char *arg,
+		     struct err *err)
+{
+	int ret = machine_ask_memory(m, err);
+
+	(void)arg;
+	client->waiting = ret == 0;
+	return ret;
+}
+
+static int do_resize(struct machine *m, struct control_client *client, const char *arg,
+		     struct err *err)
+{
+	(void)client;
+	return machine_resize_disk(m, arg, err);
+}
+
+static int do_power_button(struct machine *m, struct control_client *client, const char *arg,
+			   struct err *err)
+{
+	(void)client;
+	(void)arg;
+	(void)err;
+	machine_power_button(m);
+	return 0;
+}
+
+static int do_quit(struct machine *m, struct control_client *client, const char *arg,
+		   struct err *err)
+{
+	(void)client;
+	(void)arg;
+	(void)err;
+	machine_stop(m);
+	return 0;
+}
+
+static const struct {
+	const char *name, *argument;
+	int (*run)(struct machine *m, struct control_client *client, const char *arg,
+		   struct err *err);
+} commands[] = {
+	{ "balloon", "SIZE", do_balloon }, { "memory", NULL, do_memory },
+	{ "resize", "DISK", do_resize },   { "power-button", NULL, do_power_button },
+	{ "quit", NULL, do_quit },
+};
+
+static int run_command(struct machine *m, struct control_client *client, char *line,
+		       struct err *err)
+{
+	char *rest = NULL;
+	const char *name = strtok_r(line, " \t\r", &rest);
+	const char *arg = strtok_r(NULL, " \t\r", &rest);
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(name, commands[i].name) != 0)
+			continue;
+		if (!arg == !commands[i].argument && !strtok_r(NULL, " \t\r", &rest))
+			return commands[i].run(m, client, arg, err);
+		return err_set(err, EINVAL, "it is %s%s%s", name, commands[i].argument ? " " : "",
+			       commands[i].argument ? commands[i].argument : "");
+	}
+	return err_set(err, EINVAL,
+		       "the commands are balloon SIZE, memory, resize DISK, power-button and quit");
+}
+
+void cmd_control(void *machine, struct control_client *client, char *line)
+{
+	struct err err;
+	int ret = run_command(machine, client, line, &err);
+
+	if (!client->waiting)
+		finish(client, ret, &err);
+}
+
+void cmd_control_memory(struct control *control, struct machine *machine, const uint64_t *numbers)
+{
+	json_t *guest = json_object();
+	json_t *json;
+	char *text;
+
+	for (unsigned i = 0; numbers && i < VIRTIO_BALLOON_STATS; i++)
+		if (numbers[i] != UINT64_MAX)
+			json_object_set_new(guest, virtio_balloon_stats[i],
+					    json_integer((json_int_t)numbers[i]));
+	json = numbers ? json_pack("{s:b,s:I,s:o}", "ok", 1, "balloon",
+				   (json_int_t)machine_balloon_actual(machine), "guest", guest)
+		       : json_pack("{s:b,s:s}", "ok", 0, "error", "the guest reset itself");
+	if (!numbers)
+		json_decref(guest);
+	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	control_answer_waiting(control, text ? text : "{\"ok\":false,\"error\":\"no memory\"}");
+	free(text);
+	json_decref(json);
+}

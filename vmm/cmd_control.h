@@ -1,0 +1,23 @@
+/*
+ * What can be said to a running machine by --control: one command a line.
+ *
+ *	balloon SIZE	ask the guest to give back so much memory, in all
+ *	memory		how much it has given, and its own numbers
+ *	resize DISK	disk0 and so on: its image has another size now
+ *	power-button	as SIGTERM does
+ *	quit		ends the guest, which is not asked
+ *
+ * The answer is a line of JSON: {"ok": true, ...} or {"ok": false, "error": "a sentence"}.
+ */
+#ifndef VMM_CMD_CONTROL_H
+#define VMM_CMD_CONTROL_H
+
+#include "vmm/control.h"
+#include "vmm/machine.h"
+
+/* `machine`, as control_open's `to`: a struct machine. */
+void cmd_control(void *machine, struct control_client *client, char *line);
+/* The numbers that somebody waited for are there; NULL: there will be none. */
+void cmd_control_memory(struct control *control, struct machine *machine, const uint64_t *numbers);
+
+#endif

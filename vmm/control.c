@@ -1,0 +1,172 @@
+#include "vmm/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int control_listen(const char *what, const char *path, int *fd, struct err *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct stat st;
+	bool bound;
+	int probe;
+
+	*fd = -1;
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return err_set(err, ENAMETOOLONG, "%s%s: a socket's path has at most %zu bytes",
+			       what, path, sizeof(addr.sun_path) - 1);
+	strcpy(addr.sun_path, path);
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (probe >= 0 && connect(probe, (void *)&addr, sizeof(addr)) < 0 &&
+		    errno == ECONNREFUSED)
+			unlink(path);
+		if (probe >= 0)
+			close(probe);
+	}
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bound = *fd >= 0 && bind(*fd, (void *)&addr, sizeof(addr)) == 0;
+	if (!bound || listen(*fd, 1) < 0) {
+		int code = errno;
+
+		if (bound)
+			unlink(path);
+		if (*fd >= 0)
+			close(*fd);
+		*fd = -1;
+		return err_sys(err, code, "%s%s cannot be made%s", what, path,
+			       code == EADDRINUSE ? " (something is there already)" : "");
+	}
+	return 0;
+}
+
+/* --- clients --- */
+
+static void drop(struct control_client *client)
+{
+	loop_forget(client->control->loop, client->fd);
+	close(client->fd);
+	client->fd = -1;
+	client->len = 0;
+	client->waiting = false;
+}
+
+/* A client that does not take its answer at once is none. */
+static void send_line(struct control_client *client, const char *text)
+{
+	struct iovec parts[] = { { (char *)text, strlen(text) }, { "\n", 1 } };
+	struct msghdr h = { .msg_iov = parts, .msg_iovlen = 2 };
+
+	if (sendmsg(client->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)(parts[0].iov_len + 1))
+		drop(client);
+}
+
+/* Serves whole lines, as long as they are answered at once. */
+static void serve_lines(struct control_client *client)
+{
+	char *end;
+
+	while (client->fd >= 0 && !client->waiting &&
+	       (end = memchr(client->line, '\n', client->len))) {
+		size_t used = (size_t)(end + 1 - client->line);
+		char line[CONTROL_LINE_MAX];
+
+		*end = '\0';
+		memcpy(line, client->line, used);
+		client->len -= used;
+		memmove(client->line, client->line + used, client->len);
+		client->control->command(client->control->to, client, line);
+	}
+}
+
+static void client_ready(void *to, short revents)
+{
+	struct control_client *client = to;
+	ssize_t n;
+
+	(void)revents;
+	n = recv(client->fd, client->line + client->len, sizeof(client->line) - client->len,
+		 MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) { /* gone; or a line that is too long */
+		drop(client);
+		return;
+	}
+	client->len += (size_t)n;
+	serve_lines(client);
+}
+
+static void came(void *to, short revents)
+{
+	struct control *c = to;
+	int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)revents;
+	for (unsigned i = 0; fd >= 0 && i < CONTROL_CLIENTS; i++) {
+		struct control_client *client = &c->clients[i];
+
+		if (client->fd >= 0)
+			continue;
+		if (loop_watch(c->loop, fd, POLLIN, client_ready, client) < 0)
+			break;
+		client->fd = fd;
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+void control_answer(struct control_client *client, const char *text)
+{
+	client->waiting = false;
+	send_line(client, text);
+}
+
+void control_answer_waiting(struct control *c, const char *text)
+{
+	for (unsigned i = 0; c->path && i < CONTROL_CLIENTS; i++) {
+		struct control_client *client = &c->clients[i];
+
+		if (client->fd < 0 || !client->waiting)
+			continue;
+		control_answer(client, text);
+		serve_lines(client);
+	}
+}
+
+/* --- the socket --- */
+
+int control_open(struct control *c, const char *path, struct loop *loop,
+		 void (*command)(void *to, struct control_client *client, char *line), void *to,
+		 struct err *err)
+{
+	int ret;
+
+	*c = (struct control){ .path = path, .loop = loop, .command = command, .to = to };
+	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+		c->clients[i] = (struct control_client){ .control = c, .fd = -1 };
+	ret = control_listen("--control ", path, &c->fd, err);
+	if (ret == 0 && loop_watch(loop, c->fd, POLLIN, came, c) < 0)
+		ret = err_set(err, ENOSPC, "too many descriptors in the event loop");
+	if (ret < 0)
+		control_close(c);
+	return ret;
+}
+
+void control_close(struct control *c)
+{
+	for (unsigned i = 0; c->path && i < CONTROL_CLIENTS; i++)
+		if (c->clients[i].fd >= 0)
+			drop(&c->clients[i]);
+	if (c->fd >= 0) {
+		loop_forget(c->loop, c->fd);
+		close(c->fd);
+		unlink(c->path);
+	}
+	*c = (struct control)CONTROL_EMPTY;
+}

@@ -1,0 +1,59 @@
+/*
+ * The control socket: a line of a command in, a line of JSON out, one after the other.
+ *
+ * Host side; served by the loop. What the commands are, its owner knows. A client that sends no
+ * line end, or does not read, is dropped; clients are trusted as the socket's folder lets them in.
+ */
+#ifndef VMM_CONTROL_H
+#define VMM_CONTROL_H
+
+#include "vmm/err.h"
+#include "vmm/loop.h"
+
+#include <stddef.h>
+
+#define CONTROL_CLIENTS	 4
+#define CONTROL_LINE_MAX 256
+
+struct control;
+
+struct control_client {
+	struct control *control;
+	int fd; /* -1: none */
+	char line[CONTROL_LINE_MAX];
+	size_t len;
+	bool waiting; /* for an answer that comes later: no other line is read before it */
+};
+
+struct control {
+	const char *path; /* NULL: not open; borrowed */
+	int fd;
+	struct loop *loop;
+	struct control_client clients[CONTROL_CLIENTS];
+	/* A line, without its end. Answers, or sets client->waiting. */
+	void (*command)(void *to, struct control_client *client, char *line);
+	void *to;
+};
+
+#define CONTROL_EMPTY    \
+	{                \
+		.fd = -1 \
+	}
+
+int control_open(struct control *c, const char *path, struct loop *loop,
+		 void (*command)(void *to, struct control_client *client, char *line), void *to,
+		 struct err *err);
+/* One line of text, to which the line's end is added. */
+void control_answer(struct control_client *client, const char *text);
+/* To all that wait. */
+void control_answer_waiting(struct control *c, const char *text);
+/* Safe on CONTROL_EMPTY. Removes the socket. */
+void control_close(struct control *c);
+
+/*
+ * A listening Unix socket. A file that nobody serves is a leftover and is replaced, one that is
+ * served is not. `what` is for the sentence: "--serial unix:".
+ */
+int control_listen(const char *what, const char *path, int *fd, struct err *err);
+
+#endif
