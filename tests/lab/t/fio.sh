@@ -1,0 +1,37 @@
+# lab: host=lean kernels=lean,debian limit=200
+# What fio wrote is what fio reads: after a reset of the guest, in the next machine, and after the end
+# of this process in the midst of writing. fio is on the Debian disk, which no guest here writes to.
+. /lab/lib.sh
+image=/tmp/fio
+for way in ring=packed ring=split,direct=on,queues=2; do
+	rm -f $image
+	truncate -s 64M $image
+	disks="--disk /dev/vda,readonly=on --disk $image,$way"
+	# shellcheck disable=SC2086 # a list of options
+	interactive lean ask,ask,ask $across --cpus 2 $disks
+	tell fio_write
+	tell fio_verify
+	tell reboot
+	tell fio_verify
+	tell poweroff
+	ended $straddle
+	same "$way: fio wrote, reads it, and again after a reset" "wrote 0 verified 0 verified 0" \
+		"$(said fio | xargs)"
+	same "$way: powers off" 0 "$status"
+	# shellcheck disable=SC2086
+	guest lean fio_verify $disks
+	same "$way: in the next machine" 0 "$(said "fio verified")"
+
+	rm -f $image
+	truncate -s 64M $image
+	# shellcheck disable=SC2086
+	beside lean fio_write,fio_more $disks
+	await "fio wrote"
+	sleep 2
+	kill -KILL "$(pidof straddle)"
+	ended $straddle
+	# shellcheck disable=SC2086
+	guest lean fio_verify $disks
+	same "$way: after SIGKILL what was flushed is there" 0 "$(said "fio verified")"
+done
+rm -f $image
