@@ -226,6 +226,18 @@ static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer 
 		finish(r, (uint8_t)status);
 }
 
+/* Turns kicks on, or finds another request. */
+static bool take_last(struct virtio_device *dev, unsigned i)
+{
+	struct virtio_blk *blk = (struct virtio_blk *)dev;
+	struct virtqueue_buffer *buffer = &blk->queues[i].free->buffer;
+
+	if (!virtqueue_take(&dev->queues[i].ring, buffer))
+		return false;
+	take(dev, i, buffer);
+	return true;
+}
+
 /* More requests than ring entries cannot be outstanding: a driver that tries is broken. */
 static void handle(struct virtio_device *dev, unsigned i)
 {
@@ -233,12 +245,18 @@ static void handle(struct virtio_device *dev, unsigned i)
 	struct virtio_blk_queue *q = &blk->queues[i];
 	struct virtqueue *ring = &dev->queues[i].ring;
 
-	/* Without a free request kicks stay off: the end of one looks here again. */
+	/*
+	 * What comes while the disk works is taken without a kick: they are on again only when
+	 * there is nothing left. Without a free request they stay off: the end of one looks here
+	 * again.
+	 */
 	virtqueue_want_kicks(ring, false);
-	while (q->free && virtqueue_take(ring, &q->free->buffer))
-		take(dev, i, &q->free->buffer);
-	blk->disk.ops->flush(blk->disk.queues[i]);
-	virtio_interrupt(dev, i);
+	do {
+		while (q->free && virtqueue_pop(ring, &q->free->buffer))
+			take(dev, i, &q->free->buffer);
+		blk->disk.ops->flush(blk->disk.queues[i]);
+		virtio_interrupt(dev, i);
+	} while (q->free && take_last(dev, i));
 }
 
 void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queue))

@@ -34,7 +34,7 @@ struct block_request {
 struct block_queue_ops {
 	/* Takes a request; it may be done before this returns. */
 	void (*submit)(void *queue, struct block_request *r);
-	/* What was submitted is to begin now. */
+	/* What was submitted is to begin now; some of it may be done before this returns. */
 	void (*flush)(void *queue);
 };
 
