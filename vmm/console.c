@@ -2,6 +2,7 @@
 
 #include "vmm/control.h"
 #include "vmm/terminal.h"
+#include "vmm/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -299,6 +300,7 @@ static void *writer(void *arg)
 {
 	struct console *c = arg;
 
+	worker_name_thread(c->name);
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
 		tell_room(c);

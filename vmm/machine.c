@@ -488,7 +488,10 @@ static void *cpu_thread(void *arg)
 	struct machine *m = cpu->machine;
 	const struct vcpu_bus bus = { cpu_pio, cpu_mmio, m };
 	struct err err = { "" };
+	char name[16];
 
+	snprintf(name, sizeof(name), "cpu%u", (unsigned)(cpu - m->cpus));
+	worker_name_thread(name);
 	switch (vcpu_run(&cpu->vcpu, &bus, &err)) {
 	case VCPU_STOPPED:
 		break;

@@ -186,7 +186,7 @@ static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
 	for (unsigned i = 0; ret == 0 && i < n; i++) {
 		struct worker *w = &s->workers[i];
 
-		ret = worker_create(w, err);
+		ret = worker_create(w, s->name, err);
 		if (ret < 0)
 			break;
 		s->nr_workers++;
@@ -208,7 +208,7 @@ static int serve_net(struct virtio_slot *s, struct net *net, struct err *err)
 	s->workers = calloc(1, sizeof(*s->workers));
 	if (!s->workers)
 		return err_sys(err, ENOMEM, "cannot hold the thread of a network adapter");
-	ret = worker_create(s->workers, err);
+	ret = worker_create(s->workers, s->name, err);
 	if (ret < 0)
 		return ret;
 	s->nr_workers = 1;

@@ -1,12 +1,19 @@
 #include "vmm/worker.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
+
+void worker_name_thread(const char *name)
+{
+	(void)prctl(PR_SET_NAME, name);
+}
 
 static void *serve(void *arg)
 {
 	struct worker *w = arg;
 	struct err err;
 
+	worker_name_thread(w->name);
 	(void)loop_run(&w->loop,
 		       &err); /* poll(2) fails only without memory: then nothing is served */
 	return NULL;
@@ -24,9 +31,10 @@ int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(
 	return code;
 }
 
-int worker_create(struct worker *w, struct err *err)
+int worker_create(struct worker *w, const char *name, struct err *err)
 {
 	*w = (struct worker)WORKER_EMPTY;
+	w->name = name;
 	return loop_create(&w->loop, err);
 }
 

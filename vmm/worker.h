@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 struct worker {
+	const char *name;
 	struct loop loop;
 	pthread_t thread;
 	bool running;
@@ -24,7 +25,11 @@ struct worker {
 /* pthread_create(3) for threads that take no signals: those are the main thread's. */
 int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 
-int worker_create(struct worker *w, struct err *err);
+/* What ps and top call the calling thread: at most 15 bytes of it. */
+void worker_name_thread(const char *name);
+
+/* `name` is the thread's, and borrowed. */
+int worker_create(struct worker *w, const char *name, struct err *err);
 int worker_start(struct worker *w, struct err *err);
 /* Serves what is ready, and ends the thread. */
 void worker_stop(struct worker *w);
