@@ -162,6 +162,7 @@ struct config {
 	struct config_fs fs[CONFIG_FS_MAX];
 	unsigned nr_fs;
 	bool rng;
+	bool watchdog;
 	bool has_balloon;
 	uint64_t balloon;	    /* bytes, at first */
 	uint32_t vsock_cid;	    /* 0: no such device */

@@ -72,6 +72,7 @@ SETTER(set_size, pci32_size)
 SETTER(set_size, pci64_size)
 SETTER(set_flag, no_reboot)
 SETTER(set_flag, rng)
+SETTER(set_flag, watchdog)
 SETTER(set_size, fold)
 SETTER(set_flag, probe)
 SETTER(set_path, control)
@@ -311,6 +312,10 @@ static const struct config_option options[OPTIONS] = {
 	[OPT_VSOCK] = { "vsock", 0, "cid=N", MAKES, IN_FILE, ONCE,
 			"sockets between guest and host; N, from 3 on, is the guest's address",
 			set_vsock },
+	[OPT_WATCHDOG] = { "watchdog", 0, NULL, MAKES, IN_FILE, ONCE,
+			   "a watchdog, i6300esb: a guest that starts it and stops feeding it is\n"
+			   "reset, or with --no-reboot ended with status 5",
+			   set_watchdog },
 	[OPT_SERIAL] = { "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,
 			 "the serial line's other end: stdio (default), file:PATH, pty,\n"
 			 "unix:PATH or none",

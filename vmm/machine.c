@@ -164,23 +164,40 @@ static void console_quit(void *to)
 	machine_stop(to);
 }
 
-static int64_t wall_clock(void *to)
+static int64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
-	(void)to;
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(clock, &ts);
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-static void arm_rtc(void *to, int64_t at)
+static int64_t wall_clock(void *to)
 {
-	struct machine *m = to;
+	(void)to;
+	return clock_ns(CLOCK_REALTIME);
+}
+
+static int64_t monotonic_clock(void *to)
+{
+	(void)to;
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static void arm_timer(int fd, int64_t at)
+{
 	struct itimerspec when = {
 		.it_value = { .tv_sec = at / 1000000000, .tv_nsec = at % 1000000000 },
 	};
 
-	timerfd_settime(m->rtc_timer, TFD_TIMER_ABSTIME, &when, NULL);
+	timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void arm_rtc(void *to, int64_t at)
+{
+	const struct machine *m = to;
+
+	arm_timer(m->rtc_timer, at);
 }
 
 static void rtc_timer_ready(void *to, short revents)
@@ -297,6 +314,44 @@ static void guest_memory(void *to, const uint64_t *numbers)
 	const struct machine *m = to;
 
 	m->parts.memory(m->parts.to, numbers);
+}
+
+static void arm_watchdog(void *to, int64_t at)
+{
+	const struct machine *m = to;
+
+	arm_timer(m->watchdog_timer, at);
+}
+
+static void watchdog_timer_ready(void *to, short revents)
+{
+	struct machine *m = to;
+	uint64_t count;
+
+	(void)revents;
+	if (read(m->watchdog_timer, &count, sizeof(count)) == sizeof(count))
+		watchdog_timer(&m->watchdog);
+}
+
+static int create_watchdog(struct machine *m, struct err *err)
+{
+	const struct device_timer timer = { monotonic_clock, arm_watchdog, m };
+	const struct device_ender ender = { device_ends, m };
+	const struct plan_pci *fn = NULL;
+
+	for (unsigned i = 0; i < m->parts.plan->nr_pci; i++)
+		if (!strcmp(m->parts.plan->pci[i].name, PLAN_WATCHDOG))
+			fn = &m->parts.plan->pci[i];
+	if (!fn)
+		return 0;
+	m->watchdog_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (m->watchdog_timer < 0)
+		return err_sys(err, errno, "cannot make a timer for the watchdog");
+	if (loop_watch(m->parts.loop, m->watchdog_timer, POLLIN, watchdog_timer_ready, m) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	watchdog_init(&m->watchdog, &m->pci.env, timer, ender, fn->bars[0].at);
+	m->pci.host.root.slots[fn->slot] = &m->watchdog.fn;
+	return 0;
 }
 
 static int create_virtio(struct machine *m, struct err *err)
@@ -439,7 +494,7 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	m->parts = *parts;
 	m->kvm = (struct kvm)KVM_EMPTY;
 	m->pci = (struct machine_pci)MACHINE_PCI_EMPTY;
-	m->rtc_timer = -1;
+	m->rtc_timer = m->watchdog_timer = -1;
 	m->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	ret = kvm_open(&m->kvm, err);
 	if (ret == 0)
@@ -458,6 +513,8 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 		ret = create_pci(m, err);
 	if (ret == 0)
 		ret = create_virtio(m, err);
+	if (ret == 0)
+		ret = create_watchdog(m, err);
 	if (ret == 0)
 		ret = create_cpus(m, err);
 	if (ret == 0)
@@ -619,6 +676,12 @@ void machine_destroy(struct machine *m)
 		loop_forget(m->parts.loop, m->rtc_timer);
 		close(m->rtc_timer);
 		m->rtc_timer = -1;
+	}
+	watchdog_destroy(&m->watchdog);
+	if (m->watchdog_timer >= 0) {
+		loop_forget(m->parts.loop, m->watchdog_timer);
+		close(m->watchdog_timer);
+		m->watchdog_timer = -1;
 	}
 	machine_virtio_destroy(&m->virtio);
 	machine_pci_destroy(&m->pci);

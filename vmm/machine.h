@@ -17,6 +17,7 @@
 #include "devices/reset.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"
+#include "devices/watchdog.h"
 #include "firmware/boot.h"
 #include "vmm/console.h"
 #include "vmm/image.h"
@@ -86,6 +87,8 @@ struct machine {
 	struct reset reset;
 	struct pvpanic pvpanic;
 	struct debug_exit debug_exit;
+	struct watchdog watchdog;
+	int watchdog_timer; /* timerfd; -1: there is no watchdog */
 	struct machine_pci pci;
 	struct machine_virtio virtio;
 	uint64_t unclaimed; /* accesses that no device took */

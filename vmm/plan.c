@@ -195,7 +195,7 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 			 struct map_request *req, struct err *err)
 {
 	struct pci_layout_device devices[HOST_PCI_MAX];
-	unsigned n = c->nr_vfio + plan_nr_virtio(c);
+	unsigned n = c->nr_vfio + plan_nr_virtio(c) + c->watchdog;
 
 	if (n != host->nr_pci || n > HOST_PCI_MAX)
 		return err_set(err, EINVAL, "%u PCI devices are asked for, %u are known", n,

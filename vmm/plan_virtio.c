@@ -71,17 +71,27 @@ static void add(struct host_facts *facts, struct plan_virtio v)
 		snprintf(d->name, sizeof(d->name), "%s", kinds[v.kind].name);
 }
 
+static void add_watchdog(struct host_facts *facts)
+{
+	struct host_pci *d = &facts->pci[facts->nr_pci++];
+
+	*d = (struct host_pci){ .node = -1, .bars = { { .size = WATCHDOG_BAR } } };
+	snprintf(d->name, sizeof(d->name), PLAN_WATCHDOG);
+}
+
 int plan_add_virtio(struct host_facts *facts, const struct config *c, struct err *err)
 {
 	unsigned n = plan_nr_virtio(c);
 
-	if (facts->nr_pci + n > HOST_PCI_MAX)
+	if (facts->nr_pci + n + c->watchdog > HOST_PCI_MAX)
 		return err_set(
 			err, ERANGE,
-			"%u virtio and %u passed-through devices are more than bus 0 has slots "
+			"%u emulated and %u passed-through devices are more than bus 0 has slots "
 			"for: %u",
-			n, facts->nr_pci, HOST_PCI_MAX);
+			n + c->watchdog, facts->nr_pci, HOST_PCI_MAX);
 	for (unsigned i = 0; i < n; i++)
 		add(facts, plan_virtio_at(c, i));
+	if (c->watchdog)
+		add_watchdog(facts);
 	return 0;
 }

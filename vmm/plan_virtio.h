@@ -1,7 +1,8 @@
 /*
- * The virtio devices that the user asked for, as devices of the plan.
+ * The virtio devices that the user asked for, and the watchdog, as devices of the plan.
  *
- * PURE. They follow the passed-through ones, on bus 0, in the order of enum virtio_kind. Their
+ * PURE. They follow the passed-through ones, on bus 0, in the order of enum virtio_kind; the
+ * watchdog is last. Their
  * shape is ours and known, so they join the facts of the host, and slots and addresses come from
  * the same layout.
  */
@@ -30,6 +31,8 @@ struct plan_virtio {
 unsigned plan_nr_virtio(const struct config *c);
 /* Number `i` of them, counted from 0 in the order of the plan. */
 struct plan_virtio plan_virtio_at(const struct config *c, unsigned i);
+#define PLAN_WATCHDOG "watchdog" /* its name */
+
 /* Adds them to facts->pci, which has the passed-through devices. -ERANGE: too many. */
 int plan_add_virtio(struct host_facts *facts, const struct config *c, struct err *err);
 

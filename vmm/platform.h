@@ -11,6 +11,7 @@
 #define PORT_SERIAL	0x3f8  /* 16550A, 8 ports */
 #define PORT_PVPANIC	0x505  /* QEMU's docs/specs/pvpanic */
 #define PORT_PM		0x600  /* devices/pm.h, 8 ports */
+#define WATCHDOG_BAR	16     /* bytes: devices/watchdog.h */
 #define VIRTIO_BAR_SIZE 0x8000 /* of each virtio device: devices/virtio_pci.h */
 #define PORT_PCI	0xcf8  /* configuration address and data, 8 ports */
 #define PORT_RESET	0xcf9  /* reset control register */

@@ -1,34 +1,56 @@
 /*
- * A hostile guest at a virtio disk: its registers, its configuration space, its rings. Holds at
- * every step: requests lie within the disk and in RAM and add up, and every request that was taken
- * ends.
+ * A hostile guest at a virtio device of each kind (the last byte of the input says which): its
+ * registers, its configuration space, its rings. Holds at every step: what devices hand on lies in
+ * RAM, and within the disk, and adds up; every disk request that was taken ends.
  */
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
+#include "devices/virtio_net.h"
 #include "devices/virtio_pci.h"
+#include "devices/virtio_remote.h"
+#include "devices/virtio_rng.h"
+#include "devices/virtio_vsock.h"
 #include "vmm/bytes.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #define MEMORY	  0x8000
 #define DISK_SIZE 0x10000
-#define QUEUES	  2
-#define RINGS	  0x0000 /* of queue 0, as set_up() places them */
+#define QUEUES	  4	 /* at most */
+#define RINGS	  0x0000 /* as set_up() places them, one queue after the other */
+#define RING_STEP 0x400
 
 static uint8_t memory[MEMORY] __attribute__((aligned(4096)));
 static const struct ram_block block = { { 0, MEMORY }, memory, 0 };
 static const struct guest_ram ram = { &block, 1, -1 };
 
 static struct virtio_pci pci;
+static struct virtio_device *dev;
 static struct virtio_blk blk;
+static struct virtio_net net;
+static struct virtio_console console;
+static struct virtio_balloon balloon;
+static struct virtio_rng rng;
+static struct virtio_vsock vsock;
+static struct virtio_remote remote;
 static struct device *trap;
-static unsigned submitted, doorbells, routes;
+static unsigned submitted, doorbells, routes, events;
+static bool served;
 
 static void must(bool holds)
 {
 	if (!holds)
 		abort();
+}
+
+static void must_be_ram(const void *at, size_t len)
+{
+	must((const uint8_t *)at >= memory && len <= MEMORY &&
+	     (size_t)((const uint8_t *)at - memory) <= MEMORY - len);
 }
 
 /* --- the disk --- */
@@ -40,10 +62,7 @@ static void submit(void *queue, struct block_request *r)
 	(void)queue;
 	must(r->op == BLOCK_FLUSH || (r->offset <= DISK_SIZE && r->len <= DISK_SIZE - r->offset));
 	for (unsigned i = 0; i < r->nr_parts; i++) {
-		const uint8_t *at = r->parts[i].iov_base;
-
-		must(at >= memory && r->parts[i].iov_len <= MEMORY &&
-		     (size_t)(at - memory) <= MEMORY - r->parts[i].iov_len);
+		must_be_ram(r->parts[i].iov_base, r->parts[i].iov_len);
 		if (r->op == BLOCK_READ)
 			memset(r->parts[i].iov_base, 0x5a, r->parts[i].iov_len);
 		len += r->parts[i].iov_len;
@@ -60,15 +79,111 @@ static void flush(void *queue)
 
 static const struct block_queue_ops disk_ops = { submit, flush };
 
+/* --- what is behind the others --- */
+
+static int port_send(void *port, const struct iovec *parts, unsigned n, size_t len)
+{
+	(void)port;
+	for (unsigned i = 0; i < n; i++) {
+		must_be_ram(parts[i].iov_base, parts[i].iov_len);
+		len -= parts[i].iov_len;
+	}
+	must(!len);
+	return ++events % 7 ? 0 : -EAGAIN;
+}
+
+static ssize_t port_receive(void *port, uint8_t *to, size_t cap)
+{
+	size_t len = NET_HEADER + (++events * 977u) % (cap - NET_HEADER);
+
+	(void)port;
+	if (events % 3)
+		return -EAGAIN;
+	memset(to, 0, len);
+	return (ssize_t)len;
+}
+
+static void port_want(void *port, bool frames, bool room)
+{
+	(void)port;
+	(void)frames;
+	(void)room;
+}
+
+static void port_offloads(void *port, uint64_t features)
+{
+	(void)port;
+	(void)features;
+}
+
+static const struct net_port_ops port_ops = { port_send, port_receive, port_want, port_offloads };
+
+static void line_put(void *to, uint8_t byte)
+{
+	(void)to;
+	(void)byte;
+}
+
+static bool line_ready(void *to)
+{
+	(void)to;
+	return ++events % 50;
+}
+
+static void line_resume(void *to)
+{
+	(void)to;
+}
+
+static void ram_discarded(void *to, void *at, size_t len)
+{
+	(void)to;
+	must_be_ram(at, len);
+}
+
+static void numbers_came(void *to, const uint64_t *numbers)
+{
+	(void)to;
+	(void)numbers;
+}
+
+static int server_start(void *server, const struct guest_ram *of, const struct served_queue *queues,
+			unsigned n, uint64_t features, struct err *err)
+{
+	(void)server;
+	(void)features;
+	must(!served && of == &ram);
+	for (unsigned i = 0; i < n; i++) {
+		if (!queues[i].size)
+			continue;
+		must_be_ram(queues[i].desc, 16 * queues[i].size);
+		must_be_ram(queues[i].driver, 6 + 2 * queues[i].size);
+		must_be_ram(queues[i].device, 6 + 8 * queues[i].size);
+	}
+	if (++events % 4 == 0)
+		return err_set(err, events % 8 ? EIO : ENOTCONN, "it does not start");
+	served = true;
+	return 0;
+}
+
+static void server_stop(void *server, unsigned n)
+{
+	(void)server;
+	(void)n;
+	served = false;
+}
+
+static const struct server_ops server_ops = { server_start, server_stop };
+
 /* --- the machine --- */
 
-static int env_claim(void *to, bool io, struct span at, struct device *dev, struct err *err)
+static int env_claim(void *to, bool io, struct span at, struct device *bar, struct err *err)
 {
 	(void)to;
 	(void)io;
 	(void)err;
 	must(!trap && span_size(at) == VIRTIO_PCI_BAR_SIZE);
-	trap = dev;
+	trap = bar;
 	return 0;
 }
 
@@ -155,8 +270,9 @@ static void bar_write(uint64_t offset, unsigned size, uint64_t value)
 
 static void set_up(unsigned flags)
 {
-	uint64_t features =
-		UINT64_C(1) << 32 | (uint64_t)(flags & 1) << 34 | (uint64_t)(flags >> 1 & 3) << 28;
+	uint64_t own = flags >> 3 & 1 ? dev->features & 0xffffff : 0;
+	uint64_t features = own | UINT64_C(1) << 32 | (uint64_t)(flags & 1) << 34 |
+			    (uint64_t)(flags >> 1 & 3) << 28;
 
 	pci.fn.ops->write(&pci.fn, 4, 2, 6);
 	bar_write(0x14, 1, 0);
@@ -166,13 +282,35 @@ static void set_up(unsigned flags)
 		bar_write(0x0c, 4, (uint32_t)(features >> 32 * half));
 	}
 	bar_write(0x14, 1, 11);
-	bar_write(0x16, 2, 0);
-	bar_write(0x18, 2, 8);
-	bar_write(0x20, 8, RINGS);
-	bar_write(0x28, 8, RINGS + 0x100);
-	bar_write(0x30, 8, RINGS + 0x200);
-	bar_write(0x1c, 2, 1);
+	for (unsigned i = 0; i < dev->nr_queues; i++) {
+		bar_write(0x16, 2, i);
+		bar_write(0x18, 2, 8);
+		bar_write(0x20, 8, RINGS + i * RING_STEP);
+		bar_write(0x28, 8, RINGS + i * RING_STEP + 0x100);
+		bar_write(0x30, 8, RINGS + i * RING_STEP + 0x200);
+		bar_write(0x1c, 2, 1);
+	}
 	bar_write(0x14, 1, 15);
+}
+
+/* Something that does not come from the guest. */
+static void from_outside(unsigned what)
+{
+	if (dev == &net.dev) {
+		(void)virtio_net_serve(&net);
+	} else if (dev == &console.dev) {
+		(void)virtio_console_input(&console, memory, what);
+		virtio_console_room(&console);
+		virtio_console_resize(&console, (uint16_t)what, 25);
+	} else if (dev == &balloon.dev) {
+		(void)virtio_balloon_ask(&balloon);
+		virtio_balloon_set(&balloon, what * 4096u);
+	} else if (dev == &blk.dev) {
+		virtio_blk_resize(&blk, DISK_SIZE);
+	} else if (dev->server.ops) {
+		served = false;
+		(void)virtio_server_back(dev, what & 1);
+	}
 }
 
 static void one_step(struct bytes_in *in)
@@ -207,7 +345,10 @@ static void one_step(struct bytes_in *in)
 			memcpy(memory + at, get_mem(in, n), n);
 		break;
 	case 5:
-		virtio_kicked(&blk.dev, what >> 3 & 1);
+		if (what & 0x20)
+			from_outside(what);
+		else if (dev->nr_queues > (what >> 3 & 3) && !dev->server.ops)
+			virtio_kicked(dev, what >> 3 & 3);
 		break;
 	case 6:
 		set_up(what >> 3);
@@ -220,18 +361,62 @@ static void one_step(struct bytes_in *in)
 		must(!blk.queues[i].in_flight);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void make_device(unsigned kind)
 {
-	static int kicks[QUEUES], vectors[QUEUES + 1];
+	static const uint8_t mac[6] = { 0x52, 0x54 };
+	static const uint8_t config[60];
 	const struct virtio_blk_disk disk = {
 		.size = DISK_SIZE,
 		.block_size = 512,
 		.discard = true,
-		.nr_queues = QUEUES,
+		.nr_queues = 2,
 		.ops = &disk_ops,
 	};
-	struct bytes_in in = { .data = data, .len = size };
+	const struct net_port port = { .ops = &port_ops, .features = 0x7f83 };
+	const struct console_port line = { line_put, line_ready, line_resume, NULL };
+	const struct balloon_host host = { ram_discarded, numbers_came, NULL };
+	const struct server server = { &server_ops, NULL, UINT64_C(1) << 28 | UINT64_C(1) << 29 };
 	struct err err;
+
+	switch (kind) {
+	case 0:
+		must(virtio_net_init(&net, &port, mac, &err) == 0);
+		dev = &net.dev;
+		break;
+	case 1:
+		virtio_console_init(&console, &line, 80, 24);
+		dev = &console.dev;
+		break;
+	case 2:
+		virtio_balloon_init(&balloon, &host, 0);
+		dev = &balloon.dev;
+		break;
+	case 3:
+		virtio_rng_init(&rng);
+		dev = &rng.dev;
+		break;
+	case 4:
+		virtio_vsock_init(&vsock, 3, &server);
+		dev = &vsock.dev;
+		break;
+	case 5:
+		virtio_remote_blk(&remote, 0x7676, config, 2, &server);
+		dev = &remote.dev;
+		break;
+	case 6:
+		virtio_remote_fs(&remote, "tag", &server);
+		dev = &remote.dev;
+		break;
+	default:
+		must(virtio_blk_init(&blk, &disk, &err) == 0);
+		dev = &blk.dev;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static int kicks[QUEUES], vectors[QUEUES + 1];
+	struct bytes_in in = { .data = data, .len = size };
 	uint64_t count;
 
 	for (unsigned i = 0; !vectors[0] && i < QUEUES; i++)
@@ -239,14 +424,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; !vectors[QUEUES] && i <= QUEUES; i++)
 		vectors[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	memset(memory, 0, sizeof(memory));
-	submitted = 0;
-	must(virtio_blk_init(&blk, &disk, &err) == 0);
-	virtio_pci_plug(&pci, &blk.dev, &ram, &env, kicks, vectors, UINT64_C(0x100000000));
+	submitted = events = 0;
+	served = false;
+	make_device(size ? data[size - 1] % 16 : 0);
+	virtio_pci_plug(&pci, dev, &ram, &env, kicks, vectors, UINT64_C(0x100000000));
 	while (!in.failed && in.at < in.len)
 		one_step(&in);
 	virtio_pci_unplug(&pci);
-	must(!trap && !doorbells && !routes);
-	virtio_blk_destroy(&blk);
+	must(!trap && !doorbells && !routes && !served);
+	if (dev == &blk.dev)
+		virtio_blk_destroy(&blk);
+	else if (dev == &net.dev)
+		virtio_net_destroy(&net);
 	for (unsigned i = 0; i <= QUEUES; i++) {
 		(void)!eventfd_read(vectors[i], &count);
 		(void)!eventfd_read(kicks[i % QUEUES], &count);

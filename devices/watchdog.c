@@ -1,0 +1,226 @@
+#include "devices/watchdog.h"
+
+#define VENDOR 0x8086
+#define DEVICE 0x25ab
+#define CLASS  0x088000 /* system peripheral, other */
+
+/* Configuration space. */
+#define CONFIG		0x60 /* 16 bits */
+#define CONFIG_FAST	(1u << 2)
+#define CONFIG_HARMLESS (1u << 5) /* its end has no consequence */
+#define CONFIG_BITS	0x27u
+#define LOCK		0x68 /* 8 bits */
+#define LOCK_LOCKED	(1u << 0)
+#define LOCK_ENABLED	(1u << 1)
+#define LOCK_BITS	0x07u
+
+/* Registers of the BAR. */
+enum { STAGE_1 = 0x0, STAGE_2 = 0x4, STATUS = 0x8, RELOAD = 0xc };
+
+#define TICKS	       0xfffffu /* 20 bits */
+#define RELOAD_FEED    (1u << 8)
+#define RELOAD_EXPIRED (1u << 9)
+#define MAGIC_1	       0x80
+#define MAGIC_2	       0x86
+
+/* The counter runs at 33 MHz, divided by 2^15 or 2^5. */
+#define CLOCK	   UINT64_C(33000000)
+#define SLOW_SHIFT 15
+#define FAST_SHIFT 5
+#define SECOND	   UINT64_C(1000000000)
+
+static struct watchdog *of_bar(struct device *bar)
+{
+	return (struct watchdog *)((char *)bar - offsetof(struct watchdog, bar));
+}
+
+static struct watchdog *of_function(struct pci_function *fn)
+{
+	return (struct watchdog *)((char *)fn - offsetof(struct watchdog, fn));
+}
+
+/* --- the counter; lock held --- */
+
+static void start_stage(struct watchdog *w, bool second)
+{
+	uint32_t config = pci_config_get(&w->fn.config, CONFIG, 2);
+	uint64_t clocks = (uint64_t)(w->stages[second] + 1)
+			  << (config & CONFIG_FAST ? FAST_SHIFT : SLOW_SHIFT);
+
+	w->second = second;
+	w->timer.arm(w->timer.to, w->timer.now(w->timer.to) + (int64_t)(clocks * SECOND / CLOCK));
+}
+
+static void stop(struct watchdog *w)
+{
+	w->running = false;
+	w->timer.arm(w->timer.to, 0);
+}
+
+/* The guest may have turned it on or off. */
+static void look_at_lock(struct watchdog *w)
+{
+	bool enabled = pci_config_get(&w->fn.config, LOCK, 1) & LOCK_ENABLED;
+
+	if (enabled && !w->running) {
+		w->running = true;
+		start_stage(w, false);
+	} else if (!enabled && w->running) {
+		stop(w);
+	}
+}
+
+void watchdog_timer(struct watchdog *w)
+{
+	bool ends = false;
+
+	pthread_mutex_lock(&w->bar.lock);
+	if (w->running && !w->second) {
+		start_stage(w, true);
+	} else if (w->running) {
+		stop(w);
+		w->expired = true;
+		ends = !(pci_config_get(&w->fn.config, CONFIG, 2) & CONFIG_HARMLESS);
+	}
+	pthread_mutex_unlock(&w->bar.lock);
+	if (!ends)
+		return;
+	w->env->say(w->env->to, "the guest has not fed its watchdog in time");
+	device_end(&w->ender, DEVICE_END_RESET, 0);
+}
+
+/* --- registers --- */
+
+static uint64_t bar_read(struct device *bar, uint64_t offset, unsigned size)
+{
+	const struct watchdog *w = of_bar(bar);
+
+	(void)size;
+	switch (offset) {
+	case STAGE_1:
+	case STAGE_2:
+		return w->stages[offset / STAGE_2];
+	case RELOAD:
+		return w->expired ? RELOAD_EXPIRED : 0;
+	}
+	return 0;
+}
+
+/* Every write to a register follows the two magic ones to RELOAD. */
+static void bar_write(struct device *bar, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct watchdog *w = of_bar(bar);
+
+	(void)size;
+	if (offset == RELOAD && value == MAGIC_1) {
+		w->unlock = 1;
+		return;
+	}
+	if (offset == RELOAD && value == MAGIC_2 && w->unlock == 1) {
+		w->unlock = 2;
+		return;
+	}
+	if (w->unlock != 2)
+		return;
+	w->unlock = 0;
+	switch (offset) {
+	case STAGE_1:
+	case STAGE_2:
+		w->stages[offset / STAGE_2] = (uint32_t)value & TICKS;
+		break;
+	case RELOAD:
+		if (value & RELOAD_EXPIRED)
+			w->expired = false;
+		if ((value & RELOAD_FEED) && w->running)
+			start_stage(w, false);
+		break;
+	}
+}
+
+static const struct device_ops bar_ops = {
+	.name = "watchdog",
+	.width = 4,
+	.read = bar_read,
+	.write = bar_write,
+};
+
+/* --- the function --- */
+
+static void bar_moved(struct pci_function *fn, unsigned bar, struct span at)
+{
+	struct watchdog *w = of_function(fn);
+
+	(void)bar;
+	if (!span_empty(w->at))
+		w->env->unclaim(w->env->to, false, w->at);
+	w->at = (struct span){ 0, 0 };
+	if (!span_empty(at) && w->env->claim(w->env->to, false, at, &w->bar, NULL) == 0)
+		w->at = at;
+}
+
+static void function_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
+{
+	struct watchdog *w = of_function(fn);
+	bool touches_lock = offset <= LOCK && offset + size > LOCK;
+
+	pthread_mutex_lock(&w->bar.lock);
+	/* A watchdog that the guest has locked stays as it is, until the guest is reset. */
+	if (touches_lock && (pci_config_get(&fn->config, LOCK, 1) & LOCK_LOCKED))
+		touches_lock = false;
+	else if (touches_lock)
+		pci_config_allow(&fn->config, LOCK, 1, LOCK_BITS);
+	pthread_mutex_unlock(&w->bar.lock);
+	pci_function_write(fn, offset, size, value);
+	if (!touches_lock)
+		return;
+	pthread_mutex_lock(&w->bar.lock);
+	if (pci_config_get(&fn->config, LOCK, 1) & LOCK_LOCKED)
+		pci_config_allow(&fn->config, LOCK, 1, 0);
+	look_at_lock(w);
+	pthread_mutex_unlock(&w->bar.lock);
+}
+
+static void function_reset(struct pci_function *fn)
+{
+	struct watchdog *w = of_function(fn);
+
+	pci_function_reset(fn);
+	pthread_mutex_lock(&w->bar.lock);
+	pci_config_set(&fn->config, CONFIG, 2, 0);
+	pci_config_set(&fn->config, LOCK, 1, 0);
+	pci_config_allow(&fn->config, LOCK, 1, LOCK_BITS);
+	w->stages[0] = w->stages[1] = TICKS;
+	w->unlock = 0;
+	stop(w);
+	pthread_mutex_unlock(&w->bar.lock);
+}
+
+static const struct pci_ops function_ops = {
+	.name = "watchdog",
+	.write = function_write,
+	.bar_moved = bar_moved,
+	.reset = function_reset,
+};
+
+void watchdog_init(struct watchdog *w, const struct pci_env *env, struct device_timer timer,
+		   struct device_ender ender, uint64_t bar)
+{
+	const struct pci_identity identity = { .vendor = VENDOR, .device = DEVICE, .class = CLASS };
+	const struct pci_bar shape = { .size = WATCHDOG_BAR_SIZE };
+
+	*w = (struct watchdog){ .env = env, .timer = timer, .ender = ender };
+	device_init(&w->bar, &bar_ops);
+	pci_function_init(&w->fn, &function_ops, &identity);
+	pci_config_allow(&w->fn.config, CONFIG, 2, CONFIG_BITS);
+	pci_config_allow(&w->fn.config, LOCK, 1, LOCK_BITS);
+	pci_function_add_bar(&w->fn, 0, &shape, bar);
+	w->stages[0] = w->stages[1] = TICKS;
+}
+
+void watchdog_destroy(struct watchdog *w)
+{
+	if (!w->env)
+		return;
+	pci_function_unmap(&w->fn);
+	w->env = NULL;
+}
