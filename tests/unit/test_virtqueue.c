@@ -366,6 +366,137 @@ static void test_kicks(void **state)
 	assert_int_equal(get(DEVICE + 2, 2), 2);
 }
 
+/* A driver that starts anew, from the first entry of new rings. */
+static void test_restart(void **state)
+{
+	uint32_t written;
+
+	(void)state;
+	for (unsigned packed = 0; packed < 2; packed++) {
+		const struct part part = { DATA, 8, WRITE };
+
+		begin(packed, 8, false);
+		for (uint16_t i = 0; i < 11; i++) /* the wrap counters are turned */
+			use_one(i % 8);
+		virtqueue_stop(&q);
+		assert_false(virtqueue_pop(&q, &b));
+		virtqueue_push(&q, 0, 1, 8); /* late: into nothing */
+		memset(at(DESC), 0, BLOCK);
+		memset(&driver, 0, sizeof(driver));
+		driver.wrap = driver.seen_wrap = true;
+		assert_true(virtqueue_start(&q));
+		assert_false(virtqueue_should_interrupt(&q));
+		offer(3, &part, 1);
+		assert_true(virtqueue_pop(&q, &b));
+		assert_int_equal(b.id, 3);
+		virtqueue_push(&q, b.id, b.entries, 5);
+		assert_int_equal(collect(1, &written), 3);
+		assert_int_equal(written, 5);
+	}
+}
+
+/* All entries at once, and the sixteen bits of the indices run over. */
+static void test_full(void **state)
+{
+	const struct part part = { DATA, 8, WRITE };
+	uint32_t written;
+
+	(void)state;
+	for (unsigned packed = 0; packed < 2; packed++) {
+		begin(packed, 8, false);
+		for (unsigned round = 0; round < 70000 / 8; round++) {
+			for (uint16_t i = 0; i < 8; i++)
+				offer(i, &part, 1);
+			for (uint16_t i = 0; i < 8; i++) {
+				assert_true(virtqueue_pop(&q, &b));
+				assert_int_equal(b.id, i);
+				virtqueue_push(&q, b.id, b.entries, i);
+			}
+			assert_false(virtqueue_pop(&q, &b));
+			for (uint16_t i = 0; i < 8; i++) {
+				assert_int_equal(collect(1, &written), i);
+				assert_int_equal(written, i);
+			}
+			assert_int_equal(collect(1, &written), -1);
+			assert_null(q.broken);
+		}
+	}
+}
+
+/* A packed chain takes several places: the one that the driver waits for may be in its middle. */
+static void test_interrupt_in_chain(void **state)
+{
+	const struct part chain[] = { { DATA, 8, WRITE }, { DATA, 8, WRITE }, { DATA, 8, WRITE } };
+
+	(void)state;
+	for (unsigned wanted = 0; wanted < 6; wanted++) {
+		begin(true, 8, true);
+		put(DRIVER, wanted | 0x8000, 2);
+		put(DRIVER + 2, 2, 2);
+		for (uint16_t i = 0; i < 2; i++) {
+			offer(i, chain, 3);
+			assert_true(virtqueue_pop(&q, &b));
+			assert_int_equal(b.entries, 3);
+			virtqueue_push(&q, b.id, b.entries, 24);
+			assert_int_equal(virtqueue_should_interrupt(&q), wanted / 3 == i);
+		}
+	}
+	/* The flag means "at an entry" only if that was agreed on. */
+	begin(true, 8, false);
+	put(DRIVER, 5 | 0x8000, 2);
+	put(DRIVER + 2, 2, 2);
+	use_one(0);
+	assert_true(virtqueue_should_interrupt(&q));
+}
+
+/* Where the next kick is wanted, once the ring has been gone round. */
+static void test_kick_wrap(void **state)
+{
+	(void)state;
+	begin(true, 8, true);
+	for (uint16_t i = 0; i < 9; i++)
+		use_one(i % 8);
+	virtqueue_want_kicks(&q, true);
+	assert_int_equal(get(DEVICE, 2), 1); /* place 1, second time round */
+	begin(false, 8, true);
+	for (uint16_t i = 0; i < 9; i++)
+		use_one(i % 8);
+	virtqueue_want_kicks(&q, true);
+	assert_int_equal(get(DEVICE + 4 + 8 * 8, 2), 9);
+}
+
+/* Virtio 1.2 section 2.8.4: the device's entry says whether it wrote. */
+static void test_packed_used(void **state)
+{
+	const struct part out = { DATA, 8, 0 }, in = { DATA, 8, WRITE };
+
+	(void)state;
+	begin(true, 8, false);
+	offer(0, &out, 1);
+	offer(1, &in, 1);
+	for (uint16_t i = 0; i < 2; i++) {
+		assert_true(virtqueue_pop(&q, &b));
+		virtqueue_push(&q, b.id, b.entries, i * 8u);
+		assert_int_equal(get(DESC + 16 * i + 14, 2) & WRITE, i ? WRITE : 0);
+	}
+}
+
+/* Section 2.8.7: in an indirect table neither NEXT nor the id mean anything. */
+static void test_packed_table(void **state)
+{
+	const struct part table = { TABLE, 32, INDIRECT },
+			  parts[] = { { DATA, 8, 0 }, { DATA, 8, 0 } };
+
+	(void)state;
+	begin(true, 8, false);
+	put_packed(TABLE, 0, &parts[0], NEXT, 77);
+	put_packed(TABLE, 1, &parts[1], NEXT, 99);
+	offer(6, &table, 1);
+	assert_true(virtqueue_pop(&q, &b));
+	assert_int_equal(b.id, 6);
+	assert_int_equal(b.nr_out, 2);
+}
+
 /* --- drivers that break the rules --- */
 
 static bool start_with(bool packed, unsigned size, uint64_t desc, uint64_t avail, uint64_t used)
@@ -395,6 +526,11 @@ static void test_bad_areas(void **state)
 	assert_false(start_with(false, 8, DESC, UINT64_MAX - 1, DEVICE));
 	assert_false(start_with(false, 8, DESC, DRIVER, MIDDLE_E));
 	assert_false(start_with(false, 8, MIDDLE - 16, DRIVER, DEVICE)); /* over two blocks */
+	/* The last word of each split area, for the event index, is theirs, too. */
+	assert_true(start_with(false, 8, DESC, HIGH + BLOCK - 22, DEVICE));
+	assert_false(start_with(false, 8, DESC, HIGH + BLOCK - 20, DEVICE));
+	assert_true(start_with(false, 8, DESC, DRIVER, HIGH + BLOCK - 72));
+	assert_false(start_with(false, 8, DESC, DRIVER, HIGH + BLOCK - 68));
 	assert_non_null(strstr(q.broken, "not in RAM"));
 	assert_false(virtqueue_pop(&q, &b));
 	assert_true(start_with(true, 12, DESC, DRIVER, DEVICE));
@@ -517,6 +653,12 @@ int main(void)
 		cmocka_unit_test(test_interrupt_flags),
 		cmocka_unit_test(test_interrupt_index),
 		cmocka_unit_test(test_kicks),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_interrupt_in_chain),
+		cmocka_unit_test(test_kick_wrap),
+		cmocka_unit_test(test_packed_used),
+		cmocka_unit_test(test_packed_table),
 		cmocka_unit_test(test_bad_areas),
 		cmocka_unit_test(test_broken_both),
 		cmocka_unit_test(test_broken_split),
