@@ -363,6 +363,8 @@ static void flush(void *queue)
 	io_uring_submit(&q->ring);
 	reap(q);
 	(void)io_uring_cq_eventfd_toggle(&q->ring, true);
+	/* The kernel writes the end of a request and then reads the switch; we do the reverse. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	reap(q); /* what was done between the two, unannounced */
 }
 

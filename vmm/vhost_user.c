@@ -377,6 +377,8 @@ int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 
 bool vhost_user_resumes(const struct vhost_user *v)
 {
+	if (!v->resume)
+		return true;
 	switch (v->kind->state) {
 	case VHOST_USER_REQUESTS:
 		return v->idle || v->inflight >= 0;

@@ -69,7 +69,7 @@ void vhost_user_close(struct vhost_user *v);
 void vhost_user_lost(struct vhost_user *v);
 /* Connects again; -ECONNREFUSED, -ENOENT: not yet. It must serve the same device. */
 int vhost_user_reconnect(struct vhost_user *v, struct err *err);
-/* Whether running rings can go on after vhost_user_reconnect. */
+/* Whether rings that ran when it went can go on after vhost_user_reconnect; true if none did. */
 bool vhost_user_resumes(const struct vhost_user *v);
 
 /* A struct vhost_user. start returns -ENOTCONN while the process is gone. */

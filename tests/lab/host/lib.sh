@@ -17,6 +17,9 @@ jail=           # a command before straddle: chroot
 plan=/tmp/plan       # the plan in lines, see json.awk
 quiet="console=ttyS0 quiet panic=1"
 
+# A guest that is gone is told nothing, and the test says so.
+trap '' PIPE
+
 result()
 {
 	echo "$1"

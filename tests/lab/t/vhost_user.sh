@@ -83,11 +83,19 @@ same "virtiofs: the host reads what the guest wrote" "$(sha256sum </tmp/vu/share
 	"$(said fs | sed -n 's/^wrote //p')"
 check_complaints "virtiofs"
 
+# A driver that begins anew, here after a reset of the guest, goes on with the next daemon.
 shared
-interactive lean ask --fs socket=$socket,tag=share
+interactive lean ask,ask --fs socket=$socket,tag=share
 kill -KILL $daemon
 await "fs0: the program that serves it is gone"
+tell reboot
+shared
+await "fs0: the program that serves it is back."
+tell fs
 tell poweroff
 ended $straddle
-same "virtiofsd killed: is said, and the guest powers off" "1 0" "$(grep -c 'fs0: .* gone' "$log") $status"
+same "virtiofsd killed: is said" 1 "$(grep -c 'fs0: .* is gone' "$log")"
+same "virtiofsd killed: powers off" 0 "$status"
+same "virtiofsd killed: the next one serves" "$(sha256sum </tmp/vu/share/file | cut -c1-64)" \
+	"$(said fs | sed -n 's/^read //p')"
 rm -rf /tmp/vu
