@@ -53,6 +53,15 @@ void virtio_kicked(struct virtio_device *dev, unsigned i)
 	pthread_mutex_unlock(&q->lock);
 }
 
+void virtio_again(struct virtio_device *dev, unsigned i)
+{
+	uint64_t one = 1;
+
+	/* If the counter is full it is readable all the same. */
+	if (dev->queues[i].kick >= 0)
+		(void)!write(dev->queues[i].kick, &one, sizeof(one));
+}
+
 void virtio_interrupt(struct virtio_device *dev, unsigned i)
 {
 	if (virtqueue_should_interrupt(&dev->queues[i].ring))
@@ -125,16 +134,30 @@ static void stop_server(struct virtio_device *dev)
 	dev->served = false;
 }
 
-bool virtio_server_back(struct virtio_device *dev, bool resumes)
+/* Kicks that the last one has taken, and interrupts that it still owed. */
+static void start_again(struct virtio_device *dev)
 {
+	start_server(dev);
+	for (unsigned i = 0; dev->served && i < dev->nr_served; i++) {
+		if (!dev->queues[i].ring.started)
+			continue;
+		virtio_again(dev, i);
+		dev->interrupt(dev->to, i);
+	}
+}
+
+bool virtio_server_back(struct virtio_device *dev)
+{
+	enum server_state state;
 	bool lost;
 
 	dev->lock(dev->to, true);
-	lost = dev->served && !resumes;
+	state = dev->server.ops->state(dev->server.to);
+	lost = dev->served && state == SERVER_LOST;
 	if (lost)
 		dev->needs_reset(dev->to, NULL);
-	else if (dev->served)
-		start_server(dev);
+	else if (dev->served && state == SERVER_RESUMES)
+		start_again(dev);
 	dev->lock(dev->to, false);
 	return !lost;
 }
@@ -144,7 +167,6 @@ bool virtio_server_back(struct virtio_device *dev, bool resumes)
 void virtio_start_queue(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_queue *q = &dev->queues[i];
-	uint64_t one = 1;
 
 	pthread_mutex_lock(&q->lock);
 	if (q->enabled && !q->ring.started) {
@@ -155,9 +177,7 @@ void virtio_start_queue(struct virtio_device *dev, unsigned i)
 		check_broken(dev, i);
 	}
 	pthread_mutex_unlock(&q->lock);
-	/* Buffers may be there already. */
-	if (q->kick >= 0 && write(q->kick, &one, sizeof(one)) < 0)
-		return; /* the counter is full: it is readable all the same */
+	virtio_again(dev, i); /* buffers may be there already */
 }
 
 void virtio_start(struct virtio_device *dev)

@@ -87,9 +87,9 @@ void virtio_set_server(struct virtio_device *dev, const struct server *server, u
 		       uint64_t features);
 /*
  * The server went and is there again: it goes on with the rings of a driver that is ready. If it
- * cannot (`resumes` is false) the driver must start anew: returns false. On no worker's thread.
+ * cannot the driver must start anew: returns false. On no worker's thread.
  */
-bool virtio_server_back(struct virtio_device *dev, bool resumes);
+bool virtio_server_back(struct virtio_device *dev);
 
 /* --- for workers --- */
 
@@ -97,6 +97,8 @@ bool virtio_server_back(struct virtio_device *dev, bool resumes);
 void virtio_kicked(struct virtio_device *dev, unsigned i);
 /* Handles what is in queue `i`, if it is started and well. With the queue's lock held. */
 void virtio_handle(struct virtio_device *dev, unsigned i);
+/* There is more in queue `i` than was taken in one go: it is handled again, after others. */
+void virtio_again(struct virtio_device *dev, unsigned i);
 /* After pushes, with the queue's lock held: interrupts the driver if it wants that. */
 void virtio_interrupt(struct virtio_device *dev, unsigned i);
 /*

@@ -4,11 +4,12 @@
 
 #include <string.h>
 
-#define TYPE	   5
-#define CLASS	   0x00ff00 /* unclassified */
-#define QUEUE_SIZE 128
-#define PAGE	   4096u /* of the interface, whatever the guest's are */
-#define BATCH	   256u	 /* page numbers read at a time */
+#define TYPE	    5
+#define CLASS	    0x00ff00 /* unclassified */
+#define QUEUE_SIZE  128
+#define PAGE	    4096u  /* of the interface, whatever the guest's are */
+#define BATCH	    256u   /* page numbers read at a time */
+#define NUMBERS_MAX 65536u /* bytes of them in one buffer; Linux has 1024 */
 
 #define F_STATS_VQ	 (UINT64_C(1) << 1)
 #define F_DEFLATE_ON_OOM (UINT64_C(1) << 2)
@@ -59,14 +60,28 @@ static void discard_pages(struct virtio_balloon *b, const struct guest_ram *ram,
 	}
 }
 
+/* At most a ring of buffers in one go: others are waiting for this thread. */
+static bool take(struct virtio_balloon *b, unsigned queue)
+{
+	if (b->taken++ == QUEUE_SIZE) {
+		virtio_again(&b->dev, queue);
+		return false;
+	}
+	return virtqueue_take(&b->dev.queues[queue].ring, &b->buffer);
+}
+
 static void inflate(struct virtio_balloon *b)
 {
 	struct virtqueue *ring = &b->dev.queues[INFLATE].ring;
 	uint8_t numbers[4 * BATCH];
 
-	while (virtqueue_take(ring, &b->buffer)) {
+	while (take(b, INFLATE)) {
 		const struct virtqueue_buffer *buf = &b->buffer;
 
+		if (buf->out_len > NUMBERS_MAX) {
+			ring->broken = "a buffer has more page numbers than a driver sends";
+			return;
+		}
 		for (size_t at = 0; at + 4 <= buf->out_len; at += sizeof(numbers)) {
 			size_t n = virtqueue_read(buf->parts, buf->nr_out, at, numbers,
 						  sizeof(numbers));
@@ -82,7 +97,7 @@ static void deflate(struct virtio_balloon *b)
 {
 	struct virtqueue *ring = &b->dev.queues[DEFLATE].ring;
 
-	while (virtqueue_take(ring, &b->buffer))
+	while (take(b, DEFLATE))
 		virtqueue_push(ring, b->buffer.id, b->buffer.entries, 0);
 }
 
@@ -91,7 +106,7 @@ static void take_reports(struct virtio_balloon *b, unsigned queue)
 {
 	struct virtqueue *ring = &b->dev.queues[queue].ring;
 
-	while (virtqueue_take(ring, &b->buffer)) {
+	while (take(b, queue)) {
 		const struct virtqueue_buffer *buf = &b->buffer;
 
 		for (unsigned i = 0; i < buf->nr_in; i++)
@@ -156,6 +171,7 @@ static void handle(struct virtio_device *dev, unsigned i)
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
 	bool has_stats = dev->accepted & F_STATS_VQ;
 
+	b->taken = 0;
 	if (i == INFLATE)
 		inflate(b);
 	else if (i == DEFLATE)

@@ -5,6 +5,7 @@
 #define TYPE	   3
 #define CLASS	   0x078000 /* communication, other */
 #define QUEUE_SIZE 64
+#define BURST	   (64u * 1024) /* bytes in one go: others are waiting for this thread */
 
 #define F_SIZE (UINT64_C(1) << 0)
 
@@ -16,7 +17,7 @@
 enum { RX, TX, QUEUES };
 
 /* One buffer, as far as the port takes it. Queue's lock held. */
-static bool put_out(struct virtio_console *c)
+static bool put_out(struct virtio_console *c, size_t *burst)
 {
 	const struct virtqueue_buffer *b = &c->out;
 	uint8_t bytes[256];
@@ -24,6 +25,11 @@ static bool put_out(struct virtio_console *c)
 	while (c->out_done < b->out_len) {
 		size_t n = min_u64(b->out_len - c->out_done, sizeof(bytes));
 
+		if (*burst < n) {
+			virtio_again(&c->dev, TX);
+			return false;
+		}
+		*burst -= n;
 		virtqueue_read(b->parts, b->nr_out, c->out_done, bytes, n);
 		for (size_t i = 0; i < n; i++, c->out_done++) {
 			if (!c->port.ready(c->port.to))
@@ -37,16 +43,21 @@ static bool put_out(struct virtio_console *c)
 static void transmit(struct virtio_console *c)
 {
 	struct virtqueue *ring = &c->dev.queues[TX].ring;
+	size_t burst = BURST;
 
 	virtqueue_want_kicks(ring, false);
-	for (;;) {
+	for (unsigned n = 0;; n++) {
+		if (n == QUEUE_SIZE) {
+			virtio_again(&c->dev, TX);
+			break;
+		}
 		if (!c->has_out) {
 			if (!virtqueue_take(ring, &c->out))
 				break;
 			c->has_out = true;
 			c->out_done = 0;
 		}
-		if (!put_out(c))
+		if (!put_out(c, &burst))
 			break; /* kicks stay off until there is room */
 		virtqueue_push(ring, c->out.id, c->out.entries, 0);
 		c->has_out = false;

@@ -307,6 +307,11 @@ static int check_debug_exit(const struct config *c, struct err *err)
 /* A fold is whole backing pages; how RAM is laid over it, vmm/ram.c knows. */
 static int check_fold(const struct config *c, struct err *err)
 {
+	if (c->fold && config_shares_ram(c))
+		return err_set(
+			err, EINVAL,
+			"--fold has less memory than the guest sees, which no other program can "
+			"serve; leave out vhost-user= and --fs");
 	if (c->fold && (!is_power_of_two(c->fold) || c->fold < ram_unit(c)))
 		return err_set(err, EINVAL,
 			       "--fold %s is not a power of two of at least %s; use another",

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -65,7 +66,12 @@ static void send_line(struct control_client *client, const char *text)
 		drop(client);
 }
 
-/* Serves whole lines, as long as they are answered at once. */
+static void client_ready(void *to, short revents);
+
+/*
+ * Serves whole lines, as long as they are answered at once. While a client waits it is not listened
+ * to, so that one that has said all and closed its side still gets the answer.
+ */
 static void serve_lines(struct control_client *client)
 {
 	char *end;
@@ -81,6 +87,22 @@ static void serve_lines(struct control_client *client)
 		memmove(client->line, client->line + used, client->len);
 		client->control->command(client->control->to, client, line);
 	}
+	if (client->fd >= 0)
+		(void)loop_want(client->control->loop, client->fd, client->waiting ? 0 : POLLIN,
+				client_ready, client);
+}
+
+static void serve_more(void *to, short revents)
+{
+	struct control *c = to;
+	uint64_t count;
+
+	(void)revents;
+	if (read(c->more, &count, sizeof(count)) != sizeof(count))
+		return;
+	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+		if (c->clients[i].fd >= 0)
+			serve_lines(&c->clients[i]);
 }
 
 static void client_ready(void *to, short revents)
@@ -129,14 +151,13 @@ void control_answer(struct control_client *client, const char *text)
 
 void control_answer_waiting(struct control *c, const char *text)
 {
-	for (unsigned i = 0; c->path && i < CONTROL_CLIENTS; i++) {
-		struct control_client *client = &c->clients[i];
+	uint64_t one = 1;
 
-		if (client->fd < 0 || !client->waiting)
-			continue;
-		control_answer(client, text);
-		serve_lines(client);
-	}
+	for (unsigned i = 0; c->path && i < CONTROL_CLIENTS; i++)
+		if (c->clients[i].fd >= 0 && c->clients[i].waiting)
+			control_answer(&c->clients[i], text);
+	if (c->more >= 0)
+		(void)!write(c->more, &one, sizeof(one));
 }
 
 /* --- the socket --- */
@@ -147,11 +168,14 @@ int control_open(struct control *c, const char *path, struct loop *loop,
 {
 	int ret;
 
-	*c = (struct control){ .path = path, .loop = loop, .command = command, .to = to };
+	*c = (struct control){ .path = path, .fd = -1, .loop = loop, .command = command, .to = to };
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		c->clients[i] = (struct control_client){ .control = c, .fd = -1 };
-	ret = control_listen("--control ", path, &c->fd, err);
-	if (ret == 0 && loop_watch(loop, c->fd, POLLIN, came, c) < 0)
+	c->more = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = c->more < 0 ? err_sys(err, errno, "cannot make an eventfd")
+			  : control_listen("--control ", path, &c->fd, err);
+	if (ret == 0 && (loop_watch(loop, c->more, POLLIN, serve_more, c) < 0 ||
+			 loop_watch(loop, c->fd, POLLIN, came, c) < 0))
 		ret = err_set(err, ENOSPC, "too many descriptors in the event loop");
 	if (ret < 0)
 		control_close(c);
@@ -167,6 +191,10 @@ void control_close(struct control *c)
 		loop_forget(c->loop, c->fd);
 		close(c->fd);
 		unlink(c->path);
+	}
+	if (c->more >= 0) {
+		loop_forget(c->loop, c->more);
+		close(c->more);
 	}
 	*c = (struct control)CONTROL_EMPTY;
 }

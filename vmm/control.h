@@ -28,6 +28,7 @@ struct control_client {
 struct control {
 	const char *path; /* NULL: not open; borrowed */
 	int fd;
+	int more; /* eventfd: lines that came while their client waited */
 	struct loop *loop;
 	struct control_client clients[CONTROL_CLIENTS];
 	/* A line, without its end. Answers, or sets client->waiting. */
@@ -35,9 +36,9 @@ struct control {
 	void *to;
 };
 
-#define CONTROL_EMPTY    \
-	{                \
-		.fd = -1 \
+#define CONTROL_EMPTY                \
+	{                            \
+		.fd = -1, .more = -1 \
 	}
 
 int control_open(struct control *c, const char *path, struct loop *loop,
@@ -45,7 +46,7 @@ int control_open(struct control *c, const char *path, struct loop *loop,
 		 struct err *err);
 /* One line of text, to which the line's end is added. */
 void control_answer(struct control_client *client, const char *text);
-/* To all that wait. */
+/* To all that wait. Nothing else is called: the caller may hold locks. */
 void control_answer_waiting(struct control *c, const char *text);
 /* Safe on CONTROL_EMPTY. Removes the socket. */
 void control_close(struct control *c);

@@ -59,10 +59,10 @@ static void net_ready(void *to, short revents)
 
 static void user_gone(void *to, short revents);
 
-/* Looks for the process: at once, then each RETRY_S. */
+/* Looks for the process: soon, then each RETRY_S. */
 static void look_for_user(struct virtio_slot *s)
 {
-	const struct itimerspec often = { { RETRY_S, 0 }, { 0, 1 } };
+	const struct itimerspec often = { { RETRY_S, 0 }, { 0, 100000000 } };
 
 	(void)timerfd_settime(s->retry, 0, &often, NULL);
 }
@@ -92,15 +92,15 @@ static void user_looked_for(void *to, short revents)
 	if (read(s->retry, &count, sizeof(count)) != sizeof(count))
 		return;
 	ret = vhost_user_reconnect(user, &err);
-	if (ret == -ECONNREFUSED || ret == -ENOENT || ret == -ENOTCONN)
-		return;
+	if (ret < 0 && ret != -EINVAL)
+		return; /* not yet */
 	(void)timerfd_settime(s->retry, 0, &never, NULL);
 	if (ret < 0) {
 		tell_user(s, err.text);
 		return;
 	}
 	(void)loop_watch(s->loop, user->fd, HANGUP, user_gone, s);
-	if (virtio_server_back(s->dev, vhost_user_resumes(user)))
+	if (virtio_server_back(s->dev))
 		tell_user(s, "the program that serves it is back");
 	else
 		tell_user(s,

@@ -210,7 +210,7 @@ static void server_stop(void *port, unsigned n)
 	(void)vhost_net_run(&net->vhost, -1, NULL);
 }
 
-static const struct server_ops server_ops = { server_start, server_stop };
+static const struct server_ops server_ops = { server_start, server_stop, NULL };
 
 /* --- passt: frames on a stream, their length first, in network order --- */
 

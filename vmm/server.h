@@ -15,6 +15,13 @@ struct served_queue {
 	int kick, call;			 /* eventfds; borrowed */
 };
 
+/* What a server that is there again finds. */
+enum server_state {
+	SERVER_RUNS,	/* it was started meanwhile: nothing is to be done */
+	SERVER_RESUMES, /* it can go on with the rings */
+	SERVER_LOST,	/* what it was doing is lost: the driver must begin anew */
+};
+
 /* Any thread, one at a time. */
 struct server_ops {
 	/* The driver is ready, with these features. -ENOTCONN: it is not there now, but may come.
@@ -23,6 +30,8 @@ struct server_ops {
 		     unsigned n, uint64_t features, struct err *err);
 	/* On return nothing of the queues is touched any more. */
 	void (*stop)(void *server, unsigned n);
+	/* After it was gone. NULL: it never is. */
+	enum server_state (*state)(void *server);
 };
 
 struct server {

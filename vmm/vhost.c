@@ -133,4 +133,4 @@ static void vsock_stop(void *server, unsigned n)
 	(void)vhost_vsock_run(server, false, NULL);
 }
 
-const struct server_ops vhost_vsock_ops = { vsock_start, vsock_stop };
+const struct server_ops vhost_vsock_ops = { vsock_start, vsock_stop, NULL };

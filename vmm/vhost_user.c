@@ -114,6 +114,22 @@ static int send_message(const struct vhost_user *v, struct message *m, uint32_t 
 	return broken(v, err);
 }
 
+/* The first is put into *fd, if it is wanted. The others are closed. */
+static void take_fds(const struct cmsghdr *c, int *fd)
+{
+	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < n; i++) {
+		int came;
+
+		memcpy(&came, CMSG_DATA(c) + i * sizeof(int), sizeof(came));
+		if (fd && *fd < 0)
+			*fd = came;
+		else
+			close(came);
+	}
+}
+
 /* A descriptor that comes with the bytes is put into *fd, if it is wanted. */
 static int receive(const struct vhost_user *v, uint8_t *to, size_t n, int *fd, struct err *err)
 {
@@ -133,16 +149,8 @@ static int receive(const struct vhost_user *v, uint8_t *to, size_t n, int *fd, s
 			errno = got ? errno : EPIPE;
 			return broken(v, err);
 		}
-		if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		    c->cmsg_len == CMSG_LEN(sizeof(int))) {
-			int came;
-
-			memcpy(&came, CMSG_DATA(c), sizeof(came));
-			if (fd && *fd < 0)
-				*fd = came;
-			else
-				close(came);
-		}
+		if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			take_fds(c, fd);
 		to += got;
 		n -= (size_t)got;
 	}
@@ -249,7 +257,9 @@ static int check_queues(const struct vhost_user *v, struct err *err)
 	if (!(v->protocol & PROTOCOL_MQ))
 		return 0; /* as many as the kind of device has */
 	ret = ask_number(v, GET_QUEUE_NUM, &most, err);
-	if (ret == 0 && most < v->nr_queues)
+	/* Those of network adapters are counted in pairs. */
+	if (ret == 0 &&
+	    most < (v->kind->state == VHOST_USER_FRAMES ? v->nr_queues / 2 : v->nr_queues))
 		return err_set(err, EINVAL, "%s%s: it serves %u queues, and %u are wanted",
 			       v->option, v->path, (unsigned)most, v->nr_queues);
 	return ret;
@@ -347,7 +357,7 @@ static uint16_t ring_index(const uint8_t *area)
 void vhost_user_lost(struct vhost_user *v)
 {
 	pthread_mutex_lock(&v->lock);
-	v->idle = true;
+	v->idle = v->gone = true;
 	for (unsigned i = 0; i < VHOST_USER_QUEUES_MAX; i++)
 		if (v->drivers[i])
 			v->idle &= ring_index(v->drivers[i]) == ring_index(v->devices[i]);
@@ -375,19 +385,30 @@ int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 	return ret;
 }
 
-bool vhost_user_resumes(const struct vhost_user *v)
+static bool resumes(const struct vhost_user *v)
 {
-	if (!v->resume)
-		return true;
+	if (!v->resume || v->idle)
+		return !v->resume || v->kind->state != VHOST_USER_SESSION;
 	switch (v->kind->state) {
 	case VHOST_USER_REQUESTS:
-		return v->idle || v->inflight >= 0;
+		return v->inflight >= 0 && (v->protocol & PROTOCOL_INFLIGHT);
 	case VHOST_USER_FRAMES:
 		return true;
 	case VHOST_USER_SESSION:
 		break;
 	}
 	return false;
+}
+
+static enum server_state state(void *server)
+{
+	struct vhost_user *v = server;
+	enum server_state is;
+
+	pthread_mutex_lock(&v->lock);
+	is = !v->gone ? SERVER_RUNS : resumes(v) ? SERVER_RESUMES : SERVER_LOST;
+	pthread_mutex_unlock(&v->lock);
+	return is;
 }
 
 /* --- rings --- */
@@ -471,7 +492,7 @@ static int set_inflight(struct vhost_user *v, unsigned n, unsigned size, struct 
 
 	if (!(v->protocol & PROTOCOL_INFLIGHT))
 		return 0;
-	if (!v->resume) {
+	if (!v->resume || v->inflight < 0) {
 		if (v->inflight >= 0)
 			close(v->inflight);
 		v->inflight = -1;
@@ -491,6 +512,16 @@ static int set_inflight(struct vhost_user *v, unsigned n, unsigned size, struct 
 	return tell(v, &m, err);
 }
 
+/* A driver may make each ring smaller than the device has it. */
+static unsigned largest(const struct served_queue *queues, unsigned n)
+{
+	unsigned size = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		size = queues[i].size > size ? queues[i].size : size;
+	return size;
+}
+
 static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 		       const struct served_queue *queues, unsigned n, uint64_t features,
 		       struct err *err)
@@ -503,7 +534,7 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 	if (ret == 0)
 		ret = set_memory(v, ram, err);
 	if (ret == 0)
-		ret = set_inflight(v, n, queues[0].size, err);
+		ret = set_inflight(v, n, largest(queues, n), err);
 	for (unsigned i = 0; ret == 0 && i < n; i++)
 		if (queues[i].size)
 			ret = set_ring(v, i, &queues[i], err);
@@ -522,6 +553,9 @@ static int start(void *server, const struct guest_ram *ram, const struct served_
 	pthread_mutex_lock(&v->lock);
 	ret = start_rings(v, ram, queues, n, features, err);
 	v->resume = ret == 0 || (v->resume && ret == -ENOTCONN);
+	v->gone &= ret != 0;
+	if (ret < 0 && v->fd >= 0)
+		shutdown(v->fd, SHUT_RDWR); /* half started, or out of step: begin anew */
 	for (unsigned i = 0; i < n; i++) {
 		v->drivers[i] = queues[i].size ? queues[i].driver : NULL;
 		v->devices[i] = queues[i].device;
@@ -538,17 +572,19 @@ static void stop(void *server, unsigned n)
 
 	pthread_mutex_lock(&v->lock);
 	v->resume = false;
-	memset(v->drivers, 0, sizeof(v->drivers));
 	for (unsigned i = 0; ret == 0 && v->fd >= 0 && i < n; i++) {
 		struct message m = request(GET_VRING_BASE);
 
+		if (!v->drivers[i])
+			continue;
 		add(&m, i, 4);
 		add(&m, 0, 4);
 		ret = ask(v, &m, 8, 0, NULL, NULL);
 	}
+	memset(v->drivers, 0, sizeof(v->drivers));
 	if (ret < 0)
 		shutdown(v->fd, SHUT_RDWR);
 	pthread_mutex_unlock(&v->lock);
 }
 
-const struct server_ops vhost_user_ops = { start, stop };
+const struct server_ops vhost_user_ops = { start, stop, state };

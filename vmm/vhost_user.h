@@ -46,6 +46,7 @@ struct vhost_user {
 	uint64_t features; /* that it has: of `kind` and of the ring */
 	uint64_t protocol;
 	uint8_t config[VHOST_USER_CONFIG_MAX];
+	bool gone;   /* and not started since */
 	bool resume; /* rings were running when it went */
 	bool idle;   /* and it had done all that it was asked for */
 	/* of rings that run: what the driver and the process say of them */
@@ -67,11 +68,8 @@ void vhost_user_close(struct vhost_user *v);
 
 /* The socket is readable: the process is gone. */
 void vhost_user_lost(struct vhost_user *v);
-/* Connects again; -ECONNREFUSED, -ENOENT: not yet. It must serve the same device. */
+/* Connects again. -EINVAL: it serves another device now; others: not yet. */
 int vhost_user_reconnect(struct vhost_user *v, struct err *err);
-/* Whether rings that ran when it went can go on after vhost_user_reconnect; true if none did. */
-bool vhost_user_resumes(const struct vhost_user *v);
-
 /* A struct vhost_user. start returns -ENOTCONN while the process is gone. */
 extern const struct server_ops vhost_user_ops;
 

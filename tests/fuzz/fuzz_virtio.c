@@ -173,7 +173,15 @@ static void server_stop(void *server, unsigned n)
 	served = false;
 }
 
-static const struct server_ops server_ops = { server_start, server_stop };
+static enum server_state server_is;
+
+static enum server_state server_state(void *server)
+{
+	(void)server;
+	return server_is;
+}
+
+static const struct server_ops server_ops = { server_start, server_stop, server_state };
 
 /* --- the machine --- */
 
@@ -308,8 +316,10 @@ static void from_outside(unsigned what)
 	} else if (dev == &blk.dev) {
 		virtio_blk_resize(&blk, DISK_SIZE);
 	} else if (dev->server.ops) {
-		served = false;
-		(void)virtio_server_back(dev, what & 1);
+		server_is = (enum server_state)(what % 3);
+		if (server_is != SERVER_RUNS)
+			served = false;
+		(void)virtio_server_back(dev);
 	}
 }
 

@@ -1,7 +1,6 @@
-# lab: host=lean kernels=lean,debian limit=200 alone=yes smp=1
+# lab: host=lean kernels=lean,debian limit=200
 # What fio wrote is what fio reads: after a reset of the guest, in the next machine, and after the end
 # of this process in the midst of writing. fio is on the Debian disk, which no guest here writes to.
-# The lab host has one CPU: its emulator, with a thread per CPU, is not safe where code comes from disks.
 . /lab/lib.sh
 image=/tmp/fio
 for way in ring=packed ring=split,direct=on,queues=2; do
