@@ -36,9 +36,21 @@ void virtio_handle(struct virtio_device *dev, unsigned i)
 
 	if (!ring->started)
 		return;
-	if (!ring->broken)
+	dev->queues[i].taken = 0;
+	if (!ring->broken && dev->ops->handle)
 		dev->ops->handle(dev, i);
 	check_broken(dev, i);
+}
+
+bool virtio_take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *b)
+{
+	struct virtio_queue *q = &dev->queues[i];
+
+	if (q->taken++ == q->size_max) {
+		virtio_again(dev, i);
+		return false;
+	}
+	return virtqueue_take(&q->ring, b);
 }
 
 void virtio_kicked(struct virtio_device *dev, unsigned i)

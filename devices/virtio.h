@@ -29,15 +29,14 @@ struct virtio_device;
 
 struct virtio_ops {
 	const char *name;
-	uint8_t type;	/* chapter 5 */
-	uint32_t class; /* PCI's, 24 bits */
+	uint8_t type;	      /* chapter 5 */
+	uint32_t class;	      /* PCI's, 24 bits */
+	bool config_writable; /* what the driver writes to the configuration is there afterwards */
 	/*
 	 * Buffers may have come to queue `i`: take them. Worker's thread, queue's lock held. Not
-	 * called if somebody else has the kicks (vhost).
+	 * called if somebody else has the kicks (vhost). NULL: none is ever taken.
 	 */
 	void (*handle)(struct virtio_device *dev, unsigned i);
-	/* The driver wrote to the device's configuration, which has the new bytes. May be NULL. */
-	void (*config_written)(struct virtio_device *dev, unsigned offset, unsigned size);
 	/* The driver is ready, with dev->accepted, and its queues are started. May be NULL. */
 	void (*ready)(struct virtio_device *dev);
 	/* Queues are stopped: returns when nothing is in flight any more. May be NULL. */
@@ -48,8 +47,9 @@ struct virtio_queue {
 	pthread_mutex_t lock;
 	struct virtqueue ring;
 	unsigned size_max;
-	bool enabled; /* by the driver; it is started once the driver is ready, too */
-	int kick;     /* eventfd, borrowed: the driver has put buffers in */
+	unsigned taken; /* by virtio_take, in one go */
+	bool enabled;	/* by the driver; it is started once the driver is ready, too */
+	int kick;	/* eventfd, borrowed: the driver has put buffers in */
 };
 
 struct virtio_device {
@@ -63,8 +63,8 @@ struct virtio_device {
 	uint8_t config[VIRTIO_CONFIG_MAX];
 	unsigned config_size;
 	struct server server; /* has the first queues while the driver is ready; or none */
-	unsigned nr_served;
-	bool served; /* now */
+	unsigned nr_served;   /* `ready` may change it */
+	bool served;	      /* now */
 	/* the transport's, while plugged */
 	void (*interrupt)(void *to, unsigned queue);
 	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
@@ -97,6 +97,11 @@ bool virtio_server_back(struct virtio_device *dev);
 void virtio_kicked(struct virtio_device *dev, unsigned i);
 /* Handles what is in queue `i`, if it is started and well. With the queue's lock held. */
 void virtio_handle(struct virtio_device *dev, unsigned i);
+/*
+ * As virtqueue_take, in `handle`; but after as many buffers as a ring has it says that there is
+ * none, and calls virtio_again: others are waiting for this thread.
+ */
+bool virtio_take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *b);
 /* There is more in queue `i` than was taken in one go: it is handled again, after others. */
 void virtio_again(struct virtio_device *dev, unsigned i);
 /* After pushes, with the queue's lock held: interrupts the driver if it wants that. */

@@ -60,22 +60,12 @@ static void discard_pages(struct virtio_balloon *b, const struct guest_ram *ram,
 	}
 }
 
-/* At most a ring of buffers in one go: others are waiting for this thread. */
-static bool take(struct virtio_balloon *b, unsigned queue)
-{
-	if (b->taken++ == QUEUE_SIZE) {
-		virtio_again(&b->dev, queue);
-		return false;
-	}
-	return virtqueue_take(&b->dev.queues[queue].ring, &b->buffer);
-}
-
 static void inflate(struct virtio_balloon *b)
 {
 	struct virtqueue *ring = &b->dev.queues[INFLATE].ring;
 	uint8_t numbers[4 * BATCH];
 
-	while (take(b, INFLATE)) {
+	while (virtio_take(&b->dev, INFLATE, &b->buffer)) {
 		const struct virtqueue_buffer *buf = &b->buffer;
 
 		if (buf->out_len > NUMBERS_MAX) {
@@ -97,7 +87,7 @@ static void deflate(struct virtio_balloon *b)
 {
 	struct virtqueue *ring = &b->dev.queues[DEFLATE].ring;
 
-	while (take(b, DEFLATE))
+	while (virtio_take(&b->dev, DEFLATE, &b->buffer))
 		virtqueue_push(ring, b->buffer.id, b->buffer.entries, 0);
 }
 
@@ -106,7 +96,7 @@ static void take_reports(struct virtio_balloon *b, unsigned queue)
 {
 	struct virtqueue *ring = &b->dev.queues[queue].ring;
 
-	while (take(b, queue)) {
+	while (virtio_take(&b->dev, queue, &b->buffer)) {
 		const struct virtqueue_buffer *buf = &b->buffer;
 
 		for (unsigned i = 0; i < buf->nr_in; i++)
@@ -171,7 +161,6 @@ static void handle(struct virtio_device *dev, unsigned i)
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
 	bool has_stats = dev->accepted & F_STATS_VQ;
 
-	b->taken = 0;
 	if (i == INFLATE)
 		inflate(b);
 	else if (i == DEFLATE)
@@ -192,20 +181,12 @@ static void reset(struct virtio_device *dev)
 	pthread_mutex_unlock(&dev->queues[STATS].lock);
 }
 
-/* `actual` is where the driver put it: nothing else is to be done. */
-static void config_written(struct virtio_device *dev, unsigned offset, unsigned size)
-{
-	(void)dev;
-	(void)offset;
-	(void)size;
-}
-
 static const struct virtio_ops ops = {
 	.name = "virtio-balloon",
 	.type = TYPE,
 	.class = CLASS,
+	.config_writable = true, /* `actual` */
 	.handle = handle,
-	.config_written = config_written,
 	.reset = reset,
 };
 

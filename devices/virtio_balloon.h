@@ -23,7 +23,6 @@ struct virtio_balloon {
 	struct balloon_host host;
 	struct virtqueue_buffer buffer, stats; /* `stats` is the driver's, kept until asked for */
 	bool has_stats, asked;
-	unsigned taken; /* buffers, in one go */
 };
 
 /* "free_bytes" and so on; in the order of VIRTIO_BALLOON_S_*. */

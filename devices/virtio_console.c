@@ -46,13 +46,9 @@ static void transmit(struct virtio_console *c)
 	size_t burst = BURST;
 
 	virtqueue_want_kicks(ring, false);
-	for (unsigned n = 0;; n++) {
-		if (n == QUEUE_SIZE) {
-			virtio_again(&c->dev, TX);
-			break;
-		}
+	for (;;) {
 		if (!c->has_out) {
-			if (!virtqueue_take(ring, &c->out))
+			if (!virtio_take(&c->dev, TX, &c->out))
 				break;
 			c->has_out = true;
 			c->out_done = 0;

@@ -14,39 +14,54 @@
 #define F_MAC	    (UINT64_C(1) << 5)
 #define F_MRG_RXBUF (UINT64_C(1) << 15)
 #define F_STATUS    (UINT64_C(1) << 16)
+#define F_CTRL_VQ   (UINT64_C(1) << 17)
+#define F_MQ	    (UINT64_C(1) << 22)
 
 /* struct virtio_net_config */
 #define CONFIG_MAC    0
 #define CONFIG_STATUS 6
-#define CONFIG_SIZE   8
+#define CONFIG_PAIRS  8
+#define CONFIG_SIZE   10
 #define LINK_UP	      1
 
 #define HDR_BUFFERS 10 /* struct virtio_net_hdr: num_buffers */
 
-enum { RX, TX };
+/* Control queue: class, command, data; then one byte from us. Section 5.1.6.5. */
+#define COMMAND_MAX   4
+#define CTRL_MQ	      4
+#define CTRL_MQ_PAIRS 0
+#define CTRL_OK	      0
+#define CTRL_ERR      1
+
+#define CONTROL_SIZE 64
 
 static struct virtio_net *net_of(struct virtio_device *dev)
 {
 	return (struct virtio_net *)dev;
 }
 
-/* --- receiving; queue 0's lock held --- */
-
-static void forget(struct virtio_net *net)
+static struct virtio_queue *queue(struct virtio_net_pair *pair, unsigned i)
 {
-	net->nr_held = 0;
-	net->held_room = 0;
-	net->frame_len = 0;
+	return &pair->net->dev.queues[i];
+}
+
+/* --- receiving; its queue's lock held --- */
+
+static void forget(struct virtio_net_pair *pair)
+{
+	pair->nr_held = 0;
+	pair->held_room = 0;
+	pair->frame_len = 0;
 }
 
 /* Takes buffers until they hold the frame. Without F_MRG_RXBUF one is all that a frame gets. */
-static bool find_room(struct virtio_net *net)
+static bool find_room(struct virtio_net_pair *pair)
 {
-	struct virtqueue *ring = &net->dev.queues[RX].ring;
-	bool many = net->dev.accepted & F_MRG_RXBUF;
+	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
+	bool many = pair->net->dev.accepted & F_MRG_RXBUF;
 
-	while (net->held_room < net->frame_len && net->nr_held < (many ? VIRTIO_NET_HELD : 1u)) {
-		struct virtqueue_buffer *b = &net->held[net->nr_held];
+	while (pair->held_room < pair->frame_len && pair->nr_held < (many ? VIRTIO_NET_HELD : 1u)) {
+		struct virtqueue_buffer *b = &pair->held[pair->nr_held];
 
 		if (!virtqueue_pop(ring, b))
 			return false;
@@ -54,141 +69,244 @@ static bool find_room(struct virtio_net *net)
 			ring->broken = "a receive buffer has no room for the header";
 			return false;
 		}
-		net->nr_held++;
-		net->held_room += b->in_len;
+		pair->nr_held++;
+		pair->held_room += b->in_len;
 	}
 	return true;
 }
 
 /* Writes the frame to the buffers and gives them back; what does not fit is lost, as on a wire. */
-static void deliver(struct virtio_net *net)
+static void deliver(struct virtio_net_pair *pair)
 {
-	struct virtqueue *ring = &net->dev.queues[RX].ring;
-	size_t done = 0, len = min_u64(net->frame_len, net->held_room);
+	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
+	size_t done = 0, len = min_u64(pair->frame_len, pair->held_room);
 
-	store_le(net->frame + HDR_BUFFERS, net->nr_held, 2);
-	for (unsigned i = 0; i < net->nr_held; i++) {
-		struct virtqueue_buffer *b = &net->held[i];
-		size_t now = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, net->frame + done,
+	store_le(pair->frame + HDR_BUFFERS, pair->nr_held, 2);
+	for (unsigned i = 0; i < pair->nr_held; i++) {
+		struct virtqueue_buffer *b = &pair->held[i];
+		size_t now = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, pair->frame + done,
 					     min_u64(len - done, b->in_len));
 
 		virtqueue_push(ring, b->id, b->entries, (uint32_t)now);
 		done += now;
 	}
-	forget(net);
+	forget(pair);
 }
 
 /* Returns whether there may be more. */
-static bool receive(struct virtio_net *net)
+static bool receive(struct virtio_net_pair *pair)
 {
-	struct virtqueue *ring = &net->dev.queues[RX].ring;
+	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
+	const struct net_port *port = &pair->port;
 	unsigned n = 0;
 
 	for (; n < BATCH && !ring->broken; n++) {
-		if (!net->frame_len) {
-			ssize_t len =
-				net->port.ops->receive(net->port.to, net->frame, NET_FRAME_MAX);
+		if (!pair->frame_len) {
+			ssize_t len = port->ops->receive(port->to, pair->frame, NET_FRAME_MAX);
 
 			if (len < 0) {
-				net->dead |= len != -EAGAIN;
+				pair->dead |= len != -EAGAIN;
 				break;
 			}
-			net->frame_len = (size_t)len;
+			pair->frame_len = (size_t)len;
 		}
-		if (!find_room(net)) {
+		if (!find_room(pair)) {
 			/* Buffers that come between the last look and this have no kick. */
 			virtqueue_want_kicks(ring, true);
-			if (!find_room(net))
+			if (!find_room(pair))
 				break;
 			virtqueue_want_kicks(ring, false);
 		}
-		deliver(net);
+		deliver(pair);
 	}
-	virtio_interrupt(&net->dev, RX);
+	virtio_interrupt(&pair->net->dev, pair->rx);
 	return n == BATCH;
 }
 
-/* --- sending; queue 1's lock held --- */
+/* --- sending; its queue's lock held --- */
 
 /* False: the port takes no more now. */
-static bool send_one(struct virtio_net *net)
+static bool send_one(struct virtio_net_pair *pair)
 {
-	struct virtqueue_buffer *b = &net->out;
+	struct virtqueue_buffer *b = &pair->out;
 	int ret = -EINVAL;
 
 	if (b->out_len >= NET_HEADER && b->out_len <= NET_FRAME_MAX)
-		ret = net->port.ops->send(net->port.to, b->parts, b->nr_out, b->out_len);
-	net->out_waits = ret == -EAGAIN;
-	if (net->out_waits)
+		ret = pair->port.ops->send(pair->port.to, b->parts, b->nr_out, b->out_len);
+	pair->out_waits = ret == -EAGAIN;
+	if (pair->out_waits)
 		return false;
-	virtqueue_push(&net->dev.queues[TX].ring, b->id, b->entries, 0);
+	virtqueue_push(&queue(pair, pair->tx)->ring, b->id, b->entries, 0);
 	return true;
 }
 
-static bool transmit(struct virtio_net *net)
+static bool transmit(struct virtio_net_pair *pair)
 {
-	struct virtqueue *ring = &net->dev.queues[TX].ring;
+	struct virtqueue *ring = &queue(pair, pair->tx)->ring;
 	unsigned n = 0;
 
 	virtqueue_want_kicks(ring, false);
 	for (; n < BATCH; n++) {
-		if (!net->out_waits && !virtqueue_take(ring, &net->out))
+		if (!pair->out_waits && !virtqueue_take(ring, &pair->out))
 			break;
-		if (!send_one(net))
+		if (!send_one(pair))
 			break;
 	}
-	virtio_interrupt(&net->dev, TX);
+	virtio_interrupt(&pair->net->dev, pair->tx);
 	return n == BATCH;
 }
 
 /* --- both; on the port's thread --- */
 
 /* Frames are wanted while there are buffers for them, room while a frame waits for it. */
-static void handle(struct virtio_device *dev, unsigned i)
+static void handle_pair(struct virtio_net_pair *pair, unsigned i)
 {
-	struct virtio_net *net = net_of(dev);
-	bool more = true;
+	const struct net_port *port = &pair->port;
+	bool more = pair->active;
 
-	while (more && !dev->queues[i].ring.broken)
-		more = i == RX ? receive(net) : transmit(net);
-	if (!net->dead)
-		net->port.ops->want(net->port.to, !net->frame_len, net->out_waits);
+	while (more && !queue(pair, i)->ring.broken)
+		more = i == pair->rx ? receive(pair) : transmit(pair);
+	if (!pair->dead)
+		port->ops->want(port->to, pair->active && !pair->frame_len, pair->out_waits);
 }
 
-bool virtio_net_serve(struct virtio_net *net)
+bool virtio_net_serve(struct virtio_net *net, unsigned n)
 {
+	struct virtio_net_pair *pair = &net->pairs[n];
 	bool started = false;
 
-	for (unsigned i = RX; i <= TX; i++) {
-		struct virtio_queue *q = &net->dev.queues[i];
+	for (unsigned i = pair->rx; i <= pair->tx; i++) {
+		struct virtio_queue *q = queue(pair, i);
 
 		pthread_mutex_lock(&q->lock);
-		virtio_handle(&net->dev, i);
-		started |= q->ring.started && !q->ring.broken;
+		if (pair->active) {
+			virtio_handle(&net->dev, i);
+			started |= q->ring.started && !q->ring.broken;
+		}
 		pthread_mutex_unlock(&q->lock);
 	}
 	if (!started)
-		net->port.ops->want(net->port.to, false, false);
-	return !net->dead;
+		pair->port.ops->want(pair->port.to, false, false);
+	return !pair->dead;
 }
+
+/* --- how many pairs the driver uses --- */
+
+static void lock_pair(struct virtio_net_pair *pair, bool lock)
+{
+	int (*const set)(pthread_mutex_t * mutex) =
+		lock ? pthread_mutex_lock : pthread_mutex_unlock;
+
+	set(&queue(pair, pair->rx)->lock);
+	set(&queue(pair, pair->tx)->lock);
+}
+
+/* A pair that is not used has its port off, so that frames go to the others. */
+static int set_active(struct virtio_net_pair *pair, bool active)
+{
+	int ret = 0;
+
+	lock_pair(pair, true);
+	if (active != pair->active)
+		ret = pair->port.ops->attach(pair->port.to, active);
+	if (ret == 0)
+		pair->active = active;
+	if (!pair->active) {
+		forget(pair);
+		pair->out_waits = false;
+	}
+	lock_pair(pair, false);
+	return ret;
+}
+
+/* Any thread, with none of the pairs' locks held. */
+static int use_pairs(struct virtio_net *net, unsigned n)
+{
+	int ret = 0;
+
+	for (unsigned i = 1; ret == 0 && i < net->nr_pairs; i++) {
+		ret = set_active(&net->pairs[i], i < n);
+		/* Its thread looks what it is to wait for now. */
+		virtio_again(&net->dev, net->pairs[i].rx);
+	}
+	return ret;
+}
+
+static unsigned control_queue(const struct virtio_net *net)
+{
+	return net->dev.accepted & F_MQ ? 2 * net->nr_pairs : 2;
+}
+
+static bool has_control(const struct virtio_net *net)
+{
+	return net->dev.accepted & F_CTRL_VQ;
+}
+
+bool virtio_net_may_control(const struct virtio_net *net, unsigned i)
+{
+	return net->nr_pairs > 1 && (i == 2 || i == 2 * net->nr_pairs);
+}
+
+/* The queue's lock held. */
+static uint8_t obey(struct virtio_net *net, const struct virtqueue_buffer *b)
+{
+	uint8_t command[COMMAND_MAX];
+	unsigned pairs;
+
+	if (virtqueue_read(b->parts, b->nr_out, 0, command, sizeof(command)) < sizeof(command) ||
+	    command[0] != CTRL_MQ || command[1] != CTRL_MQ_PAIRS || !(net->dev.accepted & F_MQ))
+		return CTRL_ERR;
+	pairs = (unsigned)load_le(command + 2, 2);
+	if (!pairs || pairs > net->nr_pairs || use_pairs(net, pairs) < 0)
+		return CTRL_ERR;
+	return CTRL_OK;
+}
+
+static void control(struct virtio_net *net, unsigned i)
+{
+	struct virtqueue_buffer *b = &net->command;
+
+	while (virtio_take(&net->dev, i, b)) {
+		uint8_t answer = obey(net, b);
+		size_t n = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, &answer, 1);
+
+		virtqueue_push(&net->dev.queues[i].ring, b->id, b->entries, (uint32_t)n);
+	}
+	virtio_interrupt(&net->dev, i);
+}
+
+static void handle(struct virtio_device *dev, unsigned i)
+{
+	struct virtio_net *net = net_of(dev);
+
+	if (has_control(net) && i == control_queue(net))
+		control(net, i);
+	else if (i < 2 * net->nr_pairs && !dev->server.ops)
+		handle_pair(&net->pairs[i / 2], i);
+}
+
+/* --- the device --- */
 
 static void ready(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_of(dev);
+	const struct net_port *port = &net->pairs[0].port;
 
-	net->port.ops->offloads(net->port.to, dev->accepted);
+	port->ops->offloads(port->to, dev->accepted);
+	dev->nr_served = dev->accepted & F_MQ ? 2 * net->nr_pairs : 2;
 }
 
+/* One pair is used until the driver says more. */
 static void reset(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_of(dev);
+	struct virtio_net_pair *first = &net->pairs[0];
 
-	pthread_mutex_lock(&dev->queues[RX].lock);
-	forget(net);
-	pthread_mutex_unlock(&dev->queues[RX].lock);
-	pthread_mutex_lock(&dev->queues[TX].lock);
-	net->out_waits = false;
-	pthread_mutex_unlock(&dev->queues[TX].lock);
+	(void)use_pairs(net, 1);
+	lock_pair(first, true);
+	forget(first);
+	first->out_waits = false;
+	lock_pair(first, false);
 }
 
 static const struct virtio_ops ops = {
@@ -200,32 +318,66 @@ static const struct virtio_ops ops = {
 	.reset = reset,
 };
 
-int virtio_net_init(struct virtio_net *net, const struct net_port *port, const uint8_t mac[6],
-		    struct err *err)
+static bool init_pair(struct virtio_net *net, unsigned i, const struct net_port *port)
 {
-	const uint16_t sizes[] = { [RX] = QUEUE_SIZE, [TX] = QUEUE_SIZE };
+	struct virtio_net_pair *pair = &net->pairs[i];
+
+	pair->net = net;
+	pair->rx = 2 * i;
+	pair->tx = 2 * i + 1;
+	pair->port = *port;
+	pair->active = i == 0;
+	pair->frame = malloc(NET_FRAME_MAX);
+	pair->held = calloc(VIRTIO_NET_HELD, sizeof(*pair->held));
+	return pair->frame && pair->held;
+}
+
+int virtio_net_init(struct virtio_net *net, const struct net_port *ports, unsigned nr_pairs,
+		    const struct server *server, const uint8_t mac[6], struct err *err)
+{
+	bool many = nr_pairs > 1, good;
+	uint16_t sizes[VIRTIO_QUEUES_MAX];
 
 	memset(net, 0, sizeof(*net));
-	virtio_init(&net->dev, &ops, port->features | F_MAC | F_STATUS | F_MRG_RXBUF, sizes,
-		    ARRAY_SIZE(sizes));
-	net->port = *port;
-	if (port->server.ops)
-		virtio_set_server(&net->dev, &port->server, 2, F_MRG_RXBUF);
+	for (unsigned i = 0; i < 2 * nr_pairs; i++)
+		sizes[i] = QUEUE_SIZE;
+	sizes[2 * nr_pairs] = CONTROL_SIZE;
+	virtio_init(&net->dev, &ops,
+		    ports->features | F_MAC | F_STATUS | F_MRG_RXBUF |
+			    (many ? F_CTRL_VQ | F_MQ : 0),
+		    sizes, 2 * nr_pairs + many);
+	if (server)
+		virtio_set_server(&net->dev, server, 2, F_MRG_RXBUF);
 	memcpy(net->dev.config + CONFIG_MAC, mac, 6);
 	store_le(net->dev.config + CONFIG_STATUS, LINK_UP, 2);
+	store_le(net->dev.config + CONFIG_PAIRS, nr_pairs, 2);
 	net->dev.config_size = CONFIG_SIZE;
-	net->frame = malloc(NET_FRAME_MAX);
-	net->held = calloc(VIRTIO_NET_HELD, sizeof(*net->held));
-	if (net->frame && net->held)
+	net->pairs = calloc(nr_pairs, sizeof(*net->pairs));
+	good = net->pairs;
+	while (good && net->nr_pairs < nr_pairs) {
+		good = init_pair(net, net->nr_pairs, &ports[net->nr_pairs]);
+		net->nr_pairs++;
+	}
+	if (good)
 		return 0;
 	virtio_net_destroy(net);
 	return err_sys(err, ENOMEM, "cannot hold the frames of a network adapter");
 }
 
+void virtio_net_link_down(struct virtio_net *net)
+{
+	static const uint8_t down[2] = { 0, 0 };
+
+	virtio_set_config(&net->dev, CONFIG_STATUS, down, sizeof(down));
+}
+
 void virtio_net_destroy(struct virtio_net *net)
 {
-	free(net->frame);
-	free(net->held);
-	net->frame = NULL;
-	net->held = NULL;
+	for (unsigned i = 0; i < net->nr_pairs; i++) {
+		free(net->pairs[i].frame);
+		free(net->pairs[i].held);
+	}
+	free(net->pairs);
+	net->pairs = NULL;
+	net->nr_pairs = 0;
 }

@@ -1,6 +1,7 @@
 /*
- * virtio-net: Virtual I/O Device 1.2 section 5.1. One pair of queues; frames go to and come from a
- * port (vmm/net_port.h), on the port's thread.
+ * virtio-net: Virtual I/O Device 1.2 section 5.1. One or several pairs of queues, each with a port
+ * of its own (vmm/net_port.h), whose thread serves it; several come with a control queue, by which
+ * the driver says how many it uses.
  */
 #ifndef DEVICES_VIRTIO_NET_H
 #define DEVICES_VIRTIO_NET_H
@@ -8,11 +9,17 @@
 #include "devices/virtio.h"
 #include "vmm/net_port.h"
 
-#define VIRTIO_NET_HELD 64 /* receive buffers for one frame, at most */
+#define VIRTIO_NET_PAIRS_MAX 16
+#define VIRTIO_NET_HELD	     64 /* receive buffers for one frame, at most */
 
-struct virtio_net {
-	struct virtio_device dev;
+_Static_assert(2 * VIRTIO_NET_PAIRS_MAX + 1 <= VIRTIO_QUEUES_MAX, "and the control queue");
+
+struct virtio_net_pair {
+	struct virtio_net *net;
+	unsigned rx, tx; /* its queues */
 	struct net_port port;
+	bool active; /* the driver uses it; changes under the locks of both queues */
+	bool dead;   /* the port is gone */
 	/* receiving: a frame that waits for buffers, and those it has */
 	uint8_t *frame;
 	size_t frame_len;
@@ -22,13 +29,32 @@ struct virtio_net {
 	/* sending: a buffer that waits for the port */
 	struct virtqueue_buffer out;
 	bool out_waits;
-	bool dead; /* the port is gone */
 };
 
-int virtio_net_init(struct virtio_net *net, const struct net_port *port, const uint8_t mac[6],
-		    struct err *err);
+struct virtio_net {
+	struct virtio_device dev;
+	struct virtio_net_pair *pairs;
+	unsigned nr_pairs;
+	struct virtqueue_buffer command; /* of the control queue */
+};
+
+/*
+ * `ports` has one for each pair, all alike; they are copied. `server` serves all pairs instead of
+ * them, or is NULL.
+ */
+int virtio_net_init(struct virtio_net *net, const struct net_port *ports, unsigned nr_pairs,
+		    const struct server *server, const uint8_t mac[6], struct err *err);
 void virtio_net_destroy(struct virtio_net *net);
-/* The port has frames, or room again. On its thread. False: it is dead, and watched in vain. */
-bool virtio_net_serve(struct virtio_net *net);
+/*
+ * The port of a pair has frames, or room again. On its thread. False: it is dead, and watched in
+ * vain.
+ */
+bool virtio_net_serve(struct virtio_net *net, unsigned pair);
+/* The driver is told that there is no link any more. On no worker's thread. */
+void virtio_net_link_down(struct virtio_net *net);
+
+/* Whether queue `i` is, or may become, the control queue (section 5.1.2): no server has its kicks.
+ */
+bool virtio_net_may_control(const struct virtio_net *net, unsigned i);
 
 #endif

@@ -14,30 +14,17 @@
 #define FS_CONFIG      40 /* the tag, then num_request_queues */
 #define QUEUE_SIZE     128
 
-/* Never called for queues that are served. */
-static void handle(struct virtio_device *dev, unsigned i)
-{
-	(void)dev;
-	(void)i;
-}
-
+/* Every queue is served: nothing is to be handled. */
 static const struct virtio_ops blk = {
-	.name = "vhost-user-blk",
-	.type = 2,
-	.class = 0x018000, /* mass storage, other */
-	.handle = handle,
+	.name = "vhost-user-blk", .type = 2, .class = 0x018000, /* mass storage, other */
 };
 static const struct virtio_ops net = {
-	.name = "vhost-user-net",
-	.type = 1,
-	.class = 0x020000, /* Ethernet */
-	.handle = handle,
+	.name = "vhost-user-net", .type = 1, .class = 0x020000, /* Ethernet */
 };
 static const struct virtio_ops fs = {
 	.name = "vhost-user-fs",
 	.type = 26,
 	.class = 0x018000,
-	.handle = handle,
 };
 
 static void init(struct virtio_remote *r, const struct virtio_ops *ops, uint64_t features,

@@ -14,17 +14,13 @@ static void handle(struct virtio_device *dev, unsigned i)
 	uint8_t bytes[ONCE_MAX];
 
 	virtqueue_want_kicks(ring, false);
-	for (unsigned n = 0; virtqueue_take(ring, b); n++) {
+	while (virtio_take(dev, i, b)) {
 		ssize_t got = getrandom(bytes, min_u64(b->in_len, sizeof(bytes)), 0);
 
 		if (got < 0)
 			got = 0; /* the driver asks again */
 		virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, bytes, (size_t)got);
 		virtqueue_push(ring, b->id, b->entries, (uint32_t)got);
-		if (n == QUEUE_SIZE) {
-			virtio_again(dev, i);
-			break;
-		}
 	}
 	virtio_interrupt(dev, i);
 }

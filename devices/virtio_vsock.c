@@ -10,17 +10,10 @@
 enum { RX, TX, EVENT, QUEUES }; /* the server has the first two */
 
 /* Buffers for events stay where they are: there is no event before a migration. */
-static void handle(struct virtio_device *dev, unsigned i)
-{
-	(void)dev;
-	(void)i;
-}
-
 static const struct virtio_ops ops = {
 	.name = "virtio-vsock",
 	.type = TYPE,
 	.class = CLASS,
-	.handle = handle,
 };
 
 void virtio_vsock_init(struct virtio_vsock *vsock, uint32_t cid, const struct server *server)

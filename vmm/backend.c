@@ -49,9 +49,9 @@ static int open_net(struct backend *b, const struct config_net *n, unsigned i, s
 	case NET_USER:
 		return net_open_user(&b->net, err);
 	case NET_TAP:
-		return net_open_tap(&b->net, n->tap, (enum net_vhost)n->vhost, err);
+		return net_open_tap(&b->net, n->tap, n->queues, (enum net_vhost)n->vhost, err);
 	case NET_FD:
-		return net_open_fd(&b->net, n->fd, (enum net_vhost)n->vhost, err);
+		return net_open_fds(&b->net, n->fds, n->queues, (enum net_vhost)n->vhost, err);
 	case NET_VHOST_USER:
 		return open_user(b, "--net vhost-user=", n->vhost_user, 2, err);
 	}

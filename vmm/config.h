@@ -102,12 +102,15 @@ enum config_net_kind {
 	NET_VHOST_USER,
 };
 
-/* --net user|tap=NAME|fd=N|vhost-user=SOCKET[,vhost=on|off][,mac=52:54:00:12:34:56] */
+#define CONFIG_NET_QUEUES_MAX 16
+
+/* --net user|tap=NAME[,queues=N]|fd=N[:N...]|vhost-user=SOCKET[,vhost=on|off][,mac=MAC] */
 struct config_net {
 	enum config_net_kind kind;
 	char *tap;
 	char *vhost_user;
-	int fd;
+	unsigned queues; /* pairs of them */
+	int fds[CONFIG_NET_QUEUES_MAX];
 	enum { VHOST_AUTO, VHOST_ON, VHOST_OFF } vhost; /* of tap and fd */
 	bool has_mac;
 	uint8_t mac[6];

@@ -13,8 +13,9 @@
 
 #define NAME_MAX_TAP 15 /* IFNAMSIZ and a NUL: linux/if.h */
 
-static const char kinds[] = "user, tap=NAME, fd=N or vhost-user=SOCKET, and then "
-			    "mac=52:54:00:12:34:56 or, with tap and fd, vhost=on or off";
+static const char kinds[] =
+	"user, tap=NAME, fd=N:N:... or vhost-user=SOCKET, and then mac=52:54:00:12:34:56, with tap "
+	"and fd vhost=on or off, with tap queues=N";
 
 static int set_tap(struct config_net *n, const char *name, struct err *err)
 {
@@ -27,15 +28,27 @@ static int set_tap(struct config_net *n, const char *name, struct err *err)
 	return config_set_text(&n->tap, name, err);
 }
 
-static int set_fd(struct config_net *n, const char *value, struct err *err)
+/* One for each pair of queues. */
+static int set_fds(struct config_net *n, char *value, struct err *err)
 {
-	uint64_t fd;
-	int ret = config_parse_number(value, 3, 65535, &fd, err);
+	char *word;
 
-	if (ret < 0)
-		return err_prefix(err, ret, "fd=");
 	n->kind = NET_FD;
-	n->fd = (int)fd;
+	n->queues = 0;
+	while ((word = strsep(&value, ":"))) {
+		uint64_t fd;
+		int ret = config_parse_number(word, 3, 65535, &fd, err);
+
+		if (ret < 0)
+			return err_prefix(err, ret, "fd=");
+		if (n->queues == CONFIG_NET_QUEUES_MAX)
+			return err_set(err, EINVAL, "fd= has at most %u descriptors",
+				       CONFIG_NET_QUEUES_MAX);
+		for (unsigned i = 0; i < n->queues; i++)
+			if (n->fds[i] == (int)fd)
+				return err_set(err, EINVAL, "fd= has %d twice", n->fds[i]);
+		n->fds[n->queues++] = (int)fd;
+	}
 	return 0;
 }
 
@@ -47,14 +60,14 @@ static int set_vhost_user(struct config_net *n, const char *path, struct err *er
 	return config_set_text(&n->vhost_user, path, err);
 }
 
-static int set_kind(struct config_net *n, const char *word, const char *value, struct err *err)
+static int set_kind(struct config_net *n, const char *word, char *value, struct err *err)
 {
 	if (!strcmp(word, "user") && !value)
 		n->kind = NET_USER;
 	else if (!strcmp(word, "tap") && value)
 		return set_tap(n, value, err);
 	else if (!strcmp(word, "fd") && value)
-		return set_fd(n, value, err);
+		return set_fds(n, value, err);
 	else if (!strcmp(word, "vhost-user") && value)
 		return set_vhost_user(n, value, err);
 	else
@@ -95,21 +108,37 @@ static int set_vhost(struct config_net *n, const char *value, struct err *err)
 	return ret;
 }
 
-static int set_word(struct config_net *n, const char *word, const char *value, struct err *err)
+static int set_queues(struct config_net *n, const char *value, struct err *err)
 {
-	bool mac = !strcmp(word, "mac"), vhost = !strcmp(word, "vhost");
+	uint64_t queues;
+	int ret;
 
-	if ((!mac && !vhost) || !value)
-		return err_set(err, EINVAL, "'%s' is unknown here; it is %s", SHOWN(word), kinds);
-	if (mac ? n->has_mac : n->vhost != VHOST_AUTO)
-		return err_set(err, EINVAL, "%s is given twice; keep one", word);
-	return mac ? set_mac(n, value, err) : set_vhost(n, value, err);
+	if (n->kind != NET_TAP)
+		return err_set(err, EINVAL,
+			       "queues= is for tap; fd has one for each descriptor: fd=3:4");
+	ret = config_parse_number(value, 1, CONFIG_NET_QUEUES_MAX, &queues, err);
+	if (ret < 0)
+		return err_prefix(err, ret, "queues=");
+	n->queues = (unsigned)queues;
+	return 0;
+}
+
+static int set_word(struct config_net *n, const char *word, const char *value, unsigned *given,
+		    struct err *err)
+{
+	static const char *const names[] = { "mac", "vhost", "queues" };
+	static int (*const setters[])(struct config_net * n, const char *value,
+				      struct err *err) = { set_mac, set_vhost, set_queues };
+	int i = config_find_key(names, ARRAY_SIZE(names), word, value, kinds, given, err);
+
+	return i < 0 ? i : setters[i](n, value, err);
 }
 
 int config_set_net(struct config *c, const char *value, struct err *err)
 {
 	struct config_net *n;
 	struct words words;
+	unsigned given = 0;
 	char *word, *rest;
 	int ret = words_init(&words, value, err);
 
@@ -119,9 +148,10 @@ int config_set_net(struct config *c, const char *value, struct err *err)
 		return err_set(err, EINVAL, "there can be at most %u network adapters",
 			       CONFIG_NETS_MAX);
 	n = &c->nets[c->nr_nets++]; /* config_free's from now on */
+	n->queues = 1;
 	word = words_next(&words, &rest);
 	ret = set_kind(n, word, rest, err);
 	while (ret == 0 && (word = words_next(&words, &rest)))
-		ret = set_word(n, word, rest, err);
+		ret = set_word(n, word, rest, &given, err);
 	return ret;
 }

@@ -294,8 +294,8 @@ static const struct config_option options[OPTIONS] = {
 	[OPT_NET] = { "net", 0, "KIND[,mac=M]", MAKES, IN_FILE, MANY,
 		      "a virtio network adapter, with address M; may be repeated. KIND is\n"
 		      "user          the user's own network, without privileges (passt)\n"
-		      "tap=NAME      a tap interface of the host\n"
-		      "fd=N          one that is open already\n"
+		      "tap=NAME[,queues=N]  a tap interface of the host\n"
+		      "fd=N[:N...]   one that is open already, a descriptor for each queue\n"
 		      "vhost=on|off  who serves those two: the kernel (default, if it can)\n"
 		      "vhost-user=SOCKET  what the program there serves",
 		      config_set_net },

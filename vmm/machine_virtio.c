@@ -13,6 +13,7 @@
 
 _Static_assert(VIRTIO_BAR_SIZE == VIRTIO_PCI_BAR_SIZE, "the plan has the room that devices take");
 _Static_assert(DISK_QUEUES_MAX == VIRTIO_BLK_QUEUES_MAX, "every queue of a disk has one below");
+_Static_assert(CONFIG_NET_QUEUES_MAX == VIRTIO_NET_PAIRS_MAX, "every pair of an adapter, too");
 
 /* --- events; on the thread that serves the queue --- */
 
@@ -40,16 +41,53 @@ static void tell_user(const struct virtio_slot *s, const char *what)
 	s->env->say(s->env->to, line);
 }
 
+/* Wakes the main loop `ns` from now, and then each `again` seconds: 0: not again. */
+static void wake(const struct virtio_slot *s, long ns, time_t again)
+{
+	const struct itimerspec when = { { again, 0 }, { 0, ns } };
+
+	(void)timerfd_settime(s->timer, 0, &when, NULL);
+}
+
+static bool woken(const struct virtio_slot *s)
+{
+	uint64_t count;
+
+	return read(s->timer, &count, sizeof(count)) == sizeof(count);
+}
+
 static void net_ready(void *to, short revents)
 {
-	struct virtio_slot *s = to;
-	struct net *net = &s->backend->net;
+	const struct virtio_slot_queue *q = to;
+	const struct net_pair *pair = &q->slot->backend->net.pairs[q->index / 2];
 
 	(void)revents;
-	if (virtio_net_serve(&s->net))
+	if (virtio_net_serve(&q->slot->net, q->index / 2))
 		return;
-	loop_forget(net->loop, net->fd);
-	tell_user(s, "what it was connected to is gone; it gets no more frames");
+	loop_forget(pair->loop, pair->fd);
+	wake(q->slot, 1, 0); /* the main loop goes on: net_gone */
+}
+
+static void net_gone(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+
+	(void)revents;
+	(void)woken(s);
+	virtio_net_link_down(&s->net);
+	tell_user(s, "what it was connected to is gone; the guest has no link any more");
+}
+
+/* The kernel serves it: nobody else sees it go. */
+static void links_changed(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+	const struct net *net = &s->backend->net;
+
+	if (!net_is_gone(net))
+		return;
+	loop_forget(s->loop, net->links);
+	net_gone(s, revents);
 }
 
 /* --- a process that serves a device goes, and comes back; on the main loop --- */
@@ -62,9 +100,7 @@ static void user_gone(void *to, short revents);
 /* Looks for the process: soon, then each RETRY_S. */
 static void look_for_user(struct virtio_slot *s)
 {
-	const struct itimerspec often = { { RETRY_S, 0 }, { 0, 100000000 } };
-
-	(void)timerfd_settime(s->retry, 0, &often, NULL);
+	wake(s, 100000000, RETRY_S);
 }
 
 static void user_gone(void *to, short revents)
@@ -81,20 +117,18 @@ static void user_gone(void *to, short revents)
 
 static void user_looked_for(void *to, short revents)
 {
-	static const struct itimerspec never = { { 0, 0 }, { 0, 0 } };
 	struct virtio_slot *s = to;
 	struct vhost_user *user = &s->backend->user;
 	struct err err;
-	uint64_t count;
 	int ret;
 
 	(void)revents;
-	if (read(s->retry, &count, sizeof(count)) != sizeof(count))
+	if (!woken(s))
 		return;
 	ret = vhost_user_reconnect(user, &err);
 	if (ret < 0 && ret != -EINVAL)
 		return; /* not yet */
-	(void)timerfd_settime(s->retry, 0, &never, NULL);
+	wake(s, 0, 0);
 	if (ret < 0) {
 		tell_user(s, err.text);
 		return;
@@ -174,23 +208,45 @@ static int watch(struct loop *loop, int fd, short events, void (*ready)(void *to
 	return 0;
 }
 
-/* A thread for each queue of a disk. */
-static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
+static int make_workers(struct virtio_slot *s, unsigned n, struct err *err)
 {
-	unsigned n = s->dev->nr_queues;
 	int ret = 0;
 
 	s->workers = calloc(n, sizeof(*s->workers));
 	if (!s->workers)
-		return err_sys(err, ENOMEM, "cannot hold the threads of a disk");
+		return err_sys(err, ENOMEM, "cannot hold %u threads", n);
+	while (ret == 0 && s->nr_workers < n) {
+		ret = worker_create(&s->workers[s->nr_workers], s->name, err);
+		s->nr_workers += ret == 0;
+	}
+	return ret;
+}
+
+static int watch_queue(struct virtio_slot *s, struct loop *loop, unsigned i, struct err *err)
+{
+	return watch(loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
+}
+
+/* The timer by which the main loop is woken. */
+static int watch_timer(struct virtio_slot *s, void (*ready)(void *to, short revents),
+		       struct err *err)
+{
+	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->timer < 0)
+		return err_sys(err, errno, "cannot make a timer");
+	return watch(s->loop, s->timer, POLLIN, ready, s, err);
+}
+
+/* A thread for each queue of a disk. */
+static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
+{
+	unsigned n = s->dev->nr_queues;
+	int ret = make_workers(s, n, err);
+
 	for (unsigned i = 0; ret == 0 && i < n; i++) {
 		struct worker *w = &s->workers[i];
 
-		ret = worker_create(w, s->name, err);
-		if (ret < 0)
-			break;
-		s->nr_workers++;
-		ret = watch(&w->loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
+		ret = watch_queue(s, &w->loop, i, err);
 		if (ret == 0)
 			ret = watch(&w->loop, disk->queues[i].completed, POLLIN, disk_ready,
 				    &s->queues[i], err);
@@ -200,23 +256,35 @@ static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
 	return ret;
 }
 
-/* A thread for an adapter. */
+/* The kernel has the pairs. The main loop has the control queue, and sees the interface go. */
+static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct err *err)
+{
+	int ret = net->links < 0 ? 0 : watch(s->loop, net->links, POLLIN, links_changed, s, err);
+
+	s->served_here = true;
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		if (virtio_net_may_control(&s->net, i))
+			ret = watch_queue(s, s->loop, i, err);
+	return ret;
+}
+
+/* A thread for each pair; the first has the control queue, too. */
 static int serve_net(struct virtio_slot *s, struct net *net, struct err *err)
 {
-	int ret = 0;
+	unsigned n = net->nr_pairs;
+	int ret = watch_timer(s, net_gone, err);
 
-	s->workers = calloc(1, sizeof(*s->workers));
-	if (!s->workers)
-		return err_sys(err, ENOMEM, "cannot hold the thread of a network adapter");
-	ret = worker_create(s->workers, s->name, err);
-	if (ret < 0)
-		return ret;
-	s->nr_workers = 1;
-	/* The kernel has the kicks, if it serves the queues. */
-	for (unsigned i = 0; ret == 0 && net->vhost.fd < 0 && i < s->dev->nr_queues; i++)
-		ret = watch(&s->workers->loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
-	net->loop = &s->workers->loop;
-	return ret < 0 ? ret : worker_start(s->workers, err);
+	if (ret == 0 && net_in_kernel(net))
+		return serve_kernel_net(s, net, err);
+	if (ret == 0)
+		ret = make_workers(s, n, err);
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		ret = watch_queue(s, &s->workers[i / 2 % n].loop, i, err);
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		net->pairs[i].loop = &s->workers[i].loop;
+		ret = worker_start(&s->workers[i], err);
+	}
+	return ret;
 }
 
 /* The main loop is enough for devices that do little. */
@@ -226,19 +294,15 @@ static int serve_here(struct virtio_slot *s, struct err *err)
 
 	s->served_here = true;
 	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
-		ret = watch(s->loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
+		ret = watch_queue(s, s->loop, i, err);
 	return ret;
 }
 
 /* Another process has the queues; we see it go. It may have gone while there was no machine. */
 static int serve_remote(struct virtio_slot *s, struct vhost_user *user, struct err *err)
 {
-	int ret;
+	int ret = watch_timer(s, user_looked_for, err);
 
-	s->retry = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (s->retry < 0)
-		return err_sys(err, errno, "cannot make a timer");
-	ret = watch(s->loop, s->retry, POLLIN, user_looked_for, s, err);
 	if (ret == 0 && user->fd >= 0)
 		ret = watch(s->loop, user->fd, HANGUP, user_gone, s, err);
 	else if (ret == 0)
@@ -272,12 +336,15 @@ static int init_disk(struct virtio_slot *s, struct err *err)
 
 static int init_net(struct virtio_slot *s, struct err *err)
 {
-	struct net_port port;
+	struct net *net = &s->backend->net;
+	const struct server kernel = { &net_server_ops, net, net->pairs[0].vhost.features };
+	struct net_port ports[VIRTIO_NET_PAIRS_MAX];
 
 	s->dev = &s->net.dev;
-	/* its loop comes with its thread */
-	net_serve(&s->backend->net, NULL, net_ready, s, &port);
-	return virtio_net_init(&s->net, &port, s->backend->mac, err);
+	for (unsigned i = 0; i < net->nr_pairs; i++)
+		net_serve(&net->pairs[i], net_ready, &s->queues[2 * i], &ports[i]);
+	return virtio_net_init(&s->net, ports, net->nr_pairs, net_in_kernel(net) ? &kernel : NULL,
+			       s->backend->mac, err);
 }
 
 static void init_remote(struct virtio_slot *s)
@@ -405,7 +472,7 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 	}
 	memset(s->kicks, -1, sizeof(s->kicks));
 	memset(s->vectors, -1, sizeof(s->vectors));
-	s->retry = -1;
+	s->timer = -1;
 	m->slots[m->nr_slots++] = s;
 	return s;
 }
@@ -448,10 +515,12 @@ static void destroy_slot(struct virtio_slot *s)
 	free(s->workers);
 	for (unsigned i = 0; s->served_here && i < s->dev->nr_queues; i++)
 		loop_forget(s->loop, s->kicks[i]);
-	if (s->retry >= 0) {
+	if (s->timer >= 0) {
 		loop_forget(s->loop, s->backend->user.fd);
-		loop_forget(s->loop, s->retry);
-		close(s->retry);
+		if (s->backend->net.nr_pairs)
+			loop_forget(s->loop, s->backend->net.links);
+		loop_forget(s->loop, s->timer);
+		close(s->timer);
 	}
 	virtio_blk_destroy(&s->blk);
 	virtio_net_destroy(&s->net);

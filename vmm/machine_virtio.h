@@ -60,7 +60,7 @@ struct virtio_slot {
 	unsigned nr_workers;
 	struct loop *loop; /* the main loop */
 	bool served_here;  /* by it */
-	int retry;	   /* timerfd: looks for a process that went; -1: none */
+	int timer;	   /* timerfd: wakes the main loop for this slot; -1: none */
 	struct backend *backend;
 	const struct pci_env *env;
 	const char *name;

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <signal.h>
@@ -29,82 +31,83 @@
 #define PASST_FD   3
 
 /* A stream's last frame, as far as it is not gone; false: it still is not. */
-static bool push_out(struct net *net)
+static bool push_out(struct net_pair *pair)
 {
-	while (net->out_at < net->out_end) {
-		ssize_t n = send(net->fd, net->out + net->out_at, net->out_end - net->out_at,
+	while (pair->out_at < pair->out_end) {
+		ssize_t n = send(pair->fd, pair->out + pair->out_at, pair->out_end - pair->out_at,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return false;
 		if (n < 0) { /* gone; the reading side says so */
-			net->out_at = net->out_end;
+			pair->out_at = pair->out_end;
 			break;
 		}
-		net->out_at += (size_t)n;
+		pair->out_at += (size_t)n;
 	}
 	return true;
 }
 
 /* Takes all that came, as far as there is room. */
-static void drain(struct net *net)
+static void drain(struct net_pair *pair)
 {
-	while (!net->gone && (net->in_at || net->in_end < STREAM_MAX)) {
+	while (!pair->gone && (pair->in_at || pair->in_end < STREAM_MAX)) {
 		ssize_t n;
 
-		if (net->in_end > STREAM_MAX / 2 && net->in_at) {
-			memmove(net->in, net->in + net->in_at, net->in_end - net->in_at);
-			net->in_end -= net->in_at;
-			net->in_at = 0;
+		if (pair->in_end > STREAM_MAX / 2 && pair->in_at) {
+			memmove(pair->in, pair->in + pair->in_at, pair->in_end - pair->in_at);
+			pair->in_end -= pair->in_at;
+			pair->in_at = 0;
 		}
-		n = recv(net->fd, net->in + net->in_end, STREAM_MAX - net->in_end, MSG_DONTWAIT);
+		n = recv(pair->fd, pair->in + pair->in_end, STREAM_MAX - pair->in_end,
+			 MSG_DONTWAIT);
 		if (n > 0)
-			net->in_end += (size_t)n;
+			pair->in_end += (size_t)n;
 		else if (n == 0)
-			net->gone = -EPIPE;
+			pair->gone = -EPIPE;
 		else if (errno == EAGAIN)
 			return;
 		else if (errno != EINTR)
-			net->gone = -errno;
+			pair->gone = -errno;
 	}
 }
 
 static void want(void *port, bool frames, bool room)
 {
-	struct net *net = port;
+	struct net_pair *pair = port;
 
-	if (net->stream) {
-		room |= !push_out(net);
+	if (pair->stream) {
+		room |= !push_out(pair);
 		if (!frames) /* else they are about to be taken */
-			drain(net);
-		frames = !net->gone && (net->in_at || net->in_end < STREAM_MAX);
+			drain(pair);
+		frames = !pair->gone && (pair->in_at || pair->in_end < STREAM_MAX);
 	}
 	/* There is a place for every descriptor that the loop had before. */
-	(void)loop_want(net->loop, net->fd, (short)((frames ? POLLIN : 0) | (room ? POLLOUT : 0)),
-			net->ready, net->to);
+	(void)loop_want(pair->loop, pair->fd, (short)((frames ? POLLIN : 0) | (room ? POLLOUT : 0)),
+			pair->ready, pair->to);
 }
 
 /* --- tap: Documentation/networking/tuntap.rst --- */
 
 static int tap_send(void *port, const struct iovec *parts, unsigned n, size_t len)
 {
-	struct net *net = port;
+	struct net_pair *pair = port;
 
 	(void)len;
-	return writev(net->fd, parts, (int)n) < 0 ? -errno : 0;
+	return writev(pair->fd, parts, (int)n) < 0 ? -errno : 0;
 }
 
 static ssize_t tap_receive(void *port, uint8_t *to, size_t cap)
 {
-	struct net *net = port;
-	ssize_t n = read(net->fd, to, cap);
+	struct net_pair *pair = port;
+	ssize_t n = read(pair->fd, to, cap);
 
 	return n < 0 ? -errno : n < (ssize_t)NET_HEADER ? -EIO : n;
 }
 
 static void tap_offloads(void *port, uint64_t features)
 {
-	struct net *net = port;
+	struct net_pair *pair = port;
 	unsigned flags = 0;
 
 	if (features & FEATURE(GUEST_CSUM))
@@ -115,137 +118,248 @@ static void tap_offloads(void *port, uint64_t features)
 		flags |= TUN_F_TSO6;
 	if (features & FEATURE(GUEST_ECN))
 		flags |= TUN_F_TSO_ECN;
-	(void)ioctl(net->fd, TUNSETOFFLOAD, flags); /* what was offered it can do */
+	(void)ioctl(pair->fd, TUNSETOFFLOAD, flags); /* what was offered it can do */
 }
 
-static const struct net_port_ops tap_ops = { tap_send, tap_receive, want, tap_offloads };
-
-static int open_vhost(struct net *net, const char *name, enum net_vhost vhost, struct err *err)
+/* Frames go to queues that are attached. */
+static int tap_attach(void *port, bool on)
 {
-	int ret = vhost == NET_VHOST_OFF ? 0 : vhost_open(&net->vhost, "/dev/vhost-net", err);
+	const struct net_pair *pair = port;
+	struct ifreq ifr = { .ifr_flags = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
+
+	return ioctl(pair->fd, TUNSETQUEUE, &ifr) < 0 ? -errno : 0;
+}
+
+static const struct net_port_ops tap_ops = {
+	.send = tap_send,
+	.receive = tap_receive,
+	.want = want,
+	.offloads = tap_offloads,
+	.attach = tap_attach,
+};
+
+/* All pairs or none. */
+static int open_vhost(const struct net *net, struct net_pair *pair, const char *what,
+		      enum net_vhost vhost, struct err *err)
+{
+	int ret;
+
+	if (pair != net->pairs)
+		vhost = net_in_kernel(net) ? NET_VHOST_ON : NET_VHOST_OFF;
+	ret = vhost == NET_VHOST_OFF ? 0 : vhost_open(&pair->vhost, "/dev/vhost-net", err);
 
 	if (ret < 0 && vhost == NET_VHOST_ON)
-		return err_prefix(err, ret, "--net %s: ", name);
+		return err_prefix(err, ret, "--net %s: ", what);
 	return 0;
 }
 
 /* Headers as virtio 1 has them, with the number of buffers. */
-static int set_up_tap(struct net *net, const char *name, enum net_vhost vhost, struct err *err)
+static int set_up_tap(const struct net *net, struct net_pair *pair, const char *what,
+		      enum net_vhost vhost, struct err *err)
 {
 	int size = NET_HEADER;
 
-	if (ioctl(net->fd, TUNSETVNETHDRSZ, &size) < 0)
+	if (ioctl(pair->fd, TUNSETVNETHDRSZ, &size) < 0)
 		return err_sys(err, errno,
-			       "--net %s: it takes no frames with headers (IFF_VNET_HDR)", name);
-	if (fcntl(net->fd, F_SETFL, O_NONBLOCK) < 0)
-		return err_sys(err, errno, "--net %s: it cannot be made non-blocking", name);
-	return open_vhost(net, name, vhost, err);
+			       "--net %s: it takes no frames with headers (IFF_VNET_HDR)", what);
+	if (fcntl(pair->fd, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(err, errno, "--net %s: it cannot be made non-blocking", what);
+	return open_vhost(net, pair, what, vhost, err);
 }
 
-int net_open_tap(struct net *net, const char *name, enum net_vhost vhost, struct err *err)
+/* Without it nobody hears that the interface went; all else works. */
+static int watch_links(void)
+{
+	const struct sockaddr_nl links = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&links, sizeof(links)) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+bool net_is_gone(const struct net *net)
+{
+	struct pollfd tap = { net->pairs[0].fd, 0, 0 };
+	char news[4096];
+
+	while (recv(net->links, news, sizeof(news), MSG_TRUNC) >= 0)
+		;
+	return poll(&tap, 1, 0) == 1 && (tap.revents & POLLERR);
+}
+
+/* The guest uses one pair until it says more. */
+static int finish(struct net *net, const char *what, struct err *err)
+{
+	for (unsigned i = 1; i < net->nr_pairs; i++)
+		if (tap_attach(&net->pairs[i], false) < 0)
+			return err_sys(err, errno,
+				       "--net %s: it has one queue; make it with "
+				       "IFF_MULTI_QUEUE, or use one",
+				       what);
+	if (net_in_kernel(net))
+		net->links = watch_links();
+	return 0;
+}
+
+static int tap_refused(int code, const char *what, const char *name, unsigned queues,
+		       struct err *err)
+{
+	if (code == EPERM)
+		return err_set(err, EPERM,
+			       "--net %s: it is not yours; as root: ip tuntap add %.15s mode tap "
+			       "%suser %u",
+			       what, name, queues > 1 ? "multi_queue " : "", (unsigned)geteuid());
+	if (code == EBUSY)
+		return err_set(err, EBUSY, "--net %s: another process has it", what);
+	if (code == E2BIG)
+		return err_set(err, E2BIG, "--net %s: it has no %u queues left", what, queues);
+	if (code == EINVAL)
+		return err_set(err, EINVAL,
+			       "--net %s: there is an interface of that name that is no tap, or %s",
+			       what,
+			       queues > 1 ? "has one queue (it needs multi_queue)"
+					  : "has several queues (use queues=N)");
+	return err_sys(err, code, "--net %s: it cannot be attached", what);
+}
+
+static int open_queue(struct net_pair *pair, const char *what, const char *name, unsigned queues,
+		      struct err *err)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	char what[IFNAMSIZ + 8];
-	int ret;
 
-	*net = (struct net)NET_EMPTY;
-	snprintf(what, sizeof(what), "tap=%.15s", name);
-	net->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (net->fd < 0)
+	if (queues > 1)
+		ifr.ifr_flags |= IFF_MULTI_QUEUE;
+	pair->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (pair->fd < 0)
 		return err_sys(err, errno, "--net %s: /dev/net/tun cannot be opened", what);
 	memcpy(ifr.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
-	ret = ioctl(net->fd, TUNSETIFF, &ifr) < 0 ? -errno : 0;
-	if (ret == -EPERM)
-		err_set(err, EPERM,
-			"--net %s: it is not yours; as root: ip tuntap add %.15s mode tap user %u",
-			what, name, (unsigned)geteuid());
-	else if (ret == -EBUSY)
-		err_set(err, EBUSY, "--net %s: another process has it", what);
-	else if (ret == -EINVAL)
-		err_set(err, EINVAL,
-			"--net %s: there is an interface of that name that is no tap "
-			"(or has several queues)",
-			what);
-	else if (ret < 0)
-		err_sys(err, -ret, "--net %s: it cannot be attached", what);
+	if (ioctl(pair->fd, TUNSETIFF, &ifr) < 0)
+		return tap_refused(errno, what, name, queues, err);
+	return 0;
+}
+
+static int new_pairs(struct net *net, unsigned n, struct err *err)
+{
+	*net = (struct net)NET_EMPTY;
+	net->pairs = calloc(n, sizeof(*net->pairs));
+	if (!net->pairs)
+		return err_sys(err, ENOMEM, "--net: cannot hold %u pairs of queues", n);
+	net->nr_pairs = n;
+	for (unsigned i = 0; i < n; i++)
+		net->pairs[i] = (struct net_pair){ .fd = -1, .vhost = VHOST_EMPTY };
+	return 0;
+}
+
+int net_open_tap(struct net *net, const char *name, unsigned queues, enum net_vhost vhost,
+		 struct err *err)
+{
+	char what[IFNAMSIZ + 8];
+	int ret = new_pairs(net, queues, err);
+
+	snprintf(what, sizeof(what), "tap=%.15s", name);
+	for (unsigned i = 0; ret == 0 && i < queues; i++) {
+		ret = open_queue(&net->pairs[i], what, name, queues, err);
+		if (ret == 0)
+			ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
+	}
 	if (ret == 0)
-		ret = set_up_tap(net, what, vhost, err);
+		ret = finish(net, what, err);
 	if (ret < 0)
 		net_close(net);
 	return ret;
 }
 
-int net_open_fd(struct net *net, int fd, enum net_vhost vhost, struct err *err)
+int net_open_fds(struct net *net, const int *fds, unsigned n, enum net_vhost vhost, struct err *err)
 {
 	char what[16];
-	int ret;
+	int ret = new_pairs(net, n, err);
 
-	*net = (struct net)NET_EMPTY;
-	snprintf(what, sizeof(what), "fd=%d", fd);
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return err_set(err, EINVAL, "--net %s: no such descriptor is open", what);
-	net->fd = fd;
-	ret = set_up_tap(net, what, vhost, err);
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		snprintf(what, sizeof(what), "fd=%d", fds[i]);
+		if (fcntl(fds[i], F_SETFD, FD_CLOEXEC) < 0) {
+			ret = err_set(err, EINVAL, "--net %s: no such descriptor is open", what);
+			break;
+		}
+		net->pairs[i].fd = fds[i];
+		ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
+	}
+	if (ret == 0)
+		ret = finish(net, what, err);
 	if (ret < 0)
 		net_close(net);
 	return ret;
 }
 
-/* --- vhost-net --- */
+/* --- vhost-net: one of it for each pair --- */
 
-static int server_start(void *port, const struct guest_ram *ram, const struct served_queue *queues,
-			unsigned n, uint64_t features, struct err *err)
+static void server_stop(void *server, unsigned n)
 {
-	struct net *net = port;
-	int ret = vhost_set_up(&net->vhost, ram, queues, n, features, err);
+	const struct net *net = server;
 
-	return ret < 0 ? ret : vhost_net_run(&net->vhost, net->fd, err);
+	for (unsigned i = 0; i < n / 2; i++)
+		(void)vhost_net_run(&net->pairs[i].vhost, -1, NULL);
 }
 
-static void server_stop(void *port, unsigned n)
+static int server_start(void *server, const struct guest_ram *ram,
+			const struct served_queue *queues, unsigned n, uint64_t features,
+			struct err *err)
 {
-	struct net *net = port;
+	const struct net *net = server;
+	int ret = 0;
 
-	(void)n;
-	(void)vhost_net_run(&net->vhost, -1, NULL);
+	for (unsigned i = 0; ret == 0 && i < n / 2; i++) {
+		const struct net_pair *pair = &net->pairs[i];
+
+		if (!queues[2 * i].size || !queues[2 * i + 1].size)
+			continue;
+		ret = vhost_set_up(&pair->vhost, ram, &queues[2 * i], 2, features, err);
+		if (ret == 0)
+			ret = vhost_net_run(&pair->vhost, pair->fd, err);
+	}
+	if (ret < 0)
+		server_stop(server, n);
+	return ret;
 }
 
-static const struct server_ops server_ops = { server_start, server_stop, NULL };
+const struct server_ops net_server_ops = { server_start, server_stop, NULL };
 
 /* --- passt: frames on a stream, their length first, in network order --- */
 
 static int stream_send(void *port, const struct iovec *parts, unsigned n, size_t len)
 {
-	struct net *net = port;
+	struct net_pair *pair = port;
 	uint32_t length = htonl((uint32_t)(len - NET_HEADER));
 	size_t skip = NET_HEADER, at = LENGTH;
 
-	if (!push_out(net))
+	if (!push_out(pair))
 		return -EAGAIN;
-	memcpy(net->out, &length, LENGTH);
+	memcpy(pair->out, &length, LENGTH);
 	for (unsigned i = 0; i < n; i++) {
 		size_t now = min_u64(skip, parts[i].iov_len);
 
-		memcpy(net->out + at, (const uint8_t *)parts[i].iov_base + now,
+		memcpy(pair->out + at, (const uint8_t *)parts[i].iov_base + now,
 		       parts[i].iov_len - now);
 		at += parts[i].iov_len - now;
 		skip -= now;
 	}
-	net->out_at = 0;
-	net->out_end = at;
-	(void)push_out(net);
+	pair->out_at = 0;
+	pair->out_end = at;
+	(void)push_out(pair);
 	return 0;
 }
 
 /* The length of the frame that is next, if it is there whole; 0: not yet; negative: nonsense. */
-static ssize_t next_frame(const struct net *net)
+static ssize_t next_frame(const struct net_pair *pair)
 {
-	size_t there = net->in_end - net->in_at;
+	size_t there = pair->in_end - pair->in_at;
 	uint32_t length;
 
 	if (there < LENGTH)
 		return 0;
-	memcpy(&length, net->in + net->in_at, LENGTH);
+	memcpy(&length, pair->in + pair->in_at, LENGTH);
 	length = ntohl(length);
 	if (!length || length > NET_FRAME_MAX - NET_HEADER)
 		return -EPROTO;
@@ -254,21 +368,21 @@ static ssize_t next_frame(const struct net *net)
 
 static ssize_t stream_receive(void *port, uint8_t *to, size_t cap)
 {
-	struct net *net = port;
+	struct net_pair *pair = port;
 	ssize_t length;
 
-	length = next_frame(net);
+	length = next_frame(pair);
 	if (length == 0) {
-		drain(net);
-		length = next_frame(net);
+		drain(pair);
+		length = next_frame(pair);
 	}
 	if (length == 0)
-		return net->gone ? net->gone : -EAGAIN;
+		return pair->gone ? pair->gone : -EAGAIN;
 	if (length < 0 || (size_t)length > cap - NET_HEADER)
 		return -EPROTO;
 	memset(to, 0, NET_HEADER);
-	memcpy(to + NET_HEADER, net->in + net->in_at + LENGTH, (size_t)length);
-	net->in_at += LENGTH + (size_t)length;
+	memcpy(to + NET_HEADER, pair->in + pair->in_at + LENGTH, (size_t)length);
+	pair->in_at += LENGTH + (size_t)length;
 	return NET_HEADER + length;
 }
 
@@ -278,8 +392,13 @@ static void stream_offloads(void *port, uint64_t features)
 	(void)features; /* none were offered */
 }
 
-static const struct net_port_ops stream_ops = { stream_send, stream_receive, want,
-						stream_offloads };
+static const struct net_port_ops stream_ops = {
+	.send = stream_send,
+	.receive = stream_receive,
+	.want = want,
+	.offloads = stream_offloads,
+	.attach = NULL, /* there is one pair */
+};
 
 /* In the child: only what may be called after fork in a process of several threads. */
 static void exec_passt(int socket, int report)
@@ -323,23 +442,27 @@ static int start_passt(int socket, struct err *err)
 
 int net_open_user(struct net *net, struct err *err)
 {
-	int pair[2], ret = 0;
+	int ends[2] = { -1, -1 }, ret = new_pairs(net, 1, err);
+	struct net_pair *pair = net->pairs;
 
-	*net = (struct net)NET_EMPTY;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(err, errno, "--net user: cannot make a socket");
+	if (ret == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		ret = err_sys(err, errno, "--net user: cannot make a socket");
+	if (ret < 0) {
+		net_close(net);
+		return ret;
+	}
 	for (unsigned i = 0; i < 2; i++)
-		(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &(int){ 16 << 20 },
+		(void)setsockopt(ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &(int){ 16 << 20 },
 				 sizeof(int));
-	net->fd = pair[0];
-	net->stream = true;
-	net->in = malloc(STREAM_MAX);
-	net->out = malloc(LENGTH + NET_FRAME_MAX);
-	if (!net->in || !net->out)
+	pair->fd = ends[0];
+	pair->stream = true;
+	pair->in = malloc(STREAM_MAX);
+	pair->out = malloc(LENGTH + NET_FRAME_MAX);
+	if (!pair->in || !pair->out)
 		ret = err_sys(err, ENOMEM, "--net user: cannot hold frames");
 	if (ret == 0)
-		ret = start_passt(pair[1], err);
-	close(pair[1]);
+		ret = start_passt(ends[1], err);
+	close(ends[1]);
 	if (ret < 0)
 		net_close(net);
 	return ret;
@@ -365,26 +488,35 @@ void net_default_mac(const char *name, uint8_t mac[6])
 
 void net_close(struct net *net)
 {
-	vhost_close(&net->vhost);
-	if (net->fd >= 0)
-		close(net->fd);
-	free(net->in);
-	free(net->out);
+	for (unsigned i = 0; i < net->nr_pairs; i++) {
+		struct net_pair *pair = &net->pairs[i];
+
+		vhost_close(&pair->vhost);
+		if (pair->fd >= 0)
+			close(pair->fd);
+		free(pair->in);
+		free(pair->out);
+	}
+	if (net->links >= 0)
+		close(net->links);
+	free(net->pairs);
 	*net = (struct net)NET_EMPTY;
 }
 
 /* --- the adapter's side --- */
 
-void net_serve(struct net *net, struct loop *loop, void (*ready)(void *to, short revents), void *to,
+bool net_in_kernel(const struct net *net)
+{
+	return net->nr_pairs && net->pairs[0].vhost.fd >= 0;
+}
+
+void net_serve(struct net_pair *pair, void (*ready)(void *to, short revents), void *to,
 	       struct net_port *port)
 {
-	net->loop = loop;
-	net->ready = ready;
-	net->to = to;
-	*port = (struct net_port){ .ops = net->stream ? &stream_ops : &tap_ops, .to = net };
-	if (net->vhost.fd >= 0)
-		port->server = (struct server){ &server_ops, net, net->vhost.features };
-	if (!net->stream)
+	pair->ready = ready;
+	pair->to = to;
+	*port = (struct net_port){ .ops = pair->stream ? &stream_ops : &tap_ops, .to = pair };
+	if (!pair->stream)
 		port->features = FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) |
 				 FEATURE(HOST_TSO6) | FEATURE(HOST_ECN) | FEATURE(GUEST_TSO4) |
 				 FEATURE(GUEST_TSO6) | FEATURE(GUEST_ECN);

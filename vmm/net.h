@@ -2,7 +2,8 @@
  * What a network adapter of the guest is connected to: a tap interface of the host, or passt, which
  * gives it the user's own network without any privilege.
  *
- * Host side. Opened once, outlives guest resets; served by one thread at a time (net_serve).
+ * Host side. Opened once, outlives guest resets; a pair is served by one thread at a time
+ * (net_serve).
  */
 #ifndef VMM_NET_H
 #define VMM_NET_H
@@ -12,9 +13,10 @@
 #include "vmm/net_port.h"
 #include "vmm/vhost.h"
 
-struct net {
-	int fd;		    /* tap, or the socket of passt; -1: not open */
-	struct vhost vhost; /* serves the adapter; or is not open */
+/* A pair of queues of the adapter. */
+struct net_pair {
+	int fd;		    /* of the tap, or the socket of passt; -1: not open */
+	struct vhost vhost; /* serves it; or is not open */
 	bool stream;	    /* frames have their length before them: passt */
 	/* where it is served */
 	struct loop *loop;
@@ -26,18 +28,26 @@ struct net {
 	int gone; /* the error that ended what comes */
 };
 
-#define NET_EMPTY                              \
-	{                                      \
-		.fd = -1, .vhost = {.fd = -1 } \
+struct net {
+	struct net_pair *pairs;
+	unsigned nr_pairs;
+	int links; /* readable when some interface of the host changes (rtnetlink); -1: not open */
+};
+
+#define NET_EMPTY           \
+	{                   \
+		.links = -1 \
 	}
 
 /* Who serves an adapter on a tap interface: the kernel (vhost-net) or this process. */
 enum net_vhost { NET_VHOST_AUTO, NET_VHOST_ON, NET_VHOST_OFF };
 
-/* A tap interface, which is made if it does not exist and the user may. */
-int net_open_tap(struct net *net, const char *name, enum net_vhost vhost, struct err *err);
-/* One that somebody else opened: descriptor `fd`, with IFF_VNET_HDR. Takes it. */
-int net_open_fd(struct net *net, int fd, enum net_vhost vhost, struct err *err);
+/* A tap interface, which is made if it does not exist and the user may; several queues or one. */
+int net_open_tap(struct net *net, const char *name, unsigned queues, enum net_vhost vhost,
+		 struct err *err);
+/* One that somebody else opened: a descriptor for each queue, with IFF_VNET_HDR. Takes them. */
+int net_open_fds(struct net *net, const int *fds, unsigned n, enum net_vhost vhost,
+		 struct err *err);
 /* Starts passt, which ends with us. */
 int net_open_user(struct net *net, struct err *err);
 void net_close(struct net *net);
@@ -47,8 +57,16 @@ void net_close(struct net *net);
  */
 void net_default_mac(const char *name, uint8_t mac[6]);
 
-/* For the adapter; `ready` is called on the loop's thread when what it wants is there. */
-void net_serve(struct net *net, struct loop *loop, void (*ready)(void *to, short revents), void *to,
+/* For the adapter; `ready` is called when what it wants is there, on the thread of pair->loop. */
+void net_serve(struct net_pair *pair, void (*ready)(void *to, short revents), void *to,
 	       struct net_port *port);
+/* Whether the kernel serves the pairs (vhost-net): by these, with a struct net. */
+bool net_in_kernel(const struct net *net);
+extern const struct server_ops net_server_ops;
+/*
+ * Takes the news of net->links. Whether the interface of a net in the kernel is gone: its
+ * descriptor is not waited on for that, because it would wake us for every frame.
+ */
+bool net_is_gone(const struct net *net);
 
 #endif

@@ -1,11 +1,9 @@
 /*
  * The other end of a virtual network adapter: where its frames go to and come from. Base: the
- * device sends and receives, vmm/tap.c and vmm/passt.c serve, and the machine introduces them.
+ * device sends and receives, vmm/net.c serves, and the machine introduces them.
  */
 #ifndef VMM_NET_PORT_H
 #define VMM_NET_PORT_H
-
-#include "vmm/server.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,13 +23,17 @@ struct net_port_ops {
 	void (*want)(void *port, bool frames, bool room);
 	/* What of VIRTIO_NET_F_GUEST_* the driver takes: checksums and segments left to it. */
 	void (*offloads)(void *port, uint64_t features);
+	/*
+	 * Whether frames are to go to this port of several: the first begins with, the others
+	 * without. NULL if there is one. 0, or a negative errno: it stays as it was. Any thread.
+	 */
+	int (*attach)(void *port, bool on);
 };
 
 struct net_port {
 	const struct net_port_ops *ops;
 	void *to;
-	uint64_t features;    /* offloads that the port has: VIRTIO_NET_F_* */
-	struct server server; /* serves the queues instead of the above (vhost) */
+	uint64_t features; /* offloads that the port has: VIRTIO_NET_F_* */
 };
 
 #endif

@@ -20,7 +20,7 @@
 
 #define MEMORY	  0x8000
 #define DISK_SIZE 0x10000
-#define QUEUES	  4	 /* at most */
+#define QUEUES	  5	 /* at most */
 #define RINGS	  0x0000 /* as set_up() places them, one queue after the other */
 #define RING_STEP 0x400
 
@@ -116,7 +116,15 @@ static void port_offloads(void *port, uint64_t features)
 	(void)features;
 }
 
-static const struct net_port_ops port_ops = { port_send, port_receive, port_want, port_offloads };
+static int port_attach(void *port, bool on)
+{
+	(void)port;
+	(void)on;
+	return ++events % 5 ? 0 : -EIO;
+}
+
+static const struct net_port_ops port_ops = { port_send, port_receive, port_want, port_offloads,
+					      port_attach };
 
 static void line_put(void *to, uint8_t byte)
 {
@@ -305,7 +313,9 @@ static void set_up(unsigned flags)
 static void from_outside(unsigned what)
 {
 	if (dev == &net.dev) {
-		(void)virtio_net_serve(&net);
+		(void)virtio_net_serve(&net, what % net.nr_pairs);
+		if (what == 255)
+			virtio_net_link_down(&net);
 	} else if (dev == &console.dev) {
 		(void)virtio_console_input(&console, memory, what);
 		virtio_console_room(&console);
@@ -383,6 +393,7 @@ static void make_device(unsigned kind)
 		.ops = &disk_ops,
 	};
 	const struct net_port port = { .ops = &port_ops, .features = 0x7f83 };
+	const struct net_port ports[] = { port, port };
 	const struct console_port line = { line_put, line_ready, line_resume, NULL };
 	const struct balloon_host host = { ram_discarded, numbers_came, NULL };
 	const struct server server = { &server_ops, NULL, UINT64_C(1) << 28 | UINT64_C(1) << 29 };
@@ -390,7 +401,15 @@ static void make_device(unsigned kind)
 
 	switch (kind) {
 	case 0:
-		must(virtio_net_init(&net, &port, mac, &err) == 0);
+		must(virtio_net_init(&net, ports, 1, NULL, mac, &err) == 0);
+		dev = &net.dev;
+		break;
+	case 7:
+		must(virtio_net_init(&net, ports, 2, NULL, mac, &err) == 0);
+		dev = &net.dev;
+		break;
+	case 8:
+		must(virtio_net_init(&net, ports, 2, &server, mac, &err) == 0);
 		dev = &net.dev;
 		break;
 	case 1:

@@ -55,6 +55,12 @@ plan --net user,vhost=on
 plan --net tap=x,mac=01:00:00:00:00:00
 plan --net tap=x,mac=52:54:00:12:34:56,mac=52:54:00:12:34:56
 plan --net fd=1
+plan --net fd=3:3
+plan --net fd=3:
+plan --net fd=3:4,queues=2
+plan --net user,queues=2
+plan --net tap=x,queues=17
+plan --net tap=x,queues=2,queues=2
 plan --disk vhost-user=/run/disk,readonly=on
 plan --disk a,vhost-user=/run/disk
 plan --net vhost-user=

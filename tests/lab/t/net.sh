@@ -33,8 +33,29 @@ at_least "no mac=: an address" 17 "${#first}"
 guest lean poweroff --net tap=lo
 same "an interface that is no tap: status" 2 "$status"
 same "an interface that is no tap: says so" 1 "$(grep -c 'no tap' "$log")"
-kill $server
 ifconfig tap0 down
+
+# Several pairs of queues, each used by a CPU; an interface that goes away while it is used.
+for vhost in off on; do
+	interactive lean ask,ask,ask --cpus 2 --net "tap=many,queues=2,vhost=$vhost"
+	ifconfig many 10.0.2.100 netmask 255.255.255.0 up
+	tell pairs
+	ip link delete many
+	await "is gone"
+	tell link
+	tell_only poweroff
+	ended $straddle
+	same "queues=2, vhost=$vhost: powers off" 0 "$status"
+	same "queues=2, vhost=$vhost: the guest uses both" 2 "$(said pairs)"
+	same "queues=2, vhost=$vhost: data is right by each" "0 same 1 same" "$(said cpu | xargs)"
+	for pair in 0 1; do
+		at_least "queues=2, vhost=$vhost: pair $pair has work" 10 "$(said pair | sed -n "s/^$pair //p")"
+	done
+	same "queues=2, vhost=$vhost: the user hears that the interface is gone" 1 \
+		"$(grep -c 'net0: what it was connected to is gone' "$log")"
+	same "queues=2, vhost=$vhost: so does the guest" 0 "$(said carrier)"
+done
+kill $server
 
 # passt: the guest has the host's address, and by the gateway's it reaches the host's loopback.
 user_net_up
