@@ -263,7 +263,7 @@ check_complaints()
 }
 
 # The lab host's devices: an NVMe drive with the MSI-X table in a BAR of its own, one with the table
-# in BAR 0, a network adapter with MSI-X, one with INTx alone, a disk controller with MSI alone.
+# in BAR 0 and two bad sectors (see lab), a network adapter with MSI-X, one with INTx alone, a disk controller with MSI alone.
 nvme=0000:00:05.0 nvme2=0000:00:06.0 nic=0000:00:07.0 old_nic=0000:00:08.0 ahci=0000:00:09.0
 
 # take BDF...: gives devices to vfio-pci.

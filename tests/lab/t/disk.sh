@@ -57,6 +57,15 @@ same "no room on the host: the guest's writes fail" yes "$(said full)"
 same "no room on the host: powers off" 0 "$status"
 umount /tmp/small
 
+# A failing drive: the guest hears of its errors, for what they are about and no more.
+worn=/dev/$(ls "/sys/bus/pci/devices/$nvme2/nvme/"nvme*/ | grep -o 'nvme[0-9]*n1')
+for way in direct=off direct=on; do
+	guest lean worn --disk "$worn,$way"
+	same "a failing drive, $way: what it cannot read or write, and all else" \
+		"119992 read=0 write=0; 120000 read=1 write=0; 120008 read=0 write=1;" "$(said sector | xargs)"
+	same "a failing drive, $way: powers off" 0 "$status"
+done
+
 # What was flushed survives the end of this process.
 beside lean durable --disk $image,queues=2 --cpus 2
 await "lab: flushed"
