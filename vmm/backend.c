@@ -74,8 +74,14 @@ static int open_vsock(struct backend *b, uint32_t cid, struct err *err)
 	return ret < 0 ? err_prefix(err, ret, "--vsock cid=%u: ", cid) : 0;
 }
 
-static int open_backend(struct backend *b, const struct config *c, struct plan_virtio v,
-			struct err *err)
+static int open_pmem(struct backend *b, const struct config_pmem *p, struct span at,
+		     struct err *err)
+{
+	return pmem_open(&b->pmem, p->path, p->private, at, err);
+}
+
+static int open_backend(struct backend *b, const struct config *c, const struct plan *plan,
+			struct plan_virtio v, struct err *err)
 {
 	*b = (struct backend){
 		.kind = v.kind,
@@ -83,6 +89,7 @@ static int open_backend(struct backend *b, const struct config *c, struct plan_v
 		.disk = DISK_EMPTY,
 		.net = NET_EMPTY,
 		.vsock = VHOST_EMPTY,
+		.pmem = PMEM_EMPTY,
 	};
 	switch (v.kind) {
 	case VIRTIO_DISK:
@@ -91,6 +98,8 @@ static int open_backend(struct backend *b, const struct config *c, struct plan_v
 		return open_net(b, &c->nets[v.index], v.index, err);
 	case VIRTIO_FS:
 		return open_fs(b, &c->fs[v.index], err);
+	case VIRTIO_PMEM:
+		return open_pmem(b, &c->pmem[v.index], plan_pmem(plan, v.index), err);
 	case VIRTIO_VSOCK:
 		return open_vsock(b, c->vsock_cid, err);
 	case VIRTIO_BALLOON:
@@ -104,7 +113,8 @@ static int open_backend(struct backend *b, const struct config *c, struct plan_v
 	return 0;
 }
 
-int backends_open(struct backends *b, const struct config *c, struct err *err)
+int backends_open(struct backends *b, const struct config *c, const struct plan *plan,
+		  struct err *err)
 {
 	unsigned n = plan_nr_virtio(c);
 	int ret = 0;
@@ -116,12 +126,28 @@ int backends_open(struct backends *b, const struct config *c, struct err *err)
 	if (!b->list)
 		return err_sys(err, ENOMEM, "cannot hold what is behind %u devices", n);
 	while (ret == 0 && b->n < n) {
-		ret = open_backend(&b->list[b->n], c, plan_virtio_at(c, b->n), err);
+		ret = open_backend(&b->list[b->n], c, plan, plan_virtio_at(c, b->n), err);
 		b->n++;
 	}
 	if (ret < 0)
 		backends_close(b);
 	return ret;
+}
+
+size_t backends_memory(const struct backends *b, struct ram_block *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		const struct pmem *p = &b->list[i].pmem;
+
+		if (!p->hva)
+			continue;
+		if (n < cap)
+			out[n] = (struct ram_block){ p->gpa, p->hva, p->private ? -1 : p->fd, 0 };
+		n++;
+	}
+	return n;
 }
 
 void backends_set_console(struct backends *b, struct console *console)
@@ -138,6 +164,7 @@ void backends_close(struct backends *b)
 		disk_close(&b->list[i].disk);
 		net_close(&b->list[i].net);
 		vhost_close(&b->list[i].vsock);
+		pmem_close(&b->list[i].pmem);
 	}
 	free(b->list);
 	*b = (struct backends)BACKENDS_EMPTY;

@@ -10,7 +10,9 @@
 #include "vmm/console.h"
 #include "vmm/disk.h"
 #include "vmm/net.h"
+#include "vmm/plan.h"
 #include "vmm/plan_virtio.h"
+#include "vmm/pmem.h"
 #include "vmm/vhost.h"
 #include "vmm/vhost_user.h"
 
@@ -27,6 +29,7 @@ struct backend {
 	struct disk disk;
 	struct net net;
 	struct vhost vsock;
+	struct pmem pmem;
 	struct console *console; /* borrowed */
 };
 
@@ -41,7 +44,10 @@ struct backends {
 	}
 
 /* -EINVAL: not what the user asked for; others: the host refuses. The sentence names the option. */
-int backends_open(struct backends *b, const struct config *c, struct err *err);
+int backends_open(struct backends *b, const struct config *c, const struct plan *plan,
+		  struct err *err);
+/* What of guest memory are files, sorted; at most `cap` are written. Returns how many there are. */
+size_t backends_memory(const struct backends *b, struct ram_block *out, size_t cap);
 /* The line that is behind the virtio console, if there is one. */
 void backends_set_console(struct backends *b, struct console *console);
 /* Safe on BACKENDS_EMPTY and half-way. */

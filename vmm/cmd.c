@@ -3,6 +3,7 @@
 #include "vmm/image.h"
 #include "vmm/plan_fdt.h"
 #include "vmm/plan_virtio.h"
+#include "vmm/pmem.h"
 
 #include <stdlib.h>
 
@@ -102,8 +103,12 @@ static int read_plan(struct plan *p, const char *path, struct err *err)
 
 int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
 {
-	int ret = plan_add_virtio(host, c, err);
+	int ret = 0;
 
+	for (host->nr_pmem = 0; ret == 0 && host->nr_pmem < c->nr_pmem; host->nr_pmem++)
+		ret = pmem_size(c->pmem[host->nr_pmem].path, &host->pmem[host->nr_pmem], err);
+	if (ret == 0)
+		ret = plan_add_virtio(host, c, err);
 	if (ret < 0)
 		return ret;
 	if (!c->plan_file)

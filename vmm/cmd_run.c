@@ -25,6 +25,8 @@ struct run {
 	struct backends backends;
 	struct plan plan;
 	struct ram ram;
+	struct ram_block blocks[PLAN_LIST_MAX + MAP_PMEM_MAX];
+	struct guest_ram guest_ram; /* these: all RAM and the files of --pmem */
 	struct image kernel, initrd;
 	struct boot_kernel boot_kernel;
 	struct loop loop;
@@ -160,6 +162,23 @@ static int create_ram(struct run *run, struct err *err)
 	return ram_create(&run->ram, spans, n, &backing, err);
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct ram_block *x = a, *y = b;
+
+	return x->gpa.base < y->gpa.base ? -1 : 1;
+}
+
+static void list_memory(struct run *run)
+{
+	size_t n = run->ram.nr_blocks;
+
+	memcpy(run->blocks, run->ram.blocks, n * sizeof(run->blocks[0]));
+	n += backends_memory(&run->backends, run->blocks + n, MAP_PMEM_MAX);
+	qsort(run->blocks, n, sizeof(run->blocks[0]), by_address);
+	run->guest_ram = (struct guest_ram){ run->blocks, n };
+}
+
 /* A mapping that takes seconds says how far it is: on a terminal as it goes, else once. */
 struct mapping {
 	struct run *run;
@@ -293,6 +312,7 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.boot_kernel = &run->boot_kernel,
 		.append = c->append,
 		.ram = &run->ram,
+		.guest_ram = &run->guest_ram,
 		.passthrough = c->nr_vfio ? &run->passthrough : NULL,
 		.backends = &run->backends,
 		.memory = guest_memory,
@@ -413,7 +433,7 @@ static int make_plan(struct run *run, int *status, struct err *err)
 		ret = open_images(run, err);
 	if (ret < 0)
 		return ret;
-	ret = backends_open(&run->backends, &run->config, err);
+	ret = backends_open(&run->backends, &run->config, &run->plan, err);
 	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
 		*status = STATUS_HOST_ERROR;
 	return ret;
@@ -431,6 +451,8 @@ static int make_ready(struct run *run, struct err *err)
 				   &run->machine, err);
 	if (ret == 0)
 		ret = create_ram(run, err);
+	if (ret == 0)
+		list_memory(run);
 	if (ret == 0)
 		ret = map_for_devices(run, err);
 	/* Not a plan that is not possible, but a host that does not do it. */

@@ -35,6 +35,8 @@ void config_free(struct config *c)
 		free(c->disks[i].vhost_user);
 		free(c->disks[i].serial);
 	}
+	for (unsigned i = 0; i < c->nr_pmem; i++)
+		free(c->pmem[i].path);
 	for (unsigned i = 0; i < c->nr_nets; i++) {
 		free(c->nets[i].tap);
 		free(c->nets[i].vhost_user);

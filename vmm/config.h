@@ -125,6 +125,14 @@ struct config_fs {
 	char *tag;
 };
 
+#define CONFIG_PMEM_MAX 8
+
+/* --pmem [file=]FILE[,private=on] */
+struct config_pmem {
+	char *path;
+	bool private; /* what the guest writes is its own, and gone at the end */
+};
+
 enum vfio_backend {
 	VFIO_AUTO,
 	VFIO_TYPE1,
@@ -164,6 +172,8 @@ struct config {
 	unsigned nr_nets;
 	struct config_fs fs[CONFIG_FS_MAX];
 	unsigned nr_fs;
+	struct config_pmem pmem[CONFIG_PMEM_MAX];
+	unsigned nr_pmem;
 	bool rng;
 	bool watchdog;
 	bool has_balloon;

@@ -362,6 +362,16 @@ static int check_balloon(const struct config *c, struct err *err)
 	return 0;
 }
 
+/* The kernel pins no pages of most file systems for devices (FOLL_LONGTERM in mm/gup.c). */
+static int check_pmem(const struct config *c, struct err *err)
+{
+	if (c->nr_pmem && c->nr_vfio)
+		return err_set(err, EINVAL,
+			       "--pmem is memory that devices of --vfio could not reach; leave one "
+			       "of them out");
+	return 0;
+}
+
 int config_check(struct config *c, enum config_command cmd, struct err *err)
 {
 	int ret;
@@ -387,6 +397,8 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 		ret = check_memory(c, err);
 	if (ret == 0)
 		ret = check_balloon(c, err);
+	if (ret == 0)
+		ret = check_pmem(c, err);
 	if (ret == 0)
 		ret = check_places(c, err);
 	if (ret == 0)

@@ -1,7 +1,8 @@
 /*
- * --fs: a folder of the host that the guest sees, served by virtiofsd.
+ * --fs: a folder of the host that the guest sees, served by virtiofsd; --pmem: a file of the host
+ * that the guest has as memory.
  *
- * Setter of the table in config_options.c, under its rules.
+ * Setters of the table in config_options.c, under its rules.
  */
 #include "vmm/config_internal.h"
 
@@ -51,4 +52,44 @@ int config_set_fs(struct config *c, const char *value, struct err *err)
 	if (!f->socket || !f->tag || !*f->socket)
 		return err_set(err, EINVAL, "it is %s", keys);
 	return check_tag(c, f, err);
+}
+
+/* --- --pmem --- */
+
+enum pmem_key { PMEM_FILE, PMEM_PRIVATE, PMEM_KEYS };
+
+static const char *const pmem_names[PMEM_KEYS] = { "file", "private" };
+static const char pmem_keys[] = "file=FILE or private=on";
+
+/* A word without = at the start is the file. */
+static int set_pmem_word(struct config_pmem *p, const char *word, const char *value,
+			 unsigned *given, struct err *err)
+{
+	bool file = !value && !*given;
+	int i = config_find_key(pmem_names, PMEM_KEYS, file ? pmem_names[PMEM_FILE] : word,
+				file ? word : value, pmem_keys, given, err);
+
+	if (i == PMEM_FILE)
+		return config_set_text(&p->path, file ? word : value, err);
+	return i < 0 ? i : config_set_switch(&p->private, "private", value, "on", "off", err);
+}
+
+int config_set_pmem(struct config *c, const char *value, struct err *err)
+{
+	struct config_pmem *p;
+	struct words words;
+	char *word, *rest;
+	unsigned given = 0;
+	int ret = words_init(&words, value, err);
+
+	if (ret < 0)
+		return ret;
+	if (c->nr_pmem == CONFIG_PMEM_MAX)
+		return err_set(err, EINVAL, "there can be at most %u files", CONFIG_PMEM_MAX);
+	p = &c->pmem[c->nr_pmem++]; /* config_free's from now on */
+	while (ret == 0 && (word = words_next(&words, &rest)))
+		ret = set_pmem_word(p, word, rest, &given, err);
+	if (ret == 0 && (!p->path || !*p->path))
+		ret = err_set(err, EINVAL, "the file is missing: use file=FILE");
+	return ret;
 }

@@ -29,6 +29,7 @@ enum option_id {
 	OPT_DISK,
 	OPT_NET,
 	OPT_FS,
+	OPT_PMEM,
 	OPT_RNG,
 	OPT_BALLOON,
 	OPT_VSOCK,
@@ -80,7 +81,9 @@ int config_set_vfio(struct config *c, const char *value, struct err *err);
 int config_set_vfio_backend(struct config *c, const char *value, struct err *err);
 int config_set_disk(struct config *c, const char *value, struct err *err); /* (config_disk.c), */
 int config_set_net(struct config *c, const char *value, struct err *err);  /* (config_net.c), */
-int config_set_fs(struct config *c, const char *value, struct err *err);   /* (config_fs.c), */
+/* (config_fs.c), */
+int config_set_fs(struct config *c, const char *value, struct err *err);
+int config_set_pmem(struct config *c, const char *value, struct err *err);
 /* or facts of another host (config_host.c). */
 int config_set_host_pci(struct config *c, const char *value, struct err *err);
 int config_set_host_resv(struct config *c, const char *value, struct err *err);

@@ -303,6 +303,10 @@ static const struct config_option options[OPTIONS] = {
 		     "a shared folder, served by virtiofsd at socket S; in the guest:\n"
 		     "mount -t virtiofs T /mnt; may be repeated",
 		     config_set_fs },
+	[OPT_PMEM] = { "pmem", 0, "FILE[,private=on]", MAKES, IN_FILE, MANY,
+		       "FILE as persistent memory of the guest, /dev/pmem0 and so on; may be\n"
+		       "repeated. private: what the guest writes is gone at the end",
+		       config_set_pmem },
 	[OPT_RNG] = { "rng", 0, NULL, MAKES, IN_FILE, ONCE,
 		      "a virtio source of random numbers, the host's", set_rng },
 	[OPT_BALLOON] = { "balloon", 0, "SIZE", MAKES, IN_FILE, ONCE,

@@ -53,22 +53,21 @@ static int find_size(struct disk *d, struct err *err)
 	return 0;
 }
 
-/* Readers share an image; a writer is alone. */
-static int lock_image(const struct disk *d, struct err *err)
+int disk_lock(int fd, const char *option, const char *path, bool alone, const char *way_out,
+	      struct err *err)
 {
 	struct flock lock = {
-		.l_type = d->options.readonly ? F_RDLCK : F_WRLCK,
+		.l_type = alone ? F_WRLCK : F_RDLCK,
 		.l_whence = SEEK_SET,
 	};
 
-	if (fcntl(d->fd, F_OFD_SETLK, &lock) == 0)
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
 	if (errno != EAGAIN)
 		return 0; /* a kernel or a file system without locks */
 	return err_set(err, EBUSY,
-		       "--disk %s is in use by another process, which has it locked; end that, or "
-		       "open it readonly=on in both",
-		       d->path);
+		       "%s %s is in use by another process, which has it locked; end that, or %s",
+		       option, path, way_out);
 }
 
 static int open_queue(struct disk *d, struct disk_queue *q, struct err *err)
@@ -118,7 +117,8 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 				       : "");
 	ret = find_size(d, err);
 	if (ret == 0)
-		ret = lock_image(d, err);
+		ret = disk_lock(d->fd, "--disk", path, !options->readonly,
+				"open it readonly=on in both", err);
 	for (unsigned i = 0; ret == 0 && i < options->queues; i++)
 		ret = open_queue(d, &d->queues[i], err);
 	if (ret < 0)

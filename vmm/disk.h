@@ -52,6 +52,12 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 /* The size of the file or device, which may have changed. -EINVAL: it can be no disk now. */
 int disk_look_again(struct disk *d, struct err *err);
 void disk_close(struct disk *d);
+/*
+ * Keeps an image to ourselves (`alone`) or to readers. -EBUSY: somebody has it; the sentence names
+ * `option` and `path`, and ends with the way out.
+ */
+int disk_lock(int fd, const char *option, const char *path, bool alone, const char *way_out,
+	      struct err *err);
 
 /* For the thread of one queue (`queue` is a struct disk_queue). */
 extern const struct block_queue_ops disk_queue_ops;

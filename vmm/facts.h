@@ -58,6 +58,7 @@ struct host_pci {
 };
 
 #define HOST_USABLE_MAX 64
+#define HOST_PMEM_MAX	8
 
 struct host_facts {
 	enum host_vendor vendor;
@@ -74,6 +75,10 @@ struct host_facts {
 	/* The devices, in the order of the --vfio options. */
 	struct host_pci pci[HOST_PCI_MAX];
 	unsigned nr_pci;
+
+	/* Bytes of the files of --pmem, in their order. */
+	uint64_t pmem[HOST_PMEM_MAX];
+	unsigned nr_pmem;
 
 	/*
 	 * The IOVAs that VFIO or iommufd says can be mapped, once the devices are attached: sorted,

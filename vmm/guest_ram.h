@@ -1,6 +1,6 @@
 /*
- * Guest RAM as devices see it: guest-physical spans and where this process has them. Base: no
- * system calls; vmm/ram.c makes what is looked at here.
+ * Guest memory as devices see it, RAM and files (--pmem): guest-physical spans and where this
+ * process has them. Base: no system calls; vmm/ram.c and vmm/pmem.c make what is looked at here.
  */
 #ifndef VMM_GUEST_RAM_H
 #define VMM_GUEST_RAM_H
@@ -11,15 +11,15 @@
 
 struct ram_block {
 	struct span gpa;
-	uint8_t *hva;	       /* of gpa.base */
-	uint64_t memfd_offset; /* where it begins in ram.memfd */
+	uint8_t *hva;	 /* of gpa.base */
+	int fd;		 /* the file that it is, borrowed; -1: none that others may map */
+	uint64_t offset; /* where it begins in that */
 };
 
 /* Borrowed; the blocks are sorted by address and never overlap. */
 struct guest_ram {
 	const struct ram_block *blocks;
 	size_t n;
-	int memfd; /* the file that all of it is; -1: none */
 };
 
 /*

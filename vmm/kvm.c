@@ -123,9 +123,9 @@ int kvm_create_irqchip(struct kvm *kvm, struct err *err)
 	return 0;
 }
 
-int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err)
+int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err)
 {
-	for (size_t i = 0; i < ram->nr_blocks; i++) {
+	for (size_t i = 0; i < ram->n; i++) {
 		const struct ram_block *b = &ram->blocks[i];
 		uint64_t at = 0, size = span_size(b->gpa);
 

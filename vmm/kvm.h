@@ -8,7 +8,7 @@
 #define VMM_KVM_H
 
 #include "vmm/err.h"
-#include "vmm/ram.h"
+#include "vmm/guest_ram.h"
 
 #include <linux/kvm.h>
 
@@ -36,7 +36,7 @@ int kvm_open(struct kvm *kvm, struct err *err);
 /* Makes the machine, empty. */
 int kvm_create_vm(struct kvm *kvm, struct err *err);
 /* One slot per block of RAM, in pieces of at most 4 TiB (a slot counts pages in 31 bits). */
-int kvm_add_ram(struct kvm *kvm, const struct ram *ram, struct err *err);
+int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err);
 /*
  * Two PICs and an I/O APIC; local APICs come with vCPUs, so call it before those. After
  * kvm_add_ram: the controllers register on KVM's I/O bus, and a memory slot that is added next

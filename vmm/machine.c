@@ -359,6 +359,7 @@ static int create_virtio(struct machine *m, struct err *err)
 	const struct machine_virtio_parts parts = {
 		.plan = m->parts.plan,
 		.ram = m->parts.ram,
+		.guest_ram = m->parts.guest_ram,
 		.pci = &m->pci,
 		.loop = m->parts.loop,
 		.first = m->parts.passthrough ? m->parts.passthrough->n : 0,
@@ -500,7 +501,7 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	if (ret == 0)
 		ret = kvm_create_vm(&m->kvm, err);
 	if (ret == 0)
-		ret = kvm_add_ram(&m->kvm, parts->ram, err);
+		ret = kvm_add_ram(&m->kvm, parts->guest_ram, err);
 	if (ret == 0)
 		ret = kvm_create_irqchip(&m->kvm, err);
 	if (ret == 0)

@@ -48,7 +48,8 @@ struct machine_parts {
 	const struct boot_kernel *boot_kernel; /* the parsed kernel */
 	const char *append;		       /* NULL: empty */
 	struct ram *ram;
-	struct passthrough *passthrough;		   /* NULL: no passed-through device */
+	const struct guest_ram *guest_ram; /* that, and files: what KVM and devices see */
+	struct passthrough *passthrough;   /* NULL: no passed-through device */
 	void (*memory)(void *to, const uint64_t *numbers); /* by virtio_balloon_stats[] */
 	void *to;
 	struct backends *backends;	   /* of virtio devices */

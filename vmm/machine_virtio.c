@@ -298,6 +298,16 @@ static int serve_here(struct virtio_slot *s, struct err *err)
 	return ret;
 }
 
+/* A thread for a device whose work takes its time. */
+static int serve_alone(struct virtio_slot *s, struct err *err)
+{
+	int ret = make_workers(s, 1, err);
+
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		ret = watch_queue(s, &s->workers[0].loop, i, err);
+	return ret < 0 ? ret : worker_start(&s->workers[0], err);
+}
+
 /* Another process has the queues; we see it go. It may have gone while there was no machine. */
 static int serve_remote(struct virtio_slot *s, struct vhost_user *user, struct err *err)
 {
@@ -399,6 +409,7 @@ static int init_device(struct virtio_slot *s, struct err *err)
 {
 	struct backend *b = s->backend;
 	const struct server vsock = { &vhost_vsock_ops, &b->vsock, b->vsock.features };
+	const struct pmem_host pmem = { pmem_flush, &b->pmem };
 
 	if (b->user.kind) {
 		init_remote(s);
@@ -418,6 +429,10 @@ static int init_device(struct virtio_slot *s, struct err *err)
 	case VIRTIO_RNG:
 		s->dev = &s->rng.dev;
 		virtio_rng_init(&s->rng);
+		break;
+	case VIRTIO_PMEM:
+		s->dev = &s->pmem.dev;
+		virtio_pmem_init(&s->pmem, &pmem, b->pmem.gpa);
 		break;
 	case VIRTIO_VSOCK:
 		s->dev = &s->vsock.dev;
@@ -449,6 +464,8 @@ static int serve(struct virtio_slot *s, struct err *err)
 		return serve_disk(s, &b->disk, err);
 	case VIRTIO_NET:
 		return serve_net(s, &b->net, err);
+	case VIRTIO_PMEM:
+		return serve_alone(s, err);
 	case VIRTIO_CONSOLE:
 		return serve_console(s, err);
 	case VIRTIO_BALLOON:
@@ -496,7 +513,7 @@ static int create_slot(struct machine_virtio *m, unsigned i, struct err *err)
 		ret = make_eventfds(s, err);
 	if (ret < 0)
 		return ret;
-	virtio_pci_plug(&s->pci, s->dev, &m->ram, &parts->pci->env, s->kicks, s->vectors,
+	virtio_pci_plug(&s->pci, s->dev, parts->guest_ram, &parts->pci->env, s->kicks, s->vectors,
 			fn->bars[0].at);
 	ret = serve(s, err);
 	if (ret == 0)
@@ -545,7 +562,6 @@ int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_
 	if (!n)
 		return 0;
 	m->parts = *parts;
-	m->ram = (struct guest_ram){ parts->ram->blocks, parts->ram->nr_blocks, parts->ram->memfd };
 	m->slots = calloc(n, sizeof(*m->slots));
 	if (!m->slots)
 		return err_sys(err, ENOMEM, "cannot hold %u virtio devices", n);

@@ -14,6 +14,7 @@
 #include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_pci.h"
+#include "devices/virtio_pmem.h"
 #include "devices/virtio_remote.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
@@ -26,6 +27,7 @@
 struct machine_virtio_parts {
 	const struct plan *plan;
 	const struct ram *ram;
+	const struct guest_ram *guest_ram;
 	struct machine_pci *pci;
 	struct loop *loop;
 	unsigned first;
@@ -51,6 +53,7 @@ struct virtio_slot {
 	struct virtio_net net;
 	struct virtio_rng rng;
 	struct virtio_vsock vsock;
+	struct virtio_pmem pmem;
 	struct virtio_remote remote;
 	struct virtio_console console;
 	struct virtio_balloon balloon;
@@ -68,7 +71,6 @@ struct virtio_slot {
 
 struct machine_virtio {
 	struct machine_virtio_parts parts;
-	struct guest_ram ram;
 	struct virtio_slot **slots;
 	unsigned nr_slots;
 };

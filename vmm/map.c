@@ -24,7 +24,7 @@ const char *map_kind_name(enum map_kind kind)
 	static const char *const names[] = {
 		[MAP_RAM] = "ram",     [MAP_HOTPLUG] = "hotplug", [MAP_RESERVED] = "reserved",
 		[MAP_PCI32] = "pci32", [MAP_PCI64] = "pci64",	  [MAP_ECAM] = "ecam",
-		[MAP_APIC] = "apic",   [MAP_ROM] = "rom",
+		[MAP_APIC] = "apic",   [MAP_ROM] = "rom",	  [MAP_PMEM] = "pmem",
 	};
 
 	return names[kind];
@@ -37,6 +37,8 @@ const char *map_region_why(const struct map *m, const struct map_region *region)
 		return region->at.base < FOUR_GIB ? "RAM below 4 GiB" : "RAM above 4 GiB";
 	case MAP_HOTPLUG:
 		return "room for memory added later";
+	case MAP_PMEM:
+		return "a file of the host";
 	case MAP_PCI32:
 		return "32-bit PCI BARs";
 	case MAP_PCI64:
@@ -66,10 +68,10 @@ uint64_t map_total(const struct map *m, enum map_kind kind)
 	return total;
 }
 
-/* RAM, hotplug space and PCI windows: what devices reach, so what must be translatable. */
-static bool is_dma_kind(enum map_kind kind)
+bool map_is_reached(enum map_kind kind)
 {
-	return kind == MAP_RAM || kind == MAP_HOTPLUG || kind == MAP_PCI32 || kind == MAP_PCI64;
+	return kind == MAP_RAM || kind == MAP_HOTPLUG || kind == MAP_PMEM || kind == MAP_PCI32 ||
+	       kind == MAP_PCI64;
 }
 
 static unsigned bits_for(uint64_t end)
@@ -87,7 +89,7 @@ static uint64_t used_end(const struct map *m)
 	uint64_t end = 0;
 
 	for (unsigned i = 0; i < m->nr_regions; i++)
-		if (is_dma_kind(m->regions[i].kind))
+		if (map_is_reached(m->regions[i].kind))
 			end = max_u64(end, m->regions[i].at.end);
 	return end;
 }
@@ -135,7 +137,7 @@ static void forbid(struct map *m, struct map_forbidden f)
 
 /*
  * The lowest piece of `in` that no forbidden range touches: it begins on a unit, has at least
- * `least` bytes (one unit or less), and is whole units where it can be. Empty if there is none.
+ * `least` bytes, and is whole units where it can be. Empty if there is none.
  *
  *	in:         |--------------------------------------|
  *	forbidden:      |####|                  |###|
@@ -163,12 +165,13 @@ static struct span next_free(const struct map *m, struct span in, uint64_t unit,
 
 /*
  * They always fit. RAM, hotplug space and 64-bit window follow one another and the 32-bit window is
- * elsewhere, so that a forbidden range splits one region in two at most. Without any, there is RAM
- * of each node, twice for the one that ends low RAM, hotplug space, the 64-bit window, two of 32
- * bits and four fixed regions. Each forbidden range is one reserved region, and one more for each
- * fixed region inside of it.
+ * elsewhere, so that a forbidden range splits one region in two at most, and no file. Without any,
+ * there is RAM of each node, twice for the one that ends low RAM, hotplug space, files, the 64-bit
+ * window, two of 32 bits and four fixed regions. Each forbidden range is one reserved region, and
+ * one more for each fixed region inside of it.
  */
-_Static_assert(MAP_REGIONS_MAX >= 2 * MAP_FORBIDDEN_MAX + MAP_NODES_MAX + 1 + 1 + 1 + 2 + 4 + 4,
+_Static_assert(MAP_REGIONS_MAX >=
+		       2 * MAP_FORBIDDEN_MAX + MAP_NODES_MAX + MAP_PMEM_MAX + 1 + 1 + 1 + 2 + 4 + 4,
 	       "MAP_REGIONS_MAX");
 
 static void add_region(struct map *m, struct span at, enum map_kind kind, unsigned node)
@@ -296,7 +299,7 @@ static uint64_t pci64_fitting(const struct map *m, uint64_t unit, uint64_t limit
 	uint64_t room = 0;
 
 	for (unsigned i = 0; i < m->nr_regions; i++)
-		if (m->regions[i].kind == MAP_RAM || m->regions[i].kind == MAP_HOTPLUG)
+		if (m->regions[i].kind != MAP_PCI64 && map_is_reached(m->regions[i].kind))
 			left.base = max_u64(left.base, m->regions[i].at.end);
 	while (left.base < limit && !span_empty(free = next_free(m, left, unit, unit))) {
 		room += span_size(free);
@@ -342,6 +345,7 @@ static int no_room(const struct map *m, const struct map_request *req, enum map_
 	const struct map_forbidden *rest = forbidden_rest(m);
 	const char *what = kind == MAP_RAM	 ? "RAM"
 			   : kind == MAP_HOTPLUG ? "hotplug space"
+			   : kind == MAP_PMEM	 ? "--pmem, in one piece,"
 						 : "64-bit PCI window";
 	char cure[64] = "";
 
@@ -404,8 +408,26 @@ static int check_request(const struct map_request *req, struct err *err)
 	    req->pci64_size > SPACE_END || req->largest_bar > SPACE_END ||
 	    (req->largest_bar && !is_power_of_two(req->largest_bar)) ||
 	    req->nr_nodes > MAP_NODES_MAX || (req->nr_nodes && sum != req->ram_size) ||
-	    req->nr_forbidden > MAP_FORBIDDEN_MAX)
+	    req->nr_forbidden > MAP_FORBIDDEN_MAX || req->nr_pmem > MAP_PMEM_MAX)
 		return err_set(err, EINVAL, "memory map request breaks the rules of map.h");
+	return 0;
+}
+
+/*
+ * Each file in one piece, for its device has one address; on a GiB, so that tables can use pages as
+ * large as the host has. Returns what has no room, or 0.
+ */
+static uint64_t lay_pmem(struct map *m, const struct map_request *req, uint64_t *from)
+{
+	for (unsigned i = 0; i < req->nr_pmem; i++) {
+		const struct span in = { *from, SPACE_END };
+		struct span free = next_free(m, in, GIB, req->pmem[i]);
+
+		if (span_empty(free))
+			return req->pmem[i];
+		*from = free.base + req->pmem[i];
+		add_region(m, (struct span){ free.base, *from }, MAP_PMEM, i);
+	}
 	return 0;
 }
 
@@ -441,6 +463,9 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 	left = lay(m, MAP_HOTPLUG, nr_nodes - 1, &high, SPACE_END, GIB, hotplug);
 	if (left)
 		return no_room(m, req, MAP_HOTPLUG, unit, left, err);
+	left = lay_pmem(m, req, &high);
+	if (left)
+		return no_room(m, req, MAP_PMEM, unit, left, err);
 	left = lay(m, MAP_PCI64, 0, &high, SPACE_END, unit, pci64);
 	if (left)
 		return no_room(m, req, MAP_PCI64, unit, left, err);
@@ -478,13 +503,18 @@ static const char *region_fault(const struct map_region *r)
 		return "is empty or ends beyond 2^52";
 	if (r->node >= MAP_NODES_MAX)
 		return "belongs to a node that cannot exist";
-	if (is_dma_kind(r->kind) && (span_overlaps(r->at, platform) || span_overlaps(r->at, ecam)))
+	if (map_is_reached(r->kind) &&
+	    (span_overlaps(r->at, platform) || span_overlaps(r->at, ecam)))
 		return "lies on the fixed platform below 4 GiB";
 	switch (r->kind) {
 	case MAP_RAM:
 		return (r->at.base | r->at.end) % (2 * MIB) ? "is not aligned to 2 MiB" : NULL;
 	case MAP_HOTPLUG:
 		return r->at.base % GIB || low ? "does not begin on a GiB above 4 GiB" : NULL;
+	case MAP_PMEM:
+		return r->at.base % GIB || r->at.end % (2 * MIB) || low
+			       ? "is not whole pages of 2 MiB from a GiB above 4 GiB on"
+			       : NULL;
 	case MAP_PCI32:
 		return low ? NULL : "reaches beyond 4 GiB";
 	case MAP_PCI64:
@@ -509,7 +539,7 @@ static int check_reserved(const struct map *m, const struct map_forbidden *f, st
 	for (unsigned i = 0; i < m->nr_regions; i++) {
 		const struct map_region *r = &m->regions[i];
 
-		if (is_dma_kind(r->kind) && span_overlaps(r->at, f->at))
+		if (map_is_reached(r->kind) && span_overlaps(r->at, f->at))
 			return bad_region(r, "touches a forbidden range", err);
 		if (r->kind == MAP_RESERVED && r->at.base <= must.base && must.base < r->at.end)
 			must.base = min_u64(r->at.end, must.end);

@@ -7,7 +7,7 @@
  *
  *   0        low end   3 GiB                         4 GiB               1012 GiB  1 TiB
  *   |-- RAM --|  . . .  |-- PCI32 --|ECAM|-- PCI32 --|APIC|ROM|--- RAM ---|#########|-- RAM --|--
- * hotplug --|-- PCI64 --| forbidden
+ * hotplug --|-- pmem --|-- PCI64 --| forbidden
  */
 #ifndef VMM_MAP_H
 #define VMM_MAP_H
@@ -20,6 +20,7 @@
 enum map_kind {
 	MAP_RAM,
 	MAP_HOTPLUG,  /* where DIMMs may appear later */
+	MAP_PMEM,     /* a file of the host (--pmem), in one piece */
 	MAP_RESERVED, /* a forbidden range, or one that KVM needs for itself */
 	MAP_PCI32,
 	MAP_PCI64,
@@ -31,7 +32,7 @@ enum map_kind {
 struct map_region {
 	struct span at;
 	enum map_kind kind;
-	unsigned node; /* of RAM and hotplug space */
+	unsigned node; /* of RAM and hotplug space; which file, of MAP_PMEM */
 };
 
 #define MAP_WHY_MAX	  96
@@ -47,7 +48,8 @@ struct map_forbidden {
 
 #define MAP_FORBIDDEN_MAX 256
 #define MAP_NODES_MAX	  64
-#define MAP_REGIONS_MAX	  (4 * MAP_FORBIDDEN_MAX + 2 * MAP_NODES_MAX + 16)
+#define MAP_PMEM_MAX	  8
+#define MAP_REGIONS_MAX	  (4 * MAP_FORBIDDEN_MAX + 2 * MAP_NODES_MAX + MAP_PMEM_MAX + 16)
 
 struct map {
 	/* Sorted by start; regions never overlap. Adjacent RAM of one node is one region. */
@@ -74,8 +76,10 @@ struct map_request {
 	uint64_t align;	      /* of RAM, power of two, at least 2 MiB */
 	unsigned guest_bits;  /* what the guest's CPU announces */
 	unsigned host_bits;   /* what the host can map */
-	uint64_t node_sizes[MAP_NODES_MAX];		   /* add up to ram_size */
-	unsigned nr_nodes;				   /* 0: one node */
+	uint64_t node_sizes[MAP_NODES_MAX]; /* add up to ram_size */
+	unsigned nr_nodes;		    /* 0: one node */
+	uint64_t pmem[MAP_PMEM_MAX];	    /* bytes, multiples of 2 MiB */
+	unsigned nr_pmem;
 	struct map_forbidden forbidden[MAP_FORBIDDEN_MAX]; /* any order, may overlap */
 	unsigned nr_forbidden;
 };
@@ -94,6 +98,8 @@ int map_build(struct map *m, const struct map_request *req, struct err *err);
 int map_check(const struct map *m, struct err *err);
 
 const char *map_kind_name(enum map_kind kind);
+/* What devices may reach: RAM, hotplug space, files, PCI windows. It must be translatable. */
+bool map_is_reached(enum map_kind kind);
 /* A few words on why the region is there; never NULL. */
 const char *map_region_why(const struct map *m, const struct map_region *region);
 /* Bytes of all regions of one kind. */

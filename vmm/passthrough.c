@@ -139,8 +139,7 @@ static int allow_plan(struct passthrough *pt, const struct plan *plan, struct er
 	for (unsigned i = 0; i < plan->map.nr_regions; i++) {
 		const struct map_region *r = &plan->map.regions[i];
 
-		if (r->kind == MAP_RAM || r->kind == MAP_HOTPLUG || r->kind == MAP_PCI32 ||
-		    r->kind == MAP_PCI64)
+		if (map_is_reached(r->kind))
 			allow(&a, &pt->iommu, r->at);
 	}
 	return pt->iommu.ops->allow(&pt->iommu, a.spans, a.n, err);
@@ -159,8 +158,8 @@ int passthrough_map(struct passthrough *pt, const struct plan *plan, const struc
 			.iova = ram->blocks[i].gpa,
 			.hva = ram->blocks[i].hva,
 			.owner = "RAM",
-			.memfd = ram->folded ? -1 : ram->memfd,
-			.memfd_offset = ram->blocks[i].memfd_offset,
+			.memfd = ram->blocks[i].fd,
+			.memfd_offset = ram->blocks[i].offset,
 		};
 	ret = iommu_map_ram(&pt->iommu, list, ram->nr_blocks, progress, err);
 	free(list);

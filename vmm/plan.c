@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert(HOST_PMEM_MAX == MAP_PMEM_MAX && CONFIG_PMEM_MAX == MAP_PMEM_MAX, "the same files");
+
 #define FOUR_GIB (4 * GIB)
 
 /* AMD I/O Virtualization Technology specification (48882), 2.1.2, table 3: HyperTransport. */
@@ -197,7 +199,7 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 	struct pci_layout_device devices[HOST_PCI_MAX];
 	unsigned n = c->nr_vfio + plan_nr_virtio(c) + c->watchdog;
 
-	if (n != host->nr_pci || n > HOST_PCI_MAX)
+	if (n != host->nr_pci || n > HOST_PCI_MAX || c->nr_pmem != host->nr_pmem)
 		return err_set(err, EINVAL, "%u PCI devices are asked for, %u are known", n,
 			       host->nr_pci);
 	for (unsigned i = 0; i < n; i++)
@@ -249,6 +251,8 @@ int plan_build(struct plan *p, const struct config *c, const struct host_facts *
 	plan_nodes(p, c);
 	for (unsigned i = 0; i < c->nr_nodes; i++)
 		req.node_sizes[i] = c->nodes[i].size;
+	req.nr_pmem = host->nr_pmem;
+	memcpy(req.pmem, host->pmem, sizeof(req.pmem));
 	req.nr_forbidden = plan_forbidden(req.forbidden, MAP_FORBIDDEN_MAX, c->iova_policy, host,
 					  c->reserve, c->nr_reserve);
 	if (req.nr_forbidden > MAP_FORBIDDEN_MAX)
@@ -281,8 +285,8 @@ static void emit_e820(struct e820_list *list, struct span at, enum e820_type typ
 }
 
 /*
- * PCI windows, hotplug space and gaps are nobody's: E820 is silent on them. The first MiB is RAM to
- * the map but shared out here, as a BIOS would.
+ * PCI windows, hotplug space, files and gaps are nobody's: E820 is silent on them. The first MiB is
+ * RAM to the map but shared out here, as a BIOS would.
  */
 size_t plan_e820(const struct plan *p, struct e820_entry *out, size_t cap)
 {
@@ -306,6 +310,7 @@ size_t plan_e820(const struct plan *p, struct e820_entry *out, size_t cap)
 			emit_e820(&list, r.at, E820_RESERVED);
 			break;
 		case MAP_HOTPLUG:
+		case MAP_PMEM:
 		case MAP_PCI32:
 		case MAP_PCI64:
 			break;
@@ -380,6 +385,14 @@ size_t plan_reserved(const struct plan *p, struct span *out, size_t cap)
 			emit_span(&list, r->at);
 	}
 	return list.n;
+}
+
+struct span plan_pmem(const struct plan *p, unsigned i)
+{
+	for (unsigned j = 0; j < p->map.nr_regions; j++)
+		if (p->map.regions[j].kind == MAP_PMEM && p->map.regions[j].node == i)
+			return p->map.regions[j].at;
+	return (struct span){ 0, 0 };
 }
 
 struct span plan_ecam(const struct plan *p)

@@ -115,6 +115,8 @@ struct plan_memory {
 size_t plan_e820(const struct plan *p, struct e820_entry *out, size_t cap);
 /* RAM and hotplug space with their nodes. */
 size_t plan_srat(const struct plan *p, struct plan_memory *out, size_t cap);
+/* Where file `i` of --pmem is; empty: there is none. */
+struct span plan_pmem(const struct plan *p, unsigned i);
 /* RAM present at start, adjacent regions joined: what devices may reach. */
 size_t plan_dma(const struct plan *p, struct span *out, size_t cap);
 /* PCI windows of one kind (MAP_PCI32 or MAP_PCI64). */

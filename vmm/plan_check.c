@@ -82,6 +82,29 @@ static int check_pages(const struct plan *p, struct err *err)
 	return 0;
 }
 
+/* File `i` is one region, and there are no gaps among them. */
+static int check_pmem(const struct plan *p, struct err *err)
+{
+	unsigned seen = 0, n = 0;
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		const struct map_region *r = &p->map.regions[i];
+
+		if (r->kind != MAP_PMEM)
+			continue;
+		if (r->node >= MAP_PMEM_MAX || seen >> r->node & 1)
+			return err_set(err, EINVAL,
+				       "file %u of --pmem at %#" PRIx64
+				       " is there twice, or one too many",
+				       r->node, r->at.base);
+		seen |= 1u << r->node;
+		n++;
+	}
+	if (seen != (1u << n) - 1)
+		return err_set(err, EINVAL, "the files of --pmem are not counted from 0 on");
+	return 0;
+}
+
 int plan_check(const struct plan *p, struct err *err)
 {
 	uint64_t hotplug = map_total(&p->map, MAP_HOTPLUG);
@@ -91,6 +114,8 @@ int plan_check(const struct plan *p, struct err *err)
 		ret = check_nodes(p, err);
 	if (!ret)
 		ret = check_pages(p, err);
+	if (!ret)
+		ret = check_pmem(p, err);
 	if (!ret)
 		ret = plan_pci_check(p, err);
 	if (ret)
@@ -173,6 +198,20 @@ static int check_devices(const struct plan *p, const struct host_facts *host, st
 	return 0;
 }
 
+static int check_files(const struct plan *p, const struct host_facts *host, struct err *err)
+{
+	for (unsigned i = 0; i < host->nr_pmem; i++) {
+		uint64_t size = span_size(plan_pmem(p, i));
+
+		if (size != host->pmem[i])
+			return err_set(err, EINVAL,
+				       "pmem%u has %" PRIu64 " bytes in the plan, but its file has "
+				       "%" PRIu64 ": make a plan for this file",
+				       i, size, host->pmem[i]);
+	}
+	return 0;
+}
+
 int plan_check_host(const struct plan *p, const struct host_facts *host, struct err *err)
 {
 	struct map_forbidden found[MAP_FORBIDDEN_MAX];
@@ -193,9 +232,7 @@ int plan_check_host(const struct plan *p, const struct host_facts *host, struct 
 		for (unsigned j = 0; j < p->map.nr_regions; j++) {
 			const struct map_region *r = &p->map.regions[j];
 
-			if (!span_overlaps(r->at, found[i].at) ||
-			    !(r->kind == MAP_RAM || r->kind == MAP_HOTPLUG ||
-			      r->kind == MAP_PCI32 || r->kind == MAP_PCI64))
+			if (!span_overlaps(r->at, found[i].at) || !map_is_reached(r->kind))
 				continue;
 			return err_set(err, ERANGE,
 				       "the plan has %s at [%#" PRIx64 ", %#" PRIx64
@@ -205,5 +242,5 @@ int plan_check_host(const struct plan *p, const struct host_facts *host, struct 
 				       found[i].at.base, found[i].at.end, found[i].why);
 		}
 	}
-	return check_devices(p, host, err);
+	return check_files(p, host, err) < 0 ? -EINVAL : check_devices(p, host, err);
 }

@@ -21,7 +21,7 @@
 static const char *const kind_names[] = {
 	[MAP_RAM] = "ram",     [MAP_HOTPLUG] = "hotplug", [MAP_RESERVED] = "reserved",
 	[MAP_PCI32] = "pci32", [MAP_PCI64] = "pci64",	  [MAP_ECAM] = "ecam",
-	[MAP_APIC] = "apic",   [MAP_ROM] = "rom",
+	[MAP_APIC] = "apic",   [MAP_ROM] = "rom",	  [MAP_PMEM] = "pmem",
 };
 
 static const char *const window_names[PCI_SPACES] = {
@@ -105,6 +105,8 @@ static void put_region(struct writer *w, const struct map_region *r)
 		put_text(w, "device_type", "memory");
 		put_u32(w, "numa-node-id", r->node);
 	}
+	if (r->kind == MAP_PMEM)
+		put_u32(w, "straddle,file", r->node);
 	put_text(w, "straddle,kind", kind_names[r->kind]);
 	put_reg(w, r->at);
 	end(w);
@@ -359,6 +361,8 @@ static int get_region(const struct reader *r, int node, struct map *m)
 			continue;
 		region->kind = (enum map_kind)i;
 		m->nr_regions++;
+		if (region->kind == MAP_PMEM)
+			return get_u32(r, node, "straddle,file", MAP_PMEM_MAX - 1, &region->node);
 		if (!has_node(region->kind))
 			return 0;
 		return get_u32(r, node, "numa-node-id", MAP_NODES_MAX - 1, &region->node);

@@ -14,6 +14,8 @@ static unsigned count(const struct config *c, enum virtio_kind kind)
 		return c->nr_nets;
 	case VIRTIO_FS:
 		return c->nr_fs;
+	case VIRTIO_PMEM:
+		return c->nr_pmem;
 	case VIRTIO_CONSOLE:
 		return c->console.kind != SERIAL_NONE;
 	case VIRTIO_RNG:
@@ -51,9 +53,13 @@ static const struct {
 	const char *name;
 	bool numbered;
 } kinds[VIRTIO_KINDS] = {
-	[VIRTIO_DISK] = { "disk", true },    [VIRTIO_NET] = { "net", true },
-	[VIRTIO_FS] = { "fs", true },	     [VIRTIO_CONSOLE] = { "console", false },
-	[VIRTIO_RNG] = { "rng", false },     [VIRTIO_BALLOON] = { "balloon", false },
+	[VIRTIO_DISK] = { "disk", true },
+	[VIRTIO_NET] = { "net", true },
+	[VIRTIO_FS] = { "fs", true },
+	[VIRTIO_PMEM] = { "pmem", true },
+	[VIRTIO_CONSOLE] = { "console", false },
+	[VIRTIO_RNG] = { "rng", false },
+	[VIRTIO_BALLOON] = { "balloon", false },
 	[VIRTIO_VSOCK] = { "vsock", false },
 };
 

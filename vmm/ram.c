@@ -60,7 +60,7 @@ static int fill_block(const struct ram *ram, const struct ram_block *b,
 		/* A fold begins where the guest address is a multiple of it. */
 		uint64_t skip = backing->fold ? (b->gpa.base + at) % step : 0;
 		uint64_t len = min_u64(step - skip, size - at);
-		uint64_t offset = backing->fold ? skip : b->memfd_offset;
+		uint64_t offset = backing->fold ? skip : b->offset;
 
 		if (mmap(b->hva + at, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, ram->memfd,
 			 (off_t)offset) == MAP_FAILED)
@@ -77,28 +77,35 @@ static int fill_block(const struct ram *ram, const struct ram_block *b,
  *	kept:             |----- RAM -----|
  *	                  ^ same offset within a GiB as the guest address
  */
+uint8_t *ram_reserve(struct span gpa)
+{
+	uint64_t size = span_size(gpa), room = size + CONGRUENCE, skip;
+	uint8_t *reserved =
+		mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (reserved == MAP_FAILED)
+		return NULL;
+	skip = (gpa.base - (uintptr_t)reserved) & (CONGRUENCE - 1);
+	if (skip)
+		munmap(reserved, skip);
+	munmap(reserved + skip + size, room - skip - size);
+	return reserved + skip;
+}
+
 static int map_block(const struct ram *ram, struct ram_block *b, const struct ram_backing *backing,
 		     struct err *err)
 {
 	uint64_t size = span_size(b->gpa);
-	uint64_t room = size + CONGRUENCE;
-	uint8_t *reserved;
-	uint64_t skip;
 	int ret;
 
-	reserved = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (reserved == MAP_FAILED)
+	b->hva = ram_reserve(b->gpa);
+	if (!b->hva)
 		return shortage(&b->gpa, backing, errno, err);
-	skip = (b->gpa.base - (uintptr_t)reserved) & (CONGRUENCE - 1);
-	b->hva = reserved + skip;
 	ret = fill_block(ram, b, backing);
 	if (ret < 0) {
-		munmap(reserved, room);
+		munmap(b->hva, size);
 		return shortage(&b->gpa, backing, -ret, err);
 	}
-	if (skip)
-		munmap(reserved, skip);
-	munmap(b->hva + size, room - skip - size);
 	/* Both are advice: a kernel without them runs the guest as well. */
 	madvise(b->hva, size, MADV_HUGEPAGE);
 	madvise(b->hva, size, MADV_DONTDUMP);
@@ -123,7 +130,9 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	while (ret == 0 && ram->nr_blocks < n) {
 		struct ram_block *b = &ram->blocks[ram->nr_blocks];
 
-		*b = (struct ram_block){ .gpa = spans[ram->nr_blocks], .memfd_offset = offset };
+		*b = (struct ram_block){ .gpa = spans[ram->nr_blocks],
+					 .fd = backing->fold ? -1 : ram->memfd,
+					 .offset = offset };
 		ret = map_block(ram, b, backing, err);
 		if (ret == 0)
 			ram->nr_blocks++;
@@ -143,7 +152,7 @@ static bool give_back(const struct ram *ram, const struct ram_block *b, uint64_t
 	if (ram->memfd < 0)
 		return madvise(b->hva + offset, size, MADV_DONTNEED) == 0;
 	return fallocate(ram->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			 (off_t)(b->memfd_offset + offset), (off_t)size) == 0;
+			 (off_t)(b->offset + offset), (off_t)size) == 0;
 }
 
 void ram_discard(const struct ram *ram, uint8_t *at, uint64_t len)
@@ -184,6 +193,7 @@ void ram_destroy(struct ram *ram)
 
 void *ram_at(const struct ram *ram, uint64_t gpa, uint64_t len)
 {
-	return guest_ram_at(&(struct guest_ram){ ram->blocks, ram->nr_blocks, ram->memfd }, gpa,
-			    len);
+	const struct guest_ram all = ram_all(ram);
+
+	return guest_ram_at(&all, gpa, len);
 }

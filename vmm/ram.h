@@ -57,6 +57,16 @@ void ram_clear(struct ram *ram);
 void ram_discard(const struct ram *ram, uint8_t *at, uint64_t len);
 void ram_destroy(struct ram *ram);
 
+/*
+ * Address space for `gpa`, congruent with it modulo 1 GiB: the caller maps over it, and unmaps it.
+ * NULL, with errno.
+ */
+uint8_t *ram_reserve(struct span gpa);
+/* All of it; borrowed from `ram`. */
+static inline struct guest_ram ram_all(const struct ram *ram)
+{
+	return (struct guest_ram){ ram->blocks, ram->nr_blocks };
+}
 /* The host address of `len` bytes at `gpa`, or NULL if they do not lie in one block. */
 void *ram_at(const struct ram *ram, uint64_t gpa, uint64_t len);
 

@@ -9,6 +9,7 @@
 
 #include "vmm/err.h"
 #include "vmm/kvm.h"
+#include "vmm/ram.h"
 
 #include <pthread.h>
 #include <stddef.h>

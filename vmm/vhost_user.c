@@ -417,19 +417,25 @@ static int set_memory(const struct vhost_user *v, const struct guest_ram *ram, s
 {
 	struct message m = request(SET_MEM_TABLE);
 
-	if (ram->n > REGIONS_MAX)
+	size_t n = 0;
+
+	for (size_t i = 0; i < ram->n; i++)
+		n += ram->blocks[i].fd >= 0;
+	if (n > REGIONS_MAX)
 		return err_set(err, E2BIG, "%s%s: guest memory has %zu spans; %u can be told",
-			       v->option, v->path, ram->n, REGIONS_MAX);
-	add(&m, ram->n, 4);
+			       v->option, v->path, n, REGIONS_MAX);
+	add(&m, n, 4);
 	add(&m, 0, 4);
 	for (size_t i = 0; i < ram->n; i++) {
 		const struct ram_block *b = &ram->blocks[i];
 
+		if (b->fd < 0)
+			continue;
 		add(&m, b->gpa.base, 8);
 		add(&m, span_size(b->gpa), 8);
 		add(&m, (uintptr_t)b->hva, 8);
-		add(&m, b->memfd_offset, 8);
-		m.fds[m.nr_fds++] = ram->memfd;
+		add(&m, b->offset, 8);
+		m.fds[m.nr_fds++] = b->fd;
 	}
 	return tell(v, &m, err);
 }

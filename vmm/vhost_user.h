@@ -2,7 +2,7 @@
  * vhost-user: another process serves the queues of a virtio device, told so over a Unix socket.
  * QEMU's docs/interop/vhost-user.rst; we are the front-end.
  *
- * Host side. Guest RAM must be a file (guest_ram.memfd); it is handed over in as few regions as the
+ * Host side. Guest RAM must be a file (ram_block.fd); it is handed over in as few regions as the
  * plan has spans, also above 1 TiB. Rings are split. The process may go and come back: then the
  * rings go on where they were, if nothing that it had taken is lost.
  */

@@ -227,10 +227,10 @@ static void test_cpuid(void **state)
 static void test_slots(void **state)
 {
 	struct ram_block blocks[] = {
-		{ { 0, 3 * GIB }, (uint8_t *)(uintptr_t)(TIB), 0 },
-		{ { 16 * TIB, 25 * TIB }, (uint8_t *)(uintptr_t)(32 * TIB), 0 },
+		{ { 0, 3 * GIB }, (uint8_t *)(uintptr_t)(TIB), -1, 0 },
+		{ { 16 * TIB, 25 * TIB }, (uint8_t *)(uintptr_t)(32 * TIB), -1, 0 },
 	};
-	const struct ram ram = { .blocks = blocks, .nr_blocks = ARRAY_SIZE(blocks) };
+	const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks) };
 	struct span gpa = { 0, 0 };
 	struct kvm kvm;
 
@@ -266,8 +266,8 @@ static void test_slots(void **state)
 /* Device memory takes the slots after RAM's, and gives them back. */
 static void test_maps(void **state)
 {
-	struct ram_block block = { { 0, GIB }, (uint8_t *)(uintptr_t)TIB, 0 };
-	const struct ram ram = { .blocks = &block, .nr_blocks = 1 };
+	struct ram_block block = { { 0, GIB }, (uint8_t *)(uintptr_t)TIB, -1, 0 };
+	const struct guest_ram ram = { &block, 1 };
 	const struct span at = { TIB, TIB + 64 * KIB };
 	struct kvm kvm;
 	int a, b;

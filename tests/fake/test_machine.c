@@ -47,6 +47,7 @@ static struct loop loop;
 static struct console console;
 static struct machine machine;
 static struct ram ram;
+static struct guest_ram guest_ram;
 static const struct machine_parts parts = {
 	.plan = &plan,
 	.kernel = &kernel,
@@ -54,6 +55,7 @@ static const struct machine_parts parts = {
 	.boot_kernel = &boot_kernel,
 	.append = "quiet",
 	.ram = &ram,
+	.guest_ram = &guest_ram,
 	.loop = &loop,
 	.console = &console,
 	.has_debug_exit = true,
@@ -109,8 +111,12 @@ static int make_ram(struct err *e)
 	const struct ram_backing backing = { .page_size = 4 * KIB };
 	struct span spans[PLAN_LIST_MAX];
 
+	int ret;
+
 	ram_destroy(&ram);
-	return ram_create(&ram, spans, plan_dma(&plan, spans, ARRAY_SIZE(spans)), &backing, e);
+	ret = ram_create(&ram, spans, plan_dma(&plan, spans, ARRAY_SIZE(spans)), &backing, e);
+	guest_ram = ram_all(&ram);
+	return ret;
 }
 
 static int attempt(void *to, struct err *e)

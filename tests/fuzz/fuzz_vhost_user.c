@@ -68,8 +68,8 @@ static void *answer(void *to)
 
 static void use(struct vhost_user *v)
 {
-	const struct ram_block block = { { 0, MEMORY }, memory, 0 };
-	const struct guest_ram ram = { &block, 1, memfd };
+	const struct ram_block block = { { 0, MEMORY }, memory, memfd, 0 };
+	const struct guest_ram ram = { &block, 1 };
 	const struct served_queue queues[] = {
 		{ 16, memory, memory + 1024, memory + 2048, memfd, memfd },
 		{ .size = 0, .kick = -1, .call = -1 },

@@ -7,6 +7,7 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
+#include "devices/virtio_pmem.h"
 #include "devices/virtio_pci.h"
 #include "devices/virtio_remote.h"
 #include "devices/virtio_rng.h"
@@ -25,13 +26,14 @@
 #define RING_STEP 0x400
 
 static uint8_t memory[MEMORY] __attribute__((aligned(4096)));
-static const struct ram_block block = { { 0, MEMORY }, memory, 0 };
-static const struct guest_ram ram = { &block, 1, -1 };
+static const struct ram_block block = { { 0, MEMORY }, memory, -1, 0 };
+static const struct guest_ram ram = { &block, 1 };
 
 static struct virtio_pci pci;
 static struct virtio_device *dev;
 static struct virtio_blk blk;
 static struct virtio_net net;
+static struct virtio_pmem pmem;
 static struct virtio_console console;
 static struct virtio_balloon balloon;
 static struct virtio_rng rng;
@@ -125,6 +127,14 @@ static int port_attach(void *port, bool on)
 
 static const struct net_port_ops port_ops = { port_send, port_receive, port_want, port_offloads,
 					      port_attach };
+
+static bool pmem_flushed(void *to)
+{
+	(void)to;
+	return ++events % 2;
+}
+
+static const struct pmem_host pmem_host = { pmem_flushed, NULL };
 
 static void line_put(void *to, uint8_t byte)
 {
@@ -407,6 +417,10 @@ static void make_device(unsigned kind)
 	case 7:
 		must(virtio_net_init(&net, ports, 2, NULL, mac, &err) == 0);
 		dev = &net.dev;
+		break;
+	case 9:
+		virtio_pmem_init(&pmem, &pmem_host, (struct span){ 0, 0x200000 });
+		dev = &pmem.dev;
 		break;
 	case 8:
 		must(virtio_net_init(&net, ports, 2, &server, mac, &err) == 0);

@@ -14,10 +14,10 @@
 
 static uint8_t memory[2][BLOCK] __attribute__((aligned(4096)));
 static const struct ram_block blocks[] = {
-	{ { 0, BLOCK }, memory[0], 0 },
-	{ { FAR, FAR + BLOCK }, memory[1], 0 },
+	{ { 0, BLOCK }, memory[0], -1, 0 },
+	{ { FAR, FAR + BLOCK }, memory[1], -1, 0 },
 };
-static const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks), -1 };
+static const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks) };
 
 static void must(bool holds)
 {

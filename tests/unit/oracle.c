@@ -224,6 +224,21 @@ static int layout_hotplug(struct oracle *o, const struct map_request *req, uint6
 	return 0;
 }
 
+/* Each file whole, where the lowest GiB is from which on it finds room. */
+static int layout_pmem(struct oracle *o, const struct map_request *req, uint64_t *end)
+{
+	for (unsigned i = 0; i < req->nr_pmem; i++) {
+		struct span in = { *end, UINT64_C(1) << 52 };
+		uint64_t at = next_free(req, in, GIB, req->pmem[i]);
+
+		if (at == NOWHERE)
+			return -ERANGE;
+		*end = at + req->pmem[i];
+		add(o, (struct span){ at, *end }, MAP_PMEM, i);
+	}
+	return 0;
+}
+
 static void layout_pci32(struct oracle *o, const struct map_request *req, uint64_t from)
 {
 	uint64_t left = 4 * GIB;
@@ -237,8 +252,8 @@ static uint64_t top_of(const struct map_region *r, unsigned n)
 	uint64_t top = 0;
 
 	for (unsigned i = 0; i < n; i++)
-		if (r[i].kind == MAP_RAM || r[i].kind == MAP_HOTPLUG || r[i].kind == MAP_PCI32 ||
-		    r[i].kind == MAP_PCI64)
+		if (r[i].kind == MAP_RAM || r[i].kind == MAP_HOTPLUG || r[i].kind == MAP_PMEM ||
+		    r[i].kind == MAP_PCI32 || r[i].kind == MAP_PCI64)
 			top = max_u64(top, r[i].at.end);
 	return top;
 }
@@ -327,6 +342,8 @@ int oracle_layout(struct oracle *o, const struct map_request *req)
 	ret = layout_ram(o, req, low, &ram_end);
 	if (!ret)
 		ret = layout_hotplug(o, req, ram_end, &hotplug_end);
+	if (!ret)
+		ret = layout_pmem(o, req, &hotplug_end);
 	if (ret)
 		return ret;
 	layout_pci32(o, req, pci32);
@@ -354,7 +371,7 @@ static bool has_node(enum map_kind kind)
 
 static bool is_used(enum map_kind kind)
 {
-	return has_node(kind) || kind == MAP_PCI32 || kind == MAP_PCI64;
+	return has_node(kind) || kind == MAP_PMEM || kind == MAP_PCI32 || kind == MAP_PCI64;
 }
 
 /* The end of the highest region of a kind; 0 if there is none. */
@@ -388,7 +405,8 @@ static const char *broken_order(const struct map *m, const struct map_request *r
 		if (i && r[-1].at.end > r->at.base)
 			return "regions are sorted and disjoint";
 		if (i && r[-1].at.end == r->at.base && r[-1].kind == r->kind &&
-		    r->kind != MAP_RESERVED && (!has_node(r->kind) || r[-1].node == r->node))
+		    r->kind != MAP_RESERVED && r->kind != MAP_PMEM &&
+		    (!has_node(r->kind) || r[-1].node == r->node))
 			return "adjacent regions of one kind and node are one region";
 		if (is_used(r->kind) && blocker(req, r->at))
 			return "nothing that is used touches a forbidden range";
@@ -506,6 +524,27 @@ static const char *broken_hotplug(const struct map *m, const struct map_request 
 	return NULL;
 }
 
+static const char *broken_pmem(const struct map *m, const struct map_request *req)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->nr_regions; i++) {
+		const struct map_region *r = &m->regions[i];
+
+		if (r->kind != MAP_PMEM)
+			continue;
+		if (r->node != n || n >= req->nr_pmem || span_size(r->at) != req->pmem[n])
+			return "each file is one region of its size, in the order given";
+		if (r->at.base % GIB)
+			return "files begin on a GiB boundary";
+		if (r->at.base <
+		    max_u64(high_start(req), max_u64(end_of(m, MAP_RAM), end_of(m, MAP_HOTPLUG))))
+			return "files lie above RAM and hotplug space";
+		n++;
+	}
+	return n == req->nr_pmem ? NULL : "every file is there";
+}
+
 static const char *broken_pci(const struct map *m, const struct map_request *req)
 {
 	uint64_t unit = pci64_unit(req);
@@ -524,9 +563,9 @@ static const char *broken_pci(const struct map *m, const struct map_request *req
 			continue;
 		if (r->at.base % unit || r->at.end % unit)
 			return "64-bit windows are aligned for the largest BAR";
-		if (r->at.base <
-		    max_u64(high_start(req), max_u64(end_of(m, MAP_RAM), end_of(m, MAP_HOTPLUG))))
-			return "64-bit windows lie above RAM and hotplug space";
+		if (r->at.base < max_u64(max_u64(high_start(req), end_of(m, MAP_PMEM)),
+					 max_u64(end_of(m, MAP_RAM), end_of(m, MAP_HOTPLUG))))
+			return "64-bit windows lie above RAM, hotplug space and files";
 	}
 	if (m->bits_required != bits_of(top_of(m->regions, m->nr_regions)))
 		return "bits_required is what the highest used address needs";
@@ -564,7 +603,8 @@ static const char *broken_forbidden(const struct map *m, const struct map_reques
 const char *oracle_broken_rule(const struct map *m, const struct map_request *req)
 {
 	const char *(*const rules[])(const struct map *, const struct map_request *) = {
-		broken_order, broken_nodes, broken_ram, broken_hotplug, broken_pci, broken_forbidden
+		broken_order, broken_nodes, broken_ram,	     broken_hotplug,
+		broken_pmem,  broken_pci,   broken_forbidden
 	};
 	const char *broken = NULL;
 

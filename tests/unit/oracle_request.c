@@ -107,6 +107,10 @@ void oracle_request(struct map_request *req, const uint8_t *data, size_t len)
 		req->pci64_size = 1 + (get_le(&b, 4) << (get_le(&b, 1) % 10));
 	if (flags & 64)
 		req->largest_bar = UINT64_C(1) << (12 + get_le(&b, 1) % 30);
+	if (flags & 128)
+		req->nr_pmem = 1 + get_le(&b, 1) % MAP_PMEM_MAX;
+	for (unsigned i = 0; i < req->nr_pmem; i++)
+		req->pmem[i] = 2 * MIB * (1 + (get_le(&b, 2) << get_le(&b, 1) % 5));
 	divide(&b, req);
 	forbid(&b, req);
 }
@@ -136,6 +140,8 @@ void oracle_describe(const struct map_request *req, char *out, size_t cap)
 	    "\n",
 	    req->low_memory, req->high_memory_start, req->pci32_size, req->pci64_size,
 	    req->largest_bar);
+	for (unsigned i = 0; i < req->nr_pmem; i++)
+		say(out, cap, &at, "pmem %u: %#" PRIx64 "\n", i, req->pmem[i]);
 	for (unsigned i = 0; i < req->nr_nodes; i++)
 		say(out, cap, &at, "node %u: %#" PRIx64 "\n", i, req->node_sizes[i]);
 	for (unsigned i = 0; i < req->nr_forbidden; i++)

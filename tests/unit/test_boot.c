@@ -320,7 +320,7 @@ static void test_largest(void **state)
 
 	f = SETUP(map, true);
 	elf_put_pvh_note(f->file, 1, MIB + 64, 4);
-	build_refused(f, E2BIG, "1176 entries");
+	build_refused(f, E2BIG, "1184 entries");
 	f->req.nr_e820 = 128;
 	build(f);
 }

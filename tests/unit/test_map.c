@@ -271,6 +271,38 @@ static void test_hotplug(void **state)
 	EXPECT(MAP_HOTPLUG, { 1001 * GIB, 1012 * GIB }, { TIB, TIB + 89 * GIB });
 }
 
+static void test_pmem(void **state)
+{
+	(void)state;
+	/* Above RAM, each on a GiB, never joined; the window is behind them. */
+	ask(4 * GIB, 40);
+	req.pmem[0] = 512 * MIB;
+	req.pmem[1] = req.pmem[2] = GIB;
+	req.nr_pmem = 3;
+	fits();
+	EXPECT(MAP_PMEM, { 5 * GIB, 5 * GIB + 512 * MIB }, { 6 * GIB, 7 * GIB },
+	       { 7 * GIB, 8 * GIB });
+	EXPECT(MAP_PCI64, { 8 * GIB, 72 * GIB });
+	/* One that does not fit below the AMD hole lies above it, whole. */
+	ask(1000 * GIB, 48);
+	req.pmem[0] = 12 * GIB;
+	req.nr_pmem = 1;
+	forbid(HT_HOLE, "AMD");
+	fits();
+	EXPECT(MAP_PMEM, { TIB, TIB + 12 * GIB });
+	req.pmem[0] = 11 * GIB;
+	fits();
+	EXPECT(MAP_PMEM, { 1001 * GIB, 1012 * GIB });
+	/* Nowhere in one piece. */
+	ask(GIB, 52);
+	req.pmem[0] = 8 * GIB;
+	req.nr_pmem = 1;
+	for (unsigned i = 0; i < 4; i++)
+		forbid((11 + 7 * i) * GIB, (12 + 7 * i) * GIB, "hole");
+	forbid(36 * GIB, MAP_SPACE_END, "all that follows");
+	does_not_fit("--pmem, in one piece", "8192 MiB");
+}
+
 static void test_pci64(void **state)
 {
 	(void)state;
@@ -561,6 +593,7 @@ int main(void)
 		cmocka_unit_test(test_straddling),
 		cmocka_unit_test(test_low_memory),
 		cmocka_unit_test(test_hotplug),
+		cmocka_unit_test(test_pmem),
 		cmocka_unit_test(test_pci64),
 		cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_holes),

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define HT_BASE	 UINT64_C(0xfd00000000)
@@ -320,6 +321,47 @@ static void test_large_amd(void **state)
 	assert_int_equal(plan_cpu_node(&plan, 4), 1);
 }
 
+/* Files lie above RAM, each where nothing else is said to be, and are neither RAM nor a window. */
+static void test_pmem(void **state)
+{
+	struct config c = config(1100 * GIB);
+	struct host_facts host = milan;
+	const struct span first = { 1113 * GIB, 1115 * GIB }, second = { 1115 * GIB, 1116 * GIB };
+
+	(void)state;
+	c.nr_pmem = host.nr_pmem = 2;
+	host.pmem[0] = 2 * GIB;
+	host.pmem[1] = 512 * MIB;
+	for (unsigned i = 0; i < 2; i++) {
+		host.pci[i].bars[0] = (struct host_bar){ .size = 32 * KIB, .wide = true };
+		snprintf(host.pci[i].name, sizeof(host.pci[i].name), "pmem%u", i);
+	}
+	host.nr_pci = 2;
+	build(&c, &host);
+	assert_int_equal(plan_pmem(&plan, 0).base, first.base);
+	assert_int_equal(plan_pmem(&plan, 0).end, first.end);
+	assert_int_equal(plan_pmem(&plan, 1).base, second.base);
+	assert_int_equal(span_size(plan_pmem(&plan, 1)), 512 * MIB);
+	assert_true(span_empty(plan_pmem(&plan, 2)));
+	E820(E820_LOW, { { MIB, 3 * GIB }, E820_USABLE }, E820_HOLE,
+	     { { 4 * GIB, 1012 * GIB }, E820_USABLE }, { { HT_BASE, TIB }, E820_RESERVED },
+	     { { TIB, 1113 * GIB }, E820_USABLE });
+	SPANS(plan_dma(&plan, got, 64), { 0, 3 * GIB }, { 4 * GIB, 1012 * GIB },
+	      { TIB, 1113 * GIB });
+	SPANS(plan_windows(&plan, MAP_PCI64, got, 64), { 1116 * GIB, 1180 * GIB });
+	assert_int_equal(plan_check(&plan, &err), 0);
+	assert_int_equal(plan_check_host(&plan, &host, &err), 0);
+	/* A file that has grown since, and one that is another's. */
+	host.pmem[1] += 2 * MIB;
+	assert_int_equal(plan_check_host(&plan, &host, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "pmem1 has 536870912 bytes in the plan"));
+	for (unsigned i = 0; i < plan.map.nr_regions; i++)
+		if (plan.map.regions[i].kind == MAP_PMEM)
+			plan.map.regions[i].node = 1;
+	assert_int_equal(plan_check(&plan, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "twice"));
+}
+
 /* The registers end at 1 TiB: more is said as the most that they can hold. */
 static void test_cmos_saturates(void **state)
 {
@@ -422,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_straddling), cmocka_unit_test(test_cpu_nodes),
 		cmocka_unit_test(test_usable),	   cmocka_unit_test(test_too_many_ranges),
 		cmocka_unit_test(test_bits),	   cmocka_unit_test(test_check_host),
+		cmocka_unit_test(test_pmem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

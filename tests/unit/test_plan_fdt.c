@@ -106,6 +106,13 @@ static void build(const struct config *c)
 	struct host_facts amd = { .vendor = HOST_AMD, .family = 0x19, .phys_bits = 48 };
 
 	add_devices(&amd, c->nr_vfio);
+	for (unsigned i = 0; i < c->nr_pmem; i++) {
+		struct host_pci *d = &amd.pci[amd.nr_pci++];
+
+		amd.pmem[amd.nr_pmem++] = (1 + i) * GIB;
+		d->bars[0] = (struct host_bar){ .size = 32 * KIB, .wide = true };
+		snprintf(d->name, sizeof(d->name), "pmem%u", i);
+	}
 	memset(&plan, 0xa5, sizeof(plan));
 	if (plan_build(&plan, c, &amd, &err))
 		fail_msg("%s", err.text);
@@ -163,6 +170,9 @@ static void test_round_trip(void **state)
 	c.low_memory = 512 * MIB;
 	c.high_memory_start = UINT64_C(0xfcf0000000);
 	round_trip(&c);
+	c.nr_pmem = MAP_PMEM_MAX;
+	round_trip(&c);
+	assert_int_equal(span_size(plan_pmem(&back, 7)), 8 * GIB);
 	c = large();
 	round_trip(&c);
 	assert_true(back.numa);

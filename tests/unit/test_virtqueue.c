@@ -30,11 +30,11 @@
 
 static uint8_t memory[3][BLOCK] __attribute__((aligned(4096)));
 static const struct ram_block blocks[] = {
-	{ { LOW, MIDDLE }, memory[1], 0 },
-	{ { MIDDLE, MIDDLE_E }, memory[0], 0 }, /* not where the one before ends */
-	{ { HIGH, HIGH + BLOCK }, memory[2], 0 },
+	{ { LOW, MIDDLE }, memory[1], -1, 0 },
+	{ { MIDDLE, MIDDLE_E }, memory[0], -1, 0 }, /* not where the one before ends */
+	{ { HIGH, HIGH + BLOCK }, memory[2], -1, 0 },
 };
-static const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks), -1 };
+static const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks) };
 
 #define DESC   (HIGH + 0x0000)
 #define DRIVER (HIGH + 0x8000)

@@ -75,3 +75,11 @@ plan --fs socket=/run/fs,tag=home --fs socket=/run/more,tag=home
 plan --fs socket=/run/fs,tag=home,tag=more
 plan --vsock 3
 plan --vsock cid=2
+plan --pmem
+plan --pmem /no/such/file
+plan --pmem /
+plan --pmem /dev/null
+plan --pmem LICENSE
+plan --pmem private=on
+plan --pmem a,b
+plan --pmem a --vfio 0000:41:00.0 --host vendor=amd --host-pci 0000:41:00.0

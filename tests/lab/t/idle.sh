@@ -2,10 +2,10 @@
 # An idle guest with a device of each kind but --rng, from which Linux draws by itself: no thread of straddle but the guest's CPUs wakes up in
 # ten seconds, and those do not leave the kernel.
 . /lab/lib.sh
-truncate -s 16M /tmp/image
+truncate -s 16M /tmp/image /tmp/pmem
 tunctl -t tap0 >/dev/null
 beside lean ask --memory 512M --cpus 2 --disk /tmp/image,queues=2 --net tap=tap0,vhost=off --console pty \
-	--balloon 0 --vsock cid=7 --control /tmp/control
+	--balloon 0 --vsock cid=7 --pmem /tmp/pmem --control /tmp/control
 await asking
 sleep 5 # free pages are reported at first
 
@@ -26,4 +26,4 @@ same "no exit to straddle" "$io" "$(cat /sys/kernel/debug/kvm/io_exits /sys/kern
 at_least "threads were looked at" 6 "$(grep -vc '^cpu' /tmp/after)"
 ask /tmp/control quit >/dev/null
 ended $straddle
-rm -f /tmp/image
+rm -f /tmp/image /tmp/pmem

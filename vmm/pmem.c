@@ -1,0 +1,121 @@
+#include "vmm/pmem.h"
+
+#include "vmm/disk.h"
+#include "vmm/ram.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define UNIT (2 * MIB) /* Linux has no smaller piece of persistent memory (mm/memremap.c) */
+
+static int find_size(int fd, const char *path, uint64_t *size, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, errno, "--pmem %s cannot be looked at", path);
+	*size = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, size) < 0)
+		return err_sys(err, errno, "--pmem %s does not say its size", path);
+	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode))
+		return err_set(err, EINVAL, "--pmem %s is neither a file nor a block device", path);
+	if (!*size || *size % UNIT)
+		return err_set(err, EINVAL,
+			       "--pmem %s has %" PRIu64 " bytes; it must have a multiple of 2 MiB: "
+			       "truncate -s %%2M makes it one",
+			       path, *size);
+	return 0;
+}
+
+static int open_file(const char *path, int flags, struct err *err)
+{
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 && errno == EISDIR)
+		return err_set(err, EINVAL, "--pmem %s is a directory", path);
+	if (fd < 0)
+		return err_sys(err, errno, "--pmem %s cannot be opened%s", path,
+			       errno == EACCES || errno == EROFS
+				       ? " for writing (or is private=on meant?)"
+				       : "");
+	return fd;
+}
+
+int pmem_size(const char *path, uint64_t *size, struct err *err)
+{
+	int fd = open_file(path, O_RDONLY, err), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = find_size(fd, path, size, err);
+	close(fd);
+	return ret;
+}
+
+static int map_file(struct pmem *p, struct err *err)
+{
+	uint64_t size = span_size(p->gpa);
+	int flags = p->private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
+	uint8_t *at = ram_reserve(p->gpa);
+
+	if (!at)
+		return err_sys(err, errno, "--pmem %s: there is no address space for it", p->path);
+	p->hva = at;
+	if (mmap(at, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, p->fd, 0) == MAP_FAILED)
+		return err_sys(err, errno, "--pmem %s cannot be mapped", p->path);
+	/* Both are advice. */
+	madvise(at, size, MADV_HUGEPAGE);
+	madvise(at, size, MADV_DONTDUMP);
+	return 0;
+}
+
+int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, struct err *err)
+{
+	uint64_t size;
+	int ret;
+
+	*p = (struct pmem)PMEM_EMPTY;
+	p->path = path;
+	p->private = private;
+	p->gpa = gpa;
+	p->fd = open_file(path, private ? O_RDONLY : O_RDWR, err);
+	if (p->fd < 0)
+		return p->fd;
+	ret = find_size(p->fd, path, &size, err);
+	if (ret == 0 && size != span_size(gpa))
+		ret = err_set(err, EINVAL, "--pmem %s has changed its size meanwhile", path);
+	if (ret == 0)
+		ret = disk_lock(p->fd, "--pmem", path, !private, "use private=on in both", err);
+	/* Other errors: a block device, or a file system that cannot. */
+	if (ret == 0 && !private && fallocate(p->fd, 0, 0, (off_t)size) < 0 && errno == ENOSPC)
+		ret = err_sys(err, ENOSPC,
+			      "--pmem %s: its file system has no room for all its %" PRIu64 " MiB",
+			      path, size / MIB);
+	if (ret == 0)
+		ret = map_file(p, err);
+	if (ret < 0)
+		pmem_close(p);
+	return ret;
+}
+
+void pmem_close(struct pmem *p)
+{
+	if (p->hva)
+		munmap(p->hva, span_size(p->gpa));
+	if (p->fd >= 0)
+		close(p->fd);
+	*p = (struct pmem)PMEM_EMPTY;
+}
+
+bool pmem_flush(void *pmem)
+{
+	const struct pmem *p = pmem;
+
+	return p->private || fdatasync(p->fd) == 0;
+}

@@ -1,0 +1,39 @@
+/*
+ * A file that the guest has as memory (--pmem): mapped here, shown by KVM, written back when the
+ * guest flushes it.
+ *
+ * Host side. Opened once, outlives guest resets. Its blocks are reserved on the host's disk at
+ * once: a file system that is full later could not tell the guest but by ending it.
+ */
+#ifndef VMM_PMEM_H
+#define VMM_PMEM_H
+
+#include "vmm/err.h"
+#include "vmm/span.h"
+
+#include <stdbool.h>
+
+struct pmem {
+	int fd;		  /* -1: not open */
+	const char *path; /* borrowed */
+	bool private;	  /* what is written stays in this process */
+	struct span gpa;
+	uint8_t *hva; /* of gpa.base; NULL: not mapped */
+};
+
+#define PMEM_EMPTY       \
+	{                \
+		.fd = -1 \
+	}
+
+/* The bytes of a file or block device that can be memory: whole pages of 2 MiB. -EINVAL otherwise.
+ */
+int pmem_size(const char *path, uint64_t *size, struct err *err);
+/* Maps all of it, for a guest that has it at `gpa`, whose size is pmem_size's. */
+int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, struct err *err);
+void pmem_close(struct pmem *p);
+
+/* Returns when all that the guest wrote before is on the disk; false: it is not. Any thread. */
+bool pmem_flush(void *pmem);
+
+#endif
