@@ -49,7 +49,10 @@ enum {
 #define HEADER	    12 /* request, flags, size of what follows */
 #define REGIONS_MAX 8  /* of guest memory, in one message */
 #define PAYLOAD_MAX (12 + VHOST_USER_CONFIG_MAX)
-#define PATIENCE_S  10 /* for an answer */
+/* For an answer, in seconds: at first, and from one that came back, for which the main loop waits.
+ */
+#define PATIENCE      10
+#define PATIENCE_BACK 3
 
 struct message {
 	uint32_t request;
@@ -77,11 +80,14 @@ static void add(struct message *m, uint64_t value, unsigned size)
 
 /* --- messages --- */
 
-/* A socket that fails is a process that went; the loop sees that, too, and says so. */
+/*
+ * A socket that fails is a process that went; the loop sees that, too, and says so. One that does
+ * not answer is hung up on, which is the same.
+ */
 static int broken(const struct vhost_user *v, struct err *err)
 {
 	if (errno == EAGAIN)
-		return err_set(err, ETIMEDOUT, "%s%s: it does not answer", v->option, v->path);
+		return err_set(err, ENOTCONN, "%s%s: it does not answer", v->option, v->path);
 	return err_set(err, ENOTCONN, "%s%s: it closed the connection", v->option, v->path);
 }
 
@@ -208,9 +214,9 @@ static int tell_number(const struct vhost_user *v, uint32_t what, uint64_t numbe
 
 /* --- connecting --- */
 
-static int connect_socket(struct vhost_user *v, struct err *err)
+static int connect_socket(struct vhost_user *v, time_t seconds, struct err *err)
 {
-	const struct timeval patience = { PATIENCE_S, 0 };
+	const struct timeval patience = { seconds, 0 };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int ret = 0;
 
@@ -327,7 +333,7 @@ int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
 	v->path = path;
 	v->kind = kind;
 	v->nr_queues = nr_queues;
-	ret = connect_socket(v, err);
+	ret = connect_socket(v, PATIENCE, err);
 	if (ret == 0)
 		ret = greet(v, &v->features, v->config, err);
 	if (ret < 0)
@@ -372,7 +378,7 @@ int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 	int ret;
 
 	pthread_mutex_lock(&v->lock);
-	ret = connect_socket(v, err);
+	ret = connect_socket(v, PATIENCE_BACK, err);
 	if (ret == 0)
 		ret = greet(v, &features, config, err);
 	if (ret == 0 &&
@@ -541,6 +547,7 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 		ret = set_memory(v, ram, err);
 	if (ret == 0)
 		ret = set_inflight(v, n, largest(queues, n), err);
+	v->begun = ret == 0;
 	for (unsigned i = 0; ret == 0 && i < n; i++)
 		if (queues[i].size)
 			ret = set_ring(v, i, &queues[i], err);
@@ -557,8 +564,9 @@ static int start(void *server, const struct guest_ram *ram, const struct served_
 	int ret;
 
 	pthread_mutex_lock(&v->lock);
+	v->begun = false;
 	ret = start_rings(v, ram, queues, n, features, err);
-	v->resume = ret == 0 || (v->resume && ret == -ENOTCONN);
+	v->resume = ret == 0 || ((v->resume || v->begun) && ret == -ENOTCONN);
 	v->gone &= ret != 0;
 	if (ret < 0 && v->fd >= 0)
 		shutdown(v->fd, SHUT_RDWR); /* half started, or out of step: begin anew */

@@ -47,6 +47,7 @@ struct vhost_user {
 	uint64_t protocol;
 	uint8_t config[VHOST_USER_CONFIG_MAX];
 	bool gone;   /* and not started since */
+	bool begun;  /* it was told of a ring */
 	bool resume; /* rings were running when it went */
 	bool idle;   /* and it had done all that it was asked for */
 	/* of rings that run: what the driver and the process say of them */

@@ -48,6 +48,24 @@ same "daemon killed: powers off" 0 "$status"
 same "daemon killed: is said" 1 "$(grep -c 'disk0: the program that serves it is gone' "$log")"
 same "daemon killed: so is the next one" 1 "$(grep -c 'disk0: .* is back.$' "$log")"
 check_dma "daemon killed" vda
+
+# One that does not answer is hung up on, and goes on when it does; here it is stopped while the guest
+# resets itself.
+# shellcheck disable=SC2086
+interactive lean ask,ask $across --disk vhost-user=$socket
+kill -STOP $daemon
+tell_only reboot
+await "disk0: the program that serves it is gone"
+sleep 5
+kill -CONT $daemon
+await "disk0: the program that serves it is back.$"
+asked=2
+await asking $asked
+tell dma
+tell poweroff
+ended $straddle
+same "daemon stopped: powers off" 0 "$status"
+check_dma "daemon stopped" vda
 kill -KILL $daemon
 wait $daemon 2>/dev/null
 
