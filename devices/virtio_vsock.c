@@ -2,26 +2,454 @@
 
 #include "vmm/bytes.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #define TYPE	    19
 #define CLASS	    0x028000 /* network, other */
 #define QUEUE_SIZE  128
-#define CONFIG_SIZE 8 /* guest_cid */
+#define CONFIG_SIZE 8	/* guest_cid */
+#define BATCH	    64	/* packets in one go, each way */
+#define TURN	    16u /* of one connection, before the next has its turn */
 
 enum { RX, TX, EVENT, QUEUES }; /* the server has the first two */
 
+_Static_assert(VSOCK_REFUSALS >= BATCH, "each packet that is taken can be answered");
+
+static struct virtio_vsock *vsock_of(struct virtio_device *dev)
+{
+	return (struct virtio_vsock *)dev;
+}
+
+/* --- headers: 5.10.6 --- */
+
+static void read_header(struct vsock_header *h, const uint8_t *bytes)
+{
+	struct bytes_in in = { .data = bytes, .len = VSOCK_HEADER };
+
+	h->src_cid = get_le(&in, 8);
+	h->dst_cid = get_le(&in, 8);
+	h->src_port = (uint32_t)get_le(&in, 4);
+	h->dst_port = (uint32_t)get_le(&in, 4);
+	h->len = (uint32_t)get_le(&in, 4);
+	h->type = (uint16_t)get_le(&in, 2);
+	h->op = (uint16_t)get_le(&in, 2);
+	h->flags = (uint32_t)get_le(&in, 4);
+	h->buf_alloc = (uint32_t)get_le(&in, 4);
+	h->fwd_cnt = (uint32_t)get_le(&in, 4);
+}
+
+static void write_header(const struct vsock_header *h, uint8_t *bytes)
+{
+	struct bytes_out out = { .data = bytes, .cap = VSOCK_HEADER };
+
+	put_le(&out, h->src_cid, 8);
+	put_le(&out, h->dst_cid, 8);
+	put_le(&out, h->src_port, 4);
+	put_le(&out, h->dst_port, 4);
+	put_le(&out, h->len, 4);
+	put_le(&out, h->type, 2);
+	put_le(&out, h->op, 2);
+	put_le(&out, h->flags, 4);
+	put_le(&out, h->buf_alloc, 4);
+	put_le(&out, h->fwd_cnt, 4);
+}
+
+/* --- to the guest; queue 0's lock held --- */
+
+/* False: there is no buffer, and the driver will say when there is. */
+static bool find_buffer(struct virtio_vsock *v)
+{
+	struct virtqueue *ring = &v->dev.queues[RX].ring;
+
+	if (!v->has_held && virtqueue_take(ring, &v->held)) {
+		v->has_held = v->held.in_len > VSOCK_HEADER;
+		if (!v->has_held)
+			ring->broken = "a receive buffer has no room for a packet";
+	}
+	return v->has_held;
+}
+
+/* Into the buffer that is held. Data is there already. */
+static void deliver(struct virtio_vsock *v, const struct vsock_header *h)
+{
+	struct virtqueue_buffer *b = &v->held;
+	uint8_t bytes[VSOCK_HEADER];
+
+	write_header(h, bytes);
+	virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, bytes, sizeof(bytes));
+	virtqueue_push(&v->dev.queues[RX].ring, b->id, b->entries, VSOCK_HEADER + h->len);
+	v->has_held = false;
+}
+
+/* Bytes of the host, as far as buffer and credit go. False: there are none. */
+static bool fill(struct virtio_vsock *v, struct vsock_connection *c, uint32_t *len)
+{
+	struct vsock_table *t = v->table;
+	struct virtqueue_buffer *b = &v->held;
+	struct iovec parts[VIRTQUEUE_PARTS_MAX];
+	unsigned n = vsock_slice(b->parts + b->nr_out, b->nr_in, VSOCK_HEADER,
+				 min_u64(b->in_len - VSOCK_HEADER, vsock_credit(c)), parts);
+	ssize_t got = t->port.ops->receive(t->port.to, vsock_id(t, c), parts, n);
+
+	if (got > 0) {
+		*len = (uint32_t)got;
+		c->sent += *len;
+		return true;
+	}
+	c->readable = false;
+	if (got == 0)
+		vsock_host_ends(t, c);
+	else if (got != -EAGAIN)
+		vsock_end(t, c);
+	return false;
+}
+
+/* What is next for the guest; 0: nothing. The end of bytes is found after all of them. */
+static enum vsock_op next_op(struct vsock_connection *c)
+{
+	static const enum vsock_op first[] = { VSOCK_REQUEST, VSOCK_RESPONSE, VSOCK_CREDIT_UPDATE,
+					       VSOCK_CREDIT_REQUEST };
+	static const enum vsock_op last[] = { VSOCK_SHUTDOWN, VSOCK_RST };
+	bool data = c->state == VSOCK_OPEN && c->readable;
+
+	if (data && !vsock_credit(c)) {
+		data = false;
+		if (!c->asked)
+			c->owes |= 1u << VSOCK_CREDIT_REQUEST;
+		c->asked = true;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(first); i++)
+		if (c->owes >> first[i] & 1)
+			return first[i];
+	if (data)
+		return VSOCK_RW;
+	for (unsigned i = 0; i < ARRAY_SIZE(last); i++)
+		if (c->owes >> last[i] & 1)
+			return last[i];
+	return 0;
+}
+
+static void deliver_op(struct virtio_vsock *v, struct vsock_connection *c, enum vsock_op op)
+{
+	struct vsock_header h = {
+		.src_cid = VSOCK_CID_HOST,
+		.dst_cid = v->cid,
+		.src_port = c->host_port,
+		.dst_port = c->guest_port,
+		.type = VSOCK_TYPE_STREAM,
+		.op = (uint16_t)op,
+		.buf_alloc = VSOCK_BUFFER,
+	};
+
+	if (op == VSOCK_RW && !fill(v, c, &h.len))
+		return;
+	c->owes &= ~(1u << op | 1u << VSOCK_CREDIT_UPDATE); /* any packet updates it */
+	h.fwd_cnt = c->told = c->forwarded;
+	if (op == VSOCK_SHUTDOWN)
+		h.flags = c->host_shut;
+	if (op == VSOCK_RST)
+		vsock_free(v->table, c);
+	deliver(v, &h);
+}
+
+/* Returns the number of packets; false in *room: there is no buffer for the next. */
+static unsigned serve_one(struct virtio_vsock *v, struct vsock_connection *c, unsigned most,
+			  bool *room)
+{
+	enum vsock_op op;
+	unsigned n = 0;
+
+	while (n < most && (op = next_op(c))) {
+		*room = find_buffer(v);
+		if (!*room)
+			break;
+		deliver_op(v, c, op);
+		n++;
+	}
+	return n;
+}
+
+static unsigned serve_refusals(struct virtio_vsock *v, bool *room)
+{
+	unsigned n = 0;
+
+	while (v->nr_refusals && n < BATCH) {
+		*room = find_buffer(v);
+		if (!*room)
+			break;
+		deliver(v, &v->refusals[v->refusal]);
+		v->refusal = (v->refusal + 1) % VSOCK_REFUSALS;
+		v->nr_refusals--;
+		n++;
+	}
+	return n;
+}
+
+/* A connection that has more than its turn waits for the others. */
+static void receive(struct virtio_vsock *v)
+{
+	unsigned n, idle = 0;
+	bool room = true;
+
+	virtqueue_want_kicks(&v->dev.queues[RX].ring, false);
+	n = serve_refusals(v, &room);
+	while (room && n < BATCH && idle < VSOCK_CONNECTIONS) {
+		struct vsock_connection *c = &v->table->list[v->turn];
+		unsigned now = c->state == VSOCK_FREE
+				       ? 0
+				       : serve_one(v, c, (unsigned)min_u64(TURN, BATCH - n), &room);
+
+		n += now;
+		idle = now ? 0 : idle + 1;
+		if (room)
+			v->turn = (v->turn + 1) % VSOCK_CONNECTIONS;
+	}
+	if (room && n >= BATCH)
+		virtio_again(&v->dev, RX);
+	if (v->tx_waits && v->nr_refusals < VSOCK_REFUSALS) {
+		v->tx_waits = false;
+		virtio_again(&v->dev, TX);
+	}
+	virtio_interrupt(&v->dev, RX);
+}
+
+/* --- from the guest; both locks held --- */
+
+/* Nothing answers a RST. */
+static void refuse(struct virtio_vsock *v, const struct vsock_header *h)
+{
+	if (h->op == VSOCK_RST)
+		return;
+	v->refusals[(v->refusal + v->nr_refusals++) % VSOCK_REFUSALS] = (struct vsock_header){
+		.src_cid = h->dst_cid,
+		.dst_cid = v->cid,
+		.src_port = h->dst_port,
+		.dst_port = h->src_port,
+		.type = h->type,
+		.op = VSOCK_RST,
+	};
+}
+
+static void take_request(struct virtio_vsock *v, const struct vsock_header *h)
+{
+	struct vsock_table *t = v->table;
+	struct vsock_connection *c = vsock_add(t, VSOCK_OPEN, h->src_port, h->dst_port);
+
+	if (!c) {
+		refuse(v, h);
+		return;
+	}
+	if (t->port.ops->connect(t->port.to, vsock_id(t, c), h->dst_port) < 0) {
+		vsock_free(t, c);
+		refuse(v, h);
+		return;
+	}
+	c->attached = true;
+	c->peer_alloc = h->buf_alloc;
+	c->owes = 1u << VSOCK_RESPONSE;
+}
+
+/* False: that is nothing to say on a connection in this state. */
+static bool take_response(struct virtio_vsock *v, struct vsock_connection *c)
+{
+	struct vsock_table *t = v->table;
+
+	if (c->state != VSOCK_ASKED)
+		return false;
+	c->state = VSOCK_OPEN;
+	return t->port.ops->accepted(t->port.to, vsock_id(t, c), c->host_port) == 0;
+}
+
+static bool take_op(struct virtio_vsock *v, struct vsock_connection *c,
+		    const struct vsock_header *h)
+{
+	const struct virtqueue_buffer *b = &v->out;
+
+	if (h->op == VSOCK_RESPONSE)
+		return take_response(v, c);
+	if (c->state != VSOCK_OPEN)
+		return false;
+	switch (h->op) {
+	case VSOCK_RW:
+		return vsock_to_host(v->table, c, b->parts, b->nr_out, VSOCK_HEADER, h->len);
+	case VSOCK_SHUTDOWN:
+		vsock_guest_shuts(v->table, c, h->flags);
+		return true;
+	case VSOCK_CREDIT_REQUEST:
+		c->owes |= 1u << VSOCK_CREDIT_UPDATE;
+		return true;
+	case VSOCK_CREDIT_UPDATE:
+		return true;
+	}
+	return false;
+}
+
+/*
+ * One packet. What is not for a stream of this host, or for no connection, is refused (5.10.6.4); a
+ * mistake within a connection ends that.
+ */
+static void take_packet(struct virtio_vsock *v)
+{
+	const struct virtqueue_buffer *b = &v->out;
+	uint8_t bytes[VSOCK_HEADER];
+	struct vsock_connection *c;
+	struct vsock_header h;
+
+	if (virtqueue_read(b->parts, b->nr_out, 0, bytes, sizeof(bytes)) != sizeof(bytes))
+		return; /* from nobody */
+	read_header(&h, bytes);
+	if (h.src_cid != v->cid)
+		return;
+	if (h.dst_cid != VSOCK_CID_HOST || h.type != VSOCK_TYPE_STREAM) {
+		refuse(v, &h);
+		return;
+	}
+	c = vsock_find(v->table, h.src_port, h.dst_port);
+	if (!c && h.op == VSOCK_REQUEST && h.len == b->out_len - VSOCK_HEADER)
+		take_request(v, &h);
+	else if (!c)
+		refuse(v, &h);
+	else if (h.op == VSOCK_RST)
+		vsock_guest_resets(v->table, c);
+	else if (h.len != b->out_len - VSOCK_HEADER ||
+		 !vsock_take_credit(c, h.buf_alloc, h.fwd_cnt) || !take_op(v, c, &h))
+		vsock_end(v->table, c);
+}
+
+/*
+ * Goes on while the guest offers no receive buffers, as long as there is room for what it has to be
+ * told: 5.10.6.1.
+ */
+static void transmit(struct virtio_vsock *v)
+{
+	struct virtqueue *ring = &v->dev.queues[TX].ring;
+	unsigned n = 0;
+
+	virtqueue_want_kicks(ring, false);
+	for (; n < BATCH; n++) {
+		v->tx_waits = v->nr_refusals == VSOCK_REFUSALS;
+		if (v->tx_waits || !virtqueue_take(ring, &v->out))
+			break;
+		take_packet(v);
+		virtqueue_push(ring, v->out.id, v->out.entries, 0);
+	}
+	if (n == BATCH)
+		virtio_again(&v->dev, TX);
+	virtio_interrupt(&v->dev, TX);
+}
+
+/* --- both --- */
+
 /* Buffers for events stay where they are: there is no event before a migration. */
+static void handle(struct virtio_device *dev, unsigned i)
+{
+	struct virtio_vsock *v = vsock_of(dev);
+
+	if (i == EVENT || !v->table)
+		return;
+	if (i == RX) {
+		receive(v);
+		return;
+	}
+	pthread_mutex_lock(&dev->queues[RX].lock);
+	transmit(v);
+	virtio_handle(dev, RX);
+	pthread_mutex_unlock(&dev->queues[RX].lock);
+}
+
+static void reset(struct virtio_device *dev)
+{
+	struct virtio_vsock *v = vsock_of(dev);
+
+	if (!v->table)
+		return;
+	pthread_mutex_lock(&dev->queues[RX].lock);
+	vsock_free_all(v->table);
+	v->has_held = false;
+	v->nr_refusals = 0;
+	v->tx_waits = false;
+	pthread_mutex_unlock(&dev->queues[RX].lock);
+}
+
+int virtio_vsock_call(struct virtio_vsock *v, uint32_t port, unsigned caller)
+{
+	struct virtio_queue *q = &v->dev.queues[RX];
+	struct vsock_table *t = v->table;
+	struct vsock_connection *c;
+	int ret = -ENOTCONN;
+
+	pthread_mutex_lock(&q->lock);
+	if (q->ring.started && !q->ring.broken) {
+		c = vsock_add(t, VSOCK_ASKED, port, vsock_host_port(t, port));
+		ret = c ? 0 : -ENOSPC;
+	}
+	if (ret == 0) {
+		t->port.ops->adopt(t->port.to, vsock_id(t, c), caller);
+		c->attached = true;
+		c->owes = 1u << VSOCK_REQUEST;
+		virtio_handle(&v->dev, RX);
+	}
+	pthread_mutex_unlock(&q->lock);
+	return ret;
+}
+
+void virtio_vsock_event(struct virtio_vsock *v, unsigned id)
+{
+	struct virtio_queue *q = &v->dev.queues[RX];
+
+	pthread_mutex_lock(&q->lock);
+	vsock_event(v->table, &v->table->list[id]);
+	virtio_handle(&v->dev, RX);
+	pthread_mutex_unlock(&q->lock);
+}
+
 static const struct virtio_ops ops = {
 	.name = "virtio-vsock",
 	.type = TYPE,
 	.class = CLASS,
+	.handle = handle,
+	.reset = reset,
 };
 
-void virtio_vsock_init(struct virtio_vsock *vsock, uint32_t cid, const struct server *server)
+static void init(struct virtio_vsock *v, uint32_t cid)
 {
 	const uint16_t sizes[QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE };
 
-	virtio_init(&vsock->dev, &ops, 0, sizes, QUEUES);
-	virtio_set_server(&vsock->dev, server, 2, 0);
-	store_le(vsock->dev.config, cid, CONFIG_SIZE);
-	vsock->dev.config_size = CONFIG_SIZE;
+	memset(v, 0, sizeof(*v));
+	virtio_init(&v->dev, &ops, 0, sizes, QUEUES);
+	v->cid = cid;
+	store_le(v->dev.config, cid, CONFIG_SIZE);
+	v->dev.config_size = CONFIG_SIZE;
+}
+
+void virtio_vsock_init(struct virtio_vsock *v, uint32_t cid, const struct server *server)
+{
+	init(v, cid);
+	virtio_set_server(&v->dev, server, 2, 0);
+}
+
+int virtio_vsock_init_port(struct virtio_vsock *v, uint32_t cid, const struct vsock_port *port,
+			   struct err *err)
+{
+	init(v, cid);
+	v->table = calloc(1, sizeof(*v->table));
+	v->refusals = calloc(VSOCK_REFUSALS, sizeof(*v->refusals));
+	if (!v->table || !v->refusals) {
+		virtio_vsock_destroy(v);
+		return err_sys(err, ENOMEM, "cannot hold the guest's connections");
+	}
+	v->table->port = *port;
+	return 0;
+}
+
+void virtio_vsock_destroy(struct virtio_vsock *v)
+{
+	if (v->table)
+		vsock_free_all(v->table);
+	free(v->table);
+	free(v->refusals);
+	v->table = NULL;
+	v->refusals = NULL;
 }

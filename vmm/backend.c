@@ -64,13 +64,23 @@ static int open_fs(struct backend *b, const struct config_fs *f, struct err *err
 	return open_user(b, "--fs socket=", f->socket, 2, err);
 }
 
-static int open_vsock(struct backend *b, uint32_t cid, struct err *err)
+static int open_vsock(struct backend *b, uint32_t cid, const char *socket, struct err *err)
 {
-	int ret = vhost_open(&b->vsock, "/dev/vhost-vsock", err);
+	char why[sizeof(err->text)];
+	int ret;
 
 	b->cid = cid;
-	if (ret == 0)
-		ret = vhost_vsock_set_cid(&b->vsock, cid, err);
+	if (socket) {
+		ret = vsock_open(&b->bridge, socket, err);
+		return ret < 0 ? err_prefix(err, ret, "--vsock cid=%u,", cid) : 0;
+	}
+	ret = vhost_open(&b->vsock, "/dev/vhost-vsock", err);
+	if (ret < 0) {
+		snprintf(why, sizeof(why), "%s", err->text);
+		return err_set(err, -ret, "--vsock cid=%u: %s; use socket=PATH to do without it",
+			       cid, why);
+	}
+	ret = vhost_vsock_set_cid(&b->vsock, cid, err);
 	return ret < 0 ? err_prefix(err, ret, "--vsock cid=%u: ", cid) : 0;
 }
 
@@ -90,6 +100,7 @@ static int open_backend(struct backend *b, const struct config *c, const struct 
 		.net = NET_EMPTY,
 		.vsock = VHOST_EMPTY,
 		.pmem = PMEM_EMPTY,
+		.bridge = VSOCK_EMPTY,
 	};
 	switch (v.kind) {
 	case VIRTIO_DISK:
@@ -101,7 +112,7 @@ static int open_backend(struct backend *b, const struct config *c, const struct 
 	case VIRTIO_PMEM:
 		return open_pmem(b, &c->pmem[v.index], plan_pmem(plan, v.index), err);
 	case VIRTIO_VSOCK:
-		return open_vsock(b, c->vsock_cid, err);
+		return open_vsock(b, c->vsock_cid, c->vsock_socket, err);
 	case VIRTIO_BALLOON:
 		b->size = c->balloon;
 		break;
@@ -165,6 +176,7 @@ void backends_close(struct backends *b)
 		net_close(&b->list[i].net);
 		vhost_close(&b->list[i].vsock);
 		pmem_close(&b->list[i].pmem);
+		vsock_close(&b->list[i].bridge);
 	}
 	free(b->list);
 	*b = (struct backends)BACKENDS_EMPTY;

@@ -15,6 +15,7 @@
 #include "vmm/pmem.h"
 #include "vmm/vhost.h"
 #include "vmm/vhost_user.h"
+#include "vmm/vsock.h"
 
 struct backend {
 	enum virtio_kind kind;
@@ -30,6 +31,7 @@ struct backend {
 	struct net net;
 	struct vhost vsock;
 	struct pmem pmem;
+	struct vsock bridge;	 /* of sockets, without the kernel */
 	struct console *console; /* borrowed */
 };
 

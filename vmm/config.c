@@ -21,6 +21,7 @@ void config_free(struct config *c)
 	free(c->append);
 	free(c->serial.path);
 	free(c->console.path);
+	free(c->vsock_socket);
 	free(c->control);
 	free(c->plan_file);
 	free(c->config_file);

@@ -179,6 +179,7 @@ struct config {
 	bool has_balloon;
 	uint64_t balloon;	    /* bytes, at first */
 	uint32_t vsock_cid;	    /* 0: no such device */
+	char *vsock_socket;	    /* NULL: the kernel serves it */
 	struct config_line serial;  /* default: stdio, or none if the console is there */
 	struct config_line console; /* virtio */
 	bool has_debug_exit;

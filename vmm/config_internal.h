@@ -84,6 +84,7 @@ int config_set_net(struct config *c, const char *value, struct err *err);  /* (c
 /* (config_fs.c), */
 int config_set_fs(struct config *c, const char *value, struct err *err);
 int config_set_pmem(struct config *c, const char *value, struct err *err);
+int config_set_vsock(struct config *c, const char *value, struct err *err); /* (config_vsock.c), */
 /* or facts of another host (config_host.c). */
 int config_set_host_pci(struct config *c, const char *value, struct err *err);
 int config_set_host_resv(struct config *c, const char *value, struct err *err);

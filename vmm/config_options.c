@@ -183,20 +183,6 @@ static int set_debug_exit(struct config *c, const char *value, struct err *err)
 	return 0;
 }
 
-static int set_vsock(struct config *c, const char *value, struct err *err)
-{
-	uint64_t cid;
-	int ret;
-
-	if (strncmp(value, "cid=", 4) != 0)
-		return err_set(err, EINVAL, "it is cid=N");
-	/* 0 to 2 have a meaning and the last stands for any: linux/vm_sockets.h */
-	ret = config_parse_number(value + 4, 3, UINT32_MAX - 1, &cid, err);
-	if (ret == 0)
-		c->vsock_cid = (uint32_t)cid;
-	return ret;
-}
-
 static int set_balloon(struct config *c, const char *value, struct err *err)
 {
 	c->has_balloon = true;
@@ -314,8 +300,10 @@ static const struct config_option options[OPTIONS] = {
 			  "at once; 0: none, until --control asks for it",
 			  set_balloon },
 	[OPT_VSOCK] = { "vsock", 0, "cid=N", MAKES, IN_FILE, ONCE,
-			"sockets between guest and host; N, from 3 on, is the guest's address",
-			set_vsock },
+			"sockets between guest and host; the guest is N, from 3 on. With\n"
+			",socket=PATH they are Unix sockets here: PATH, to which a program\n"
+			"says CONNECT PORT, and PATH_PORT for what the guest connects to",
+			config_set_vsock },
 	[OPT_WATCHDOG] = { "watchdog", 0, NULL, MAKES, IN_FILE, ONCE,
 			   "a watchdog, i6300esb: a guest that starts it and stops feeding it is\n"
 			   "reset, or with --no-reboot ended with status 5",

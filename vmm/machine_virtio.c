@@ -180,6 +180,22 @@ static void port_resume(void *to)
 	console_resume(to);
 }
 
+/* --- sockets; on their thread --- */
+
+static int socket_called(void *to, uint32_t port, unsigned caller)
+{
+	struct virtio_slot *s = to;
+
+	return virtio_vsock_call(&s->vsock, port, caller);
+}
+
+static void socket_event(void *to, unsigned id)
+{
+	struct virtio_slot *s = to;
+
+	virtio_vsock_event(&s->vsock, id);
+}
+
 /* --- one slot --- */
 
 static int make_eventfds(struct virtio_slot *s, struct err *err)
@@ -285,6 +301,18 @@ static int serve_net(struct virtio_slot *s, struct net *net, struct err *err)
 		ret = worker_start(&s->workers[i], err);
 	}
 	return ret;
+}
+
+/* A thread for the guest's sockets. */
+static int serve_vsock(struct virtio_slot *s, struct vsock *bridge, struct err *err)
+{
+	int ret = make_workers(s, 1, err);
+
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		ret = watch_queue(s, &s->workers->loop, i, err);
+	if (ret == 0)
+		ret = watch(&s->workers->loop, bridge->set, POLLIN, vsock_ready, bridge, err);
+	return ret < 0 ? ret : worker_start(s->workers, err);
 }
 
 /* The main loop is enough for devices that do little. */
@@ -405,10 +433,25 @@ static void init_balloon(struct virtio_slot *s)
 	virtio_balloon_init(&s->balloon, &host, s->backend->size);
 }
 
+static int init_vsock(struct virtio_slot *s, struct err *err)
+{
+	const struct vsock_user user = { socket_called, socket_event, s };
+	struct backend *b = s->backend;
+	const struct server server = { &vhost_vsock_ops, &b->vsock, b->vsock.features };
+	struct vsock_port port;
+
+	s->dev = &s->vsock.dev;
+	if (b->bridge.path) {
+		vsock_serve(&b->bridge, &user, &port);
+		return virtio_vsock_init_port(&s->vsock, b->cid, &port, err);
+	}
+	virtio_vsock_init(&s->vsock, b->cid, &server);
+	return 0;
+}
+
 static int init_device(struct virtio_slot *s, struct err *err)
 {
 	struct backend *b = s->backend;
-	const struct server vsock = { &vhost_vsock_ops, &b->vsock, b->vsock.features };
 	const struct pmem_host pmem = { pmem_flush, &b->pmem };
 
 	if (b->user.kind) {
@@ -435,9 +478,7 @@ static int init_device(struct virtio_slot *s, struct err *err)
 		virtio_pmem_init(&s->pmem, &pmem, b->pmem.gpa);
 		break;
 	case VIRTIO_VSOCK:
-		s->dev = &s->vsock.dev;
-		virtio_vsock_init(&s->vsock, b->cid, &vsock);
-		break;
+		return init_vsock(s, err);
 	case VIRTIO_FS: /* is remote */
 	case VIRTIO_KINDS:
 		break;
@@ -471,7 +512,8 @@ static int serve(struct virtio_slot *s, struct err *err)
 	case VIRTIO_BALLOON:
 	case VIRTIO_RNG:
 		return serve_here(s, err);
-	case VIRTIO_VSOCK: /* the kernel does */
+	case VIRTIO_VSOCK: /* if the kernel does not */
+		return b->bridge.path ? serve_vsock(s, &b->bridge, err) : 0;
 	case VIRTIO_FS:
 	case VIRTIO_KINDS:
 		break;
@@ -541,6 +583,7 @@ static void destroy_slot(struct virtio_slot *s)
 	}
 	virtio_blk_destroy(&s->blk);
 	virtio_net_destroy(&s->net);
+	virtio_vsock_destroy(&s->vsock);
 	for (unsigned i = 0; i < ARRAY_SIZE(s->kicks); i++)
 		if (s->kicks[i] >= 0)
 			close(s->kicks[i]);

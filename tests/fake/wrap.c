@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -142,6 +143,12 @@ WRAP(int, -1, socket, (int domain, int type, int protocol), (domain, type, proto
 WRAP(int, -1, connect, (int fd, const struct sockaddr *to, socklen_t len), (fd, to, len))
 WRAP(int, -1, bind, (int fd, const struct sockaddr *at, socklen_t len), (fd, at, len))
 WRAP(int, -1, listen, (int fd, int backlog), (fd, backlog))
+WRAP(int, -1, accept4, (int fd, struct sockaddr *from, socklen_t *len, int flags),
+     (fd, from, len, flags))
+WRAP(ssize_t, -1, sendmsg, (int fd, const struct msghdr *h, int flags), (fd, h, flags))
+WRAP(ssize_t, -1, recvmsg, (int fd, struct msghdr *h, int flags), (fd, h, flags))
+WRAP(int, -1, epoll_create1, (int flags), (flags))
+WRAP(int, -1, epoll_ctl, (int set, int op, int fd, struct epoll_event *event), (set, op, fd, event))
 WRAP(int, -1, posix_openpt, (int flags), (flags))
 WRAP(int, -1, grantpt, (int fd), (fd))
 WRAP(int, -1, unlockpt, (int fd), (fd))

@@ -83,3 +83,7 @@ plan --pmem LICENSE
 plan --pmem private=on
 plan --pmem a,b
 plan --pmem a --vfio 0000:41:00.0 --host vendor=amd --host-pci 0000:41:00.0
+plan --vsock cid=3,cid=4
+plan --vsock cid=3,socket=
+plan --vsock socket=/run/vsock
+plan --vsock cid=3,port=1

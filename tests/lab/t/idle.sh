@@ -5,7 +5,7 @@
 truncate -s 16M /tmp/image /tmp/pmem
 tunctl -t tap0 >/dev/null
 beside lean ask --memory 512M --cpus 2 --disk /tmp/image,queues=2 --net tap=tap0,vhost=off --console pty \
-	--balloon 0 --vsock cid=7 --pmem /tmp/pmem --control /tmp/control
+	--balloon 0 --vsock cid=7,socket=/tmp/vsock --pmem /tmp/pmem --control /tmp/control
 await asking
 sleep 5 # free pages are reported at first
 

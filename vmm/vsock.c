@@ -1,0 +1,293 @@
+#include "vmm/vsock.h"
+
+#include "vmm/control.h"
+#include "vmm/span.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define PORT_CHARS 11 /* "_4294967295" */
+#define BACKLOG	   64 /* programs that wait, and that are let in one go */
+#define EVENTS	   64 /* in one go */
+#define CALL_MAX   32 /* "CONNECT 4294967295\n", with room for blanks */
+
+/* What the epoll set says of a descriptor: a connection's number, or one of these. */
+#define LISTENER     (1u << 16)
+#define FIRST_CALLER (1u << 17)
+
+/*
+ * Everything is told once, when it comes (EPOLLET): who does not want it at the moment needs not
+ * ask to be left alone.
+ */
+static int watch(const struct vsock *v, int op, int fd, uint32_t events, uint32_t what)
+{
+	struct epoll_event e = { .events = events | EPOLLET, .data.u32 = what };
+
+	return epoll_ctl(v->set, op, fd, &e);
+}
+
+/* --- callers --- */
+
+static void drop_caller(struct vsock *v, unsigned i)
+{
+	if (v->callers[i] >= 0)
+		close(v->callers[i]);
+	v->callers[i] = -1;
+}
+
+/* "CONNECT <port>": the whole line, without its end. */
+static bool parse_call(const char *line, uint32_t *port)
+{
+	unsigned long long number;
+	int end = 0;
+
+	if (sscanf(line, "CONNECT %10llu%n", &number, &end) != 1 || line[end] ||
+	    number > UINT32_MAX)
+		return false;
+	*port = (uint32_t)number;
+	return true;
+}
+
+/* What follows the line is the guest's, so it stays in the socket. */
+static void serve_caller(struct vsock *v, unsigned i)
+{
+	char line[CALL_MAX];
+	int fd = v->callers[i];
+	uint32_t port;
+	ssize_t n;
+	char *end;
+
+	if (fd < 0)
+		return;
+	n = recv(fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
+	if (n > 0 && !end && n < (ssize_t)sizeof(line))
+		return; /* more is to come */
+	if (end) {
+		size_t len = (size_t)(end + 1 - line);
+
+		*end = '\0';
+		if (parse_call(line, &port) && recv(fd, line, len, MSG_DONTWAIT) == (ssize_t)len &&
+		    v->user.call(v->user.to, port, i) == 0)
+			return; /* adopted */
+	}
+	drop_caller(v, i);
+}
+
+static void add_caller(struct vsock *v, int fd)
+{
+	unsigned i = v->next, tries = VSOCK_CALLERS;
+
+	while (v->callers[i] >= 0 && --tries)
+		i = (i + 1) % VSOCK_CALLERS;
+	if (!tries)
+		i = v->next;
+	v->next = (i + 1) % VSOCK_CALLERS;
+	drop_caller(v, i);
+	v->callers[i] = fd;
+	if (watch(v, EPOLL_CTL_ADD, fd, EPOLLIN, FIRST_CALLER + i) < 0)
+		drop_caller(v, i);
+}
+
+/* Those whom there is no descriptor for wait until the next one comes. */
+static void let_in(struct vsock *v)
+{
+	for (unsigned n = 0; n < BACKLOG; n++) {
+		int fd = accept4(v->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0)
+			return;
+		add_caller(v, fd);
+	}
+	(void)watch(v, EPOLL_CTL_MOD, v->listener, EPOLLIN, LISTENER); /* tells again */
+}
+
+void vsock_ready(void *to, short revents)
+{
+	struct epoll_event events[EVENTS];
+	struct vsock *v = to;
+	int n = epoll_wait(v->set, events, EVENTS, 0);
+
+	(void)revents;
+	for (int i = 0; i < n; i++) {
+		uint32_t what = events[i].data.u32;
+
+		if (what == LISTENER)
+			let_in(v);
+		else if (what >= FIRST_CALLER)
+			serve_caller(v, what - FIRST_CALLER);
+		else
+			v->user.event(v->user.to, what);
+	}
+}
+
+/* --- connections; under the device's lock --- */
+
+static int do_connect(void *to, unsigned id, uint32_t port)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct vsock *v = to;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	/* vsock_open has seen that it fits. A full backlog is EAGAIN: refused as well. */
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.*s_%" PRIu32,
+		 (int)(sizeof(addr.sun_path) - 1 - PORT_CHARS), v->path, port);
+	if (connect(fd, (void *)&addr, sizeof(addr)) < 0 ||
+	    watch(v, EPOLL_CTL_ADD, fd, EPOLLIN, id) < 0) {
+		int code = errno;
+
+		close(fd);
+		return -code;
+	}
+	v->connections[id] = fd;
+	return 0;
+}
+
+static void do_adopt(void *to, unsigned id, unsigned caller)
+{
+	struct vsock *v = to;
+
+	v->connections[id] = v->callers[caller];
+	v->callers[caller] = -1;
+	/* It is there already, so this needs no memory. */
+	(void)watch(v, EPOLL_CTL_MOD, v->connections[id], EPOLLIN, id);
+}
+
+static int do_accepted(void *to, unsigned id, uint32_t port)
+{
+	const struct vsock *v = to;
+	char line[32];
+	int len = snprintf(line, sizeof(line), "OK %" PRIu32 "\n", port);
+
+	/* The first bytes in this direction: there is room. */
+	return send(v->connections[id], line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len
+		       ? 0
+		       : -EPIPE;
+}
+
+static ssize_t do_send(void *to, unsigned id, const struct iovec *parts, unsigned n)
+{
+	const struct vsock *v = to;
+	struct msghdr h = { .msg_iov = (struct iovec *)parts, .msg_iovlen = n };
+	ssize_t sent;
+
+	do
+		sent = sendmsg(v->connections[id], &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+static ssize_t do_receive(void *to, unsigned id, const struct iovec *parts, unsigned n)
+{
+	const struct vsock *v = to;
+	struct msghdr h = { .msg_iov = (struct iovec *)parts, .msg_iovlen = n };
+	ssize_t got;
+
+	do
+		got = recvmsg(v->connections[id], &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+static void do_shutdown(void *to, unsigned id, bool receive, bool send)
+{
+	const struct vsock *v = to;
+
+	(void)shutdown(v->connections[id], receive && send ? SHUT_RDWR
+					   : receive	   ? SHUT_RD
+							   : SHUT_WR);
+}
+
+static bool do_hung_up(void *to, unsigned id)
+{
+	const struct vsock *v = to;
+	struct pollfd p = { .fd = v->connections[id] };
+
+	return poll(&p, 1, 0) > 0; /* for POLLHUP, POLLERR: those need not be asked for */
+}
+
+static void do_want_room(void *to, unsigned id, bool want)
+{
+	const struct vsock *v = to;
+
+	(void)watch(v, EPOLL_CTL_MOD, v->connections[id], EPOLLIN | (want ? EPOLLOUT : 0), id);
+}
+
+static void do_close(void *to, unsigned id)
+{
+	struct vsock *v = to;
+
+	close(v->connections[id]);
+	v->connections[id] = -1;
+}
+
+static const struct vsock_port_ops ops = {
+	.connect = do_connect,
+	.adopt = do_adopt,
+	.accepted = do_accepted,
+	.send = do_send,
+	.receive = do_receive,
+	.shutdown = do_shutdown,
+	.hung_up = do_hung_up,
+	.want_room = do_want_room,
+	.close = do_close,
+};
+
+void vsock_serve(struct vsock *v, const struct vsock_user *user, struct vsock_port *port)
+{
+	v->user = *user;
+	*port = (struct vsock_port){ &ops, v };
+}
+
+/* --- open, close --- */
+
+int vsock_open(struct vsock *v, const char *path, struct err *err)
+{
+	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - PORT_CHARS;
+	int ret;
+
+	*v = (struct vsock)VSOCK_EMPTY;
+	memset(v->callers, -1, sizeof(v->callers));
+	memset(v->connections, -1, sizeof(v->connections));
+	if (strlen(path) > most)
+		return err_set(
+			err, ENAMETOOLONG,
+			"socket=%s: the path has at most %zu bytes, so that _PORT may follow", path,
+			most);
+	ret = control_listen("socket=", path, &v->listener, err);
+	if (ret < 0)
+		return ret;
+	v->path = path;
+	v->set = epoll_create1(EPOLL_CLOEXEC);
+	if (v->set < 0 || watch(v, EPOLL_CTL_ADD, v->listener, EPOLLIN, LISTENER) < 0 ||
+	    fcntl(v->listener, F_SETFL, O_NONBLOCK) < 0 || listen(v->listener, BACKLOG) < 0) {
+		ret = err_sys(err, errno, "socket=%s cannot be served", path);
+		vsock_close(v);
+	}
+	return ret;
+}
+
+void vsock_close(struct vsock *v)
+{
+	for (unsigned i = 0; v->path && i < VSOCK_CALLERS; i++)
+		drop_caller(v, i);
+	if (v->set >= 0)
+		close(v->set);
+	if (v->listener >= 0) {
+		close(v->listener);
+		unlink(v->path);
+	}
+	*v = (struct vsock)VSOCK_EMPTY;
+}
