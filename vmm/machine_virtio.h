@@ -1,6 +1,6 @@
 /*
- * The virtio devices of a machine: each in its slot, with its eventfds, and served by threads of
- * its own (disks: one a queue) or by the main loop.
+ * The virtio devices of a machine: each in its slot, with its eventfds. Who serves them is
+ * vmm/machine_serve.c's to say.
  *
  * A part of the machine, in a file of its own. Made after machine_pci and before any vCPU runs;
  * taken down after the last one stopped, before machine_pci. What is behind the devices

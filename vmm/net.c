@@ -510,14 +510,21 @@ bool net_in_kernel(const struct net *net)
 	return net->nr_pairs && net->pairs[0].vhost.fd >= 0;
 }
 
-void net_serve(struct net_pair *pair, void (*ready)(void *to, short revents), void *to,
-	       struct net_port *port)
+struct net_port net_port_of(struct net_pair *pair)
 {
+	struct net_port port = { .ops = pair->stream ? &stream_ops : &tap_ops, .to = pair };
+
+	if (!pair->stream)
+		port.features = FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) |
+				FEATURE(HOST_TSO6) | FEATURE(HOST_ECN) | FEATURE(GUEST_TSO4) |
+				FEATURE(GUEST_TSO6) | FEATURE(GUEST_ECN);
+	return port;
+}
+
+void net_serve(struct net_pair *pair, struct loop *loop, void (*ready)(void *to, short revents),
+	       void *to)
+{
+	pair->loop = loop;
 	pair->ready = ready;
 	pair->to = to;
-	*port = (struct net_port){ .ops = pair->stream ? &stream_ops : &tap_ops, .to = pair };
-	if (!pair->stream)
-		port->features = FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) |
-				 FEATURE(HOST_TSO6) | FEATURE(HOST_ECN) | FEATURE(GUEST_TSO4) |
-				 FEATURE(GUEST_TSO6) | FEATURE(GUEST_ECN);
 }

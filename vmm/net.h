@@ -57,9 +57,11 @@ void net_close(struct net *net);
  */
 void net_default_mac(const char *name, uint8_t mac[6]);
 
-/* For the adapter; `ready` is called when what it wants is there, on the thread of pair->loop. */
-void net_serve(struct net_pair *pair, void (*ready)(void *to, short revents), void *to,
-	       struct net_port *port);
+/* For the adapter. */
+struct net_port net_port_of(struct net_pair *pair);
+/* On `loop`, whose thread calls `ready` when what the adapter wants is there. */
+void net_serve(struct net_pair *pair, struct loop *loop, void (*ready)(void *to, short revents),
+	       void *to);
 /* Whether the kernel serves the pairs (vhost-net): by these, with a struct net. */
 bool net_in_kernel(const struct net *net);
 extern const struct server_ops net_server_ops;

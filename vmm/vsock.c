@@ -245,10 +245,14 @@ static const struct vsock_port_ops ops = {
 	.close = do_close,
 };
 
-void vsock_serve(struct vsock *v, const struct vsock_user *user, struct vsock_port *port)
+struct vsock_port vsock_port_of(struct vsock *v)
+{
+	return (struct vsock_port){ &ops, v };
+}
+
+void vsock_serve(struct vsock *v, const struct vsock_user *user)
 {
 	v->user = *user;
-	*port = (struct vsock_port){ &ops, v };
 }
 
 /* --- open, close --- */

@@ -36,8 +36,10 @@ int vsock_open(struct vsock *v, const char *path, struct err *err);
 /* Safe on VSOCK_EMPTY. Removes the socket. */
 void vsock_close(struct vsock *v);
 
-/* For the device: who is told, and what `port` it speaks to. */
-void vsock_serve(struct vsock *v, const struct vsock_user *user, struct vsock_port *port);
+/* What the device speaks to. */
+struct vsock_port vsock_port_of(struct vsock *v);
+/* Who is told what the host's programs do. Before vsock_ready. */
+void vsock_serve(struct vsock *v, const struct vsock_user *user);
 /* v->set is readable: serves what is ready. For the loop; `to` is the struct. */
 void vsock_ready(void *to, short revents);
 

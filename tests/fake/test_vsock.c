@@ -75,7 +75,8 @@ static int open_bridge(void **state)
 	wrap_setup(state);
 	if (vsock_open(&bridge, path, &err) < 0)
 		return -1;
-	vsock_serve(&bridge, &user, &port);
+	port = vsock_port_of(&bridge);
+	vsock_serve(&bridge, &user);
 	calls = events = called = 0;
 	answer = 0;
 	return 0;

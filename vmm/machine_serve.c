@@ -1,0 +1,344 @@
+#include "vmm/machine_serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* --- events; on the thread that serves the queue --- */
+
+static void kick_ready(void *to, short revents)
+{
+	struct virtio_slot_queue *q = to;
+
+	(void)revents;
+	virtio_kicked(q->slot->dev, q->index);
+}
+
+static void disk_ready(void *to, short revents)
+{
+	struct virtio_slot_queue *q = to;
+
+	(void)revents;
+	virtio_blk_reap(&q->slot->blk, q->index, disk_reap);
+}
+
+static void tell_user(const struct virtio_slot *s, const char *what)
+{
+	char line[sizeof(struct err) + 64];
+
+	snprintf(line, sizeof(line), "%s: %s", s->name, what);
+	s->env->say(s->env->to, line);
+}
+
+/* Wakes the main loop `ns` from now, and then each `again` seconds: 0: not again. */
+static void wake(const struct virtio_slot *s, long ns, time_t again)
+{
+	const struct itimerspec when = { { again, 0 }, { 0, ns } };
+
+	(void)timerfd_settime(s->timer, 0, &when, NULL);
+}
+
+static bool woken(const struct virtio_slot *s)
+{
+	uint64_t count;
+
+	return read(s->timer, &count, sizeof(count)) == sizeof(count);
+}
+
+static void net_ready(void *to, short revents)
+{
+	const struct virtio_slot_queue *q = to;
+	const struct net_pair *pair = &q->slot->backend->net.pairs[q->index / 2];
+
+	(void)revents;
+	if (virtio_net_serve(&q->slot->net, q->index / 2))
+		return;
+	loop_forget(pair->loop, pair->fd);
+	wake(q->slot, 1, 0); /* the main loop goes on: net_gone */
+}
+
+static void net_gone(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+
+	(void)revents;
+	(void)woken(s);
+	virtio_net_link_down(&s->net);
+	tell_user(s, "what it was connected to is gone; the guest has no link any more");
+}
+
+/* The kernel serves it: nobody else sees it go. */
+static void links_changed(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+	const struct net *net = &s->backend->net;
+
+	if (!net_is_gone(net))
+		return;
+	loop_forget(s->loop, net->links);
+	net_gone(s, revents);
+}
+
+/* --- a process that serves a device goes, and comes back; on the main loop --- */
+
+#define RETRY_S 1
+#define HANGUP	0 /* poll(2) tells it in any case; answers are awaited elsewhere */
+
+static void user_gone(void *to, short revents);
+
+/* Looks for the process: soon, then each RETRY_S. */
+static void look_for_user(struct virtio_slot *s)
+{
+	wake(s, 100000000, RETRY_S);
+}
+
+static void user_gone(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+	struct vhost_user *user = &s->backend->user;
+
+	(void)revents;
+	loop_forget(s->loop, user->fd);
+	vhost_user_lost(user);
+	tell_user(s, "the program that serves it is gone; it waits for it to come back");
+	look_for_user(s);
+}
+
+static void user_looked_for(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+	struct vhost_user *user = &s->backend->user;
+	struct err err;
+	int ret;
+
+	(void)revents;
+	if (!woken(s))
+		return;
+	ret = vhost_user_reconnect(user, &err);
+	if (ret < 0 && ret != -EINVAL)
+		return; /* not yet */
+	wake(s, 0, 0);
+	if (ret < 0) {
+		tell_user(s, err.text);
+		return;
+	}
+	(void)loop_watch(s->loop, user->fd, HANGUP, user_gone, s);
+	if (virtio_server_back(s->dev))
+		tell_user(s, "the program that serves it is back");
+	else
+		tell_user(s,
+			  "the program that serves it is back, but what it was doing is lost: the "
+			  "guest must reset the device");
+}
+
+/* --- a console; input on the main loop, room on its writer's thread --- */
+
+static size_t console_typed(void *to, const uint8_t *data, size_t n)
+{
+	struct virtio_slot *s = to;
+
+	return virtio_console_input(&s->console, data, n);
+}
+
+static void console_has_room(void *to)
+{
+	struct virtio_slot *s = to;
+
+	virtio_console_room(&s->console);
+}
+
+static void console_quit(void *to)
+{
+	const struct virtio_slot *s = to;
+
+	s->parts->quit(s->parts->to);
+}
+
+/* --- sockets; on their thread --- */
+
+static int socket_called(void *to, uint32_t port, unsigned caller)
+{
+	struct virtio_slot *s = to;
+
+	return virtio_vsock_call(&s->vsock, port, caller);
+}
+
+static void socket_event(void *to, unsigned id)
+{
+	struct virtio_slot *s = to;
+
+	virtio_vsock_event(&s->vsock, id);
+}
+
+/* --- who waits for what --- */
+
+static int watch(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
+		 void *to, struct err *err)
+{
+	if (loop_watch(loop, fd, events, ready, to) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return 0;
+}
+
+static int make_workers(struct virtio_slot *s, unsigned n, struct err *err)
+{
+	int ret = 0;
+
+	s->workers = calloc(n, sizeof(*s->workers));
+	if (!s->workers)
+		return err_sys(err, ENOMEM, "cannot hold %u threads", n);
+	while (ret == 0 && s->nr_workers < n) {
+		ret = worker_create(&s->workers[s->nr_workers], s->name, err);
+		s->nr_workers += ret == 0;
+	}
+	return ret;
+}
+
+static int watch_queue(struct virtio_slot *s, struct loop *loop, unsigned i, struct err *err)
+{
+	return watch(loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
+}
+
+/* The timer by which the main loop is woken. */
+static int watch_timer(struct virtio_slot *s, void (*ready)(void *to, short revents),
+		       struct err *err)
+{
+	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->timer < 0)
+		return err_sys(err, errno, "cannot make a timer");
+	return watch(s->loop, s->timer, POLLIN, ready, s, err);
+}
+
+/* A thread for each queue of a disk. */
+static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
+{
+	unsigned n = s->dev->nr_queues;
+	int ret = make_workers(s, n, err);
+
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		struct worker *w = &s->workers[i];
+
+		ret = watch_queue(s, &w->loop, i, err);
+		if (ret == 0)
+			ret = watch(&w->loop, disk->queues[i].completed, POLLIN, disk_ready,
+				    &s->queues[i], err);
+		if (ret == 0)
+			ret = worker_start(w, err);
+	}
+	return ret;
+}
+
+/* The kernel has the pairs. The main loop has the control queue, and sees the interface go. */
+static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct err *err)
+{
+	int ret = net->links < 0 ? 0 : watch(s->loop, net->links, POLLIN, links_changed, s, err);
+
+	s->served_here = true;
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		if (virtio_net_may_control(&s->net, i))
+			ret = watch_queue(s, s->loop, i, err);
+	return ret;
+}
+
+/* A thread for each pair; the first has the control queue, too. */
+static int serve_net(struct virtio_slot *s, struct net *net, struct err *err)
+{
+	unsigned n = net->nr_pairs;
+	int ret = watch_timer(s, net_gone, err);
+
+	if (ret == 0 && net_in_kernel(net))
+		return serve_kernel_net(s, net, err);
+	if (ret == 0)
+		ret = make_workers(s, n, err);
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		ret = watch_queue(s, &s->workers[i / 2 % n].loop, i, err);
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		net_serve(&net->pairs[i], &s->workers[i].loop, net_ready, &s->queues[2 * i]);
+		ret = worker_start(&s->workers[i], err);
+	}
+	return ret;
+}
+
+/* The main loop is enough for devices that do little. */
+static int serve_here(struct virtio_slot *s, struct err *err)
+{
+	int ret = 0;
+
+	s->served_here = true;
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		ret = watch_queue(s, s->loop, i, err);
+	return ret;
+}
+
+/* A thread for a device whose work takes its time; and for a descriptor, if there is one (or -1).
+ */
+static int serve_alone(struct virtio_slot *s, int fd, void (*ready)(void *to, short revents),
+		       void *to, struct err *err)
+{
+	int ret = make_workers(s, 1, err);
+
+	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+		ret = watch_queue(s, &s->workers[0].loop, i, err);
+	if (ret == 0 && fd >= 0)
+		ret = watch(&s->workers[0].loop, fd, POLLIN, ready, to, err);
+	return ret < 0 ? ret : worker_start(&s->workers[0], err);
+}
+
+static int serve_vsock(struct virtio_slot *s, struct vsock *bridge, struct err *err)
+{
+	const struct vsock_user user = { socket_called, socket_event, s };
+
+	vsock_serve(bridge, &user);
+	return serve_alone(s, bridge->set, vsock_ready, bridge, err);
+}
+
+/* Another process has the queues; we see it go. It may have gone while there was no machine. */
+static int serve_remote(struct virtio_slot *s, struct vhost_user *user, struct err *err)
+{
+	int ret = watch_timer(s, user_looked_for, err);
+
+	if (ret == 0 && user->fd >= 0)
+		ret = watch(s->loop, user->fd, HANGUP, user_gone, s, err);
+	else if (ret == 0)
+		look_for_user(s);
+	return ret;
+}
+
+static int serve_console(struct virtio_slot *s, struct err *err)
+{
+	const struct console_user user = { console_typed, console_has_room, console_quit, s };
+
+	console_attach(s->backend->console, &user);
+	return serve_here(s, err);
+}
+
+int machine_serve(struct virtio_slot *s, struct err *err)
+{
+	struct backend *b = s->backend;
+
+	if (b->user.kind)
+		return serve_remote(s, &b->user, err);
+	switch (b->kind) {
+	case VIRTIO_DISK:
+		return serve_disk(s, &b->disk, err);
+	case VIRTIO_NET:
+		return serve_net(s, &b->net, err);
+	case VIRTIO_PMEM:
+		return serve_alone(s, -1, NULL, NULL, err);
+	case VIRTIO_CONSOLE:
+		return serve_console(s, err);
+	case VIRTIO_BALLOON:
+	case VIRTIO_RNG:
+		return serve_here(s, err);
+	case VIRTIO_VSOCK: /* if the kernel does not */
+		return b->bridge.path ? serve_vsock(s, &b->bridge, err) : 0;
+	case VIRTIO_FS:
+	case VIRTIO_KINDS:
+		break;
+	}
+	return 0;
+}

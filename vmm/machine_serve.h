@@ -1,0 +1,17 @@
+/*
+ * Who serves the queues of a virtio device: threads of its own (disks: one a queue, networks: one a
+ * pair, and others whose work takes its time), the main loop, the kernel, or another process, which
+ * may go and come back.
+ *
+ * A part of the machine, in a file of its own: machine_virtio.c makes the slots.
+ */
+#ifndef VMM_MACHINE_SERVE_H
+#define VMM_MACHINE_SERVE_H
+
+#include "vmm/machine_virtio.h"
+
+/* The device is plugged, and has its eventfds. What was begun at an error is the slot's to take
+ * back. */
+int machine_serve(struct virtio_slot *s, struct err *err);
+
+#endif
