@@ -241,6 +241,8 @@ static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct
 	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
 		if (virtio_net_may_control(&s->net, i))
 			ret = watch_queue(s, s->loop, i, err);
+	if (ret == 0 && net_is_gone(net))
+		wake(s, 1, 0); /* in the guest's last life */
 	return ret;
 }
 

@@ -33,6 +33,11 @@ at_least "no mac=: an address" 17 "${#first}"
 guest lean poweroff --net tap=lo
 same "an interface that is no tap: status" 2 "$status"
 same "an interface that is no tap: says so" 1 "$(grep -c 'no tap' "$log")"
+chmod 666 /dev/net/tun
+su nobody -c "straddle run --kernel $K/lean/vmlinuz --net tap=tap0" >/tmp/out 2>&1
+same "an interface of somebody else: status" 1 $?
+same "an interface of somebody else: says how to get one" 1 \
+	"$(grep -c 'it is not yours; as root: ip tuntap add tap0 mode tap user 65534' /tmp/out)"
 ifconfig tap0 down
 
 # Several pairs of queues, each used by a CPU; an interface that goes away while it is used.
