@@ -167,7 +167,8 @@ static void handle_pair(struct virtio_net_pair *pair, unsigned i)
 	while (more && !queue(pair, i)->ring.broken)
 		more = i == pair->rx ? receive(pair) : transmit(pair);
 	if (!pair->dead)
-		port->ops->want(port->to, pair->active && !pair->frame_len, pair->out_waits);
+		port->ops->want(port->to, pair->active && !pair->frame_len,
+				pair->active && pair->out_waits);
 }
 
 bool virtio_net_serve(struct virtio_net *net, unsigned n)
@@ -201,7 +202,10 @@ static void lock_pair(struct virtio_net_pair *pair, bool lock)
 	set(&queue(pair, pair->tx)->lock);
 }
 
-/* A pair that is not used has its port off, so that frames go to the others. */
+/*
+ * A pair that is not used has its port off, so that frames go to the others. What it was doing
+ * waits until it is used again.
+ */
 static int set_active(struct virtio_net_pair *pair, bool active)
 {
 	int ret = 0;
@@ -211,10 +215,6 @@ static int set_active(struct virtio_net_pair *pair, bool active)
 		ret = pair->port.ops->attach(pair->port.to, active);
 	if (ret == 0)
 		pair->active = active;
-	if (!pair->active) {
-		forget(pair);
-		pair->out_waits = false;
-	}
 	lock_pair(pair, false);
 	return ret;
 }
@@ -300,13 +300,16 @@ static void ready(struct virtio_device *dev)
 static void reset(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_of(dev);
-	struct virtio_net_pair *first = &net->pairs[0];
 
 	(void)use_pairs(net, 1);
-	lock_pair(first, true);
-	forget(first);
-	first->out_waits = false;
-	lock_pair(first, false);
+	for (unsigned i = 0; i < net->nr_pairs; i++) {
+		struct virtio_net_pair *pair = &net->pairs[i];
+
+		lock_pair(pair, true);
+		forget(pair);
+		pair->out_waits = false;
+		lock_pair(pair, false);
+	}
 }
 
 static const struct virtio_ops ops = {

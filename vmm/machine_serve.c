@@ -67,6 +67,9 @@ static void net_gone(void *to, short revents)
 
 	(void)revents;
 	(void)woken(s);
+	if (s->gone) /* each pair says so */
+		return;
+	s->gone = true;
 	virtio_net_link_down(&s->net);
 	tell_user(s, "what it was connected to is gone; the guest has no link any more");
 }

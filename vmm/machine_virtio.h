@@ -63,6 +63,7 @@ struct virtio_slot {
 	unsigned nr_workers;
 	struct loop *loop; /* the main loop */
 	bool served_here;  /* by it */
+	bool gone;	   /* what a network adapter was connected to, and that was said */
 	int timer;	   /* timerfd: wakes the main loop for this slot; -1: none */
 	struct backend *backend;
 	const struct pci_env *env;
