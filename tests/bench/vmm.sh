@@ -4,6 +4,7 @@ set -- list
 # shellcheck source=tests/lab/lab
 # For its functions, $lab, $busybox and $qemu; it goes to the root of the repository.
 . "$(dirname "$0")/../lab/lab" >/dev/null
+smp=2 # a guest and the thread that serves it run side by side; a guest that the emulator loses is left out
 out=$BUILD/bench
 extra=$out/extra
 mkdir -p "$out"
