@@ -34,7 +34,8 @@ struct virtio_ops {
 	bool config_writable; /* what the driver writes to the configuration is there afterwards */
 	/*
 	 * Buffers may have come to queue `i`: take them. Worker's thread, queue's lock held. Not
-	 * called if somebody else has the kicks (vhost). NULL: none is ever taken.
+	 * called if somebody else has the kicks (vhost; but see virtio_net). NULL: none is ever
+	 * taken.
 	 */
 	void (*handle)(struct virtio_device *dev, unsigned i);
 	/* The driver is ready, with dev->accepted, and its queues are started. May be NULL. */

@@ -158,37 +158,45 @@ static bool transmit(struct virtio_net_pair *pair)
 
 /* --- both; on the port's thread --- */
 
-/* Frames are wanted while there are buffers for them, room while a frame waits for it. */
+/*
+ * One batch; what is left comes after others. Frames are wanted while there are buffers for them,
+ * room while a frame waits for it.
+ */
 static void handle_pair(struct virtio_net_pair *pair, unsigned i)
 {
-	const struct net_port *port = &pair->port;
-	bool more = pair->active;
+	bool more = pair->active && (i == pair->rx ? receive(pair) : transmit(pair));
 
-	while (more && !queue(pair, i)->ring.broken)
-		more = i == pair->rx ? receive(pair) : transmit(pair);
+	if (more && !queue(pair, i)->ring.broken)
+		virtio_again(&pair->net->dev, i);
+	if (i == pair->rx)
+		pair->wants_frames =
+			pair->active && !pair->frame_len && !queue(pair, i)->ring.broken;
+	else
+		pair->wants_room = pair->active && pair->out_waits;
 	if (!pair->dead)
-		port->ops->want(port->to, pair->active && !pair->frame_len,
-				pair->active && pair->out_waits);
+		pair->port.ops->want(pair->port.to, pair->wants_frames, pair->wants_room);
 }
 
 bool virtio_net_serve(struct virtio_net *net, unsigned n)
 {
 	struct virtio_net_pair *pair = &net->pairs[n];
-	bool started = false;
 
+	pair->wants_frames = pair->wants_room = false;
 	for (unsigned i = pair->rx; i <= pair->tx; i++) {
 		struct virtio_queue *q = queue(pair, i);
 
 		pthread_mutex_lock(&q->lock);
-		if (pair->active) {
-			virtio_handle(&net->dev, i);
-			started |= q->ring.started && !q->ring.broken;
-		}
+		virtio_handle(&net->dev, i);
 		pthread_mutex_unlock(&q->lock);
 	}
-	if (!started)
-		pair->port.ops->want(pair->port.to, false, false);
+	if (!pair->dead)
+		pair->port.ops->want(pair->port.to, pair->wants_frames, pair->wants_room);
 	return !pair->dead;
+}
+
+bool virtio_net_is_dead(const struct virtio_net *net, unsigned pair)
+{
+	return net->pairs[pair].dead;
 }
 
 /* --- how many pairs the driver uses --- */
@@ -219,16 +227,24 @@ static int set_active(struct virtio_net_pair *pair, bool active)
 	return ret;
 }
 
-/* Any thread, with none of the pairs' locks held. */
+/* Any thread, with none of the pairs' locks held. If one cannot be had, none is. */
 static int use_pairs(struct virtio_net *net, unsigned n)
 {
 	int ret = 0;
 
-	for (unsigned i = 1; ret == 0 && i < net->nr_pairs; i++) {
-		ret = set_active(&net->pairs[i], i < n);
+	for (unsigned i = 1; i < net->nr_pairs; i++) {
+		struct virtio_net_pair *pair = &net->pairs[i];
+
+		if (ret == 0)
+			ret = set_active(pair, i < n);
 		/* Its thread looks what it is to wait for now. */
-		virtio_again(&net->dev, net->pairs[i].rx);
+		virtio_again(&net->dev, pair->rx);
+		virtio_again(&net->dev, pair->tx);
 	}
+	for (unsigned i = net->used; ret < 0 && i < n; i++)
+		(void)set_active(&net->pairs[i], false);
+	if (ret == 0)
+		net->used = n;
 	return ret;
 }
 
@@ -355,6 +371,7 @@ int virtio_net_init(struct virtio_net *net, const struct net_port *ports, unsign
 	store_le(net->dev.config + CONFIG_STATUS, LINK_UP, 2);
 	store_le(net->dev.config + CONFIG_PAIRS, nr_pairs, 2);
 	net->dev.config_size = CONFIG_SIZE;
+	net->used = 1;
 	net->pairs = calloc(nr_pairs, sizeof(*net->pairs));
 	good = net->pairs;
 	while (good && net->nr_pairs < nr_pairs) {

@@ -20,6 +20,7 @@ struct virtio_net_pair {
 	struct net_port port;
 	bool active; /* the driver uses it; changes under the locks of both queues */
 	bool dead;   /* the port is gone */
+	bool wants_frames, wants_room; /* the port's thread: what it waits for */
 	/* receiving: a frame that waits for buffers, and those it has */
 	uint8_t *frame;
 	size_t frame_len;
@@ -34,7 +35,7 @@ struct virtio_net_pair {
 struct virtio_net {
 	struct virtio_device dev;
 	struct virtio_net_pair *pairs;
-	unsigned nr_pairs;
+	unsigned nr_pairs, used;	 /* by the driver */
 	struct virtqueue_buffer command; /* of the control queue */
 };
 
@@ -50,6 +51,8 @@ void virtio_net_destroy(struct virtio_net *net);
  * vain.
  */
 bool virtio_net_serve(struct virtio_net *net, unsigned pair);
+/* The same of one that was served by a kick. */
+bool virtio_net_is_dead(const struct virtio_net *net, unsigned pair);
 /* The driver is told that there is no link any more. On no worker's thread. */
 void virtio_net_link_down(struct virtio_net *net);
 

@@ -169,14 +169,22 @@ static int by_address(const void *a, const void *b)
 	return x->gpa.base < y->gpa.base ? -1 : 1;
 }
 
-static void list_memory(struct run *run)
+static int list_memory(struct run *run, struct err *err)
 {
-	size_t n = run->ram.nr_blocks;
+	size_t n = run->ram.nr_blocks, files = 0;
 
 	memcpy(run->blocks, run->ram.blocks, n * sizeof(run->blocks[0]));
 	n += backends_memory(&run->backends, run->blocks + n, MAP_PMEM_MAX);
 	qsort(run->blocks, n, sizeof(run->blocks[0]), by_address);
 	run->guest_ram = (struct guest_ram){ run->blocks, n };
+	for (size_t i = 0; i < n; i++)
+		files += run->blocks[i].fd >= 0;
+	if (config_shares_ram(&run->config) && files > VHOST_USER_REGIONS_MAX)
+		return err_set(err, E2BIG,
+			       "guest memory has %zu spans, with those of --pmem; the programs of "
+			       "--fs and vhost-user= can be told of %u: use fewer files or holes",
+			       files, VHOST_USER_REGIONS_MAX);
+	return 0;
 }
 
 /* A mapping that takes seconds says how far it is: on a terminal as it goes, else once. */
@@ -452,7 +460,7 @@ static int make_ready(struct run *run, struct err *err)
 	if (ret == 0)
 		ret = create_ram(run, err);
 	if (ret == 0)
-		list_memory(run);
+		ret = list_memory(run, err);
 	if (ret == 0)
 		ret = map_for_devices(run, err);
 	/* Not a plan that is not possible, but a host that does not do it. */

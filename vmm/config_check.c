@@ -369,6 +369,12 @@ static int check_pmem(const struct config *c, struct err *err)
 		return err_set(err, EINVAL,
 			       "--pmem is memory that devices of --vfio could not reach; leave one "
 			       "of them out");
+	for (unsigned i = 0; i < c->nr_pmem; i++)
+		if (c->pmem[i].private && config_shares_ram(c))
+			return err_set(
+				err, EINVAL,
+				"--pmem with private=on is memory that the programs of --fs and "
+				"vhost-user= could not reach; leave one of them out");
 	return 0;
 }
 

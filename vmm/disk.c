@@ -65,9 +65,10 @@ int disk_lock(int fd, const char *option, const char *path, bool alone, const ch
 		return 0;
 	if (errno != EAGAIN)
 		return 0; /* a kernel or a file system without locks */
-	return err_set(err, EBUSY,
-		       "%s %s is in use by another process, which has it locked; end that, or %s",
-		       option, path, way_out);
+	return err_set(
+		err, EBUSY,
+		"%s %s is in use by another process, or given twice: it is locked; end that, or %s",
+		option, path, way_out);
 }
 
 static int open_queue(struct disk *d, struct disk_queue *q, struct err *err)

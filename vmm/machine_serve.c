@@ -49,16 +49,30 @@ static bool woken(const struct virtio_slot *s)
 	return read(s->timer, &count, sizeof(count)) == sizeof(count);
 }
 
+static void port_lost(const struct virtio_slot_queue *q)
+{
+	const struct net_pair *pair = &q->slot->backend->net.pairs[q->index / 2];
+
+	loop_forget(pair->loop, pair->fd);
+	wake(q->slot, 1, 0); /* the main loop goes on: net_gone */
+}
+
 static void net_ready(void *to, short revents)
 {
 	const struct virtio_slot_queue *q = to;
-	const struct net_pair *pair = &q->slot->backend->net.pairs[q->index / 2];
 
 	(void)revents;
-	if (virtio_net_serve(&q->slot->net, q->index / 2))
-		return;
-	loop_forget(pair->loop, pair->fd);
-	wake(q->slot, 1, 0); /* the main loop goes on: net_gone */
+	if (!virtio_net_serve(&q->slot->net, q->index / 2))
+		port_lost(q);
+}
+
+static void net_kicked(void *to, short revents)
+{
+	struct virtio_slot_queue *q = to;
+
+	kick_ready(to, revents);
+	if (q->index / 2 < q->slot->net.nr_pairs && virtio_net_is_dead(&q->slot->net, q->index / 2))
+		port_lost(q);
 }
 
 static void net_gone(void *to, short revents)
@@ -260,7 +274,8 @@ static int serve_net(struct virtio_slot *s, struct net *net, struct err *err)
 	if (ret == 0)
 		ret = make_workers(s, n, err);
 	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
-		ret = watch_queue(s, &s->workers[i / 2 % n].loop, i, err);
+		ret = watch(&s->workers[i / 2 % n].loop, s->kicks[i], POLLIN, net_kicked,
+			    &s->queues[i], err);
 	for (unsigned i = 0; ret == 0 && i < n; i++) {
 		net_serve(&net->pairs[i], &s->workers[i].loop, net_ready, &s->queues[2 * i]);
 		ret = worker_start(&s->workers[i], err);

@@ -345,7 +345,7 @@ static int no_room(const struct map *m, const struct map_request *req, enum map_
 	const struct map_forbidden *rest = forbidden_rest(m);
 	const char *what = kind == MAP_RAM	 ? "RAM"
 			   : kind == MAP_HOTPLUG ? "hotplug space"
-			   : kind == MAP_PMEM	 ? "--pmem, in one piece,"
+			   : kind == MAP_PMEM	 ? "--pmem, in one piece"
 						 : "64-bit PCI window";
 	char cure[64] = "";
 

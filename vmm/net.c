@@ -80,7 +80,9 @@ static void want(void *port, bool frames, bool room)
 		room |= !push_out(pair);
 		if (!frames) /* else they are about to be taken */
 			drain(pair);
-		frames = !pair->gone && (pair->in_at || pair->in_end < STREAM_MAX);
+		/* One that is gone is read once more, which tells. */
+		if (!pair->gone)
+			frames = pair->in_at || pair->in_end < STREAM_MAX;
 	}
 	/* There is a place for every descriptor that the loop had before. */
 	(void)loop_want(pair->loop, pair->fd, (short)((frames ? POLLIN : 0) | (room ? POLLOUT : 0)),

@@ -25,7 +25,11 @@ static int find_size(int fd, const char *path, uint64_t *size, struct err *err)
 		return err_sys(err, errno, "--pmem %s does not say its size", path);
 	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode))
 		return err_set(err, EINVAL, "--pmem %s is neither a file nor a block device", path);
-	if (!*size || *size % UNIT)
+	if (!*size)
+		return err_set(err, EINVAL,
+			       "--pmem %s is empty; give it a size first, such as truncate -s 1G",
+			       path);
+	if (*size % UNIT)
 		return err_set(err, EINVAL,
 			       "--pmem %s has %" PRIu64 " bytes; it must have a multiple of 2 MiB: "
 			       "truncate -s %%2M makes it one",
@@ -41,7 +45,7 @@ static int open_file(const char *path, int flags, struct err *err)
 		return err_set(err, EINVAL, "--pmem %s is a directory", path);
 	if (fd < 0)
 		return err_sys(err, errno, "--pmem %s cannot be opened%s", path,
-			       errno == EACCES || errno == EROFS
+			       (flags & O_RDWR) && (errno == EACCES || errno == EROFS)
 				       ? " for writing (or is private=on meant?)"
 				       : "");
 	return fd;
@@ -92,9 +96,9 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 		ret = err_set(err, EINVAL, "--pmem %s has changed its size meanwhile", path);
 	if (ret == 0)
 		ret = disk_lock(p->fd, "--pmem", path, !private, "use private=on in both", err);
-	/* Other errors: a block device, or a file system that cannot. */
-	if (ret == 0 && !private && fallocate(p->fd, 0, 0, (off_t)size) < 0 && errno == ENOSPC)
-		ret = err_sys(err, ENOSPC,
+	/* EOPNOTSUPP: a block device, or a file system that cannot. */
+	if (ret == 0 && !private && fallocate(p->fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP)
+		ret = err_sys(err, errno,
 			      "--pmem %s: its file system has no room for all its %" PRIu64 " MiB",
 			      path, size / MIB);
 	if (ret == 0)

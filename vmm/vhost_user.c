@@ -47,7 +47,7 @@ enum {
 #define NO_FD	   0x100u /* in SET_VRING_CALL: there is none */
 
 #define HEADER	    12 /* request, flags, size of what follows */
-#define REGIONS_MAX 8  /* of guest memory, in one message */
+#define REGIONS_MAX VHOST_USER_REGIONS_MAX
 #define PAYLOAD_MAX (12 + VHOST_USER_CONFIG_MAX)
 /* For an answer, in seconds: at first, and from one that came back, for which the main loop waits.
  */

@@ -36,6 +36,8 @@ struct vhost_user_kind {
 	enum vhost_user_state state;
 };
 
+#define VHOST_USER_REGIONS_MAX 8 /* of guest memory, in one message */
+
 struct vhost_user {
 	pthread_mutex_t lock; /* the driver starts and stops it, the loop connects it again */
 	int fd;		      /* -1: not connected */
