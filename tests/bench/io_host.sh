@@ -56,7 +56,7 @@ qemu() # NAME MACHINE BLOCK-DEVICE NETWORK-DEVICE
 run=0
 while [ $run -lt "$(cat /lab/runs)" ]; do
 	bench straddle straddle run --kernel $kernel --initrd $initrd --append "$append" --memory 512M \
-		--cpus 2 --disk /dev/vda,readonly=on --disk $image,queues=2 --net tap=tap0
+		--cpus 2 --disk /dev/vda,readonly=on --disk $image --net tap=tap0
 	qemu q35 q35,vmport=off,smbus=off,sata=off virtio-blk-pci virtio-net-pci,romfile=
 	qemu microvm microvm virtio-blk-device virtio-net-device
 	run=$((run + 1))
