@@ -84,12 +84,6 @@ static int open_vsock(struct backend *b, uint32_t cid, const char *socket, struc
 	return ret < 0 ? err_prefix(err, ret, "--vsock cid=%u: ", cid) : 0;
 }
 
-static int open_pmem(struct backend *b, const struct config_pmem *p, struct span at,
-		     struct err *err)
-{
-	return pmem_open(&b->pmem, p->path, p->private, at, err);
-}
-
 static int open_backend(struct backend *b, const struct config *c, const struct plan *plan,
 			struct plan_virtio v, struct err *err)
 {
@@ -110,7 +104,8 @@ static int open_backend(struct backend *b, const struct config *c, const struct 
 	case VIRTIO_FS:
 		return open_fs(b, &c->fs[v.index], err);
 	case VIRTIO_PMEM:
-		return open_pmem(b, &c->pmem[v.index], plan_pmem(plan, v.index), err);
+		return pmem_open(&b->pmem, c->pmem[v.index].path, c->pmem[v.index].private,
+				 plan_pmem(plan, v.index), err);
 	case VIRTIO_VSOCK:
 		return open_vsock(b, c->vsock_cid, c->vsock_socket, err);
 	case VIRTIO_BALLOON:
