@@ -55,11 +55,6 @@ make()
 version=$({ apt-cache show --no-all-versions dpdk-dev 2>/dev/null || true; } | sed -n 's/^Version: //p')
 out=$cache/dpdk-$version
 if [ -z "$version" ] || { [ ! -d "$out" ] && ! make "$out"; }; then
-	out=$(find "$cache" -maxdepth 1 -type d -name 'dpdk-[0-9]*' | sort -V | tail -n 1)
-	if [ -z "$out" ]; then
-		echo "dpdk.sh: apt cannot provide DPDK: this needs Debian 12 and apt-get update" >&2
-		exit 1
-	fi
-	echo "dpdk.sh: apt cannot provide DPDK now, using the cached ${out##*/}" >&2
+	out=$(cached_instead DPDK 'dpdk-[0-9]*')
 fi
 echo "$out"

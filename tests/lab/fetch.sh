@@ -37,11 +37,6 @@ package=$(field "$meta" Depends | grep -oE 'linux-image-[^ ,]+' | head -n 1) || 
 version=${package:+$(field "$package" Version)}
 out=$cache/${package}_$version
 if [ -z "$version" ] || { [ ! -d "$out" ] && ! download "$package" "$version" "$out"; }; then
-	out=$(find "$cache" -maxdepth 1 -type d -name "$pattern" | sort -V | tail -n 1)
-	if [ -z "$out" ]; then
-		echo "fetch.sh: apt cannot provide $meta: this needs Debian 12 and apt-get update" >&2
-		exit 1
-	fi
-	echo "fetch.sh: apt cannot provide $meta now, using the cached ${out##*/}" >&2
+	out=$(cached_instead "$meta" "$pattern")
 fi
 echo "$out"
