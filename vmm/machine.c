@@ -5,13 +5,9 @@
 #include "vmm/topology.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
 /* --- the end: whoever comes first --- */
 
@@ -55,7 +51,7 @@ void machine_stop(struct machine *m)
 
 void machine_power_button(struct machine *m)
 {
-	pm_power_button(&m->pm);
+	pm_power_button(&m->devices.pm);
 }
 
 /* --- guest memory: tables, kernel, initrd --- */
@@ -123,161 +119,28 @@ static int write_boot(struct machine *m, struct entry_cpu *cpu, struct err *err)
 
 /* --- devices --- */
 
-static void set_irq(void *to, unsigned gsi, bool level)
-{
-	struct machine *m = to;
-
-	kvm_irq_line(&m->kvm, gsi, level);
-}
-
-static void serial_put(void *to, uint8_t byte)
-{
-	console_put(to, byte);
-}
-
-static bool serial_ready(void *to)
-{
-	return console_ready(to);
-}
-
-static void serial_in_room(void *to)
-{
-	console_resume(to);
-}
-
-static size_t console_input(void *to, const uint8_t *data, size_t n)
-{
-	struct machine *m = to;
-
-	return serial_input(&m->serial, data, n);
-}
-
-static void console_room(void *to)
-{
-	struct machine *m = to;
-
-	serial_output_room(&m->serial);
-}
-
 static void console_quit(void *to)
 {
 	machine_stop(to);
 }
 
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-static int64_t wall_clock(void *to)
-{
-	(void)to;
-	return clock_ns(CLOCK_REALTIME);
-}
-
-static int64_t monotonic_clock(void *to)
-{
-	(void)to;
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-static void arm_timer(int fd, int64_t at)
-{
-	struct itimerspec when = {
-		.it_value = { .tv_sec = at / 1000000000, .tv_nsec = at % 1000000000 },
-	};
-
-	timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
-}
-
-static void arm_rtc(void *to, int64_t at)
-{
-	const struct machine *m = to;
-
-	arm_timer(m->rtc_timer, at);
-}
-
-static void rtc_timer_ready(void *to, short revents)
-{
-	struct machine *m = to;
-	uint64_t count;
-
-	(void)revents;
-	if (read(m->rtc_timer, &count, sizeof(count)) == sizeof(count))
-		rtc_timer(&m->rtc);
-}
-
-/* CMOS as a BIOS would have left it: how much memory there is. */
-static void fill_cmos(struct machine *m)
-{
-	struct plan_cmos cmos = plan_cmos(m->parts.plan);
-
-	rtc_set_cmos(&m->rtc, 0x34, (uint8_t)cmos.above_16m_64k);
-	rtc_set_cmos(&m->rtc, 0x35, (uint8_t)(cmos.above_16m_64k >> 8));
-	rtc_set_cmos(&m->rtc, 0x5b, (uint8_t)cmos.above_4g_64k);
-	rtc_set_cmos(&m->rtc, 0x5c, (uint8_t)(cmos.above_4g_64k >> 8));
-	rtc_set_cmos(&m->rtc, 0x5d, (uint8_t)(cmos.above_4g_64k >> 16));
-}
-
-static int create_rtc(struct machine *m, struct err *err)
-{
-	struct device_timer timer = { wall_clock, arm_rtc, m };
-
-	m->rtc_timer = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (m->rtc_timer < 0)
-		return err_sys(err, errno, "cannot make a timer for the RTC");
-	rtc_init(&m->rtc, (struct irq_line){ set_irq, m, GSI_RTC }, timer);
-	fill_cmos(m);
-	if (loop_watch(m->parts.loop, m->rtc_timer, POLLIN, rtc_timer_ready, m) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	return 0;
-}
-
-/* The device list. */
 static int create_devices(struct machine *m, struct err *err)
 {
-	struct device_ender ender = { device_ends, m };
-	struct serial_out out = { serial_put, serial_ready, m->parts.console };
-	struct serial_in in = { serial_in_room, m->parts.console };
-	const struct {
-		uint64_t port, ports;
-		struct device *dev;
-	} list[] = {
-		{ PORT_SERIAL, SERIAL_PORTS, &m->serial.dev },
-		{ PORT_RTC, RTC_PORTS, &m->rtc.dev },
-		{ PORT_PM, PM_PORTS, &m->pm.dev },
-		{ PORT_I8042, I8042_PORTS, &m->i8042.dev },
-		{ PORT_PVPANIC, PVPANIC_PORTS, &m->pvpanic.dev },
-		{ m->parts.debug_exit_port, m->parts.has_debug_exit ? DEBUG_EXIT_PORTS : 0,
-		  &m->debug_exit.dev },
+	const struct machine_devices_parts parts = {
+		.plan = m->parts.plan,
+		.kvm = &m->kvm,
+		.ports = &m->ports,
+		.loop = m->parts.loop,
+		.console = m->parts.console,
+		.has_debug_exit = m->parts.has_debug_exit,
+		.debug_exit_port = m->parts.debug_exit_port,
+		.ender = { device_ends, m },
+		.quit = console_quit,
+		.to = m,
 	};
-	int ret;
 
-	serial_init(&m->serial, (struct irq_line){ set_irq, m, GSI_SERIAL }, out, in);
-	ret = create_rtc(m, err);
-	if (ret < 0)
-		return ret;
-	pm_init(&m->pm, (struct irq_line){ set_irq, m, GSI_PM }, ender);
-	i8042_init(&m->i8042, ender);
-	reset_init(&m->reset, ender);
-	pvpanic_init(&m->pvpanic, ender);
-	debug_exit_init(&m->debug_exit, ender);
-	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
-		struct span at = { list[i].port, list[i].port + list[i].ports };
-
-		if (span_empty(at))
-			continue;
-		ret = bus_add(&m->ports, at, list[i].dev, err);
-		if (ret < 0)
-			return err_prefix(err, ret, "%s: ", list[i].dev->ops->name);
-	}
-	return 0;
+	return machine_devices_create(&m->devices, &parts, err);
 }
-
-/* --- PCI --- */
 
 static void pci_says(void *to, const char *sentence)
 {
@@ -298,7 +161,7 @@ static int create_pci(struct machine *m, struct err *err)
 		.kvm = &m->kvm,
 		.ports = &m->ports,
 		.memory = &m->memory,
-		.at_cf9 = &m->reset.dev,
+		.at_cf9 = &m->devices.reset.dev,
 		.loop = m->parts.loop,
 		.passthrough = m->parts.passthrough,
 		.say = pci_says,
@@ -314,44 +177,6 @@ static void guest_memory(void *to, const uint64_t *numbers)
 	const struct machine *m = to;
 
 	m->parts.memory(m->parts.to, numbers);
-}
-
-static void arm_watchdog(void *to, int64_t at)
-{
-	const struct machine *m = to;
-
-	arm_timer(m->watchdog_timer, at);
-}
-
-static void watchdog_timer_ready(void *to, short revents)
-{
-	struct machine *m = to;
-	uint64_t count;
-
-	(void)revents;
-	if (read(m->watchdog_timer, &count, sizeof(count)) == sizeof(count))
-		watchdog_timer(&m->watchdog);
-}
-
-static int create_watchdog(struct machine *m, struct err *err)
-{
-	const struct device_timer timer = { monotonic_clock, arm_watchdog, m };
-	const struct device_ender ender = { device_ends, m };
-	const struct plan_pci *fn = NULL;
-
-	for (unsigned i = 0; i < m->parts.plan->nr_pci; i++)
-		if (!strcmp(m->parts.plan->pci[i].name, PLAN_WATCHDOG))
-			fn = &m->parts.plan->pci[i];
-	if (!fn)
-		return 0;
-	m->watchdog_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (m->watchdog_timer < 0)
-		return err_sys(err, errno, "cannot make a timer for the watchdog");
-	if (loop_watch(m->parts.loop, m->watchdog_timer, POLLIN, watchdog_timer_ready, m) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	watchdog_init(&m->watchdog, &m->pci.env, timer, ender, fn->bars[0].at);
-	m->pci.host.root.slots[fn->slot] = &m->watchdog.fn;
-	return 0;
 }
 
 static int create_virtio(struct machine *m, struct err *err)
@@ -485,7 +310,6 @@ static int create_cpus(struct machine *m, struct err *err)
 
 int machine_create(struct machine *m, const struct machine_parts *parts, struct err *err)
 {
-	const struct console_user user = { console_input, console_room, console_quit, m };
 	struct entry_cpu entry = { 0 };
 	int ret;
 
@@ -495,7 +319,7 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	m->parts = *parts;
 	m->kvm = (struct kvm)KVM_EMPTY;
 	m->pci = (struct machine_pci)MACHINE_PCI_EMPTY;
-	m->rtc_timer = m->watchdog_timer = -1;
+	m->devices = (struct machine_devices)MACHINE_DEVICES_EMPTY;
 	m->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	ret = kvm_open(&m->kvm, err);
 	if (ret == 0)
@@ -515,13 +339,13 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	if (ret == 0)
 		ret = create_virtio(m, err);
 	if (ret == 0)
-		ret = create_watchdog(m, err);
+		ret = machine_devices_add_watchdog(&m->devices, &m->pci, err);
 	if (ret == 0)
 		ret = create_cpus(m, err);
 	if (ret == 0)
 		ret = set_entry(m, &entry, err);
 	if (ret == 0)
-		console_attach(parts->console, &user);
+		machine_devices_attach(&m->devices);
 	else
 		machine_destroy(m);
 	return ret;
@@ -617,23 +441,12 @@ enum machine_end machine_run(struct machine *m, struct err *err)
 void machine_destroy(struct machine *m)
 {
 	stop_cpus(m);
-	console_attach(m->parts.console, NULL);
 	for (unsigned i = 0; i < m->nr_cpus; i++)
 		vcpu_destroy(&m->cpus[i].vcpu);
 	free(m->cpus);
 	m->cpus = NULL;
 	m->nr_cpus = 0;
-	if (m->rtc_timer >= 0) {
-		loop_forget(m->parts.loop, m->rtc_timer);
-		close(m->rtc_timer);
-		m->rtc_timer = -1;
-	}
-	watchdog_destroy(&m->watchdog);
-	if (m->watchdog_timer >= 0) {
-		loop_forget(m->parts.loop, m->watchdog_timer);
-		close(m->watchdog_timer);
-		m->watchdog_timer = -1;
-	}
+	machine_devices_destroy(&m->devices);
 	machine_virtio_destroy(&m->virtio);
 	machine_pci_destroy(&m->pci);
 	kvm_close(&m->kvm);

@@ -9,20 +9,12 @@
 #define VMM_MACHINE_H
 
 #include "acpi/tables.h"
-#include "devices/bus.h"
-#include "devices/debug_exit.h"
-#include "devices/i8042.h"
-#include "devices/pm.h"
-#include "devices/pvpanic.h"
-#include "devices/reset.h"
-#include "devices/rtc.h"
-#include "devices/serial.h"
-#include "devices/watchdog.h"
 #include "firmware/boot.h"
 #include "vmm/console.h"
 #include "vmm/image.h"
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
+#include "vmm/machine_devices.h"
 #include "vmm/machine_pci.h"
 #include "vmm/machine_virtio.h"
 #include "vmm/plan.h"
@@ -79,17 +71,7 @@ struct machine {
 	struct kvm kvm;
 	struct machine_cpu *cpus;
 	unsigned nr_cpus;
-	/* the device list */
-	struct serial serial;
-	struct rtc rtc;
-	int rtc_timer; /* timerfd */
-	struct pm pm;
-	struct i8042 i8042;
-	struct reset reset;
-	struct pvpanic pvpanic;
-	struct debug_exit debug_exit;
-	struct watchdog watchdog;
-	int watchdog_timer; /* timerfd; -1: there is no watchdog */
+	struct machine_devices devices;
 	struct machine_pci pci;
 	struct machine_virtio virtio;
 	uint64_t unclaimed; /* accesses that no device took */

@@ -1,0 +1,243 @@
+#include "vmm/machine_devices.h"
+
+#include "vmm/plan_virtio.h"
+#include "vmm/platform.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static void set_irq(void *to, unsigned gsi, bool level)
+{
+	struct machine_devices *d = to;
+
+	kvm_irq_line(d->parts.kvm, gsi, level);
+}
+
+/* --- the serial port and the console --- */
+
+static void serial_put(void *to, uint8_t byte)
+{
+	console_put(to, byte);
+}
+
+static bool serial_ready(void *to)
+{
+	return console_ready(to);
+}
+
+static void serial_in_room(void *to)
+{
+	console_resume(to);
+}
+
+static size_t console_input(void *to, const uint8_t *data, size_t n)
+{
+	struct machine_devices *d = to;
+
+	return serial_input(&d->serial, data, n);
+}
+
+static void console_room(void *to)
+{
+	struct machine_devices *d = to;
+
+	serial_output_room(&d->serial);
+}
+
+static void console_quit(void *to)
+{
+	const struct machine_devices *d = to;
+
+	d->parts.quit(d->parts.to);
+}
+
+void machine_devices_attach(struct machine_devices *d)
+{
+	const struct console_user user = { console_input, console_room, console_quit, d };
+
+	console_attach(d->parts.console, &user);
+}
+
+/* --- clocks and timers --- */
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static int64_t wall_clock(void *to)
+{
+	(void)to;
+	return clock_ns(CLOCK_REALTIME);
+}
+
+static int64_t monotonic_clock(void *to)
+{
+	(void)to;
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static void arm_timer(int fd, int64_t at)
+{
+	struct itimerspec when = {
+		.it_value = { .tv_sec = at / 1000000000, .tv_nsec = at % 1000000000 },
+	};
+
+	timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void close_timer(struct machine_devices *d, int *timer)
+{
+	if (*timer < 0)
+		return;
+	loop_forget(d->parts.loop, *timer);
+	close(*timer);
+	*timer = -1;
+}
+
+/* --- the clock --- */
+
+static void arm_rtc(void *to, int64_t at)
+{
+	const struct machine_devices *d = to;
+
+	arm_timer(d->rtc_timer, at);
+}
+
+static void rtc_timer_ready(void *to, short revents)
+{
+	struct machine_devices *d = to;
+	uint64_t count;
+
+	(void)revents;
+	if (read(d->rtc_timer, &count, sizeof(count)) == sizeof(count))
+		rtc_timer(&d->rtc);
+}
+
+/* CMOS as a BIOS would have left it: how much memory there is. */
+static void fill_cmos(struct machine_devices *d)
+{
+	struct plan_cmos cmos = plan_cmos(d->parts.plan);
+
+	rtc_set_cmos(&d->rtc, 0x34, (uint8_t)cmos.above_16m_64k);
+	rtc_set_cmos(&d->rtc, 0x35, (uint8_t)(cmos.above_16m_64k >> 8));
+	rtc_set_cmos(&d->rtc, 0x5b, (uint8_t)cmos.above_4g_64k);
+	rtc_set_cmos(&d->rtc, 0x5c, (uint8_t)(cmos.above_4g_64k >> 8));
+	rtc_set_cmos(&d->rtc, 0x5d, (uint8_t)(cmos.above_4g_64k >> 16));
+}
+
+static int create_rtc(struct machine_devices *d, struct err *err)
+{
+	struct device_timer timer = { wall_clock, arm_rtc, d };
+
+	d->rtc_timer = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (d->rtc_timer < 0)
+		return err_sys(err, errno, "cannot make a timer for the RTC");
+	rtc_init(&d->rtc, (struct irq_line){ set_irq, d, GSI_RTC }, timer);
+	fill_cmos(d);
+	if (loop_watch(d->parts.loop, d->rtc_timer, POLLIN, rtc_timer_ready, d) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return 0;
+}
+
+/* --- the watchdog --- */
+
+static void arm_watchdog(void *to, int64_t at)
+{
+	const struct machine_devices *d = to;
+
+	arm_timer(d->watchdog_timer, at);
+}
+
+static void watchdog_timer_ready(void *to, short revents)
+{
+	struct machine_devices *d = to;
+	uint64_t count;
+
+	(void)revents;
+	if (read(d->watchdog_timer, &count, sizeof(count)) == sizeof(count))
+		watchdog_timer(&d->watchdog);
+}
+
+int machine_devices_add_watchdog(struct machine_devices *d, struct machine_pci *pci,
+				 struct err *err)
+{
+	const struct device_timer timer = { monotonic_clock, arm_watchdog, d };
+	const struct plan_pci *fn = NULL;
+
+	for (unsigned i = 0; i < d->parts.plan->nr_pci; i++)
+		if (!strcmp(d->parts.plan->pci[i].name, PLAN_WATCHDOG))
+			fn = &d->parts.plan->pci[i];
+	if (!fn)
+		return 0;
+	d->watchdog_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (d->watchdog_timer < 0)
+		return err_sys(err, errno, "cannot make a timer for the watchdog");
+	if (loop_watch(d->parts.loop, d->watchdog_timer, POLLIN, watchdog_timer_ready, d) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	watchdog_init(&d->watchdog, &pci->env, timer, d->parts.ender, fn->bars[0].at);
+	pci->host.root.slots[fn->slot] = &d->watchdog.fn;
+	return 0;
+}
+
+/* --- all of them --- */
+
+/* The device list. */
+int machine_devices_create(struct machine_devices *d, const struct machine_devices_parts *parts,
+			   struct err *err)
+{
+	const struct device_ender ender = parts->ender;
+	struct serial_out out = { serial_put, serial_ready, parts->console };
+	struct serial_in in = { serial_in_room, parts->console };
+	const struct {
+		uint64_t port, ports;
+		struct device *dev;
+	} list[] = {
+		{ PORT_SERIAL, SERIAL_PORTS, &d->serial.dev },
+		{ PORT_RTC, RTC_PORTS, &d->rtc.dev },
+		{ PORT_PM, PM_PORTS, &d->pm.dev },
+		{ PORT_I8042, I8042_PORTS, &d->i8042.dev },
+		{ PORT_PVPANIC, PVPANIC_PORTS, &d->pvpanic.dev },
+		{ parts->debug_exit_port, parts->has_debug_exit ? DEBUG_EXIT_PORTS : 0,
+		  &d->debug_exit.dev },
+	};
+	int ret;
+
+	d->parts = *parts;
+	serial_init(&d->serial, (struct irq_line){ set_irq, d, GSI_SERIAL }, out, in);
+	ret = create_rtc(d, err);
+	if (ret < 0)
+		return ret;
+	pm_init(&d->pm, (struct irq_line){ set_irq, d, GSI_PM }, ender);
+	i8042_init(&d->i8042, ender);
+	reset_init(&d->reset, ender);
+	pvpanic_init(&d->pvpanic, ender);
+	debug_exit_init(&d->debug_exit, ender);
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		struct span at = { list[i].port, list[i].port + list[i].ports };
+
+		if (span_empty(at))
+			continue;
+		ret = bus_add(parts->ports, at, list[i].dev, err);
+		if (ret < 0)
+			return err_prefix(err, ret, "%s: ", list[i].dev->ops->name);
+	}
+	return 0;
+}
+
+void machine_devices_destroy(struct machine_devices *d)
+{
+	if (!d->parts.loop)
+		return;
+	console_attach(d->parts.console, NULL);
+	close_timer(d, &d->rtc_timer);
+	watchdog_destroy(&d->watchdog);
+	close_timer(d, &d->watchdog_timer);
+}
