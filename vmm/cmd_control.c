@@ -7,14 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Takes the object. */
-static void answer(struct control_client *client, json_t *json)
+static const char no_memory[] = "{\"ok\":false,\"error\":\"no memory\"}";
+
+/* Takes the object. For free(), or NULL. */
+static char *text_of(json_t *json)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
-	control_answer(client, text ? text : "{\"ok\":false,\"error\":\"no memory\"}");
-	free(text);
 	json_decref(json);
+	return text;
+}
+
+/* Takes the object. */
+static void answer(struct control_client *client, json_t *json)
+{
+	char *text = text_of(json);
+
+	control_answer(client, text ? text : no_memory);
+	free(text);
 }
 
 static void finish(struct control_client *client, int ret, const struct err *err)
@@ -127,8 +137,7 @@ void cmd_control_memory(struct control *control, struct machine *machine, const 
 		       : json_pack("{s:b,s:s}", "ok", 0, "error", "the guest reset itself");
 	if (!numbers)
 		json_decref(guest);
-	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	control_answer_waiting(control, text ? text : "{\"ok\":false,\"error\":\"no memory\"}");
+	text = text_of(json);
+	control_answer_waiting(control, text ? text : no_memory);
 	free(text);
-	json_decref(json);
 }

@@ -34,13 +34,11 @@ int config_set_fs(struct config *c, const char *value, struct err *err)
 	struct words words;
 	char *word, *rest;
 	unsigned given = 0;
-	int ret = words_init(&words, value, err);
+	int ret =
+		words_init_one_more(&words, value, c->nr_fs, CONFIG_FS_MAX, "shared folders", err);
 
 	if (ret < 0)
 		return ret;
-	if (c->nr_fs == CONFIG_FS_MAX)
-		return err_set(err, EINVAL, "there can be at most %u shared folders",
-			       CONFIG_FS_MAX);
 	f = &c->fs[c->nr_fs++]; /* config_free's from now on */
 	while (ret >= 0 && (word = words_next(&words, &rest))) {
 		ret = config_find_key(names, KEYS, word, rest, keys, &given, err);
@@ -61,16 +59,13 @@ enum pmem_key { PMEM_FILE, PMEM_PRIVATE, PMEM_KEYS };
 static const char *const pmem_names[PMEM_KEYS] = { "file", "private" };
 static const char pmem_keys[] = "file=FILE or private=on";
 
-/* A word without = at the start is the file. */
-static int set_pmem_word(struct config_pmem *p, const char *word, const char *value,
-			 unsigned *given, struct err *err)
+static int set_pmem_word(struct config_pmem *p, char *word, char *value, unsigned *given,
+			 struct err *err)
 {
-	bool file = !value && !*given;
-	int i = config_find_key(pmem_names, PMEM_KEYS, file ? pmem_names[PMEM_FILE] : word,
-				file ? word : value, pmem_keys, given, err);
+	int i = config_find_first_key(pmem_names, PMEM_KEYS, word, &value, pmem_keys, given, err);
 
 	if (i == PMEM_FILE)
-		return config_set_text(&p->path, file ? word : value, err);
+		return config_set_text(&p->path, value, err);
 	return i < 0 ? i : config_set_switch(&p->private, "private", value, "on", "off", err);
 }
 
@@ -80,12 +75,10 @@ int config_set_pmem(struct config *c, const char *value, struct err *err)
 	struct words words;
 	char *word, *rest;
 	unsigned given = 0;
-	int ret = words_init(&words, value, err);
+	int ret = words_init_one_more(&words, value, c->nr_pmem, CONFIG_PMEM_MAX, "files", err);
 
 	if (ret < 0)
 		return ret;
-	if (c->nr_pmem == CONFIG_PMEM_MAX)
-		return err_set(err, EINVAL, "there can be at most %u files", CONFIG_PMEM_MAX);
 	p = &c->pmem[c->nr_pmem++]; /* config_free's from now on */
 	while (ret == 0 && (word = words_next(&words, &rest)))
 		ret = set_pmem_word(p, word, rest, &given, err);

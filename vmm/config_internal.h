@@ -105,6 +105,9 @@ struct words {
 
 /* -EINVAL and a sentence if the value is too long. */
 int words_init(struct words *w, const char *value, struct err *err);
+/* The same for an option that was there `n` times and may be `max` times; `what` they are. */
+int words_init_one_more(struct words *w, const char *value, unsigned n, unsigned max,
+			const char *what, struct err *err);
 /* The next word, up to a comma, or NULL; *value is what follows its '=', or NULL. */
 char *words_next(struct words *w, char **value);
 
@@ -125,6 +128,9 @@ int set_number_word(struct number_word *words, size_t n, const char *key, const 
  */
 int config_find_key(const char *const *names, unsigned n, const char *key, const char *value,
 		    const char *keys, unsigned *given, struct err *err);
+/* The same; the first word may lack its "KEY=", and is then *value of the first of the names. */
+int config_find_first_key(const char *const *names, unsigned n, char *word, char **value,
+			  const char *keys, unsigned *given, struct err *err);
 /* `value` is `yes` or `no`. */
 int config_set_switch(bool *to, const char *key, const char *value, const char *yes, const char *no,
 		      struct err *err);

@@ -24,6 +24,16 @@ int words_init(struct words *w, const char *value, struct err *err)
 	return 0;
 }
 
+int words_init_one_more(struct words *w, const char *value, unsigned n, unsigned max,
+			const char *what, struct err *err)
+{
+	int ret = words_init(w, value, err);
+
+	if (ret == 0 && n == max)
+		ret = err_set(err, EINVAL, "there can be at most %u %s", max, what);
+	return ret;
+}
+
 char *words_next(struct words *w, char **value)
 {
 	char *word = strsep(&w->rest, ",");
@@ -190,6 +200,17 @@ int config_find_key(const char *const *names, unsigned n, const char *key, const
 		return err_set(err, EINVAL, "%s is given twice; keep one", key);
 	*given |= 1u << i;
 	return (int)i;
+}
+
+int config_find_first_key(const char *const *names, unsigned n, char *word, char **value,
+			  const char *keys, unsigned *given, struct err *err)
+{
+	if (!*value && !*given) {
+		*value = word;
+		*given = 1;
+		return 0;
+	}
+	return config_find_key(names, n, word, *value, keys, given, err);
 }
 
 int config_set_switch(bool *to, const char *key, const char *value, const char *yes, const char *no,

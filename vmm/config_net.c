@@ -140,13 +140,11 @@ int config_set_net(struct config *c, const char *value, struct err *err)
 	struct words words;
 	unsigned given = 0;
 	char *word, *rest;
-	int ret = words_init(&words, value, err);
+	int ret = words_init_one_more(&words, value, c->nr_nets, CONFIG_NETS_MAX,
+				      "network adapters", err);
 
 	if (ret < 0)
 		return ret;
-	if (c->nr_nets == CONFIG_NETS_MAX)
-		return err_set(err, EINVAL, "there can be at most %u network adapters",
-			       CONFIG_NETS_MAX);
 	n = &c->nets[c->nr_nets++]; /* config_free's from now on */
 	n->queues = 1;
 	word = words_next(&words, &rest);

@@ -147,15 +147,11 @@ int config_set_vfio(struct config *c, const char *value, struct err *err)
 	struct words words;
 	char *word, *rest;
 	unsigned given = 0;
-	int ret = words_init(&words, value, err);
+	int ret = words_init_one_more(&words, value, c->nr_vfio, CONFIG_VFIO_MAX,
+				      "devices: bus 0 has no more slots", err);
 
 	if (ret < 0)
 		return ret;
-	if (c->nr_vfio == CONFIG_VFIO_MAX)
-		return err_set(err, EINVAL,
-			       "there can be at most %u devices: bus 0 has no more "
-			       "slots",
-			       CONFIG_VFIO_MAX);
 	v = &c->vfio[c->nr_vfio++]; /* config_free's from now on */
 	word = words_next(&words, &rest);
 	if (rest)
