@@ -1,6 +1,7 @@
 #include "devices/virtio.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@ void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64
 {
 	memset(dev, 0, sizeof(*dev));
 	dev->ops = ops;
+	dev->name = ops->name;
 	dev->features = features | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
 			VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED;
 	dev->nr_queues = n;
@@ -26,8 +28,13 @@ void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64
 /* With the queue's lock held. */
 static void check_broken(struct virtio_device *dev, unsigned i)
 {
-	if (dev->queues[i].ring.broken && dev->needs_reset)
-		dev->needs_reset(dev->to, dev->queues[i].ring.broken);
+	const char *broken = dev->queues[i].ring.broken;
+	char why[128];
+
+	if (!broken || !dev->needs_reset)
+		return;
+	snprintf(why, sizeof(why), "the guest's driver broke it: %s", broken);
+	dev->needs_reset(dev->to, why);
 }
 
 void virtio_handle(struct virtio_device *dev, unsigned i)

@@ -55,6 +55,7 @@ struct virtio_queue {
 
 struct virtio_device {
 	const struct virtio_ops *ops;
+	const char *name;  /* for the user: that of the ops, or a better one */
 	uint64_t features; /* offered */
 	uint64_t accepted; /* by the driver, once it is ready */
 	struct virtio_queue queues[VIRTIO_QUEUES_MAX];

@@ -9,6 +9,7 @@
 #define QUEUE_SIZE  128
 #define PAGE	    4096u  /* of the interface, whatever the guest's are */
 #define BATCH	    256u   /* page numbers read at a time */
+#define TURN	    4096u  /* pages, and a little more, before others have theirs */
 #define NUMBERS_MAX 65536u /* bytes of them in one buffer; Linux has 1024 */
 
 #define F_STATS_VQ	 (UINT64_C(1) << 1)
@@ -64,8 +65,9 @@ static void inflate(struct virtio_balloon *b)
 {
 	struct virtqueue *ring = &b->dev.queues[INFLATE].ring;
 	uint8_t numbers[4 * BATCH];
+	unsigned done = 0;
 
-	while (virtio_take(&b->dev, INFLATE, &b->buffer)) {
+	while (done < TURN && virtio_take(&b->dev, INFLATE, &b->buffer)) {
 		const struct virtqueue_buffer *buf = &b->buffer;
 
 		if (buf->out_len > NUMBERS_MAX) {
@@ -77,9 +79,12 @@ static void inflate(struct virtio_balloon *b)
 						  sizeof(numbers));
 
 			discard_pages(b, ring->ram, numbers, (unsigned)(n / 4));
+			done += (unsigned)(n / 4);
 		}
 		virtqueue_push(ring, buf->id, buf->entries, 0);
 	}
+	if (done >= TURN)
+		virtio_again(&b->dev, INFLATE);
 }
 
 /* Nothing is to be done: the pages come back as they are touched. */
@@ -133,6 +138,7 @@ static void take_stats(struct virtio_balloon *b)
 	if (b->has_stats || !virtqueue_take(&b->dev.queues[STATS].ring, &b->stats))
 		return;
 	b->has_stats = true;
+	virtqueue_want_kicks(&b->dev.queues[STATS].ring, true); /* for when it comes back */
 	if (b->asked)
 		tell_stats(b);
 }
@@ -143,7 +149,8 @@ bool virtio_balloon_ask(struct virtio_balloon *b)
 	bool can;
 
 	pthread_mutex_lock(&q->lock);
-	can = (b->has_stats || b->asked) && q->ring.started && !q->ring.broken;
+	can = (b->has_stats || b->asked) && (b->dev.accepted & F_STATS_VQ) && q->ring.started &&
+	      !q->ring.broken;
 	if (can && b->has_stats) {
 		b->has_stats = false;
 		b->asked = true;
@@ -177,7 +184,7 @@ static void reset(struct virtio_device *dev)
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
 
 	pthread_mutex_lock(&dev->queues[STATS].lock);
-	b->has_stats = b->asked = false;
+	b->has_stats = false; /* who asked is answered by the next driver */
 	pthread_mutex_unlock(&dev->queues[STATS].lock);
 }
 

@@ -52,13 +52,26 @@ enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 struct virtio_blk_request {
 	struct block_request block;
 	struct virtio_blk_queue *queue;
-	struct virtio_blk_request *next; /* free */
 	struct virtqueue_buffer buffer;
 	uint8_t *status;  /* the last writable byte */
 	uint32_t written; /* bytes for the driver, without the status */
 };
 
 /* --- the end of a request; queue's lock held --- */
+
+static bool is_idle(const struct virtio_blk_queue *q)
+{
+	return q->nr_free == VIRTIO_BLK_QUEUE_SIZE;
+}
+
+static void give_back(struct virtio_blk_request *r)
+{
+	struct virtio_blk_queue *q = r->queue;
+
+	q->free[q->nr_free++] = r;
+	if (is_idle(q))
+		pthread_cond_broadcast(&q->idle);
+}
 
 static void finish(struct virtio_blk_request *r, uint8_t status)
 {
@@ -70,10 +83,7 @@ static void finish(struct virtio_blk_request *r, uint8_t status)
 		*r->status = status;
 		virtqueue_push(ring, r->buffer.id, r->buffer.entries, r->written + 1);
 	}
-	r->next = q->free;
-	q->free = r;
-	if (--q->in_flight == 0)
-		pthread_cond_broadcast(&q->idle);
+	give_back(r);
 }
 
 static void block_done(struct block_request *block, int error)
@@ -157,6 +167,8 @@ static int take_data(struct virtio_blk_request *r, uint64_t sector, bool write)
 	if ((write && blk->disk.readonly) || !in_disk(blk, sector, len))
 		return S_IOERR;
 	r->block.op = write ? BLOCK_WRITE : BLOCK_READ;
+	/* Section 5.2.6.2: without flushes each write is one. */
+	r->block.stable = write && !(blk->dev.accepted & F_FLUSH);
 	r->block.offset = sector * SECTOR;
 	r->block.len = len;
 	r->block.parts = write ? b->parts : b->parts + b->nr_out;
@@ -205,16 +217,13 @@ static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer 
 	const struct iovec *last;
 	int status;
 
-	q->free = r->next;
-	q->in_flight++;
+	q->nr_free--;
+	r->queue = q;
 	r->written = 0;
 	r->block = (struct block_request){ .done = block_done };
 	if (buffer->out_len < HEADER || !buffer->in_len) {
 		dev->queues[i].ring.broken = "a request has no header or no room for its status";
-		r->status = NULL;
-		q->in_flight--;
-		r->next = q->free;
-		q->free = r;
+		give_back(r);
 		return;
 	}
 	last = &buffer->parts[buffer->nr_out + buffer->nr_in - 1];
@@ -226,11 +235,17 @@ static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer 
 		finish(r, (uint8_t)status);
 }
 
+/* Where the next request goes. There is a free one. */
+static struct virtqueue_buffer *next_buffer(const struct virtio_blk_queue *q)
+{
+	return &q->free[q->nr_free - 1]->buffer;
+}
+
 /* Turns kicks on, or finds another request. */
 static bool take_last(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
-	struct virtqueue_buffer *buffer = &blk->queues[i].free->buffer;
+	struct virtqueue_buffer *buffer = next_buffer(&blk->queues[i]);
 
 	if (!virtqueue_take(&dev->queues[i].ring, buffer))
 		return false;
@@ -244,6 +259,7 @@ static void handle(struct virtio_device *dev, unsigned i)
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
 	struct virtio_blk_queue *q = &blk->queues[i];
 	struct virtqueue *ring = &dev->queues[i].ring;
+	unsigned left = VIRTIO_BLK_QUEUE_SIZE; /* before others have their turn, such as a reset */
 
 	/*
 	 * What comes while the disk works is taken without a kick: they are on again only when
@@ -252,11 +268,16 @@ static void handle(struct virtio_device *dev, unsigned i)
 	 */
 	virtqueue_want_kicks(ring, false);
 	do {
-		while (q->free && virtqueue_pop(ring, &q->free->buffer))
-			take(dev, i, &q->free->buffer);
+		for (; left && q->nr_free && virtqueue_pop(ring, next_buffer(q)); left--)
+			take(dev, i, next_buffer(q));
 		blk->disk.ops->flush(blk->disk.queues[i]);
 		virtio_interrupt(dev, i);
-	} while (q->free && take_last(dev, i));
+		if (!left) {
+			virtio_again(dev, i);
+			return;
+		}
+		left--;
+	} while (q->nr_free && take_last(dev, i));
 }
 
 void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queue))
@@ -276,7 +297,7 @@ static void reset(struct virtio_device *dev)
 
 	for (unsigned i = 0; i < dev->nr_queues; i++) {
 		pthread_mutex_lock(&dev->queues[i].lock);
-		while (blk->queues[i].in_flight)
+		while (!is_idle(&blk->queues[i]))
 			pthread_cond_wait(&blk->queues[i].idle, &dev->queues[i].lock);
 		pthread_mutex_unlock(&dev->queues[i].lock);
 	}
@@ -337,12 +358,11 @@ int virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_disk *disk, 
 			virtio_blk_destroy(blk);
 			return err_sys(err, ENOMEM, "cannot hold the requests of a disk");
 		}
-		for (unsigned j = 0; j < VIRTIO_BLK_QUEUE_SIZE; j++) {
-			struct virtio_blk_request *r = &q->requests[VIRTIO_BLK_QUEUE_SIZE - 1 - j];
-
-			r->queue = q;
-			r->next = q->free;
-			q->free = r;
+		/* The first of them again and again: the others are not touched until they are
+		 * needed. */
+		while (!is_idle(q)) {
+			q->free[q->nr_free] = &q->requests[VIRTIO_BLK_QUEUE_SIZE - 1 - q->nr_free];
+			q->nr_free++;
 		}
 	}
 	return 0;
@@ -352,7 +372,7 @@ void virtio_blk_destroy(struct virtio_blk *blk)
 {
 	for (unsigned i = 0; i < VIRTIO_BLK_QUEUES_MAX; i++) {
 		free(blk->queues[i].requests);
-		blk->queues[i].requests = blk->queues[i].free = NULL;
+		blk->queues[i].requests = NULL;
 	}
 }
 

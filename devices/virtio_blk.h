@@ -28,10 +28,10 @@ struct virtio_blk_request; /* virtio_blk.c */
 struct virtio_blk_queue {
 	struct virtio_blk *blk;
 	unsigned index;
-	struct virtio_blk_request *requests; /* VIRTIO_BLK_QUEUE_SIZE */
-	struct virtio_blk_request *free;     /* a list */
-	unsigned in_flight;
-	pthread_cond_t idle; /* in_flight is 0 */
+	struct virtio_blk_request *requests;			/* VIRTIO_BLK_QUEUE_SIZE */
+	struct virtio_blk_request *free[VIRTIO_BLK_QUEUE_SIZE]; /* the last was in use last */
+	unsigned nr_free;
+	pthread_cond_t idle; /* all are free */
 };
 
 struct virtio_blk {

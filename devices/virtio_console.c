@@ -86,6 +86,11 @@ size_t virtio_console_input(struct virtio_console *c, const uint8_t *data, size_
 
 		if (!virtqueue_take(&q->ring, b))
 			break;
+		if (!b->in_len) {
+			q->ring.broken = "a buffer for input has no room";
+			virtio_again(&c->dev, RX); /* which says so */
+			break;
+		}
 		now = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, data + done,
 				      min_u64(n - done, b->in_len));
 		virtqueue_push(&q->ring, b->id, b->entries, (uint32_t)now);

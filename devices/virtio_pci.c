@@ -110,14 +110,14 @@ static void device_config_changed(void *to, unsigned offset, const void *bytes, 
 static void device_needs_reset(void *to, const char *why)
 {
 	struct virtio_pci *v = to;
-	char line[160];
+	char line[sizeof(struct err) + 64];
 
 	if (__atomic_fetch_or(&v->status, NEEDS_RESET, __ATOMIC_RELAXED) & NEEDS_RESET)
 		return;
-	snprintf(line, sizeof(line), "%s: the guest's driver broke it and must reset it: %s",
-		 v->dev->ops->name, why ? why : "");
-	if (why)
+	if (why) {
+		snprintf(line, sizeof(line), "%s: %s; the guest must reset it", v->dev->name, why);
 		v->env->say(v->env->to, line);
+	}
 	tell_config(v);
 }
 

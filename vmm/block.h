@@ -20,6 +20,7 @@ enum block_op {
 struct block_request {
 	enum block_op op;
 	bool may_unmap;	      /* BLOCK_ZERO: the space may be given back */
+	bool stable;	      /* WRITE: at its end it is to survive a power cut */
 	uint64_t offset, len; /* bytes; within the disk */
 	struct iovec *parts;  /* READ, WRITE: add up to `len`; the server may change them */
 	unsigned nr_parts;

@@ -243,14 +243,16 @@ static void write_chunk(struct console *c)
 	uint8_t chunk[CHUNK];
 	ssize_t written;
 	size_t gone;
-	int code;
+	int ready, code;
 
 	n = n < BUFFER - c->head ? n : BUFFER - c->head;
 	memcpy(chunk, c->ring + c->head, n);
 	c->busy = true;
 	pthread_mutex_unlock(&c->lock);
-	written = poll(&p, 1, -1) < 0 ? -1 : write(p.fd, chunk, n);
-	code = errno;
+	/* Not for ever: a signal to give up may come before the wait. */
+	ready = poll(&p, 1, 1000);
+	written = ready > 0 ? write(p.fd, chunk, n) : -1;
+	code = ready ? errno : EAGAIN;
 	pthread_mutex_lock(&c->lock);
 	c->busy = false;
 	pthread_cond_broadcast(&c->idle);

@@ -13,12 +13,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECTOR	   512
-#define RING_SIZE  256
-#define ZEROES	   (64u * 1024) /* written at a time where the file cannot be told to have them */
-#define DIRECT_MIN 512
+#define SECTOR	     512
+#define LARGE_SECTOR 4096
+#define RING_SIZE    256
+#define ZEROES	     (64u * 1024) /* written at a time where the file cannot be told to have them */
+#define BOUNCE	     (64u * 1024) /* of a request that O_DIRECT would refuse, at a time */
+#define DIRECT_MIN   512
 
 /* --- opening --- */
+
+/* Whether the file is on a disk of larger blocks, of which O_DIRECT takes no part. */
+static bool needs_whole_blocks(const struct disk *d)
+{
+	_Alignas(LARGE_SECTOR) uint8_t sector[SECTOR];
+
+	return d->options.direct && pread(d->fd, sector, SECTOR, 0) < 0 && errno == EINVAL;
+}
 
 static int find_size(struct disk *d, struct err *err)
 {
@@ -40,16 +50,18 @@ static int find_size(struct disk *d, struct err *err)
 	if (d->is_device &&
 	    (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0 || ioctl(d->fd, BLKSSZGET, &block) < 0))
 		return err_sys(err, errno, "--disk %s does not say its size", d->path);
+	if (!d->is_device && needs_whole_blocks(d))
+		block = LARGE_SECTOR;
 	d->block_size = (uint32_t)block;
 	if (!d->size)
 		return err_set(err, EINVAL,
 			       "--disk %s is empty; give it a size first, such as truncate -s 10G",
 			       d->path);
-	if (d->size % SECTOR)
+	if (d->size % d->block_size)
 		return err_set(err, EINVAL,
 			       "--disk %s has %" PRIu64 " bytes, which is no multiple of %u; "
 			       "truncate -s %%%u makes it one",
-			       d->path, d->size, SECTOR, SECTOR);
+			       d->path, d->size, d->block_size, d->block_size);
 	return 0;
 }
 
@@ -112,7 +124,7 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 			       path);
 	if (d->fd < 0)
 		return err_sys(err, errno, "--disk %s cannot be opened%s", path,
-			       errno == EACCES || errno == EROFS
+			       !options->readonly && (errno == EACCES || errno == EROFS)
 				       ? " for writing (or is readonly=on "
 					 "meant?)"
 				       : "");
@@ -159,14 +171,6 @@ void disk_close(struct disk *d)
 
 static void end(struct block_request *r, int error)
 {
-	if (r->bounce && r->op == BLOCK_READ && !error) {
-		uint8_t *from = r->bounce;
-
-		for (unsigned i = 0; i < r->nr_parts; i++) {
-			memcpy(r->parts[i].iov_base, from, r->parts[i].iov_len);
-			from += r->parts[i].iov_len;
-		}
-	}
 	free(r->bounce);
 	r->bounce = NULL;
 	r->done(r, error);
@@ -182,20 +186,30 @@ static bool is_aligned(const struct disk *d, const struct block_request *r)
 	return all % max_u64(d->block_size, DIRECT_MIN) == 0;
 }
 
-static int make_bounce(struct block_request *r)
+static int make_bounce(struct block_request *r, size_t size)
 {
-	uint8_t *to;
-
-	if (posix_memalign(&r->bounce, 4096, r->len)) {
+	if (posix_memalign(&r->bounce, 4096, size)) {
 		r->bounce = NULL;
 		return -ENOMEM;
 	}
-	to = r->bounce;
-	for (unsigned i = 0; r->op == BLOCK_WRITE && i < r->nr_parts; i++) {
-		memcpy(to, r->parts[i].iov_base, r->parts[i].iov_len);
-		to += r->parts[i].iov_len;
-	}
 	return 0;
+}
+
+/* The first `n` bytes of the parts, which have as many, to or from the bounce buffer. */
+static void copy(const struct block_request *r, size_t n, bool to_parts)
+{
+	uint8_t *bounce = r->bounce;
+
+	for (unsigned i = 0; n; i++) {
+		size_t now = min_u64(n, r->parts[i].iov_len);
+
+		if (to_parts)
+			memcpy(r->parts[i].iov_base, bounce, now);
+		else
+			memcpy(bounce, r->parts[i].iov_base, now);
+		bounce += now;
+		n -= now;
+	}
 }
 
 static struct io_uring_sqe *new_sqe(struct disk_queue *q)
@@ -229,6 +243,7 @@ static void begin(struct disk_queue *q, struct block_request *r)
 	struct io_uring_sqe *sqe = new_sqe(q);
 	struct disk *d = q->disk;
 	uint64_t at = r->offset + r->moved;
+	unsigned piece = (unsigned)min_u64(r->len - r->moved, BOUNCE);
 
 	if (!sqe) {
 		end(r, -EAGAIN);
@@ -237,17 +252,18 @@ static void begin(struct disk_queue *q, struct block_request *r)
 	switch (r->op) {
 	case BLOCK_READ:
 		if (r->bounce)
-			io_uring_prep_read(sqe, d->fd, (uint8_t *)r->bounce + r->moved,
-					   (unsigned)(r->len - r->moved), at);
+			io_uring_prep_read(sqe, d->fd, r->bounce, piece, at);
 		else
 			io_uring_prep_readv(sqe, d->fd, r->parts, r->nr_parts, at);
 		break;
 	case BLOCK_WRITE:
-		if (r->bounce)
-			io_uring_prep_write(sqe, d->fd, (uint8_t *)r->bounce + r->moved,
-					    (unsigned)(r->len - r->moved), at);
-		else
+		if (r->bounce) {
+			copy(r, piece, false);
+			io_uring_prep_write(sqe, d->fd, r->bounce, piece, at);
+		} else {
 			io_uring_prep_writev(sqe, d->fd, r->parts, r->nr_parts, at);
+		}
+		sqe->rw_flags = r->stable ? RWF_DSYNC : 0;
 		break;
 	case BLOCK_FLUSH:
 		io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC);
@@ -271,7 +287,8 @@ static void submit(void *queue, struct block_request *r)
 
 	r->moved = 0;
 	r->bounce = NULL;
-	if (data && q->disk->options.direct && !is_aligned(q->disk, r) && make_bounce(r) < 0)
+	if (data && q->disk->options.direct && !is_aligned(q->disk, r) &&
+	    make_bounce(r, min_u64(r->len, BOUNCE)) < 0)
 		end(r, -ENOMEM);
 	else
 		begin(q, r);
@@ -301,8 +318,7 @@ static void without_holes(struct disk_queue *q, struct block_request *r)
 		begin(q, r);
 	} else if (r->op == BLOCK_DISCARD) {
 		end(r, 0);
-	} else if (posix_memalign(&r->bounce, 4096, ZEROES)) {
-		r->bounce = NULL;
+	} else if (make_bounce(r, ZEROES) < 0) {
 		end(r, -ENOMEM);
 	} else {
 		memset(r->bounce, 0, ZEROES);
@@ -330,13 +346,14 @@ static void completed(struct disk_queue *q, struct block_request *r, int result)
 		end(r, -EIO);
 		return;
 	}
+	if (r->bounce && r->op == BLOCK_READ)
+		copy(r, (size_t)result, true);
 	r->moved += (uint64_t)result;
 	if (r->moved >= r->len) {
 		end(r, 0);
 		return;
 	}
-	if (!r->bounce)
-		advance(r, (size_t)result);
+	advance(r, (size_t)result);
 	begin(q, r);
 }
 

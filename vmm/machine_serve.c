@@ -33,10 +33,10 @@ static void tell_user(const struct virtio_slot *s, const char *what)
 	s->env->say(s->env->to, line);
 }
 
-/* Wakes the main loop `ns` from now, and then each `again` seconds: 0: not again. */
-static void wake(const struct virtio_slot *s, long ns, time_t again)
+/* Wakes the main loop so long from now. */
+static void wake(const struct virtio_slot *s, time_t seconds, long ns)
 {
-	const struct itimerspec when = { { again, 0 }, { 0, ns } };
+	const struct itimerspec when = { .it_value = { seconds, ns } };
 
 	(void)timerfd_settime(s->timer, 0, &when, NULL);
 }
@@ -53,7 +53,7 @@ static void port_lost(const struct virtio_slot_queue *q)
 	const struct net_pair *pair = &q->slot->backend->net.pairs[q->index / 2];
 
 	loop_forget(pair->loop, pair->fd);
-	wake(q->slot, 1, 0); /* the main loop goes on: net_gone */
+	wake(q->slot, 0, 1); /* the main loop goes on: net_gone */
 }
 
 static void net_ready(void *to, short revents)
@@ -106,10 +106,10 @@ static void links_changed(void *to, short revents)
 
 static void user_gone(void *to, short revents);
 
-/* Looks for the process: soon, then each RETRY_S. */
+/* Looks for the process: soon, then RETRY_S after each look. */
 static void look_for_user(struct virtio_slot *s)
 {
-	wake(s, 100000000, RETRY_S);
+	wake(s, 0, 100000000);
 }
 
 static void user_gone(void *to, short revents)
@@ -135,9 +135,10 @@ static void user_looked_for(void *to, short revents)
 	if (!woken(s))
 		return;
 	ret = vhost_user_reconnect(user, &err);
-	if (ret < 0 && ret != -EINVAL)
-		return; /* not yet */
-	wake(s, 0, 0);
+	if (ret < 0 && ret != -EINVAL) {
+		wake(s, RETRY_S, 0); /* not yet */
+		return;
+	}
 	if (ret < 0) {
 		tell_user(s, err.text);
 		return;
@@ -258,7 +259,7 @@ static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct
 		if (virtio_net_may_control(&s->net, i))
 			ret = watch_queue(s, s->loop, i, err);
 	if (ret == 0 && net_is_gone(net))
-		wake(s, 1, 0); /* in the guest's last life */
+		wake(s, 0, 1); /* in the guest's last life */
 	return ret;
 }
 

@@ -217,6 +217,7 @@ static int create_slot(struct machine_virtio *m, unsigned i, struct err *err)
 		ret = make_eventfds(s, err);
 	if (ret < 0)
 		return ret;
+	s->dev->name = s->name;
 	virtio_pci_plug(&s->pci, s->dev, parts->guest_ram, &parts->pci->env, s->kicks, s->vectors,
 			fn->bars[0].at);
 	ret = machine_serve(s, err);
@@ -301,7 +302,10 @@ int machine_virtio_resize_disk(struct machine_virtio *m, const char *name, struc
 	if (!s)
 		return err_set(err, ENODEV, "there is no disk %s; they are disk0 and so on", name);
 	if (s->backend->user.kind)
-		return err_set(err, ENOTSUP, "%s is resized by the program that serves it", name);
+		return err_set(err, ENOTSUP,
+			       "%s is served by another program; the guest sees another size of it "
+			       "when straddle starts anew",
+			       name);
 	ret = disk_look_again(&s->backend->disk, err);
 	if (ret == 0)
 		virtio_blk_resize(&s->blk, s->backend->disk.size);

@@ -3,11 +3,13 @@
 #include "vmm/bytes.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Requests and features: vhost-user.rst, "Front-end message types" and "Protocol features". */
@@ -49,7 +51,9 @@ enum {
 #define HEADER	    12 /* request, flags, size of what follows */
 #define REGIONS_MAX VHOST_USER_REGIONS_MAX
 #define PAYLOAD_MAX (12 + VHOST_USER_CONFIG_MAX)
-/* For an answer, in seconds: at first, and from one that came back, for which the main loop waits.
+/*
+ * For all answers to what belongs together, in seconds: at first, and from one that came back, for
+ * which the main loop waits.
  */
 #define PATIENCE      10
 #define PATIENCE_BACK 3
@@ -136,6 +140,40 @@ static void take_fds(const struct cmsghdr *c, int *fd)
 	}
 }
 
+/* From now on answers are awaited for so long. */
+static void be_patient(struct vhost_user *v, time_t seconds)
+{
+	clock_gettime(CLOCK_MONOTONIC, &v->until);
+	v->until.tv_sec += seconds;
+}
+
+static int ms_left(const struct vhost_user *v)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int)((v->until.tv_sec - now.tv_sec) * 1000 +
+		     (v->until.tv_nsec - now.tv_nsec) / 1000000);
+}
+
+/* Some bytes, until then; 0: it closed the connection; or -1 and errno. */
+static ssize_t receive_some(const struct vhost_user *v, struct msghdr *h)
+{
+	struct pollfd p = { v->fd, POLLIN, 0 };
+	int left;
+
+	while ((left = ms_left(v)) > 0) {
+		ssize_t n;
+
+		(void)poll(&p, 1, left);
+		n = recvmsg(v->fd, h, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+			return n;
+	}
+	errno = EAGAIN;
+	return -1;
+}
+
 /* A descriptor that comes with the bytes is put into *fd, if it is wanted. */
 static int receive(const struct vhost_user *v, uint8_t *to, size_t n, int *fd, struct err *err)
 {
@@ -146,11 +184,9 @@ static int receive(const struct vhost_user *v, uint8_t *to, size_t n, int *fd, s
 				    .msg_iovlen = 1,
 				    .msg_control = control,
 				    .msg_controllen = sizeof(control) };
-		ssize_t got = recvmsg(v->fd, &h, MSG_CMSG_CLOEXEC);
+		ssize_t got = receive_some(v, &h);
 		struct cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&h) : NULL;
 
-		if (got < 0 && errno == EINTR)
-			continue;
 		if (got <= 0) {
 			errno = got ? errno : EPIPE;
 			return broken(v, err);
@@ -227,15 +263,15 @@ static int connect_socket(struct vhost_user *v, time_t seconds, struct err *err)
 	v->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (v->fd < 0)
 		return err_sys(err, errno, "%s%s: no socket to be had", v->option, v->path);
-	setsockopt(v->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(v->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	be_patient(v, seconds);
 	if (connect(v->fd, (void *)&addr, sizeof(addr)) == 0)
 		return 0;
 	ret = -errno;
 	close(v->fd);
 	v->fd = -1;
-	if (ret == -ECONNREFUSED)
-		return err_set(err, ECONNREFUSED,
+	if (ret == -ECONNREFUSED || ret == -ENOENT)
+		return err_set(err, -ret,
 			       "%s%s: nobody serves this socket; start its program first",
 			       v->option, v->path);
 	return err_sys(err, -ret, "%s%s: cannot be connected to", v->option, v->path);
@@ -565,6 +601,7 @@ static int start(void *server, const struct guest_ram *ram, const struct served_
 
 	pthread_mutex_lock(&v->lock);
 	v->begun = false;
+	be_patient(v, v->gone ? PATIENCE_BACK : PATIENCE);
 	ret = start_rings(v, ram, queues, n, features, err);
 	v->resume = ret == 0 || ((v->resume || v->begun) && ret == -ENOTCONN);
 	v->gone &= ret != 0;
@@ -586,6 +623,7 @@ static void stop(void *server, unsigned n)
 
 	pthread_mutex_lock(&v->lock);
 	v->resume = false;
+	be_patient(v, PATIENCE);
 	for (unsigned i = 0; ret == 0 && v->fd >= 0 && i < n; i++) {
 		struct message m = request(GET_VRING_BASE);
 

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 #define VHOST_USER_CONFIG_MAX 256
 
@@ -39,9 +40,10 @@ struct vhost_user_kind {
 #define VHOST_USER_REGIONS_MAX 8 /* of guest memory, in one message */
 
 struct vhost_user {
-	pthread_mutex_t lock; /* the driver starts and stops it, the loop connects it again */
-	int fd;		      /* -1: not connected */
-	const char *option;   /* "--disk vhost-user="; `path` follows */
+	pthread_mutex_t lock;  /* the driver starts and stops it, the loop connects it again */
+	int fd;		       /* -1: not connected */
+	struct timespec until; /* answers are awaited */
+	const char *option;    /* "--disk vhost-user="; `path` follows */
 	const char *path;
 	const struct vhost_user_kind *kind; /* NULL: not open */
 	unsigned nr_queues;

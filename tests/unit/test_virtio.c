@@ -1,0 +1,366 @@
+/*
+ * Virtio devices against drivers of this file's own: that kicks come when they must, and that no
+ * driver keeps the thread that serves it.
+ */
+#include "devices/virtio_balloon.h"
+#include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
+#include "vmm/bytes.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define MEMORY	0x200000u
+#define ENTRIES 64u
+#define RING(i) (0x4000u * (i)) /* descriptors, +0x1000 driver, +0x2000 device */
+#define DATA	0x100000u
+
+#define DESC_WRITE 2
+
+static uint8_t memory[MEMORY] __attribute__((aligned(4096)));
+static const struct ram_block block = { { 0, MEMORY }, memory, -1, 0 };
+static const struct guest_ram ram = { &block, 1 };
+static struct virtio_device *dev;
+static int kicks[4];
+static char told[160];
+
+/* --- the transport --- */
+
+static void interrupt(void *to, unsigned queue)
+{
+	(void)to;
+	(void)queue;
+}
+
+static void needs_reset(void *to, const char *why)
+{
+	(void)to;
+	snprintf(told, sizeof(told), "%s", why);
+}
+
+static void plug(struct virtio_device *device)
+{
+	dev = device;
+	dev->interrupt = interrupt;
+	dev->needs_reset = needs_reset;
+	for (unsigned i = 0; i < dev->nr_queues; i++) {
+		dev->queues[i].kick = kicks[i];
+		dev->queues[i].ring.ram = &ram;
+	}
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	told[0] = '\0';
+	for (unsigned i = 0; i < ARRAY_SIZE(kicks); i++)
+		kicks[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(kicks); i++)
+		close(kicks[i]);
+	return 0;
+}
+
+/* --- the driver: split rings --- */
+
+static void set_queue(unsigned i)
+{
+	struct virtqueue *ring = &dev->queues[i].ring;
+
+	memset(memory + RING(i), 0, 0x3000);
+	ring->size = ENTRIES;
+	ring->desc = RING(i);
+	ring->driver = RING(i) + 0x1000;
+	ring->device = RING(i) + 0x2000;
+	dev->queues[i].enabled = true;
+}
+
+static void describe(unsigned queue, unsigned i, uint64_t at, uint32_t len, unsigned flags,
+		     unsigned next)
+{
+	uint8_t *desc = memory + RING(queue) + 16 * i;
+
+	store_le(desc, at, 8);
+	store_le(desc + 8, len, 4);
+	store_le(desc + 12, flags, 2);
+	store_le(desc + 14, next, 2);
+}
+
+static unsigned used(unsigned queue)
+{
+	return (unsigned)load_le(memory + RING(queue) + 0x2002, 2);
+}
+
+/* Makes `n` entries of the ring available: each is the chain that begins with descriptor `head`. */
+static void offer(unsigned queue, unsigned n, unsigned head)
+{
+	uint8_t *avail = memory + RING(queue) + 0x1000;
+	unsigned index = (unsigned)load_le(avail + 2, 2);
+
+	while (n--)
+		store_le(avail + 4 + 2 * (index++ % ENTRIES), head, 2);
+	store_le(avail + 2, index, 2);
+}
+
+/* Section 2.7.10: whether a driver that went from index `from` to `to` has to kick. */
+static bool must_kick(unsigned queue, uint16_t from, uint16_t to)
+{
+	uint16_t event = (uint16_t)load_le(memory + RING(queue) + 0x2004 + 8 * ENTRIES, 2);
+
+	return (uint16_t)(to - event - 1) < (uint16_t)(to - from);
+}
+
+static bool kicked(unsigned queue)
+{
+	uint64_t count;
+
+	return read(kicks[queue], &count, sizeof(count)) == sizeof(count);
+}
+
+static void serve(unsigned queue)
+{
+	(void)kicked(queue);
+	virtio_handle(dev, queue);
+}
+
+/* --- balloon --- */
+
+enum { INFLATE, DEFLATE, STATS };
+
+static struct virtio_balloon balloon;
+static unsigned nr_stats, discarded;
+
+static void on_stats(void *to, const uint64_t *numbers)
+{
+	(void)to;
+	assert_int_equal(numbers[4], 0x1234);
+	nr_stats++;
+}
+
+static void on_discard(void *to, void *at, size_t len)
+{
+	(void)to;
+	(void)at;
+	discarded += (unsigned)(len / 4096);
+}
+
+static void start_balloon(uint64_t features)
+{
+	balloon.dev.accepted = features;
+	for (unsigned i = 0; i <= STATS; i++)
+		set_queue(i);
+	store_le(memory + DATA, 4, 2);
+	store_le(memory + DATA + 2, 0x1234, 8);
+	describe(STATS, 0, DATA, 10, 0, 0);
+	describe(INFLATE, 0, DATA + 0x1000, 4096, 0, 0);
+	for (unsigned i = 0; i < 1024; i++)
+		store_le(memory + DATA + 0x1000 + 4 * i, 2 * (i % 128), 4);
+}
+
+static void plug_balloon(void)
+{
+	const struct balloon_host host = { on_discard, on_stats, NULL };
+
+	nr_stats = discarded = 0;
+	virtio_balloon_init(&balloon, &host, 0);
+	plug(&balloon.dev);
+}
+
+/* As Linux does it: the first buffer is there before the device is ready. */
+static void test_statistics(void **state)
+{
+	const uint64_t features = VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | 2; /* STATS_VQ */
+
+	(void)state;
+	plug_balloon();
+	assert_false(virtio_balloon_ask(&balloon));
+	start_balloon(features);
+	offer(STATS, 1, 0);
+	virtio_start(dev);
+	serve(STATS);
+	for (uint16_t i = 1; i < 4; i++) {
+		assert_true(virtio_balloon_ask(&balloon));
+		assert_int_equal(used(STATS), i);
+		assert_int_equal(nr_stats, i - 1);
+		offer(STATS, 1, 0);
+		assert_true(must_kick(STATS, i, (uint16_t)(i + 1)));
+		serve(STATS);
+		assert_int_equal(nr_stats, i);
+	}
+	/* Who asked before a reset is answered by the next driver; one without numbers has none. */
+	assert_true(virtio_balloon_ask(&balloon));
+	virtio_reset(dev);
+	start_balloon(0);
+	virtio_start(dev);
+	assert_false(virtio_balloon_ask(&balloon));
+	virtio_reset(dev);
+	start_balloon(features);
+	offer(STATS, 1, 0);
+	virtio_start(dev);
+	serve(STATS);
+	assert_int_equal(nr_stats, 4);
+	virtio_reset(dev);
+}
+
+/* Every buffer has a thousand pages that are not beside each other. */
+static void test_inflation_in_turns(void **state)
+{
+	(void)state;
+	plug_balloon();
+	start_balloon(0);
+	offer(INFLATE, ENTRIES, 0);
+	virtio_start(dev);
+	for (unsigned turns = 1; turns <= ENTRIES / 4; turns++) {
+		assert_true(kicked(INFLATE));
+		serve(INFLATE);
+		assert_int_equal(discarded, turns * 4096);
+	}
+	serve(INFLATE);
+	assert_false(kicked(INFLATE));
+	assert_int_equal(used(INFLATE), ENTRIES);
+	virtio_reset(dev);
+}
+
+/* --- console --- */
+
+static struct virtio_console console;
+
+static void put(void *to, uint8_t byte)
+{
+	(void)to;
+	(void)byte;
+}
+
+static bool always(void *to)
+{
+	(void)to;
+	return true;
+}
+
+static void nothing(void *to)
+{
+	(void)to;
+}
+
+static void test_input_without_room(void **state)
+{
+	const struct console_port port = { put, always, nothing, NULL };
+
+	(void)state;
+	virtio_console_init(&console, &port, 80, 25);
+	plug(&console.dev);
+	set_queue(0);
+	describe(0, 0, DATA, 16, 0, 0); /* for reading */
+	offer(0, 1, 0);
+	virtio_start(dev);
+	serve(0);
+	assert_int_equal(virtio_console_input(&console, (const uint8_t *)"abc", 3), 0);
+	assert_true(kicked(0));
+	virtio_handle(dev, 0);
+	assert_non_null(strstr(told, "driver broke it"));
+	virtio_reset(dev);
+	/* And one that does as it should. */
+	set_queue(0);
+	describe(0, 0, DATA, 2, DESC_WRITE, 0);
+	offer(0, 2, 0);
+	virtio_start(dev);
+	assert_int_equal(virtio_console_input(&console, (const uint8_t *)"abc", 3), 3);
+	assert_int_equal(memory[DATA], 'c');
+	assert_int_equal(used(0), 2);
+	virtio_reset(dev);
+}
+
+/* --- disk --- */
+
+static struct virtio_blk blk;
+static unsigned taken, stable;
+static bool feed;
+
+static void submit(void *queue, struct block_request *r)
+{
+	(void)queue;
+	taken++;
+	stable += r->stable;
+	r->done(r, 0);
+}
+
+/* Another CPU of the guest puts in as much as was taken. */
+static void flush(void *queue)
+{
+	(void)queue;
+	if (feed)
+		offer(0, ENTRIES, 0);
+}
+
+static void start_blk(uint64_t features, unsigned type)
+{
+	blk.dev.accepted = features;
+	set_queue(0);
+	store_le(memory + DATA, type, 4);
+	store_le(memory + DATA + 8, 0, 8);
+	describe(0, 0, DATA, 16, 1, 1);
+	describe(0, 1, DATA + 0x1000, 512, type == 1 ? 1 : 1 | DESC_WRITE, 2);
+	describe(0, 2, DATA + 0x2000, 1, DESC_WRITE, 0);
+}
+
+static void test_disk(void **state)
+{
+	static const struct block_queue_ops ops = { submit, flush };
+	const struct virtio_blk_disk disk = {
+		.size = 1 << 20, .block_size = 512, .nr_queues = 1, .ops = &ops
+	};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(virtio_blk_init(&blk, &disk, &err), 0);
+	plug(&blk.dev);
+	start_blk(0, 0);
+	feed = true;
+	taken = 0;
+	offer(0, ENTRIES, 0);
+	virtio_start(dev);
+	serve(0);
+	assert_in_range(taken, ENTRIES, 2 * VIRTIO_BLK_QUEUE_SIZE);
+	assert_true(kicked(0)); /* the rest has another turn */
+	virtio_reset(dev);
+	feed = false;
+
+	/* A driver that does not know of flushes has each write as one. */
+	for (unsigned flushes = 0; flushes < 2; flushes++) {
+		stable = taken = 0;
+		start_blk(flushes ? 1 << 9 : 0, 1);
+		offer(0, 3, 0);
+		virtio_start(dev);
+		serve(0);
+		assert_int_equal(taken, 3);
+		assert_int_equal(stable, flushes ? 0 : 3);
+		virtio_reset(dev);
+	}
+	virtio_blk_destroy(&blk);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_statistics, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_inflation_in_turns, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_input_without_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_disk, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
