@@ -68,10 +68,28 @@ static void send_line(struct control_client *client, const char *text)
 
 static void client_ready(void *to, short revents);
 
+static void client_gone(void *to, short revents)
+{
+	if (revents & (POLLHUP | POLLERR))
+		drop(to);
+}
+
 /*
- * Serves whole lines, as long as they are answered at once. While a client waits it is not listened
- * to, so that one that has said all and closed its side still gets the answer.
+ * While a client waits only its hang-up is heard, which poll(2) tells in any case: one that has
+ * said all and closed its side still gets the answer.
  */
+static void listen_to(struct control_client *client)
+{
+	struct loop *loop = client->control->loop;
+
+	loop_forget(loop, client->fd);
+	if (client->waiting)
+		(void)loop_watch(loop, client->fd, 0, client_gone, client);
+	else
+		(void)loop_watch(loop, client->fd, POLLIN, client_ready, client);
+}
+
+/* Serves whole lines, as long as they are answered at once. */
 static void serve_lines(struct control_client *client)
 {
 	char *end;
@@ -88,8 +106,7 @@ static void serve_lines(struct control_client *client)
 		client->control->command(client->control->to, client, line);
 	}
 	if (client->fd >= 0)
-		(void)loop_want(client->control->loop, client->fd, client->waiting ? 0 : POLLIN,
-				client_ready, client);
+		listen_to(client);
 }
 
 static void serve_more(void *to, short revents)

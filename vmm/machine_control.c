@@ -23,7 +23,8 @@ int machine_balloon(struct machine *m, uint64_t size, struct err *err)
 	if (!b)
 		return -ENODEV;
 	if (size >= m->parts.plan->ram_size)
-		return err_set(err, ERANGE, "the guest has no more than %" PRIu64 " MiB",
+		return err_set(err, ERANGE,
+			       "that would leave nothing of the guest's %" PRIu64 " MiB; use less",
 			       m->parts.plan->ram_size / MIB);
 	virtio_balloon_set(b, size);
 	return 0;

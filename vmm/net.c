@@ -211,9 +211,10 @@ static int tap_refused(int code, const char *what, const char *name, unsigned qu
 {
 	if (code == EPERM)
 		return err_set(err, EPERM,
-			       "--net %s: it is not yours; as root: ip tuntap add %.15s mode tap "
-			       "%suser %u",
-			       what, name, queues > 1 ? "multi_queue " : "", (unsigned)geteuid());
+			       "--net %s: it is not yours; as root, if there is one: ip link del "
+			       "%.15s; then ip tuntap add %.15s mode tap %suser %u",
+			       what, name, name, queues > 1 ? "multi_queue " : "",
+			       (unsigned)geteuid());
 	if (code == EBUSY)
 		return err_set(err, EBUSY, "--net %s: another process has it", what);
 	if (code == E2BIG)
@@ -442,6 +443,15 @@ static int start_passt(int socket, struct err *err)
 	return code ? err_sys(err, code, "--net user: passt does not start") : 0;
 }
 
+/* As much as the host lets us: net.core.wmem_max. */
+static void hold_more(int fd)
+{
+	static const int bytes = 16 << 20;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
 int net_open_user(struct net *net, struct err *err)
 {
 	int ends[2] = { -1, -1 }, ret = new_pairs(net, 1, err);
@@ -454,8 +464,7 @@ int net_open_user(struct net *net, struct err *err)
 		return ret;
 	}
 	for (unsigned i = 0; i < 2; i++)
-		(void)setsockopt(ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &(int){ 16 << 20 },
-				 sizeof(int));
+		hold_more(ends[i]);
 	pair->fd = ends[0];
 	pair->stream = true;
 	pair->in = malloc(STREAM_MAX);

@@ -187,10 +187,11 @@ static int check_devices(const struct plan *p, const struct host_facts *host, st
 				"%s is not in the plan: leave it out, or make a plan with it",
 				option_of(have, option));
 		if (strcmp(want, have) != 0)
-			return err_set(err, EINVAL,
-				       "device %u of the plan is %s, but the command line says %s: "
-				       "name the plan's devices, in its order",
-				       i, want, have);
+			return err_set(
+				err, EINVAL,
+				"device %u of the plan is %s, but the command line says %s: name "
+				"the plan's devices and no others, and --vfio in its order",
+				i, want, have);
 		ret = check_shape(&p->pci[i], &host->pci[i], err);
 		if (ret < 0)
 			return ret;
