@@ -21,26 +21,32 @@ static int open_user(struct backend *b, const char *option, const char *path, un
 	return vhost_user_open(&b->user, option, path, &kinds[b->kind], queues, err);
 }
 
-static int open_disk(struct backend *b, const struct config_disk *d, struct err *err)
+/*
+ * A queue for each CPU, unless the user says: none waits for another's lock, and each is
+ * interrupted for what it asked for.
+ */
+static int open_disk(struct backend *b, const struct config_disk *d, unsigned cpus, struct err *err)
 {
 	const struct disk_options options = {
 		.readonly = d->readonly,
 		.direct = d->direct,
 		.discard = d->discard,
-		.queues = d->queues,
+		.queues = d->queues ? d->queues : (unsigned)min_u64(cpus, CONFIG_DISK_QUEUES_MAX),
 	};
 
 	b->wanted_disk = d;
 	if (d->vhost_user)
-		return open_user(b, "--disk vhost-user=", d->vhost_user, d->queues, err);
+		return open_user(b, "--disk vhost-user=", d->vhost_user, d->queues ? d->queues : 1,
+				 err);
 	return disk_open(&b->disk, d->path, &options, err);
 }
 
 static int open_net(struct backend *b, const struct config_net *n, unsigned i, struct err *err)
 {
-	char name[32];
+	const char *where = n->kind == NET_TAP ? n->tap : n->vhost_user;
+	char name[128];
 
-	snprintf(name, sizeof(name), "%u %s", i, n->kind == NET_TAP ? n->tap : "net");
+	snprintf(name, sizeof(name), "%u %s", i, where ? where : "net");
 	if (n->has_mac)
 		memcpy(b->mac, n->mac, sizeof(n->mac));
 	else
@@ -98,7 +104,7 @@ static int open_backend(struct backend *b, const struct config *c, const struct 
 	};
 	switch (v.kind) {
 	case VIRTIO_DISK:
-		return open_disk(b, &c->disks[v.index], err);
+		return open_disk(b, &c->disks[v.index], plan->cpus, err);
 	case VIRTIO_NET:
 		return open_net(b, &c->nets[v.index], v.index, err);
 	case VIRTIO_FS:

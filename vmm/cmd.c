@@ -5,6 +5,8 @@
 #include "vmm/plan_virtio.h"
 #include "vmm/pmem.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 int complain(const struct err *err, enum status status)
@@ -14,7 +16,7 @@ int complain(const struct err *err, enum status status)
 }
 
 static const char statuses[] = "\nExit status of straddle run:\n"
-			       "  0  the guest powered off\n"
+			       "  0  the guest powered off, or was ended by Ctrl-A X or quit\n"
 			       "  1  error of the host, or inside straddle\n"
 			       "  2  wrong usage, or a plan that is not possible\n"
 			       "  3  the guest crashed (triple fault, KVM internal error)\n"
@@ -117,5 +119,10 @@ int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *hos
 	if (ret < 0)
 		return ret;
 	ret = plan_check_host(p, host, err);
+	if (ret == 0 && c->balloon >= p->ram_size && c->balloon)
+		ret = err_set(err, EINVAL,
+			      "it has %" PRIu64
+			      " MiB, of which --balloon would leave nothing; use less",
+			      p->ram_size / MIB);
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
 }

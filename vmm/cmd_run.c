@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -423,6 +424,20 @@ static void run_close(struct run *run)
 	free(run);
 }
 
+/*
+ * Queues take several descriptors each. The soft limit is as low as it is for programs that use
+ * select(2).
+ */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Devices first, for what they say shapes the plan. */
 static int make_plan(struct run *run, int *status, struct err *err)
 {
@@ -499,6 +514,7 @@ int cmd_run(int argc, char *argv[])
 	kvm_ask_ahead();
 	if (!cmd_parse(&run->config, CMD_RUN, argc, argv, &status))
 		goto out;
+	allow_descriptors();
 	if (make_plan(run, &status, &err) < 0) {
 		complain(&err, status);
 		goto out;

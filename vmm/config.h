@@ -77,7 +77,8 @@ struct config_vfio {
  * vfio_caps in vfio/pci.h. */
 extern const char *const config_vfio_caps[];
 
-#define CONFIG_DISKS_MAX 16
+#define CONFIG_DISKS_MAX       16
+#define CONFIG_DISK_QUEUES_MAX 16
 
 /* --disk [path=]FILE[,readonly=on][,direct=on][,discard=on][,serial=TEXT][,queues=N][,ring=split]
  * or --disk vhost-user=SOCKET[,queues=N]
@@ -86,11 +87,11 @@ struct config_disk {
 	char *path;
 	char *vhost_user; /* the socket of a process that serves it; or NULL */
 	bool readonly;
-	bool direct;  /* O_DIRECT */
-	bool discard; /* space that the guest does not need is given back */
-	char *serial; /* at most 20 bytes; NULL: none */
-	unsigned queues;
-	bool split; /* ring=split: no packed rings */
+	bool direct;	 /* O_DIRECT */
+	bool discard;	 /* space that the guest does not need is given back */
+	char *serial;	 /* at most 20 bytes; NULL: none */
+	unsigned queues; /* 0: not given */
+	bool split;	 /* ring=split: no packed rings */
 };
 
 #define CONFIG_NETS_MAX 8

@@ -355,7 +355,7 @@ static int check_balloon(const struct config *c, struct err *err)
 			err, EINVAL,
 			"--balloon takes pages away that a device of --vfio may go on writing "
 			"to; leave one of them out");
-	if (c->balloon >= c->memory && c->has_balloon && c->balloon)
+	if (c->balloon >= c->memory && c->balloon && !c->plan_file)
 		return err_set(err, EINVAL,
 			       "--balloon %s would leave nothing of --memory %s; use less",
 			       SHOWN_SIZE(c->balloon), SHOWN_SIZE(c->memory));

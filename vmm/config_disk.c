@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define SERIAL_MAX 20 /* bytes: virtio 1.2 section 5.2.6 */
-#define QUEUES_MAX 16
 
 enum disk_key {
 	KEY_PATH,
@@ -43,7 +42,7 @@ static int set_serial(struct config_disk *d, const char *value, struct err *err)
 static int set_queues(struct config_disk *d, const char *value, struct err *err)
 {
 	uint64_t n;
-	int ret = config_parse_number(value, 1, QUEUES_MAX, &n, err);
+	int ret = config_parse_number(value, 1, CONFIG_DISK_QUEUES_MAX, &n, err);
 
 	if (ret < 0)
 		return err_prefix(err, ret, "queues=");
@@ -83,15 +82,12 @@ static int set_key(struct config_disk *d, enum disk_key key, const char *value, 
 	return 0;
 }
 
-/* A word without = at the start is the path. */
-static int set_word(struct config_disk *d, const char *word, const char *value, unsigned *given,
+static int set_word(struct config_disk *d, char *word, char *value, unsigned *given,
 		    struct err *err)
 {
-	bool path = !value && !*given;
-	int i = config_find_key(names, KEYS, path ? names[KEY_PATH] : word, path ? word : value,
-				keys, given, err);
+	int i = config_find_first_key(names, KEYS, word, &value, keys, given, err);
 
-	return i < 0 ? i : set_key(d, (enum disk_key)i, path ? word : value, err);
+	return i < 0 ? i : set_key(d, (enum disk_key)i, value, err);
 }
 
 int config_set_disk(struct config *c, const char *value, struct err *err)
@@ -100,14 +96,12 @@ int config_set_disk(struct config *c, const char *value, struct err *err)
 	struct words words;
 	char *word, *rest;
 	unsigned given = 0;
-	int ret = words_init(&words, value, err);
+	int ret = words_init_one_more(&words, value, c->nr_disks, CONFIG_DISKS_MAX, "disks", err);
 
 	if (ret < 0)
 		return ret;
-	if (c->nr_disks == CONFIG_DISKS_MAX)
-		return err_set(err, EINVAL, "there can be at most %u disks", CONFIG_DISKS_MAX);
 	d = &c->disks[c->nr_disks++]; /* config_free's from now on */
-	*d = (struct config_disk){ .queues = 1 };
+	*d = (struct config_disk){ 0 };
 	while (ret == 0 && (word = words_next(&words, &rest)))
 		ret = set_word(d, word, rest, &given, err);
 	if (ret == 0 && d->vhost_user && (given & ~(1u << KEY_VHOST_USER | 1u << KEY_QUEUES)) != 0)

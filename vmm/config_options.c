@@ -217,7 +217,8 @@ static const struct config_option options[OPTIONS] = {
 			 "1024 (default: 1G, or what the --numa nodes add up to)",
 			 set_memory },
 	[OPT_MAX_MEMORY] = { "max-memory", 0, "SIZE", MAKES, IN_FILE, ONCE,
-			     "keep room to grow to this by hotplug (default: no room)",
+			     "keep room up to this, though nothing adds memory yet\n"
+			     "(default: no room)",
 			     set_max_memory },
 	[OPT_NUMA] = { "numa", 0, "SIZE[,cpus=A-B]", MAKES, IN_FILE, MANY,
 		       "a NUMA node with this much RAM and CPUs A to B, both included;\n"
@@ -273,7 +274,7 @@ static const struct config_option options[OPTIONS] = {
 		       "direct=on     past the host's page cache (O_DIRECT)\n"
 		       "discard=on    give back the space that the guest does not need\n"
 		       "serial=TEXT   what the guest reads as its serial number\n"
-		       "queues=N      served by N threads (default 1)\n"
+		       "queues=N      served by N threads (default: one for each CPU)\n"
 		       "ring=split    for drivers that have trouble with packed rings\n"
 		       "or vhost-user=SOCKET[,queues=N], served by the program there",
 		       config_set_disk },
@@ -282,8 +283,9 @@ static const struct config_option options[OPTIONS] = {
 		      "user          the user's own network, without privileges (passt)\n"
 		      "tap=NAME[,queues=N]  a tap interface of the host\n"
 		      "fd=N[:N...]   one that is open already, a descriptor for each queue\n"
-		      "vhost=on|off  who serves those two: the kernel (default, if it can)\n"
-		      "vhost-user=SOCKET  what the program there serves",
+		      "vhost-user=SOCKET  what the program there serves\n"
+		      "of tap and fd, vhost=on|off: whether the kernel serves it\n"
+		      "(default: if it can)",
 		      config_set_net },
 	[OPT_FS] = { "fs", 0, "socket=S,tag=T", MAKES, IN_FILE, MANY,
 		     "a shared folder, served by virtiofsd at socket S; in the guest:\n"

@@ -11,6 +11,7 @@ quiet="console=ttyS0 quiet"
 # The lab's CPU has no XSAVE, without which the AES module of Linux 6.1 crashes.
 # shellcheck disable=SC2154 # a list of options
 append="root=LABEL=root rw module_blacklist=aesni_intel" attended debian - ${across} --disk "$disk" --net user --rng
+sleep 1 && tr '\0' ' ' </proc/$straddle/cmdline && echo
 tail -f "$log" &
 watching=$!
 await "straddle login:"

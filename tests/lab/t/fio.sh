@@ -3,7 +3,7 @@
 # of this process in the midst of writing. fio is on the Debian disk, which no guest here writes to.
 . /lab/lib.sh
 image=/tmp/fio
-for way in ring=packed ring=split,direct=on,queues=2; do
+for way in ring=packed ring=split,direct=on,queues=1; do
 	rm -f $image
 	truncate -s 64M $image
 	disks="--disk /dev/vda,readonly=on --disk $image,$way"
