@@ -10,6 +10,7 @@
 #define CLASS	   0x018000 /* mass storage, other */
 #define SECTOR	   512u
 #define SEG_MAX	   128u /* data parts: fewer than VIRTQUEUE_PARTS_MAX with what blocks add */
+#define HELD_MAX   32u	/* requests, and pages of them, before the driver hears of their end */
 #define RANGES_MAX 1u	/* of one discard */
 #define RANGE_MAX  (UINT32_MAX / SECTOR) /* sectors of one */
 
@@ -82,6 +83,7 @@ static void finish(struct virtio_blk_request *r, uint8_t status)
 	if (ring->started) {
 		*r->status = status;
 		virtqueue_push(ring, r->buffer.id, r->buffer.entries, r->written + 1);
+		q->held += 1 + (unsigned)(r->block.len / 4096);
 	}
 	give_back(r);
 }
@@ -235,10 +237,21 @@ static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer 
 		finish(r, (uint8_t)status);
 }
 
+static void interrupt(struct virtio_blk_queue *q)
+{
+	q->held = 0;
+	virtio_interrupt(&q->blk->dev, q->index);
+}
+
 /* Where the next request goes. There is a free one. */
 static struct virtqueue_buffer *next_buffer(const struct virtio_blk_queue *q)
 {
 	return &q->free[q->nr_free - 1]->buffer;
+}
+
+static bool has_more(void *ring)
+{
+	return virtqueue_has_more(ring);
 }
 
 /* Turns kicks on, or finds another request. */
@@ -253,6 +266,22 @@ static bool take_last(struct virtio_device *dev, unsigned i)
 	return true;
 }
 
+/* Whether there is another request, or the end of one. If not, kicks are on. */
+static bool look(struct virtio_blk_queue *q)
+{
+	struct virtio_device *dev = &q->blk->dev;
+	const struct virtio_blk_disk *disk = &q->blk->disk;
+	struct virtqueue *ring = &dev->queues[q->index].ring;
+
+	if (!q->nr_free)
+		return false;
+	if (virtqueue_has_more(ring))
+		return true;
+	interrupt(q);
+	return disk->ops->look_out(disk->queues[q->index], has_more, ring) ||
+	       take_last(dev, q->index);
+}
+
 /* More requests than ring entries cannot be outstanding: a driver that tries is broken. */
 static void handle(struct virtio_device *dev, unsigned i)
 {
@@ -264,20 +293,22 @@ static void handle(struct virtio_device *dev, unsigned i)
 	/*
 	 * What comes while the disk works is taken without a kick: they are on again only when
 	 * there is nothing left. Without a free request they stay off: the end of one looks here
-	 * again.
+	 * again. A driver that still puts in requests hears of a few ends at once.
 	 */
 	virtqueue_want_kicks(ring, false);
 	do {
 		for (; left && q->nr_free && virtqueue_pop(ring, next_buffer(q)); left--)
 			take(dev, i, next_buffer(q));
 		blk->disk.ops->flush(blk->disk.queues[i]);
-		virtio_interrupt(dev, i);
 		if (!left) {
 			virtio_again(dev, i);
-			return;
+			break;
 		}
+		if (q->held >= HELD_MAX)
+			interrupt(q);
 		left--;
-	} while (q->nr_free && take_last(dev, i));
+	} while (look(q));
+	interrupt(q);
 }
 
 void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queue))

@@ -31,6 +31,7 @@ struct virtio_blk_queue {
 	struct virtio_blk_request *requests;			/* VIRTIO_BLK_QUEUE_SIZE */
 	struct virtio_blk_request *free[VIRTIO_BLK_QUEUE_SIZE]; /* the last was in use last */
 	unsigned nr_free;
+	unsigned held;	     /* of ended requests, that the driver was not interrupted for */
 	pthread_cond_t idle; /* all are free */
 };
 

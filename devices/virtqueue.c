@@ -343,6 +343,16 @@ bool virtqueue_pop(struct virtqueue *q, struct virtqueue_buffer *b)
 	return q->packed ? pop_packed(q, b) : pop_split(q, b);
 }
 
+bool virtqueue_has_more(const struct virtqueue *q)
+{
+	if (!q->started || q->broken)
+		return false;
+	if (q->packed)
+		return is_offered(load16(q->areas[DESC] + ENTRY * q->next_avail + 14),
+				  q->avail_wrap);
+	return load16(q->areas[DRIVER] + RING_INDEX) != q->next_avail;
+}
+
 void virtqueue_push(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t written)
 {
 	if (!q->started)

@@ -57,6 +57,8 @@ void virtqueue_stop(struct virtqueue *q);
  * any order.
  */
 bool virtqueue_pop(struct virtqueue *q, struct virtqueue_buffer *b);
+/* Whether there is one now. */
+bool virtqueue_has_more(const struct virtqueue *q);
 /* Gives one back, with the number of bytes that were written to its writable parts. */
 void virtqueue_push(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t written);
 /*

@@ -37,6 +37,11 @@ struct block_queue_ops {
 	void (*submit)(void *queue, struct block_request *r);
 	/* What was submitted is to begin now; some of it may be done before this returns. */
 	void (*flush)(void *queue);
+	/*
+	 * Looks out a while for more requests, as `more` says, or the end of one, which `flush`
+	 * takes: as long as it was worth it of late. Whether there is something.
+	 */
+	bool (*look_out)(void *queue, bool (*more)(void *to), void *to);
 };
 
 #endif

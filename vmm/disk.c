@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SECTOR	     512
@@ -19,6 +21,9 @@
 #define ZEROES	     (64u * 1024) /* written at a time where the file cannot be told to have them */
 #define BOUNCE	     (64u * 1024) /* of a request that O_DIRECT would refuse, at a time */
 #define DIRECT_MIN   512
+/* Nanoseconds: less than it costs to sleep and be woken, and more than many drivers need. */
+#define PATIENCE_MIN 4000
+#define PATIENCE_MAX 50000
 
 /* --- opening --- */
 
@@ -103,6 +108,7 @@ static int open_queue(struct disk *d, struct disk_queue *q, struct err *err)
 
 int disk_open(struct disk *d, const char *path, const struct disk_options *options, struct err *err)
 {
+	cpu_set_t cpus;
 	int flags = (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
 	int ret;
 
@@ -132,6 +138,7 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 	if (ret == 0)
 		ret = disk_lock(d->fd, "--disk", path, !options->readonly,
 				"open it readonly=on in both", err);
+	d->looks_out = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
 	for (unsigned i = 0; ret == 0 && i < options->queues; i++)
 		ret = open_queue(d, &d->queues[i], err);
 	if (ret < 0)
@@ -386,7 +393,37 @@ static void flush(void *queue)
 	reap(q); /* what was done between the two, unannounced */
 }
 
-const struct block_queue_ops disk_queue_ops = { submit, flush };
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Longer next time if something came soon after the last time; not at all if it took long. */
+static bool look_out(void *queue, bool (*more)(void *to), void *to)
+{
+	struct disk_queue *q = queue;
+	uint64_t start = now_ns(), now = start;
+
+	if (!q->disk->looks_out)
+		return false;
+	if (q->gave_up_at && start - q->gave_up_at > PATIENCE_MAX)
+		q->patience = 0;
+	else if (q->gave_up_at)
+		q->patience = min_u64(max_u64(2 * q->patience, PATIENCE_MIN), PATIENCE_MAX);
+	q->gave_up_at = 0;
+	for (; now - start < q->patience; now = now_ns()) {
+		if (more(to) || io_uring_cq_ready(&q->ring))
+			return true;
+		__builtin_ia32_pause();
+	}
+	q->gave_up_at = now;
+	return false;
+}
+
+const struct block_queue_ops disk_queue_ops = { submit, flush, look_out };
 
 void disk_reap(void *queue)
 {

@@ -29,6 +29,8 @@ struct disk_queue {
 	struct io_uring ring;
 	bool has_ring;
 	int completed; /* eventfd: there is something to reap */
+	uint64_t patience,
+		gave_up_at; /* look_out's: nanoseconds; and when it last found nothing, or 0 */
 };
 
 struct disk {
@@ -38,6 +40,7 @@ struct disk {
 	uint64_t size;	     /* bytes */
 	uint32_t block_size; /* bytes: the least that O_DIRECT or the device takes */
 	bool is_device;
+	bool looks_out; /* this process has several CPUs */
 	struct disk_queue queues[DISK_QUEUES_MAX];
 };
 

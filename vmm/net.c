@@ -211,10 +211,10 @@ static int tap_refused(int code, const char *what, const char *name, unsigned qu
 {
 	if (code == EPERM)
 		return err_set(err, EPERM,
-			       "--net %s: it is not yours; as root, if there is one: ip link del "
-			       "%.15s; then ip tuntap add %.15s mode tap %suser %u",
-			       what, name, name, queues > 1 ? "multi_queue " : "",
-			       (unsigned)geteuid());
+			       "--net %s: it is not yours; as root: ip tuntap add %.15s mode tap "
+			       "%suser %u (after ip link del %.15s, if there is one)",
+			       what, name, queues > 1 ? "multi_queue " : "", (unsigned)geteuid(),
+			       name);
 	if (code == EBUSY)
 		return err_set(err, EBUSY, "--net %s: another process has it", what);
 	if (code == E2BIG)

@@ -1,15 +1,19 @@
 #!/bin/bash
-# io.sh [RUNS]: virtio-blk and virtio-net of straddle and of QEMU, with the same guest, image and tap
-# interface, in one run of the lab's lean AMD host (tests/lab/lab), RUNS times each in turn (default 3;
-# 2 minutes each). Prints medians and ratios; exits are for each read or each MB. Not a test.
+# io.sh [RUNS [disk|net]]: virtio-blk and virtio-net of straddle and of QEMU, or one of them, with the same
+# guest, image and tap interface, in one run of the lab's lean AMD host (tests/lab/lab), RUNS times each in
+# turn (default 3; 2 minutes each). Prints medians and ratios; exits are for each read or each MB. Not a test.
 set -euo pipefail
-runs=${1:-3}
+runs=${1:-3} what=${2-}
 BUILD=${BUILD:-build}
 . "$(dirname "$0")/vmm.sh"
 
 prepare lean "lean debian" bench
 add_host tests/bench/io_host.sh
 add_program "$(command -v iperf3)"
+case $what in
+'') echo bench_disk,bench_net ;;
+*) echo "bench_$what" ;;
+esac >"$extra/lab/what"
 run_bench $((60 + runs * 300))
 printf '%-16s %12s %12s %8s %12s %8s   %s\n' measurement straddle q35 ratio microvm ratio \
 	"exits of each: straddle, q35, microvm"

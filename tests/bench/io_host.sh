@@ -6,7 +6,7 @@
 #
 # RATE is reads or MiB a second, or Mbit/s; EXITS are KVM's, for each read (network: for each MB).
 stats=/sys/kernel/debug/kvm
-append="console=ttyS0 quiet panic=-1 straddle.do=bench_disk,bench_net,poweroff"
+append="console=ttyS0 quiet panic=-1 straddle.do=$(cat /lab/what),poweroff"
 kernel=/k/lean/vmlinuz
 initrd=/k/lean/initrd
 image=/tmp/image

@@ -79,7 +79,13 @@ static void flush(void *queue)
 	(void)queue;
 }
 
-static const struct block_queue_ops disk_ops = { submit, flush };
+static bool look_out(void *queue, bool (*more)(void *to), void *to)
+{
+	(void)queue;
+	return more(to);
+}
+
+static const struct block_queue_ops disk_ops = { submit, flush, look_out };
 
 /* --- what is behind the others --- */
 

@@ -306,6 +306,12 @@ static void flush(void *queue)
 		offer(0, ENTRIES, 0);
 }
 
+static bool look_out(void *queue, bool (*more)(void *to), void *to)
+{
+	(void)queue;
+	return more(to);
+}
+
 static void start_blk(uint64_t features, unsigned type)
 {
 	blk.dev.accepted = features;
@@ -319,7 +325,7 @@ static void start_blk(uint64_t features, unsigned type)
 
 static void test_disk(void **state)
 {
-	static const struct block_queue_ops ops = { submit, flush };
+	static const struct block_queue_ops ops = { submit, flush, look_out };
 	const struct virtio_blk_disk disk = {
 		.size = 1 << 20, .block_size = 512, .nr_queues = 1, .ops = &ops
 	};

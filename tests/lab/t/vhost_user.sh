@@ -79,7 +79,7 @@ refused()
 	same "$name: one sentence" "1 1" "$(wc -l <"$log") $(grep -c "$sentence" "$log")"
 }
 refused "a socket nobody serves" 1 "nobody serves this socket" --disk vhost-user=$socket
-refused "a socket that is none" 1 "cannot be connected to" --disk vhost-user=/tmp/vu/none
+refused "a socket that is none" 1 "start its program first" --disk vhost-user=/tmp/vu/none
 # shared: starts virtiofsd, for one connection.
 shared()
 {
