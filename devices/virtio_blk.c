@@ -160,6 +160,12 @@ static int take_range(struct virtio_blk_request *r, bool zero)
 	return -1;
 }
 
+/* Section 5.2.6.2: for a driver that does not, each write is stable at its end. */
+static bool flushes(const struct virtio_blk_request *r)
+{
+	return r->queue->blk->dev.accepted & F_FLUSH;
+}
+
 static int take_data(struct virtio_blk_request *r, uint64_t sector, bool write)
 {
 	struct virtqueue_buffer *b = &r->buffer;
@@ -169,8 +175,7 @@ static int take_data(struct virtio_blk_request *r, uint64_t sector, bool write)
 	if ((write && blk->disk.readonly) || !in_disk(blk, sector, len))
 		return S_IOERR;
 	r->block.op = write ? BLOCK_WRITE : BLOCK_READ;
-	/* Section 5.2.6.2: without flushes each write is one. */
-	r->block.stable = write && !(blk->dev.accepted & F_FLUSH);
+	r->block.stable = write && !flushes(r);
 	r->block.offset = sector * SECTOR;
 	r->block.len = len;
 	r->block.parts = write ? b->parts : b->parts + b->nr_out;
@@ -203,8 +208,8 @@ static int take_apart(struct virtio_blk_request *r)
 		return get_id(r, in, n);
 	case T_DISCARD:
 		return r->queue->blk->disk.discard ? take_range(r, false) : S_UNSUPP;
-	case T_WRITE_ZEROES:
-		return r->queue->blk->disk.discard ? take_range(r, true) : S_UNSUPP;
+	case T_WRITE_ZEROES: /* it is not stable, either */
+		return r->queue->blk->disk.discard && flushes(r) ? take_range(r, true) : S_UNSUPP;
 	}
 	return S_UNSUPP;
 }

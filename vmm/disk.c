@@ -379,18 +379,26 @@ static void reap(struct disk_queue *q)
 	io_uring_submit(&q->ring);
 }
 
+/*
+ * Whether no eventfd says what is done. The kernel writes the end of a request and then reads the
+ * switch; we do the reverse: what ended before it was on is to be looked for.
+ */
+static void quiet(struct disk_queue *q, bool on)
+{
+	(void)io_uring_cq_eventfd_toggle(&q->ring, !on);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 /* Much is done at once, from the page cache: no eventfd is needed to say so. */
 static void flush(void *queue)
 {
 	struct disk_queue *q = queue;
 
-	(void)io_uring_cq_eventfd_toggle(&q->ring, false);
+	quiet(q, true);
 	io_uring_submit(&q->ring);
 	reap(q);
-	(void)io_uring_cq_eventfd_toggle(&q->ring, true);
-	/* The kernel writes the end of a request and then reads the switch; we do the reverse. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	reap(q); /* what was done between the two, unannounced */
+	quiet(q, false);
+	reap(q); /* what was done before that, unannounced */
 }
 
 static uint64_t now_ns(void)
@@ -405,7 +413,8 @@ static uint64_t now_ns(void)
 static bool look_out(void *queue, bool (*more)(void *to), void *to)
 {
 	struct disk_queue *q = queue;
-	uint64_t start = now_ns(), now = start;
+	uint64_t start = now_ns(), now;
+	bool found;
 
 	if (!q->disk->looks_out)
 		return false;
@@ -414,11 +423,15 @@ static bool look_out(void *queue, bool (*more)(void *to), void *to)
 	else if (q->gave_up_at)
 		q->patience = min_u64(max_u64(2 * q->patience, PATIENCE_MIN), PATIENCE_MAX);
 	q->gave_up_at = 0;
-	for (; now - start < q->patience; now = now_ns()) {
-		if (more(to) || io_uring_cq_ready(&q->ring))
-			return true;
+	quiet(q, true);
+	do {
+		found = more(to) || io_uring_cq_ready(&q->ring);
 		__builtin_ia32_pause();
-	}
+		now = now_ns();
+	} while (!found && now - start < q->patience);
+	quiet(q, false);
+	if (found || io_uring_cq_ready(&q->ring))
+		return true;
 	q->gave_up_at = now;
 	return false;
 }

@@ -141,10 +141,10 @@ static void take_fds(const struct cmsghdr *c, int *fd)
 }
 
 /* From now on answers are awaited for so long. */
-static void be_patient(struct vhost_user *v, time_t seconds)
+static void be_patient(struct vhost_user *v)
 {
 	clock_gettime(CLOCK_MONOTONIC, &v->until);
-	v->until.tv_sec += seconds;
+	v->until.tv_sec += v->patience;
 }
 
 static int ms_left(const struct vhost_user *v)
@@ -264,7 +264,8 @@ static int connect_socket(struct vhost_user *v, time_t seconds, struct err *err)
 	if (v->fd < 0)
 		return err_sys(err, errno, "%s%s: no socket to be had", v->option, v->path);
 	setsockopt(v->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	be_patient(v, seconds);
+	v->patience = seconds;
+	be_patient(v);
 	if (connect(v->fd, (void *)&addr, sizeof(addr)) == 0)
 		return 0;
 	ret = -errno;
@@ -601,7 +602,7 @@ static int start(void *server, const struct guest_ram *ram, const struct served_
 
 	pthread_mutex_lock(&v->lock);
 	v->begun = false;
-	be_patient(v, v->gone ? PATIENCE_BACK : PATIENCE);
+	be_patient(v);
 	ret = start_rings(v, ram, queues, n, features, err);
 	v->resume = ret == 0 || ((v->resume || v->begun) && ret == -ENOTCONN);
 	v->gone &= ret != 0;
@@ -623,7 +624,7 @@ static void stop(void *server, unsigned n)
 
 	pthread_mutex_lock(&v->lock);
 	v->resume = false;
-	be_patient(v, PATIENCE);
+	be_patient(v);
 	for (unsigned i = 0; ret == 0 && v->fd >= 0 && i < n; i++) {
 		struct message m = request(GET_VRING_BASE);
 

@@ -42,7 +42,8 @@ struct vhost_user_kind {
 struct vhost_user {
 	pthread_mutex_t lock;  /* the driver starts and stops it, the loop connects it again */
 	int fd;		       /* -1: not connected */
-	struct timespec until; /* answers are awaited */
+	time_t patience;       /* seconds for all answers to what belongs together */
+	struct timespec until; /* they are awaited */
 	const char *option;    /* "--disk vhost-user="; `path` follows */
 	const char *path;
 	const struct vhost_user_kind *kind; /* NULL: not open */
