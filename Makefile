@@ -167,7 +167,8 @@ bench: $(BUILD)/straddle $(GUEST_BIN) $(TOOL_BIN)
 	$(Q)BUILD=$(BUILD) tests/bench/run.sh
 	$(Q)BUILD=$(BUILD) tests/bench/dma.sh
 	$(Q)BUILD=$(BUILD) tests/bench/lab.sh
-	$(Q)BUILD=$(BUILD) tests/bench/io.sh
+	$(Q)BUILD=$(BUILD) tests/bench/io.sh disk
+	$(Q)BUILD=$(BUILD) tests/bench/io.sh net
 demo: deps
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/straddle
 	$(Q)tests/lab/demo.sh
