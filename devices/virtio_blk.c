@@ -259,32 +259,24 @@ static bool has_more(void *ring)
 	return virtqueue_has_more(ring);
 }
 
-/* Turns kicks on, or finds another request. */
-static bool take_last(struct virtio_device *dev, unsigned i)
-{
-	struct virtio_blk *blk = (struct virtio_blk *)dev;
-	struct virtqueue_buffer *buffer = next_buffer(&blk->queues[i]);
-
-	if (!virtqueue_take(&dev->queues[i].ring, buffer))
-		return false;
-	take(dev, i, buffer);
-	return true;
-}
-
 /* Whether there is another request, or the end of one. If not, kicks are on. */
 static bool look(struct virtio_blk_queue *q)
 {
-	struct virtio_device *dev = &q->blk->dev;
 	const struct virtio_blk_disk *disk = &q->blk->disk;
-	struct virtqueue *ring = &dev->queues[q->index].ring;
+	struct virtqueue *ring = &q->blk->dev.queues[q->index].ring;
 
 	if (!q->nr_free)
 		return false;
 	if (virtqueue_has_more(ring))
 		return true;
 	interrupt(q);
-	return disk->ops->look_out(disk->queues[q->index], has_more, ring) ||
-	       take_last(dev, q->index);
+	if (disk->ops->look_out(disk->queues[q->index], has_more, ring))
+		return true;
+	virtqueue_want_kicks(ring, true);
+	if (!virtqueue_has_more(ring))
+		return false;
+	virtqueue_want_kicks(ring, false);
+	return true;
 }
 
 /* More requests than ring entries cannot be outstanding: a driver that tries is broken. */
@@ -311,7 +303,6 @@ static void handle(struct virtio_device *dev, unsigned i)
 		}
 		if (q->held >= HELD_MAX)
 			interrupt(q);
-		left--;
 	} while (look(q));
 	interrupt(q);
 }

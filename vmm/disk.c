@@ -410,30 +410,40 @@ static uint64_t now_ns(void)
 }
 
 /* Longer next time if something came soon after the last time; not at all if it took long. */
+static void adapt(struct disk_queue *q, uint64_t now)
+{
+	if (!q->gave_up_at)
+		return;
+	if (now - q->gave_up_at > PATIENCE_MAX)
+		q->patience = 0;
+	else
+		q->patience = min_u64(max_u64(2 * q->patience, PATIENCE_MIN), PATIENCE_MAX);
+	q->gave_up_at = 0;
+}
+
 static bool look_out(void *queue, bool (*more)(void *to), void *to)
 {
 	struct disk_queue *q = queue;
-	uint64_t start = now_ns(), now;
-	bool found;
+	uint64_t start, now;
+	bool found = false;
 
 	if (!q->disk->looks_out)
 		return false;
-	if (q->gave_up_at && start - q->gave_up_at > PATIENCE_MAX)
-		q->patience = 0;
-	else if (q->gave_up_at)
-		q->patience = min_u64(max_u64(2 * q->patience, PATIENCE_MIN), PATIENCE_MAX);
-	q->gave_up_at = 0;
-	quiet(q, true);
-	do {
-		found = more(to) || io_uring_cq_ready(&q->ring);
-		__builtin_ia32_pause();
-		now = now_ns();
-	} while (!found && now - start < q->patience);
-	quiet(q, false);
-	if (found || io_uring_cq_ready(&q->ring))
-		return true;
-	q->gave_up_at = now;
-	return false;
+	now = start = now_ns();
+	adapt(q, start);
+	if (q->patience) {
+		quiet(q, true);
+		while (!found && now - start < q->patience) {
+			__builtin_ia32_pause();
+			found = more(to) || io_uring_cq_ready(&q->ring);
+			now = now_ns();
+		}
+		quiet(q, false);
+		found |= io_uring_cq_ready(&q->ring) != 0;
+	}
+	if (!found)
+		q->gave_up_at = now;
+	return found;
 }
 
 const struct block_queue_ops disk_queue_ops = { submit, flush, look_out };

@@ -29,8 +29,8 @@ struct disk_queue {
 	struct io_uring ring;
 	bool has_ring;
 	int completed; /* eventfd: there is something to reap */
-	uint64_t patience,
-		gave_up_at; /* look_out's: nanoseconds; and when it last found nothing, or 0 */
+	/* look_out's: nanoseconds; and when it last found nothing, or 0 */
+	uint64_t patience, gave_up_at;
 };
 
 struct disk {

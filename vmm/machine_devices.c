@@ -93,6 +93,17 @@ static void arm_timer(int fd, int64_t at)
 	timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+static int open_timer(struct machine_devices *d, int *timer, clockid_t clock,
+		      void (*ready)(void *to, short revents), const char *whose, struct err *err)
+{
+	*timer = timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (*timer < 0)
+		return err_sys(err, errno, "cannot make a timer for the %s", whose);
+	if (loop_watch(d->parts.loop, *timer, POLLIN, ready, d) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return 0;
+}
+
 static void close_timer(struct machine_devices *d, int *timer)
 {
 	if (*timer < 0)
@@ -136,14 +147,12 @@ static void fill_cmos(struct machine_devices *d)
 static int create_rtc(struct machine_devices *d, struct err *err)
 {
 	struct device_timer timer = { wall_clock, arm_rtc, d };
+	int ret = open_timer(d, &d->rtc_timer, CLOCK_REALTIME, rtc_timer_ready, "RTC", err);
 
-	d->rtc_timer = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (d->rtc_timer < 0)
-		return err_sys(err, errno, "cannot make a timer for the RTC");
+	if (ret < 0)
+		return ret;
 	rtc_init(&d->rtc, (struct irq_line){ set_irq, d, GSI_RTC }, timer);
 	fill_cmos(d);
-	if (loop_watch(d->parts.loop, d->rtc_timer, POLLIN, rtc_timer_ready, d) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
 	return 0;
 }
 
@@ -171,17 +180,17 @@ int machine_devices_add_watchdog(struct machine_devices *d, struct machine_pci *
 {
 	const struct device_timer timer = { monotonic_clock, arm_watchdog, d };
 	const struct plan_pci *fn = NULL;
+	int ret;
 
 	for (unsigned i = 0; i < d->parts.plan->nr_pci; i++)
 		if (!strcmp(d->parts.plan->pci[i].name, PLAN_WATCHDOG))
 			fn = &d->parts.plan->pci[i];
 	if (!fn)
 		return 0;
-	d->watchdog_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (d->watchdog_timer < 0)
-		return err_sys(err, errno, "cannot make a timer for the watchdog");
-	if (loop_watch(d->parts.loop, d->watchdog_timer, POLLIN, watchdog_timer_ready, d) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	ret = open_timer(d, &d->watchdog_timer, CLOCK_MONOTONIC, watchdog_timer_ready, "watchdog",
+			 err);
+	if (ret < 0)
+		return ret;
 	watchdog_init(&d->watchdog, &pci->env, timer, d->parts.ender, fn->bars[0].at);
 	pci->host.root.slots[fn->slot] = &d->watchdog.fn;
 	return 0;
