@@ -67,14 +67,15 @@ static void input_ready(void *to, short revents);
 
 /*
  * What the input is watched for: bytes, as long as there is room for them. A terminal always, so
- * that our own keys work however busy the guest is; a socket at least for its hangup.
+ * that our own keys work however busy the guest is; a socket and a pseudo-terminal at least for
+ * the hangup, which poll(2) tells in any case.
  */
 static void watch_input(struct console *c)
 {
 	bool bytes = !c->input_ended && (c->tty || !c->nr_held);
 
 	loop_forget(c->loop, c->in);
-	if (c->in >= 0 && (bytes || c->kind == SERIAL_UNIX))
+	if (c->in >= 0 && (bytes || c->kind == SERIAL_UNIX || c->kind == SERIAL_PTY))
 		loop_watch(c->loop, c->in, bytes ? POLLIN : 0, input_ready, c);
 }
 
@@ -125,10 +126,13 @@ static void input_ready(void *to, short revents)
 	ssize_t n;
 
 	if (c->nr_held && !c->tty) {
-		input_over(c, revents); /* only the hangup is waited for */
+		if (revents & (POLLHUP | POLLERR)) /* nothing else is waited for */
+			input_over(c, revents);
 		return;
 	}
-	if (!terminal_is_ours(c->in)) {
+	/* Only of the user's terminal: the foreground process of a pseudo-terminal is its reader's,
+	 * and never in our group. */
+	if (c->tty && !terminal_is_ours(c->in)) {
 		loop_forget(c->loop, c->in); /* until SIGCONT */
 		return;
 	}
@@ -154,6 +158,7 @@ static void reader_came(struct console *c)
 {
 	pthread_mutex_lock(&c->lock);
 	c->absent = false;
+	c->readers++;
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 	c->input_ended = false;
@@ -240,6 +245,7 @@ static void write_chunk(struct console *c)
 	size_t n = c->len < CHUNK ? c->len : CHUNK;
 	struct pollfd p = { c->out, POLLOUT, 0 };
 	uint64_t lost = c->lost;
+	unsigned readers = c->readers;
 	uint8_t chunk[CHUNK];
 	ssize_t written;
 	size_t gone;
@@ -260,7 +266,10 @@ static void write_chunk(struct console *c)
 	if (written < 0 && (code == EAGAIN || code == EINTR))
 		return;
 	if (written < 0 && (c->kind == SERIAL_UNIX || c->kind == SERIAL_PTY)) {
-		c->absent = true; /* the loop's side learns it from its read, and tidies up */
+		/* The loop's side learns it from its read, and tidies up. If another reader came
+		 * meanwhile, it was the one before who left. */
+		if (c->readers == readers)
+			c->absent = true;
 		return;
 	}
 	if (written < 0) {

@@ -48,10 +48,11 @@ struct console {
 	pthread_cond_t wake, drained, idle;
 	pthread_t writer;
 	bool has_writer, closing, broken;
-	bool busy;    /* the writer is in a write, without the lock */
-	bool calling; /* the writer is in user.room, without the lock */
-	bool absent;  /* nobody has the other end open */
-	bool starved; /* the UART was told to wait */
+	bool busy;	  /* the writer is in a write, without the lock */
+	bool calling;	  /* the writer is in user.room, without the lock */
+	bool absent;	  /* nobody has the other end open */
+	unsigned readers; /* that came so far */
+	bool starved;	  /* the UART was told to wait */
 	uint8_t *ring;
 	size_t head, len;
 	uint64_t lost;	  /* bytes that no reader took in time */

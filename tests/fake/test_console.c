@@ -270,15 +270,132 @@ static void test_closed_stdout(void **state)
 	wrap_assert_says(&err, "cannot be written to standard output: Broken pipe");
 }
 
+/* --- who reads and types --- */
+
+static struct {
+	char text[64];
+	size_t len;
+	bool busy; /* takes nothing */
+} guest;
+
+static size_t guest_hears(void *to, const uint8_t *data, size_t n)
+{
+	(void)to;
+	if (guest.busy)
+		return 0;
+	if (n > sizeof(guest.text) - 1 - guest.len)
+		n = sizeof(guest.text) - 1 - guest.len;
+	memcpy(guest.text + guest.len, data, n);
+	guest.len += n;
+	guest.text[guest.len] = '\0';
+	return n;
+}
+
+/* What is ready on the loop. */
+static void serve(void)
+{
+	loop_stop(&loop);
+	assert_int_equal(loop_run(&loop, &err), 0);
+	loop_rearm(&loop);
+}
+
+static bool absent(void)
+{
+	bool is;
+
+	pthread_mutex_lock(&console.lock);
+	is = console.absent;
+	pthread_mutex_unlock(&console.lock);
+	return is;
+}
+
+/* Serves the loop until it is so, or has had every opportunity. */
+#define AWAIT(condition)                                          \
+	do {                                                      \
+		for (int i = 0; i < 10000 && !(condition); i++) { \
+			serve();                                  \
+			usleep(1000);                             \
+		}                                                 \
+		assert_true(condition);                           \
+	} while (0)
+
+static int open_reader(void)
+{
+	int fd = open(console_pty(&console), O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* Reads until `n` bytes came. */
+static void expect_bytes(int fd, size_t n)
+{
+	uint8_t data[4096];
+	size_t got = 0;
+
+	for (int i = 0; i < 10000 && got < n; i++) {
+		ssize_t some = read(fd, data, sizeof(data));
+
+		if (some > 0)
+			got += (size_t)some;
+		else
+			usleep(1000);
+	}
+	assert_true(got == n);
+}
+
+/* Somebody types to a guest that listens; then to one that does not, and leaves; and comes back. */
+static void test_pty_is_heard(void **state)
+{
+	const struct console_user user = { .input = guest_hears };
+	int reader;
+
+	(void)state;
+	memset(&guest, 0, sizeof(guest));
+	assert_int_equal(console_open(&console, "serial", &(struct config_line){ SERIAL_PTY, NULL },
+				      &loop, &err),
+			 0);
+	console_attach(&console, &user);
+	assert_true(absent());
+
+	reader = open_reader();
+	AWAIT(!absent());
+	assert_int_equal(write(reader, "hello", 5), 5);
+	AWAIT(guest.len == 5);
+	assert_string_equal(guest.text, "hello");
+
+	guest.busy = true;
+	assert_int_equal(write(reader, "!", 1), 1);
+	AWAIT(console.nr_held == 1);
+	close(reader);
+	AWAIT(absent());
+	for (unsigned i = 0; i < 128 * 1024; i++)
+		console_put(&console, '.');
+	assert_true(console_ready(&console)); /* nobody is waited for */
+
+	reader = open_reader();
+	AWAIT(!absent());
+	expect_bytes(reader, 128 * 1024);
+	guest.busy = false;
+	console_resume(&console);
+	AWAIT(guest.len == 6);
+	assert_int_equal(write(reader, "?", 1), 1);
+	AWAIT(guest.len == 7);
+	assert_string_equal(guest.text, "hello!?");
+	close(reader);
+	AWAIT(absent());
+	console_close(&console);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_loop, unmake_loop)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_file),	  TEST(test_pty),	TEST(test_unix),
-		TEST(test_stdio),	  TEST(test_leftover),	TEST(test_in_use),
-		TEST(test_written),	  TEST(test_full_disk), TEST(test_closed_fifo),
-		TEST(test_closed_stdout),
+		TEST(test_file),	  TEST(test_pty),	   TEST(test_unix),
+		TEST(test_stdio),	  TEST(test_leftover),	   TEST(test_in_use),
+		TEST(test_written),	  TEST(test_full_disk),	   TEST(test_closed_fifo),
+		TEST(test_closed_stdout), TEST(test_pty_is_heard),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -28,6 +28,24 @@ jail=
 same "the terminal's size, and when it changes" "30 100 31 101" "$(said size | xargs)"
 same "on a terminal: powers off" 0 "$status"
 
+# On a pseudo-terminal, in a session of its own, as every user's shell gives it: what is typed arrives,
+# also from a reader that came after another.
+jail=setsid
+beside lean ask,ask --console pty
+jail=
+await "console line is"
+pty=$(sed -n 's/\r//g; s/.*console line is //p' "$log")
+cat "$pty" >>"$log" &
+reader=$!
+await asking
+echo nothing >"$pty"
+await asking 2
+kill $reader
+wait $reader 2>/dev/null
+echo poweroff >"$pty"
+ended $straddle
+same "on a pseudo-terminal: it hears what is typed" "2 0" "$(said asking | wc -l) $status"
+
 # Both lines.
 quiet="console=ttyS0 console=hvc0 quiet panic=1"
 guest lean facts --console file:/tmp/hvc
