@@ -17,7 +17,6 @@ static const
 #define OEM_TABLE_ID "STRADDLE"
 #define CREATOR_ID   "STRD"
 
-#define RSDP_SIZE   36
 #define HEADER_SIZE 36
 #define TABLES_MAX  8
 
@@ -325,31 +324,29 @@ static uint64_t put_xsdt(struct tables *t)
 	return table_end(t, at);
 }
 
-static void write_rsdp(uint8_t *rsdp, uint64_t xsdt)
+static void write_rsdp(uint8_t rsdp[ACPI_RSDP_SIZE], uint64_t xsdt)
 {
-	struct bytes_out b = { .data = rsdp, .cap = RSDP_SIZE };
+	struct bytes_out b = { .data = rsdp, .cap = ACPI_RSDP_SIZE };
 
 	put_mem(&b, "RSD PTR ", 8);
 	put_le(&b, 0, 1);
 	put_mem(&b, OEM_ID, 6);
 	put_le(&b, 2, 1); /* revision */
 	put_le(&b, 0, 4); /* no RSDT */
-	put_le(&b, RSDP_SIZE, 4);
+	put_le(&b, ACPI_RSDP_SIZE, 4);
 	put_le(&b, xsdt, 8);
-	put_le(&b, 0, 4);
+	put_le(&b, 0, 4); /* the extended checksum, and three reserved bytes */
 	rsdp[RSDP_CHECKSUM] = checksum(rsdp, RSDP_V1_SIZE);
-	rsdp[RSDP_EXTENDED_CHECKSUM] = checksum(rsdp, RSDP_SIZE);
+	rsdp[RSDP_EXTENDED_CHECKSUM] = checksum(rsdp, ACPI_RSDP_SIZE);
 }
 
 int acpi_build(const struct plan *p, uint64_t base_gpa, void *buf, size_t cap, size_t *len,
-	       struct err *err)
+	       uint8_t rsdp[ACPI_RSDP_SIZE], struct err *err)
 {
 	struct tables t = { .out = { .data = buf, .cap = cap }, .base_gpa = base_gpa };
 	uint64_t dsdt, xsdt;
 
-	put_fill(&t.out, 0, RSDP_SIZE);
-	put_pad(&t.out, align_up(t.out.len, 16));
-	dsdt = base_gpa + t.out.len;
+	dsdt = base_gpa;
 	put_mem(&t.out, dsdt_aml_code, sizeof(dsdt_aml_code));
 	put_fadt(&t, dsdt);
 	put_madt(&t, p);
@@ -368,6 +365,6 @@ int acpi_build(const struct plan *p, uint64_t base_gpa, void *buf, size_t cap, s
 			"the ACPI tables of %u CPUs and %u memory regions need %zu bytes, but "
 			"there is room for %zu: use fewer CPUs or fewer reserved ranges",
 			p->cpus, p->map.nr_regions, t.out.len, cap);
-	write_rsdp(buf, xsdt);
+	write_rsdp(rsdp, xsdt);
 	return 0;
 }

@@ -58,10 +58,11 @@ void machine_power_button(struct machine *m)
 
 static int write_acpi(struct machine *m, struct err *err)
 {
-	void *at = ram_at(m->parts.ram, ACPI_BASE, ACPI_END - ACPI_BASE);
+	const size_t cap = ACPI_RSDP - ACPI_BASE;
 	size_t len;
 
-	return acpi_build(m->parts.plan, ACPI_BASE, at, ACPI_END - ACPI_BASE, &len, err);
+	return acpi_build(m->parts.plan, ACPI_BASE, ram_at(m->parts.ram, ACPI_BASE, cap), cap, &len,
+			  ram_at(m->parts.ram, ACPI_RSDP, ACPI_RSDP_SIZE), err);
 }
 
 static int copy_place(struct machine *m, const struct boot_place *place, const uint8_t *scratch,
@@ -99,7 +100,7 @@ static int write_boot(struct machine *m, struct entry_cpu *cpu, struct err *err)
 		.kernel = m->parts.boot_kernel,
 		.initrd_size = m->parts.initrd ? m->parts.initrd->len : 0,
 		.cmdline = m->parts.append,
-		.rsdp = ACPI_BASE,
+		.rsdp = ACPI_RSDP,
 		.scratch = scratch,
 		.scratch_size = BOOT_SCRATCH_SIZE,
 	};

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.kernel = &kernel,
 		.initrd_size = 64 * MIB,
 		.cmdline = "console=ttyS0",
-		.rsdp = ACPI_BASE,
+		.rsdp = ACPI_RSDP,
 		.scratch = scratch,
 		.scratch_size = sizeof(scratch),
 	};

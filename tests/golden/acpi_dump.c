@@ -82,9 +82,11 @@ static int dump(const char *dir, const char *name, const void *data, size_t len)
 /* Finds the tables as a kernel does: RSDP, XSDT, its entries, and the DSDT through the FADT. */
 static int dump_all(const char *dir, const uint8_t *mem)
 {
-	const uint8_t *xsdt = mem + load_le(mem + 24, 8) - ACPI_BASE;
+	const uint8_t *rsdp = mem + ACPI_RSDP - ACPI_BASE;
+	const uint8_t *xsdt = mem + load_le(rsdp + 24, 8) - ACPI_BASE;
 	size_t n = (load_le(xsdt + 4, 4) - 36) / 8;
-	int ret = dump(dir, "rsdp", mem, 36) | dump(dir, "xsdt", xsdt, load_le(xsdt + 4, 4));
+	int ret = dump(dir, "rsdp", rsdp, ACPI_RSDP_SIZE) |
+		  dump(dir, "xsdt", xsdt, load_le(xsdt + 4, 4));
 
 	for (size_t i = 0; i < n; i++) {
 		const uint8_t *table = mem + load_le(xsdt + 36 + 8 * i, 8) - ACPI_BASE;
@@ -112,7 +114,8 @@ int main(int argc, char **argv)
 		if (argc != 3 || strcmp(argv[1], cases[i].name))
 			continue;
 		if (plan_build(&plan, &cases[i].config, &cases[i].host, &err) ||
-		    acpi_build(&plan, ACPI_BASE, mem, sizeof(mem), &len, &err)) {
+		    acpi_build(&plan, ACPI_BASE, mem, ACPI_RSDP - ACPI_BASE, &len,
+			       mem + ACPI_RSDP - ACPI_BASE, &err)) {
 			fprintf(stderr, "%s: %s\n", argv[1], err.text);
 			return EXIT_FAILURE;
 		}

@@ -70,7 +70,7 @@ static struct fixture *setup(const struct e820_entry *e820, size_t n, bool elf)
 		.nr_e820 = n,
 		.kernel = &f->kernel,
 		.cmdline = "console=ttyS0",
-		.rsdp = ACPI_BASE,
+		.rsdp = ACPI_RSDP,
 		.scratch = f->scratch,
 		.scratch_size = sizeof(f->scratch),
 	};
@@ -130,7 +130,7 @@ static void test_bzimage_normal(void **state)
 	page = f->scratch + p->offset;
 	assert_int_equal(load_le(page + 0x218, 4), 256 * MIB - 8192);
 	assert_int_equal(load_le(page + 0x21c, 4), 5000);
-	assert_int_equal(load_le(page + 0x070, 8), ACPI_BASE);
+	assert_int_equal(load_le(page + 0x070, 8), ACPI_RSDP);
 	assert_int_equal(page[0x1e8], 3);
 	p = place(f, "command line");
 	assert_int_equal(load_le(page + 0x228, 4), p->gpa);
