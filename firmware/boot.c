@@ -11,6 +11,13 @@
 #define PAGE_SIZE 4096
 #define LOW_START (64 * KIB)
 
+/* How the kernel is entered, and so what it is told of the machine, and where. */
+enum protocol {
+	LINUX64, /* boot.rst, "64-bit BOOT PROTOCOL": the zero page, anywhere in memory */
+	LINUX32, /* "32-bit BOOT PROTOCOL": the zero page, all below 4 GiB */
+	PVH,	 /* the start info; Linux takes an initrd below 4 GiB only */
+};
+
 /* What boot_build works on: the guest's RAM, and what of it is taken already. */
 struct work {
 	struct boot *b;
@@ -20,6 +27,7 @@ struct work {
 	unsigned nr_kernel;
 	struct span taken[BOOT_PLACES_MAX];
 	unsigned nr_taken;
+	enum protocol protocol;
 	uint64_t entry;
 	size_t scratch_used;
 };
@@ -191,7 +199,7 @@ static int bzimage_place(struct work *w, const struct bzimage *bz)
 			(bz->above_4g &&
 			 find_lowest(w, above_4g, bz->init_size, bz->alignment, &at));
 	else
-		found = find_lowest(w, below_4g, bz->init_size, 1, &at) && at == bz->pref_address;
+		found = find_lowest(w, below_4g, bz->init_size, 1, &at) && at == from;
 	if (!found)
 		return err_set(w->err, ERANGE,
 			       "the kernel needs %s of usable RAM in one piece %s %#" PRIx64
@@ -200,7 +208,8 @@ static int bzimage_place(struct work *w, const struct bzimage *bz)
 			       bz->relocatable ? "at or above" : "exactly at", from);
 	kernel_take(w, at, bz->init_size);
 	place_add(w, BOOT_FROM_KERNEL, "kernel", at, bz->code_offset, bz->code_size);
-	w->entry = at + BZIMAGE_ENTRY_64;
+	w->protocol = bz->entry64 ? LINUX64 : LINUX32;
+	w->entry = bz->entry64 ? at + BZIMAGE_ENTRY_64 : at;
 	return 0;
 }
 
@@ -219,6 +228,7 @@ static int elf_place(struct work *w, const struct elf *elf)
 		place_add(w, BOOT_FROM_KERNEL, "kernel", s->gpa, s->offset, s->file_size);
 		w->b->places[w->b->nr_places - 1].zeroes = s->mem_size - s->file_size;
 	}
+	w->protocol = elf->pvh ? PVH : elf->wide ? LINUX64 : LINUX32;
 	w->entry = elf->entry;
 	return 0;
 }
@@ -263,34 +273,60 @@ static int cmdline_place(struct work *w, struct piece *p)
 	return ret;
 }
 
+/* What the kernel takes: below its own limit if it can be, then below 4 GiB, then anywhere. */
+struct initrd_limits {
+	uint64_t end; /* at most 4 GiB */
+	bool below_4g, anywhere;
+};
+
 /*
- * As high as possible below the kernel's limit, so that it is out of the way of what the kernel
- * allocates first. That limit exists for old boot loaders' sake: a kernel that takes an initrd
- * above 4 GiB takes one anywhere. There, the lowest place has the least that can be amiss with it.
+ * The limit exists for old boot loaders' sake: a kernel that takes an initrd above 4 GiB takes one
+ * anywhere. A vmlinux of 64 bits does, and by PVH one takes 32 bits of the address.
  */
-static int initrd_place(struct work *w, uint64_t *at)
+static struct initrd_limits initrd_limits(const struct work *w)
 {
 	const struct boot_kernel *k = w->req->kernel;
 	uint64_t max = k->is_elf ? SETUP_DEFAULT_INITRD_ADDR_MAX : k->bzimage.initrd_max;
-	bool anywhere = !k->is_elf && k->bzimage.above_4g;
-	struct span below_max = { MIB, max_u64(min_u64(max + 1, 4 * GIB), MIB) };
-	struct span below_4g = { MIB, 4 * GIB };
-	struct span above_4g = { 4 * GIB, ENTRY_ADDRESS_MAX };
+	bool anywhere = k->is_elf ? w->protocol == LINUX64 : k->bzimage.above_4g;
+
+	return (struct initrd_limits){
+		.end = max_u64(min_u64(max + 1, 4 * GIB), MIB),
+		.below_4g = anywhere || w->protocol == PVH,
+		.anywhere = anywhere,
+	};
+}
+
+/*
+ * As high as possible below 4 GiB, so that it is out of the way of what the kernel allocates first.
+ * Above, the lowest place has the least that can be amiss with it.
+ */
+static bool initrd_find(const struct work *w, uint64_t *at)
+{
+	const struct initrd_limits limits = initrd_limits(w);
+	uint64_t size = w->req->initrd_size;
+
+	return find_highest(w, (struct span){ MIB, limits.end }, size, at) ||
+	       (limits.below_4g && find_highest(w, (struct span){ MIB, 4 * GIB }, size, at)) ||
+	       (limits.anywhere &&
+		find_lowest(w, (struct span){ 4 * GIB, ENTRY_ADDRESS_MAX }, size, PAGE_SIZE, at));
+}
+
+static int initrd_place(struct work *w, uint64_t *at)
+{
+	const struct initrd_limits limits = initrd_limits(w);
 	uint64_t size = w->req->initrd_size, kernel = 0;
 
 	*at = 0;
 	if (!size)
 		return 0;
-	if (find_highest(w, below_max, size, at) ||
-	    (anywhere && (find_highest(w, below_4g, size, at) ||
-			  find_lowest(w, above_4g, size, PAGE_SIZE, at)))) {
+	if (initrd_find(w, at)) {
 		take(w, *at, size);
 		place_add(w, BOOT_FROM_INITRD, "initrd", *at, 0, size);
 		return 0;
 	}
 	for (unsigned i = 0; i < w->nr_kernel; i++)
 		kernel += span_size(w->kernel[i]);
-	if (anywhere)
+	if (limits.anywhere)
 		return err_set(
 			w->err, ERANGE,
 			"the initrd of %s fits nowhere into the guest's RAM beside the kernel's "
@@ -300,17 +336,32 @@ static int initrd_place(struct work *w, uint64_t *at)
 		       "the initrd of %s does not fit into the guest's RAM below %#" PRIx64
 		       " beside the kernel's %s, and this kernel takes it nowhere else; give more "
 		       "--memory or --low-memory",
-		       size_text(size).text, below_max.end, size_text(kernel).text);
+		       size_text(size).text, limits.below_4g ? 4 * GIB : limits.end,
+		       size_text(kernel).text);
 }
 
-/* --- the two protocols --- */
+/* --- the protocols --- */
 
-static int linux64_build(struct work *w, const struct piece *gdt, const struct piece *cmdline)
+/* Placed last, so that nothing comes behind the part of them that is not used. */
+static int tables_place(struct work *w, struct piece *tables)
+{
+	size_t used = 0;
+	int ret = piece_place(w, "page tables", ENTRY_TABLES_MAX, tables);
+
+	if (!ret)
+		ret = entry_tables(tables->data, tables->size, tables->gpa, w->kernel, w->nr_kernel,
+				   &used, w->err);
+	if (!ret)
+		w->b->places[w->b->nr_places - 1].len = used;
+	return ret;
+}
+
+static int linux_build(struct work *w, const struct piece *gdt, const struct piece *cmdline)
 {
 	const struct boot_request *req = w->req;
 	const struct bzimage *bz = req->kernel->is_elf ? NULL : &req->kernel->bzimage;
-	struct piece page, tables, ext = { 0 };
-	size_t ext_size = zeropage_ext_size(req->nr_e820), used = 0;
+	struct piece page, tables = { 0 }, ext = { 0 };
+	size_t ext_size = zeropage_ext_size(req->nr_e820);
 	struct bytes_out ext_out;
 	struct zeropage z;
 	uint64_t initrd;
@@ -319,16 +370,10 @@ static int linux64_build(struct work *w, const struct piece *gdt, const struct p
 	ret = piece_place(w, "zero page", ZEROPAGE_SIZE, &page);
 	if (!ret && ext_size)
 		ret = piece_place(w, "E820 extension", ext_size, &ext);
-	/* Last, so that nothing comes behind the part of them that is not used. */
+	if (!ret && w->protocol == LINUX64)
+		ret = tables_place(w, &tables);
 	if (!ret)
-		ret = piece_place(w, "page tables", ENTRY_TABLES_MAX, &tables);
-	if (!ret)
-		ret = entry_tables(tables.data, tables.size, tables.gpa, w->kernel, w->nr_kernel,
-				   &used, w->err);
-	if (ret)
-		return ret;
-	w->b->places[w->b->nr_places - 1].len = used;
-	ret = initrd_place(w, &initrd);
+		ret = initrd_place(w, &initrd);
 	if (ret)
 		return ret;
 
@@ -346,7 +391,10 @@ static int linux64_build(struct work *w, const struct piece *gdt, const struct p
 	zeropage_write(page.data, &z);
 	ext_out = (struct bytes_out){ .data = ext.data, .cap = ext.size };
 	zeropage_ext_write(&ext_out, req->e820, req->nr_e820);
-	entry_linux64(&w->b->cpu, w->entry, page.gpa, gdt->gpa, tables.gpa);
+	if (w->protocol == LINUX64)
+		entry_linux64(&w->b->cpu, w->entry, page.gpa, gdt->gpa, tables.gpa);
+	else
+		entry_linux32(&w->b->cpu, w->entry, page.gpa, gdt->gpa);
 	return 0;
 }
 
@@ -362,8 +410,8 @@ static int pvh_build(struct work *w, const struct piece *gdt, const struct piece
 	if (req->nr_e820 > PVH_E820_MAX)
 		return err_set(
 			w->err, E2BIG,
-			"the memory map has %zu entries, but the PVH protocol takes %u; give the "
-			"kernel's bzImage instead",
+			"the memory map has %zu entries, but kernels with a PVH note are known to "
+			"take %u; use less --reserve or devices of fewer IOMMU groups",
 			req->nr_e820, PVH_E820_MAX);
 	ret = piece_place(w, "PVH start info", pvh_size(req->nr_e820), &p);
 	if (!ret)
@@ -386,6 +434,23 @@ static int pvh_build(struct work *w, const struct piece *gdt, const struct piece
 	return 0;
 }
 
+/*
+ * What PVH cannot say to a Linux, its other entry can: more than PVH_E820_MAX entries of E820, an
+ * initrd above 4 GiB.
+ */
+static void protocol_reconsider(struct work *w)
+{
+	const struct boot_kernel *k = w->req->kernel;
+	uint64_t at;
+
+	if (w->protocol != PVH || !k->elf.linux_entry)
+		return;
+	if (w->req->nr_e820 <= PVH_E820_MAX && (!w->req->initrd_size || initrd_find(w, &at)))
+		return;
+	w->protocol = k->elf.wide ? LINUX64 : LINUX32;
+	w->entry = k->elf.linux_entry;
+}
+
 int boot_build(struct boot *b, const struct boot_request *req, struct err *err)
 {
 	struct work w = { .b = b, .req = req, .err = err };
@@ -399,10 +464,11 @@ int boot_build(struct boot *b, const struct boot_request *req, struct err *err)
 		ret = piece_place(&w, "GDT", ENTRY_GDT_SIZE, &gdt);
 	if (!ret)
 		ret = cmdline_place(&w, &cmdline);
-	if (!ret && k->is_elf && k->elf.pvh)
-		ret = pvh_build(&w, &gdt, &cmdline);
-	else if (!ret)
-		ret = linux64_build(&w, &gdt, &cmdline);
+	if (!ret) {
+		protocol_reconsider(&w);
+		ret = w.protocol == PVH ? pvh_build(&w, &gdt, &cmdline)
+					: linux_build(&w, &gdt, &cmdline);
+	}
 	if (!ret)
 		entry_gdt(&b->cpu, gdt.data);
 	return ret;

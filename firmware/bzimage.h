@@ -2,8 +2,9 @@
  * Linux bzImage files.
  *
  * PURE: parses untrusted bytes, decides nothing about memory; boot.c does. The protocol is Linux
- * Documentation/arch/x86/boot.rst; only its 64-bit entry (version 2.12, Linux 3.8, and later) is
- * supported.
+ * Documentation/arch/x86/boot.rst. Kernels are entered by its 64-bit entry (version 2.12, Linux
+ * 3.8, and later) where they have it, or else by its 32-bit entry (version 2.06, Linux 2.6.22, and
+ * later), as i386 kernels and old ones are.
  */
 #ifndef FIRMWARE_BZIMAGE_H
 #define FIRMWARE_BZIMAGE_H
@@ -20,11 +21,12 @@
 
 struct bzimage {
 	unsigned version;     /* 0x020f is 2.15 */
+	bool entry64;	      /* has the 64-bit entry; else the 32-bit one, the code's first byte */
 	uint64_t code_offset; /* the protected-mode code: bytes of the file */
 	uint64_t code_size;
 	uint64_t init_size;    /* RAM needed from the load address on; at least code_size */
 	uint64_t pref_address; /* where it wants to be loaded, or must be if not relocatable */
-	uint64_t alignment;    /* of the load address, a power of two; of relocatable ones */
+	uint64_t alignment;    /* of the load address, a power of two; 1 if not relocatable */
 	bool relocatable;
 	bool above_4g;			  /* kernel, initrd and all may lie above 4 GiB */
 	uint64_t initrd_max;		  /* the highest address of the initrd's last byte */

@@ -7,31 +7,46 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ELF64 file header and program headers, System V ABI "ELF Header" and "Program Header" */
-#define EHDR_SIZE   64
-#define EI_CLASS    4
-#define EI_DATA	    5
-#define E_TYPE	    16
-#define E_MACHINE   18
-#define E_ENTRY	    24
-#define E_PHOFF	    32
-#define E_PHENTSIZE 54
-#define E_PHNUM	    56
+/* ELF file header and program headers, System V ABI "ELF Header" and "Program Header" */
+#define EI_CLASS  4
+#define EI_DATA	  5
+#define E_TYPE	  16
+#define E_MACHINE 18
+#define E_ENTRY	  24
 
-#define PHDR_SIZE 56
-#define PHDRS_MAX 256 /* vmlinux has 5; bounds the work that a hostile file can ask for */
-
+#define ELFCLASS32  1
 #define ELFCLASS64  2
 #define ELFDATA2LSB 1
 #define ET_EXEC	    2
 #define ET_DYN	    3
+#define EM_386	    3
 #define EM_X86_64   62
 #define PT_LOAD	    1
 #define PT_INTERP   3
 #define PT_NOTE	    4
 
+#define PHDRS_MAX 256 /* vmlinux has 5; bounds the work that a hostile file can ask for */
+
+/* Where the two classes differ: offsets, and the size of an address. */
+struct class
+{
+	unsigned address; /* bytes of an address, an offset or a size */
+	unsigned ehdr_size, e_phoff, e_phentsize, e_phnum;
+	unsigned phdr_size, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align;
+};
+
+static const struct class class64 = { 8, 64, 32, 54, 56, 56, 8, 16, 24, 32, 40, 48 };
+static const struct class class32 = { 4, 52, 28, 42, 44, 32, 4, 8, 12, 16, 20, 28 };
+
 /* elfnote.h: "Physical entry point into the kernel", a 32-bit address */
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
+
+/*
+ * Multiboot Specification 0.6.96, section 3.1: three fields that add up to zero, the first of them
+ * the magic number, on a multiple of 4 in the first 8192 bytes of the file.
+ */
+#define MULTIBOOT_MAGIC	 0x1badb002u
+#define MULTIBOOT_WITHIN 8192
 
 struct program_header {
 	uint32_t type;
@@ -41,8 +56,12 @@ struct program_header {
 struct file {
 	const uint8_t *data;
 	size_t len;
+	const struct class *class;
 	uint64_t phoff;
 	unsigned phnum;
+	bool interp;   /* wants a dynamic linker */
+	bool is_linux; /* has a note of that name */
+	uint64_t pvh_entry;
 	struct elf *elf;
 	struct err *err;
 	/* Addresses the segments are linked at, for a virtual e_entry. */
@@ -57,17 +76,18 @@ bool elf_is(const uint8_t *file, size_t len)
 static int header_check(struct file *f)
 {
 	const uint8_t *h = f->data;
-	unsigned type, machine;
+	unsigned type, machine, phentsize;
 
-	if (f->len < EHDR_SIZE)
+	f->class = f->len > EI_CLASS && h[EI_CLASS] == ELFCLASS32 ? &class32 : &class64;
+	if (f->len < f->class->ehdr_size)
 		return err_set(f->err, ENOEXEC,
 			       "truncated ELF file: %zu bytes, less than its header", f->len);
 	machine = (unsigned)load_le(h + E_MACHINE, 2);
 	if (h[EI_DATA] != ELFDATA2LSB)
-		return err_set(f->err, ENOEXEC, "a big-endian ELF file; give an x86-64 vmlinux");
-	if (h[EI_CLASS] != ELFCLASS64)
-		return err_set(f->err, ENOEXEC, "a 32-bit ELF file; give an x86-64 vmlinux");
-	if (machine != EM_X86_64)
+		return err_set(f->err, ENOEXEC, "a big-endian ELF file; give an x86 vmlinux");
+	if (h[EI_CLASS] != ELFCLASS64 && h[EI_CLASS] != ELFCLASS32)
+		return err_set(f->err, ENOEXEC, "corrupt ELF file: its class is %u", h[EI_CLASS]);
+	if (machine != EM_X86_64 && machine != EM_386)
 		return err_set(f->err, ENOEXEC,
 			       "an ELF file for another machine (e_machine %u, x86-64 is %u)",
 			       machine, EM_X86_64);
@@ -78,18 +98,20 @@ static int header_check(struct file *f)
 			       "module or a core dump",
 			       type);
 
-	f->phoff = load_le(h + E_PHOFF, 8);
-	f->phnum = (unsigned)load_le(h + E_PHNUM, 2);
+	f->elf->wide = f->class == &class64;
+	f->phoff = load_le(h + f->class->e_phoff, f->class->address);
+	f->phnum = (unsigned)load_le(h + f->class->e_phnum, 2);
+	phentsize = (unsigned)load_le(h + f->class->e_phentsize, 2);
 	if (!f->phnum)
 		return err_set(f->err, ENOEXEC,
 			       "an ELF file without program headers: nothing to load");
-	if (f->phnum > PHDRS_MAX || load_le(h + E_PHENTSIZE, 2) != PHDR_SIZE)
+	if (f->phnum > PHDRS_MAX || phentsize != f->class->phdr_size)
 		return err_set(
 			f->err, ENOEXEC,
 			"corrupt ELF file: %u program headers of %u bytes; expected are up to "
 			"%u of %u",
-			f->phnum, (unsigned)load_le(h + E_PHENTSIZE, 2), PHDRS_MAX, PHDR_SIZE);
-	if (f->phoff > f->len || f->phnum * (uint64_t)PHDR_SIZE > f->len - f->phoff)
+			f->phnum, phentsize, PHDRS_MAX, f->class->phdr_size);
+	if (f->phoff > f->len || f->phnum * (uint64_t)f->class->phdr_size > f->len - f->phoff)
 		return err_set(f->err, ENOEXEC,
 			       "truncated ELF file: %zu bytes end before its program headers",
 			       f->len);
@@ -99,16 +121,17 @@ static int header_check(struct file *f)
 /* Program header `i`; its bytes in the file are checked to be there. */
 static int program_header(const struct file *f, unsigned i, struct program_header *ph)
 {
-	const uint8_t *p = f->data + f->phoff + (size_t)i * PHDR_SIZE;
+	const struct class *c = f->class;
+	const uint8_t *p = f->data + f->phoff + (size_t)i * c->phdr_size;
 
 	*ph = (struct program_header){
 		.type = (uint32_t)load_le(p, 4),
-		.offset = load_le(p + 8, 8),
-		.vaddr = load_le(p + 16, 8),
-		.paddr = load_le(p + 24, 8),
-		.file_size = load_le(p + 32, 8),
-		.mem_size = load_le(p + 40, 8),
-		.align = load_le(p + 48, 8),
+		.offset = load_le(p + c->p_offset, c->address),
+		.vaddr = load_le(p + c->p_vaddr, c->address),
+		.paddr = load_le(p + c->p_paddr, c->address),
+		.file_size = load_le(p + c->p_filesz, c->address),
+		.mem_size = load_le(p + c->p_memsz, c->address),
+		.align = load_le(p + c->p_align, c->address),
 	};
 	if (ph->offset > f->len || ph->file_size > f->len - ph->offset) {
 		if (ph->type == PT_LOAD || ph->type == PT_NOTE)
@@ -162,13 +185,14 @@ static int segment_add(struct file *f, unsigned i, const struct program_header *
 }
 
 /*
- * Looks for the PVH note. "Note Section": name size, descriptor size and type of 4 bytes each, then
- * name and descriptor; each starts at a multiple of 4, or of 8 if the segment says so.
+ * Looks for the PVH note (true: it is there), and for any of Linux. "Note Section": name size,
+ * descriptor size and type of 4 bytes each, then name and descriptor; each starts at a multiple of
+ * `align`.
  */
-static void notes_read(struct file *f, const struct program_header *ph)
+static bool notes_walk(struct file *f, const struct program_header *ph, uint64_t align)
 {
-	uint64_t align = ph->align == 8 ? 8 : 4;
 	struct bytes_in in = { .data = f->data + ph->offset, .len = ph->file_size };
+	bool found = false;
 
 	while (!in.failed && in.at < in.len) {
 		uint64_t name_size = get_le(&in, 4), desc_size = get_le(&in, 4);
@@ -179,23 +203,51 @@ static void notes_read(struct file *f, const struct program_header *ph)
 		get_seek(&in, align_up(in.at, align));
 		desc = get_mem(&in, desc_size);
 		if (!name || !desc)
-			return;
+			break;
 		get_seek(&in, align_up(in.at, align));
+		if (name_size == 6 && !memcmp(name, "Linux", 6))
+			f->is_linux = true;
 		if (type != XEN_ELFNOTE_PHYS32_ENTRY || name_size != 4 || memcmp(name, "Xen", 4))
 			continue;
 		if (desc_size == 4 || desc_size == 8) {
-			f->elf->entry = load_le(desc, (unsigned)desc_size);
-			f->elf->pvh = true;
+			f->pvh_entry = load_le(desc, (unsigned)desc_size);
+			f->elf->pvh = found = true;
 		}
 	}
+	return found;
 }
 
-static bool entry_loaded(const struct elf *elf)
+/*
+ * The fields of a note start at multiples of 4, or of 8 if the segment says so; but linkers have
+ * put notes made for 4 into segments that say 8.
+ */
+static void notes_read(struct file *f, const struct program_header *ph)
+{
+	if (ph->align != 8 || !notes_walk(f, ph, 8))
+		notes_walk(f, ph, 4);
+}
+
+static bool multiboot_is(const struct file *f)
+{
+	size_t end = f->len < MULTIBOOT_WITHIN ? f->len : MULTIBOOT_WITHIN;
+
+	for (size_t at = 0; at + 12 <= end; at += 4) {
+		uint32_t magic = (uint32_t)load_le(f->data + at, 4);
+		uint32_t flags = (uint32_t)load_le(f->data + at + 4, 4);
+		uint32_t sum = (uint32_t)load_le(f->data + at + 8, 4);
+
+		if (magic == MULTIBOOT_MAGIC && (uint32_t)(magic + flags + sum) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool entry_loaded(const struct elf *elf, uint64_t entry)
 {
 	for (unsigned i = 0; i < elf->nr_segments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
 
-		if (span_holds((struct span){ s->gpa, s->gpa + s->file_size }, elf->entry, 1))
+		if (span_holds((struct span){ s->gpa, s->gpa + s->file_size }, entry, 1))
 			return true;
 	}
 	return false;
@@ -205,33 +257,58 @@ static bool entry_loaded(const struct elf *elf)
  * Linux links vmlinux with a physical e_entry, but a virtual one is what most linkers write. The
  * physical reading comes first: vmlinux also has a per-CPU segment at virtual address 0.
  */
-static int entry_find(struct file *f)
+static bool entry_find(const struct file *f, uint64_t *entry)
+{
+	const struct elf *elf = f->elf;
+
+	*entry = load_le(f->data + E_ENTRY, f->class->address);
+	if (entry_loaded(elf, *entry))
+		return true;
+	for (unsigned i = 0; i < elf->nr_segments; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+		uint64_t into = *entry - f->vaddr[i];
+
+		if (*entry >= f->vaddr[i] && into < s->file_size) {
+			*entry = s->gpa + into;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A PVH note decides, whatever else the file looks like: FreeBSD's kernels name a dynamic linker
+ * that does not exist, and those of others have a Multiboot header besides.
+ */
+static int protocol_find(struct file *f)
 {
 	struct elf *elf = f->elf;
+	uint64_t entry;
+	bool found = entry_find(f, &entry);
 
 	if (elf->pvh) {
-		if (elf->entry > UINT32_MAX || !entry_loaded(elf))
+		elf->linux_entry = f->is_linux && found ? entry : 0;
+		elf->entry = f->pvh_entry;
+		if (elf->entry > UINT32_MAX || !entry_loaded(elf, elf->entry))
 			return err_set(f->err, ENOEXEC,
 				       "corrupt ELF file: the PVH entry %#" PRIx64
 				       " is not in a segment below 4 GiB",
 				       elf->entry);
 		return 0;
 	}
-	elf->entry = load_le(f->data + E_ENTRY, 8);
-	if (entry_loaded(elf))
-		return 0;
-	for (unsigned i = 0; i < elf->nr_segments; i++) {
-		const struct elf_segment *s = &elf->segments[i];
-		uint64_t into = elf->entry - f->vaddr[i];
-
-		if (elf->entry >= f->vaddr[i] && into < s->file_size) {
-			elf->entry = s->gpa + into;
-			return 0;
-		}
-	}
-	return err_set(f->err, ENOEXEC,
-		       "corrupt ELF file: the entry %#" PRIx64 " is outside of its segments",
-		       elf->entry);
+	if (f->interp)
+		return err_set(f->err, ENOEXEC, "a program, not a kernel; give an x86-64 vmlinux");
+	if (multiboot_is(f))
+		return err_set(f->err, ENOEXEC,
+			       "a kernel for the Multiboot protocol alone; give one that has a PVH "
+			       "note, or a Linux bzImage or vmlinux");
+	elf->entry = entry;
+	if (!found)
+		return err_set(f->err, ENOEXEC,
+			       "corrupt ELF file: the entry %#" PRIx64
+			       " is outside of its segments",
+			       elf->entry);
+	return 0;
 }
 
 int elf_parse(struct elf *elf, const uint8_t *file, size_t len, struct err *err)
@@ -250,8 +327,7 @@ int elf_parse(struct elf *elf, const uint8_t *file, size_t len, struct err *err)
 		if (ret)
 			break;
 		if (ph.type == PT_INTERP)
-			ret = err_set(err, ENOEXEC,
-				      "a program, not a kernel; give an x86-64 vmlinux");
+			f.interp = true;
 		else if (ph.type == PT_LOAD)
 			ret = segment_add(&f, i, &ph);
 		else if (ph.type == PT_NOTE)
@@ -261,5 +337,5 @@ int elf_parse(struct elf *elf, const uint8_t *file, size_t len, struct err *err)
 		return ret;
 	if (!elf->nr_segments)
 		return err_set(err, ENOEXEC, "an ELF file without segments: nothing to load");
-	return entry_find(&f);
+	return protocol_find(&f);
 }

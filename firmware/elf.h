@@ -1,5 +1,6 @@
 /*
- * ELF kernels: an uncompressed Linux vmlinux, or a small guest of our own.
+ * ELF kernels: an uncompressed Linux vmlinux, another kernel with a PVH note (FreeBSD, unikernels),
+ * or a small guest of our own. ELF64, or ELF32 as i386 kernels are.
  *
  * PURE: parses untrusted bytes; boot.c checks the addresses against the guest's RAM. Formats:
  * System V ABI, "Object Files" and its x86-64 supplement; the PVH note is Xen's
@@ -26,8 +27,11 @@ struct elf_segment {
 struct elf {
 	struct elf_segment segments[ELF_SEGMENTS_MAX]; /* as in the file; disjoint, none empty */
 	unsigned nr_segments;
+	bool wide;	/* an ELF64 file; else ELF32 */
 	uint64_t entry; /* GPA, within the file's bytes of a segment */
-	bool pvh;	/* entry is 32-bit, by the PVH protocol; else the 64-bit Linux protocol */
+	bool pvh;	/* entry is for the PVH protocol; else for Linux', of 64 bits if wide */
+	/* A kernel with a PVH note that is a Linux has this entry, too; 0: none. */
+	uint64_t linux_entry;
 };
 
 /* True if the file starts as any ELF file does. */

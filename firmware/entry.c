@@ -65,16 +65,27 @@ void entry_linux64(struct entry_cpu *cpu, uint64_t entry, uint64_t zeropage, uin
 	segments_set(cpu, true);
 }
 
-void entry_pvh(struct entry_cpu *cpu, uint64_t entry, uint64_t start_info, uint64_t gdt)
+static void entry_protected(struct entry_cpu *cpu, uint64_t entry, uint64_t gdt)
 {
 	*cpu = (struct entry_cpu){
 		.rip = entry,
 		.rflags = RFLAGS_FIXED,
-		.rbx = start_info,
 		.cr0 = CR0_PE | CR0_ET,
 		.gdt = gdt,
 	};
 	segments_set(cpu, false);
+}
+
+void entry_linux32(struct entry_cpu *cpu, uint64_t entry, uint64_t zeropage, uint64_t gdt)
+{
+	entry_protected(cpu, entry, gdt);
+	cpu->rsi = zeropage;
+}
+
+void entry_pvh(struct entry_cpu *cpu, uint64_t entry, uint64_t start_info, uint64_t gdt)
+{
+	entry_protected(cpu, entry, gdt);
+	cpu->rbx = start_info;
 }
 
 /* SDM figure 3-8, "Segment Descriptor". */

@@ -2,8 +2,8 @@
  * The state in which the boot CPU enters the kernel, as plain values.
  *
  * PURE, and without KVM's types: the machine copies them over. Linux boot.rst, "64-bit BOOT
- * PROTOCOL"; Xen docs/misc/pvh.pandoc, "PVH entry point". Bit names: Intel SDM volume 3, sections
- * 2.5 (control registers), 3.4.5 (descriptors) and 4.5 (page tables).
+ * PROTOCOL" and "32-bit BOOT PROTOCOL"; Xen docs/misc/pvh.pandoc, "PVH entry point". Bit names:
+ * Intel SDM volume 3, sections 2.5 (control registers), 3.4.5 (descriptors) and 4.5 (page tables).
  */
 #ifndef FIRMWARE_ENTRY_H
 #define FIRMWARE_ENTRY_H
@@ -28,7 +28,7 @@ struct entry_segment {
 struct entry_cpu {
 	uint64_t rip, rflags;
 	uint64_t rbx; /* PVH: start info */
-	uint64_t rsi; /* Linux: zero page */
+	uint64_t rsi; /* Linux: zero page. The other registers are zero */
 	uint64_t cr0, cr3, cr4, efer;
 	uint64_t gdt;		   /* GPA; ENTRY_GDT_SIZE bytes */
 	struct entry_segment code; /* CS */
@@ -41,7 +41,8 @@ struct entry_cpu {
 /* Long mode, paging on; `tables` is the GPA of what entry_tables() wrote. */
 void entry_linux64(struct entry_cpu *cpu, uint64_t entry, uint64_t zeropage, uint64_t gdt,
 		   uint64_t tables);
-/* 32-bit protected mode, flat, paging off. `entry` and `start_info` are below 4 GiB. */
+/* 32-bit protected mode, flat, paging off. Of both, all addresses are below 4 GiB. */
+void entry_linux32(struct entry_cpu *cpu, uint64_t entry, uint64_t zeropage, uint64_t gdt);
 void entry_pvh(struct entry_cpu *cpu, uint64_t entry, uint64_t start_info, uint64_t gdt);
 
 /* The GDT that matches the segments of `cpu`. */

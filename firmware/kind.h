@@ -18,6 +18,8 @@ enum kind_class {
 struct kind {
 	const char *what; /* "a gzip archive" */
 	enum kind_class class;
+	/* To end a sentence: how to get a kernel out, if one may be in there; "" if not. */
+	const char *unpack;
 };
 
 /* The kind of `len` bytes at `file`, or NULL if nothing is recognised. */

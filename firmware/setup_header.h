@@ -28,13 +28,19 @@
 #define SETUP_DATA		 0x250 /* 8; list of struct setup_data */
 #define SETUP_PREF_ADDRESS	 0x258 /* 8 */
 #define SETUP_INIT_SIZE		 0x260 /* 4 */
-#define SETUP_2_12_END		 0x268 /* end of the last field that protocol 2.12 has */
+/* The end of the last field that the protocol of a version has. */
+#define SETUP_2_06_END 0x23c
+#define SETUP_2_10_END 0x264
+#define SETUP_2_12_END 0x268
 
 /* "setup_header is permanently limited to 144 bytes" by the reach of the jump. */
 #define SETUP_HEADER_MAX 144
 
 #define SETUP_BOOT_FLAG_VALUE 0xaa55
+#define SETUP_JUMP_SHORT      0xeb	 /* JMP rel8 */
 #define SETUP_MAGIC_VALUE     0x53726448 /* "HdrS" */
+#define SETUP_VERSION_32      0x0206	 /* 2.06 brought cmdline_size */
+#define SETUP_VERSION_INIT    0x020a	 /* 2.10 brought pref_address and init_size */
 #define SETUP_VERSION_64      0x020c	 /* 2.12 brought xloadflags and the 64-bit entry */
 
 /* loadflags */

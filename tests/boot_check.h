@@ -43,6 +43,23 @@ static inline uint64_t boot_check_walk(const uint8_t *tables, uint64_t gpa, uint
 	return (entry & 0xfffffffe00000) + (addr & 0x1fffff);
 }
 
+/* Without paging: what the kernel is told of lies where 32 bits reach it. NULL, or what is wrong.
+ */
+static inline const char *boot_check_low(const struct boot *b)
+{
+	uint64_t told = b->cpu.rbx | b->cpu.rsi;
+	bool found = false;
+
+	for (unsigned i = 0; i < b->nr_places; i++) {
+		const struct boot_place *p = &b->places[i];
+
+		if (p->from != BOOT_FROM_KERNEL && p->gpa + p->len > 4 * GIB)
+			return "a 32-bit entry is given something above 4 GiB";
+		found |= p->from == BOOT_FROM_DATA && p->gpa == told;
+	}
+	return found && b->cpu.rip < 4 * GIB ? NULL : "a 32-bit entry is told of nothing";
+}
+
 /* NULL, or which rule is broken. */
 static inline const char *boot_check(const struct boot *b, const struct boot_request *req,
 				     size_t kernel_len)
@@ -78,7 +95,7 @@ static inline const char *boot_check(const struct boot *b, const struct boot_req
 	if (!entry_found)
 		return "the entry is not in the kernel";
 	if (!(b->cpu.cr0 >> 31))
-		return NULL;
+		return boot_check_low(b);
 	if (!tables)
 		return "CR3 points to no tables";
 	if (boot_check_walk(tables, b->cpu.cr3, b->cpu.rip) != b->cpu.rip ||

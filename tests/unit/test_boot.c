@@ -244,6 +244,76 @@ static void test_tiny_elf(void **state)
 	assert_int_equal(f->boot.cpu.rbx, place(f, "PVH start info")->gpa);
 }
 
+/* i386: the zero page by the 32-bit entry, no page tables, everything below 4 GiB. */
+static void test_linux32(void **state)
+{
+	struct fixture *f = SETUP(large, false);
+	const uint8_t *page;
+
+	(void)state;
+	store_le(f->file + SETUP_XLOADFLAGS, 0, 2);
+	f->req.initrd_size = 4096;
+	build(f);
+	assert_int_equal(f->boot.cpu.rip, 16 * MIB);
+	assert_int_equal(f->boot.cpu.rsi, place(f, "zero page")->gpa);
+	assert_int_equal(f->boot.cpu.cr0, 0x11);
+	assert_int_equal(f->boot.cpu.efer, 0);
+	assert_int_equal(f->boot.cpu.code.selector, 0x10);
+	assert_true(f->boot.cpu.code.db);
+	page = f->scratch + place(f, "zero page")->offset;
+	assert_int_equal(load_le(page + 0x070, 8), ACPI_RSDP);
+	for (unsigned i = 0; i < f->boot.nr_places; i++)
+		assert_string_not_equal(f->boot.places[i].what, "page tables");
+
+	/* A low limit of the initrd is kept; there is nowhere else. */
+	store_le(f->file + SETUP_INITRD_ADDR_MAX, 0x1fffffff, 4);
+	build(f);
+	assert_int_equal(place(f, "initrd")->gpa, 512 * MIB - 4096);
+	f->req.initrd_size = 489 * MIB;
+	build_refused(f, ERANGE, "below 0x20000000");
+
+	/* And an ELF file of 32 bits. */
+	f = SETUP(large, false);
+	elf32_make(f->file);
+	f->len = ELF_SIZE;
+	build(f);
+	assert_int_equal(f->boot.cpu.rip, MIB + 16);
+	assert_int_equal(f->boot.cpu.cr0, 0x11);
+	assert_int_equal(f->boot.cpu.rsi, place(f, "zero page")->gpa);
+	f->req.initrd_size = 3 * GIB;
+	build_refused(f, ERANGE, "below 0x80000000");
+}
+
+/* ELF kernels, too, take what does not fit below 2 GiB; by PVH nothing above 4 GiB. */
+static void test_elf_initrd_limits(void **state)
+{
+	struct fixture *f = SETUP(large, true);
+
+	(void)state;
+	f->req.initrd_size = 4096;
+	build(f);
+	assert_int_equal(place(f, "initrd")->gpa, 2 * GIB - 4096);
+	f->req.initrd_size = 2 * GIB;
+	build(f);
+	assert_int_equal(place(f, "initrd")->gpa, GIB);
+	f->req.initrd_size = 3 * GIB;
+	build(f);
+	assert_int_equal(place(f, "initrd")->gpa, 4 * GIB);
+	assert_int_equal(load_le(f->scratch + place(f, "zero page")->offset + 0x0c0, 4), 1);
+
+	elf_put_pvh_note(f->file, 1, MIB + 64, 4);
+	f->req.initrd_size = 2 * GIB;
+	build(f);
+	assert_int_equal(place(f, "initrd")->gpa, GIB);
+	assert_int_equal(f->boot.cpu.rbx, place(f, "PVH start info")->gpa);
+	f->req.initrd_size = 3 * GIB;
+	build_refused(f, ERANGE, "below 0x100000000");
+	elf_put_linux_note(f->file, 2); /* which has the other entry */
+	build(f);
+	assert_int_equal(f->boot.cpu.rip, MIB + 16);
+	assert_int_equal(place(f, "initrd")->gpa, 4 * GIB);
+}
+
 /* Generated data makes room for a kernel in low memory. */
 static void test_elf_in_low_memory(void **state)
 {
@@ -323,6 +393,17 @@ static void test_largest(void **state)
 	build_refused(f, E2BIG, "1184 entries");
 	f->req.nr_e820 = 128;
 	build(f);
+	assert_int_equal(f->boot.cpu.rip, MIB + 64);
+	/* Linux has an entry that takes more than that. */
+	elf_put_linux_note(f->file, 2);
+	f->req.nr_e820 = PLAN_LIST_MAX;
+	build(f);
+	assert_int_equal(f->boot.cpu.rip, MIB + 16);
+	assert_int_equal(load_le(f->scratch + place(f, "zero page")->offset + 0x250, 8),
+			 place(f, "E820 extension")->gpa);
+	f->req.nr_e820 = 128;
+	build(f);
+	assert_int_equal(f->boot.cpu.rip, MIB + 64);
 }
 
 static void test_initrd_check(void **state)
@@ -349,6 +430,8 @@ int main(void)
 		cmocka_unit_test(test_initrd_limits),
 		cmocka_unit_test(test_initrd_around_kernel),
 		cmocka_unit_test(test_tiny_elf),
+		cmocka_unit_test(test_linux32),
+		cmocka_unit_test(test_elf_initrd_limits),
 		cmocka_unit_test(test_elf_in_low_memory),
 		cmocka_unit_test(test_elf_outside_ram),
 		cmocka_unit_test(test_cmdline_length),

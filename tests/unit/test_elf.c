@@ -115,6 +115,136 @@ static void test_pvh_note_among_others(void **state)
 	assert_false(elf.pvh);
 }
 
+/*
+ * Two notes, a build id of 20 bytes and the one looked for, in a segment whose alignment is 8:
+ * packed at multiples of 4, as linkers have done, and of 8, as it says.
+ */
+static void test_pvh_note_in_segment_of_alignment_8(void **state)
+{
+	uint8_t file[ELF_SIZE];
+	uint8_t *note = file + 800;
+	struct elf elf;
+
+	(void)state;
+	for (unsigned align = 4; align <= 8; align += 4) {
+		unsigned second = (unsigned)align_up(16 + 20, align);
+
+		elf_make(file);
+		store_le(note, 4, 4);
+		store_le(note + 4, 20, 4);
+		store_le(note + 8, 3, 4);
+		memcpy(note + 12, "GNU", 4);
+		store_le(note + second, 4, 4);
+		store_le(note + second + 4, 4, 4);
+		store_le(note + second + 8, 18, 4);
+		memcpy(note + second + 12, "Xen", 4);
+		store_le(note + second + 16, MIB + 64, 4);
+		elf_put_phdr(
+			file, 1,
+			(struct elf_phdr){
+				.type = 4, .offset = 800, .file_size = second + 20, .align = 8 });
+		assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+		assert_true(elf.pvh);
+		assert_int_equal(elf.entry, MIB + 64);
+	}
+}
+
+/* FreeBSD names a dynamic linker that does not exist; programs name one and have no PVH note. */
+static void test_pvh_note_beside_interpreter(void **state)
+{
+	uint8_t file[ELF_SIZE];
+	struct elf elf;
+
+	(void)state;
+	for (int after = 0; after < 2; after++) {
+		elf_make(file);
+		elf_put_phdr(file, after ? 2 : 1, (struct elf_phdr){ .type = 3 });
+		if (!after)
+			assert_refused(file, sizeof(file), "a program, not a kernel");
+		elf_put_pvh_note(file, after ? 1 : 2, MIB + 64, 4);
+		assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+		assert_true(elf.pvh);
+	}
+}
+
+static void test_multiboot_is_named(void **state)
+{
+	uint8_t file[ELF_SIZE];
+	struct elf elf;
+
+	(void)state;
+	for (int wide = 0; wide < 2; wide++) {
+		if (wide)
+			elf_make(file);
+		else
+			elf32_make(file);
+		store_le(file + ELF_CONTENTS + 8, 0x1badb002, 4);
+		store_le(file + ELF_CONTENTS + 12, 3, 4);
+		assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0); /* by chance */
+		store_le(file + ELF_CONTENTS + 16, UINT32_MAX - 0x1badb002 - 2, 4);
+		assert_refused(file, sizeof(file), "Multiboot");
+		assert_refused(file, sizeof(file), "PVH");
+		elf_put_pvh_note(file, 1, MIB + 64, 4);
+		assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+	}
+}
+
+static void test_elf32(void **state)
+{
+	uint8_t file[ELF_SIZE];
+	struct elf elf;
+
+	(void)state;
+	elf32_make(file);
+	elf_put_phdr(file, 1,
+		     (struct elf_phdr){ 1, 520, UINT32_C(0xc0400000), 4 * MIB, 16, 32, 4096 });
+	assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+	assert_false(elf.wide);
+	assert_false(elf.pvh);
+	assert_int_equal(elf.entry, MIB + 16);
+	assert_int_equal(elf.nr_segments, 2);
+	assert_int_equal(elf.segments[1].offset, 520);
+	assert_int_equal(elf.segments[1].gpa, 4 * MIB);
+	assert_int_equal(elf.segments[1].file_size, 16);
+	assert_int_equal(elf.segments[1].mem_size, 32);
+	store_le(file + 24, UINT32_C(0xc0400008), 4); /* a virtual entry */
+	assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+	assert_int_equal(elf.entry, 4 * MIB + 8);
+
+	elf_put_pvh_note(file, 2, MIB + 64, 4);
+	assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+	assert_true(elf.pvh);
+	assert_int_equal(elf.entry, MIB + 64);
+	assert_int_equal(elf.linux_entry, 0);
+	for (size_t len = 0; len < 52; len++) {
+		uint8_t *copy = test_malloc(len + !len);
+
+		memcpy(copy, file, len);
+		assert_int_equal(elf_parse(&elf, copy, len, NULL), -ENOEXEC);
+		test_free(copy);
+	}
+}
+
+/* Only a Linux has a second entry that we know. */
+static void test_second_entry(void **state)
+{
+	uint8_t file[ELF_SIZE];
+	struct elf elf;
+
+	(void)state;
+	elf_make(file);
+	elf_put_pvh_note(file, 1, MIB + 64, 4);
+	assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+	assert_int_equal(elf.linux_entry, 0);
+	elf_put_linux_note(file, 2);
+	assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+	assert_true(elf.pvh);
+	assert_int_equal(elf.linux_entry, MIB + 16);
+	store_le(file + 24, 5 * MIB, 8); /* nowhere: no reason not to use the first */
+	assert_int_equal(elf_parse(&elf, file, sizeof(file), NULL), 0);
+	assert_int_equal(elf.linux_entry, 0);
+}
+
 static void test_every_truncation_is_refused(void **state)
 {
 	uint8_t file[ELF_SIZE];
@@ -146,7 +276,8 @@ static void test_corrupt_headers(void **state)
 		const char *word;
 	} cases[] = {
 		{ 0, 1, 0, "not an ELF" },
-		{ 4, 1, 1, "32-bit" },
+		{ 4, 1, 1, "program headers" },
+		{ 4, 1, 3, "class is 3" },
 		{ 5, 1, 2, "big-endian" },
 		{ 16, 2, 1, "no executable" },
 		{ 18, 2, 183, "e_machine 183" },
@@ -157,7 +288,6 @@ static void test_corrupt_headers(void **state)
 		{ 54, 2, 32, "program headers" },
 		{ 56, 2, 0, "nothing to load" },
 		{ 56, 2, 0xffff, "program headers" },
-		{ ELF_PHDR(0), 4, 3, "not a kernel" },
 		{ ELF_PHDR(0), 4, 7, "nothing to load" },
 		{ ELF_PHDR(0) + 8, 8, ELF_SIZE - 255, "truncated" },
 		{ ELF_PHDR(0) + 8, 8, UINT64_MAX - 8, "truncated" },
@@ -229,6 +359,11 @@ int main(void)
 		cmocka_unit_test(test_physical_entry_comes_first),
 		cmocka_unit_test(test_pvh_note),
 		cmocka_unit_test(test_pvh_note_among_others),
+		cmocka_unit_test(test_pvh_note_in_segment_of_alignment_8),
+		cmocka_unit_test(test_pvh_note_beside_interpreter),
+		cmocka_unit_test(test_multiboot_is_named),
+		cmocka_unit_test(test_elf32),
+		cmocka_unit_test(test_second_entry),
 		cmocka_unit_test(test_every_truncation_is_refused),
 		cmocka_unit_test(test_corrupt_headers),
 		cmocka_unit_test(test_overlap),

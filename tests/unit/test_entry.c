@@ -54,6 +54,21 @@ static void test_pvh_state(void **state)
 	assert_int_equal(load_le(gdt + 0x20, 8), 0x00008b0000000067);
 }
 
+/* "32-bit BOOT PROTOCOL": as PVH, but for the register that tells. */
+static void test_linux32_state(void **state)
+{
+	struct entry_cpu linux32, pvh;
+
+	(void)state;
+	entry_linux32(&linux32, 0x1000000, 0x11000, 0x10000);
+	entry_pvh(&pvh, 0x1000000, 0x11000, 0x10000);
+	assert_int_equal(linux32.rsi, 0x11000);
+	assert_int_equal(linux32.rbx, 0);
+	pvh.rsi = pvh.rbx;
+	pvh.rbx = 0;
+	assert_memory_equal(&linux32, &pvh, sizeof(pvh));
+}
+
 #define GPA 0x13000
 
 /* Every 2 MiB of the first 4 GiB, and not one more. */
@@ -119,9 +134,9 @@ static void test_tables_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_linux64_state),  cmocka_unit_test(test_pvh_state),
-		cmocka_unit_test(test_tables_low),     cmocka_unit_test(test_tables_high),
-		cmocka_unit_test(test_tables_refused),
+		cmocka_unit_test(test_linux64_state), cmocka_unit_test(test_pvh_state),
+		cmocka_unit_test(test_linux32_state), cmocka_unit_test(test_tables_low),
+		cmocka_unit_test(test_tables_high),   cmocka_unit_test(test_tables_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
