@@ -451,7 +451,6 @@ int console_open(struct console *c, const char *name, const struct config_line *
 	};
 	if (kind == SERIAL_NONE)
 		return 0;
-	signal(SIGPIPE, SIG_IGN); /* a closed pipe is EPIPE, with a sentence */
 	ret = open_line(c, err);
 	if (ret < 0)
 		goto fail;

@@ -63,7 +63,7 @@ struct console {
 
 /*
  * Opens the line and starts its writer. SIGRTMIN must have a handler (vcpu_init_kick):
- * console_close interrupts a blocked write with it.
+ * console_close interrupts a blocked write with it. SIGPIPE must be ignored.
  */
 int console_open(struct console *c, const char *name, const struct config_line *line,
 		 struct loop *loop, struct err *err);

@@ -5,19 +5,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char *argv[]);
+	bool acts; /* and is not to end because nobody reads what it says */
 	const char *help;
 } commands[] = {
-	{ "run", cmd_run, "start a guest" },
-	{ "plan", cmd_plan, "show the memory map that a guest would get; touches nothing" },
-	{ "check", cmd_check, "say what this host can do" },
-	{ "bind", cmd_bind, "give PCI devices to vfio-pci, so that they can be passed through" },
-	{ "unbind", cmd_unbind, "give them back to their drivers" },
+	{ "run", cmd_run, true, "start a guest" },
+	{ "plan", cmd_plan, false, "show the memory map that a guest would get; touches nothing" },
+	{ "check", cmd_check, false, "say what this host can do" },
+	{ "bind", cmd_bind, true,
+	  "give PCI devices to vfio-pci, so that they can be passed through" },
+	{ "unbind", cmd_unbind, true, "give them back to their drivers" },
 };
 
 static void print_usage(FILE *to)
@@ -42,6 +45,18 @@ static void fill_standard_fds(void)
 		close(fd);
 }
 
+/*
+ * Signals that are errors of a write: they end no command half-way, but come as EPIPE and EFBIG,
+ * with a sentence or as an I/O error of the guest.
+ */
+static int run_command(const struct command *c, int argc, char *argv[])
+{
+	if (c->acts)
+		signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	return c->run(argc, argv);
+}
+
 int main(int argc, char *argv[])
 {
 	struct err err;
@@ -61,7 +76,7 @@ int main(int argc, char *argv[])
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 2, argv + 2);
+			return run_command(&commands[i], argc - 2, argv + 2);
 	err_set(&err, EINVAL,
 		"'%s' is not a command; use run, plan, check, bind or unbind (straddle --help)",
 		argv[1]);

@@ -409,7 +409,9 @@ static void exec_passt(int socket, int report)
 	char *const argv[] = { "passt", "--foreground", "--quiet", "--one-off", "--fd", "3", NULL };
 	int code;
 
-	setpgid(0, 0); /* the terminal's signals are not for it */
+	setpgid(0, 0);		  /* the terminal's signals are not for it */
+	signal(SIGPIPE, SIG_DFL); /* an exec keeps what is ignored */
+	signal(SIGXFSZ, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	report = fcntl(report, F_DUPFD_CLOEXEC, PASST_FD + 1);
 	if (socket == PASST_FD ? fcntl(socket, F_SETFD, 0) == 0 : dup2(socket, PASST_FD) >= 0)

@@ -41,9 +41,12 @@ static int open_memfd(struct ram *ram, const struct span *spans, size_t n,
 	for (size_t i = 0; i < n && !backing->fold; i++)
 		size += span_size(spans[i]);
 	ram->memfd = memfd_create("straddle-ram", flags);
-	if (ram->memfd < 0 || ftruncate(ram->memfd, (off_t)size) < 0)
-		return err_sys(err, errno, "cannot make a file of %" PRIu64 " MiB for guest RAM",
-			       size / MIB);
+	if (ram->memfd < 0 || ftruncate(ram->memfd, (off_t)size) < 0) {
+		int code = errno;
+
+		return err_sys(err, code, "cannot make a file of %" PRIu64 " MiB for guest RAM%s",
+			       size / MIB, code == EFBIG ? " (see ulimit -f)" : "");
+	}
 	return 0;
 }
 

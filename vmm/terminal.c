@@ -16,8 +16,7 @@ static struct {
 
 static void restore_and_die(int sig)
 {
-	if (terminal.raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
+	terminal_restore(STDIN_FILENO);
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
@@ -33,9 +32,26 @@ bool terminal_is_ours(int fd)
 	return foreground < 0 || foreground == getpgrp();
 }
 
+/*
+ * Every signal that ends a process unless it says otherwise (signal(7)), but for those that the run
+ * hears through its signalfd, and SIGPIPE and SIGXFSZ, which main ignores. What somebody handles
+ * or ignores already stays so.
+ */
+static void catch_fatal_signals(void)
+{
+	static const int fatal[] = {
+		SIGSEGV, SIGBUS,  SIGABRT, SIGILL,    SIGFPE,  SIGTRAP, SIGSYS, SIGXCPU,
+		SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR, SIGSTKFLT,
+	};
+	struct sigaction was;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+		if (sigaction(fatal[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+			signal(fatal[i], restore_and_die);
+}
+
 bool terminal_raw(int fd)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
 	struct termios raw;
 
 	if (!isatty(fd) || !terminal_is_ours(fd))
@@ -44,8 +60,7 @@ bool terminal_raw(int fd)
 		if (tcgetattr(fd, &terminal.saved) < 0)
 			return false;
 		terminal.known = true;
-		for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
-			signal(fatal[i], restore_and_die);
+		catch_fatal_signals();
 	}
 	raw = terminal.saved;
 	cfmakeraw(&raw);

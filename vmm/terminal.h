@@ -17,7 +17,8 @@ bool terminal_is_ours(int fd);
 
 /* Raw mode, if `fd` is a terminal and ours. Returns whether it is raw now. */
 bool terminal_raw(int fd);
-/* Back to how it was found, if it is raw. Does not block and never stops us. */
+/* Back to how it was found, if it is raw. Does not block, never stops us, and may be called by the
+ * handler of a signal. */
 void terminal_restore(int fd);
 
 #endif

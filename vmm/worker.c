@@ -1,5 +1,7 @@
 #include "vmm/worker.h"
 
+#include "vmm/span.h"
+
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -21,10 +23,15 @@ static void *serve(void *arg)
 
 int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
 {
+	/* What a thread's own instructions raise is forced on it: blocked, it would end the process
+	 * without its handler, which restores the terminal. */
+	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS };
 	sigset_t all, was;
 	int code;
 
 	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		sigdelset(&all, own[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &was);
 	code = pthread_create(thread, attr, start, arg);
 	pthread_sigmask(SIG_SETMASK, &was, NULL);

@@ -22,7 +22,8 @@ struct worker {
 		.loop = LOOP_EMPTY, \
 	}
 
-/* pthread_create(3) for threads that take no signals: those are the main thread's. */
+/* pthread_create(3) for threads that take no signals but their own faults: those are the main
+ * thread's. */
 int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 
 /* What ps and top call the calling thread: at most 15 bytes of it. */

@@ -14,11 +14,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -216,6 +218,26 @@ static void test_ram_sentences(void **state)
 	wrap_assert_released(before, "RAM");
 }
 
+/* A limit on the size of files holds for the file that RAM is, too. */
+static void test_ram_and_file_limit(void **state)
+{
+	const struct ram_backing shared = { .page_size = 4 * KIB, .shared = true };
+	const struct span span = { 0, 64 * MIB };
+	struct rlimit was, little;
+	struct ram ram;
+	int ret;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	little = (struct rlimit){ MIB, was.rlim_max };
+	signal(SIGXFSZ, SIG_IGN); /* as main does */
+	setrlimit(RLIMIT_FSIZE, &little);
+	ret = ram_create(&ram, &span, 1, &shared, &err);
+	setrlimit(RLIMIT_FSIZE, &was);
+	assert_int_equal(ret, -EFBIG);
+	wrap_assert_says(&err, "64 MiB for guest RAM (see ulimit -f)");
+}
+
 /* --- the loop --- */
 
 static void stop_loop(void *to, short revents)
@@ -262,6 +284,7 @@ int main(void)
 		cmocka_unit_test_setup(test_ram_folded, wrap_setup),
 		cmocka_unit_test_setup(test_ram_clear, wrap_setup),
 		cmocka_unit_test_setup(test_ram_sentences, wrap_setup),
+		cmocka_unit_test_setup(test_ram_and_file_limit, wrap_setup),
 		cmocka_unit_test_setup(test_loop, wrap_setup),
 	};
 

@@ -54,6 +54,17 @@ check "check as JSON says what it says in lines" \
 	[ "$("$straddle" check --json | jq -r .cpu.vendor)" = "$("$straddle" check | sed -n 's/^cpu *\([a-z]*\),.*/\1/p')" ]
 "$straddle" check --json >/dev/full 2>err
 check "a full disk behind check --json: status 1" [ $? = 1 ]
+
+# --- signals that are errors of a write ---
+
+mkfifo pipe
+exec 6<>pipe 7>pipe 6<&-
+"$straddle" run --kernel nowhere --serial none 2>&7
+check "a closed pipe behind standard error: status of the sentence" [ $? = 2 ]
+exec 7>&-
+(ulimit -f 1024; exec "$straddle" run --kernel "$exit_elf" --memory 64M --page-size 2M 2>err)
+check "RAM beyond a limit of file sizes: status 1" [ $? = 1 ]
+
 # --- disks that cannot be ---
 
 # refused NAME STATUS TEXT OPTION...: one sentence, before anything else happens.
