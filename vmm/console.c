@@ -16,6 +16,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -361,12 +362,22 @@ bool console_ready(struct console *c)
 
 /* --- opening and closing --- */
 
+/* O_NONBLOCK: opening a FIFO must not wait for its reader, nor a serial port for its carrier. */
 static int open_file(struct console *c, struct err *err)
 {
+	struct stat st;
+	int flags;
+
 	c->own_fds = true;
-	c->out = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	c->out = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+	if (c->out < 0 && errno == ENXIO && stat(c->path, &st) == 0 && S_ISFIFO(st.st_mode))
+		return err_set(err, ENXIO,
+			       "--%s file:%s is a pipe that nobody reads; start its reader first",
+			       c->name, c->path);
 	if (c->out < 0)
 		return err_sys(err, errno, "--%s file:%s cannot be opened", c->name, c->path);
+	flags = fcntl(c->out, F_GETFL);
+	(void)fcntl(c->out, F_SETFL, flags & ~O_NONBLOCK);
 	return 0;
 }
 

@@ -165,6 +165,45 @@ static void test_in_use(void **state)
 	close(fd);
 }
 
+/* Somebody serves it and has no room for another caller: that neither waits nor takes it away. */
+static void test_busy(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), callers[64];
+	unsigned n = 0;
+	bool full = false;
+
+	(void)state;
+	strcpy(addr.sun_path, path);
+	assert_int_equal(bind(fd, (void *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	while (!full && n < 64) {
+		callers[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		full = connect(callers[n], (void *)&addr, sizeof(addr)) < 0 && errno == EAGAIN;
+		n++;
+	}
+	assert_true(full);
+	assert_int_equal(console_open(&console, "serial",
+				      &(struct config_line){ SERIAL_UNIX, path }, &loop, &err),
+			 -EADDRINUSE);
+	wrap_assert_says(&err, "something is there already");
+	while (n--)
+		close(callers[n]);
+	close(fd);
+}
+
+/* Waiting for its reader would hear no signal. */
+static void test_fifo_without_reader(void **state)
+{
+	const struct config_line line = { SERIAL_FILE, path };
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(console_open(&console, "serial", &line, &loop, &err), -ENXIO);
+	wrap_assert_says(&err, path);
+	wrap_assert_says(&err, "is a pipe that nobody reads; start its reader first");
+}
+
 /* --- writing --- */
 
 /* Opens, writes, and waits for the line to break. Returns what console_error() then says. */
@@ -394,10 +433,19 @@ static void test_pty_is_heard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_file),	  TEST(test_pty),	   TEST(test_unix),
-		TEST(test_stdio),	  TEST(test_leftover),	   TEST(test_in_use),
-		TEST(test_written),	  TEST(test_full_disk),	   TEST(test_closed_fifo),
-		TEST(test_closed_stdout), TEST(test_pty_is_heard),
+		TEST(test_file),
+		TEST(test_pty),
+		TEST(test_unix),
+		TEST(test_stdio),
+		TEST(test_leftover),
+		TEST(test_in_use),
+		TEST(test_written),
+		TEST(test_full_disk),
+		TEST(test_closed_fifo),
+		TEST(test_closed_stdout),
+		TEST(test_pty_is_heard),
+		TEST(test_busy),
+		TEST(test_fifo_without_reader),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
