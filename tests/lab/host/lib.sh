@@ -4,7 +4,8 @@
 # A test file begins with a line for the runner (tests/lab/lab):
 #	# lab: host=lean kernels=lean,cloud limit=60
 # (the lab host that runs it, the guest kernels it needs, seconds that it may take); alone=yes: in a boot
-# of its own; dpdk=yes: with DPDK in /dpdk.
+# of its own; root=yes: as root, and not as a user who may use /dev/kvm and not much else; with=dpdk: DPDK in
+# /dpdk; with=suites: see suites.sh.
 
 test=$(basename "$0" .sh)
 shown= # the last guest's console was printed

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=100
+# lab: host=lean kernels=lean limit=100 root=yes
 # An idle guest with a device of each kind but --rng, from which Linux draws by itself: no thread of straddle but the guest's CPUs wakes up in
 # ten seconds, and those do not leave the kernel.
 . /lab/lib.sh
