@@ -2,24 +2,9 @@
 # Tiny guests on this host's /dev/kvm. They use plain integer instructions, so they also run where
 # KVM only emulates. Every run has a time limit of its own: SIGTERM only presses the power button.
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-straddle=${STRADDLE:-$BUILD/straddle}
-guests=$BUILD/tests/guest
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/lib.sh"
 amd=vendor=amd,family=25,phys-bits=48
-
-if ! [ -r /dev/kvm ] || ! [ -w /dev/kvm ]; then
-	echo "ok guests on /dev/kvm # SKIP no usable /dev/kvm on this host"
-	exit 0
-fi
-
-check() # NAME CONDITION...
-{
-	local name=$1
-	shift
-	if "$@"; then echo "ok $name"; else echo "not ok $name"; fi
-}
+need_kvm
 
 run() # GUEST OPTION...: runs it with empty input; $out and $status tell
 {
@@ -163,8 +148,11 @@ talk --debug-exit 0xf4 -- ready=d
 check "debug exit 42: status 85" [ $status = 85 ]
 talk -- ready=t
 check "triple fault: status 3" [ $status = 3 ]
-check "triple fault: registers and code are shown" \
-	grep -q 'code at rip: 0f 0b' "$work/stderr"
+check "triple fault: registers are shown" grep -q '^rip ' "$work/stderr"
+# An AMD CPU has lost them, and KVM resets it (shutdown_interception in arch/x86/kvm/svm/svm.c).
+if [ "$("$straddle" check --json | jq -r .cpu.vendor)" != amd ]; then
+	check "triple fault: the code is shown" grep -q 'code at rip: 0f 0b' "$work/stderr"
+fi
 if "$straddle" check >/dev/null 2>&1; then
 	echo "ok emulation failure: status 3 # SKIP this host's KVM executes; it has none"
 else

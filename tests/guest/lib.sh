@@ -1,0 +1,24 @@
+# Sourced by the scripts that run straddle: what they share. Each has a folder of its own, $work, in which
+# it is. $STRADDLE: another program than the one in $BUILD.
+root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
+cd "$root" || exit 1
+straddle=$root/${STRADDLE:-$BUILD/straddle}
+guests=$root/$BUILD/tests/guest
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+check() # NAME CONDITION...
+{
+	local name=$1
+	shift
+	if "$@"; then echo "ok $name"; else echo "not ok $name"; fi
+}
+
+# Ends the script where no guest can run. tests/check.sh has the lab do it there.
+need_kvm()
+{
+	[ -r /dev/kvm ] && [ -w /dev/kvm ] && return
+	echo "ok guests on /dev/kvm # SKIP no usable /dev/kvm on this host"
+	exit 0
+}
