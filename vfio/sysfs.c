@@ -1,7 +1,6 @@
-#include "vfio/sysfs.h"
+#include "vfio/sysfs_file.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,81 +16,18 @@
 #define RESOURCE_PREFETCH 0x00002000
 #define RESOURCE_MEM_64	  0x00100000
 
-#define CLASS_BRIDGE 0x06 /* base class */
+#define HEADER_TYPE  0x0e /* of configuration space: 0 for devices, others for bridges */
 #define RESERVED_MAX (256 * 1024)
-
-/* --- small files --- */
-
-static int path_make(char out[VFIO_PATH_MAX], const char *root, const char *dir, const char *name)
-{
-	int n = snprintf(out, VFIO_PATH_MAX, "%s%s/%s", root, dir, name);
-
-	return n < 0 || n >= VFIO_PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
-/* At most cap - 1 bytes, and a NUL. Returns the length or a negative errno. */
-static ssize_t read_file(const char *root, const char *dir, const char *name, char *buf, size_t cap)
-{
-	char path[VFIO_PATH_MAX];
-	size_t len = 0;
-	ssize_t n;
-	int fd, ret = path_make(path, root, dir, name);
-
-	if (ret < 0)
-		return ret;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	do {
-		n = read(fd, buf + len, cap - 1 - len);
-		if (n > 0)
-			len += (size_t)n;
-	} while ((n > 0 && len < cap - 1) || (n < 0 && errno == EINTR));
-	ret = n < 0 ? -errno : 0;
-	close(fd);
-	buf[len] = '\0';
-	return ret < 0 ? ret : (ssize_t)len;
-}
-
-static int read_number(const char *root, const char *dir, const char *name, long long *value)
-{
-	char text[32], *end;
-	ssize_t n = read_file(root, dir, name, text, sizeof(text));
-
-	if (n < 0)
-		return (int)n;
-	errno = 0;
-	*value = strtoll(text, &end, 0);
-	return end == text || errno ? -EINVAL : 0;
-}
-
-/* The last component of what a link points to; "" if there is no such link. */
-static void read_link_name(const char *root, const char *dir, const char *name, char *out,
-			   size_t cap)
-{
-	char path[VFIO_PATH_MAX], target[VFIO_PATH_MAX];
-	const char *slash;
-	ssize_t n = -1;
-
-	*out = '\0';
-	if (path_make(path, root, dir, name) == 0)
-		n = readlink(path, target, sizeof(target) - 1);
-	if (n <= 0)
-		return;
-	target[n] = '\0';
-	slash = strrchr(target, '/');
-	snprintf(out, cap, "%.*s", (int)cap - 1, slash ? slash + 1 : target);
-}
 
 /* --- names --- */
 
-/* "0000:41:10.1" or "41:10.1" to the long form. */
+/* "0000:41:10.1" or "41:10.1" to the long form; domains of VMD have five digits. */
 static bool parse_bdf(const char *text, char out[VFIO_NAME_MAX])
 {
 	unsigned segment = 0, bus, slot, function;
 	int end = 0;
 
-	if (sscanf(text, "%4x:%2x:%2x.%1o%n", &segment, &bus, &slot, &function, &end) != 4 ||
+	if (sscanf(text, "%8x:%2x:%2x.%1o%n", &segment, &bus, &slot, &function, &end) != 4 ||
 	    text[end]) {
 		segment = 0;
 		end = 0;
@@ -124,16 +60,10 @@ static int resolve(const char *root, const char *path, char out[VFIO_PATH_MAX])
 /* /sys/class/iommu has an entry for each IOMMU that the kernel drives. */
 static bool first_iommu(const char *root, char name[32])
 {
-	char path[VFIO_PATH_MAX];
-	struct dirent *e;
-	DIR *dir = NULL;
+	DIR *dir = sysfs_list(root, "/sys/class", "iommu");
+	struct dirent *e = sysfs_next(dir);
 
-	*name = '\0';
-	if (path_make(path, root, "/sys/class", "iommu") == 0)
-		dir = opendir(path);
-	while (dir && !*name && (e = readdir(dir)))
-		if (e->d_name[0] != '.')
-			snprintf(name, 32, "%.31s", e->d_name);
+	snprintf(name, 32, "%.31s", e ? e->d_name : "");
 	if (dir)
 		closedir(dir);
 	return *name;
@@ -158,8 +88,8 @@ static int no_group(const char *root, struct vfio_id *id, struct err *err)
 {
 	char kind[32], enabled[8];
 
-	if (read_file(root, "/sys/module/vfio/parameters", "enable_unsafe_noiommu_mode", enabled,
-		      sizeof(enabled)) > 0 &&
+	if (sysfs_read(root, "/sys/module/vfio/parameters", "enable_unsafe_noiommu_mode", enabled,
+		       sizeof(enabled)) > 0 &&
 	    *enabled == 'Y') {
 		id->no_iommu = true;
 		return 0;
@@ -181,7 +111,7 @@ static void find_cdev(const char *root, struct vfio_id *id)
 	struct dirent *e;
 	DIR *dir = NULL;
 
-	if (path_make(path, root, id->path, "vfio-dev") == 0)
+	if (sysfs_path(path, root, id->path, "vfio-dev") == 0)
 		dir = opendir(path);
 	while (dir && (e = readdir(dir)))
 		if (!strncmp(e->d_name, "vfio", 4))
@@ -196,7 +126,7 @@ static int find_group(const char *root, struct vfio_id *id, struct err *err)
 	unsigned long group;
 	char *end;
 
-	read_link_name(root, id->path, "iommu_group", number, sizeof(number));
+	sysfs_read_link(root, id->path, "iommu_group", number, sizeof(number));
 	if (!*number)
 		return no_group(root, id, err);
 	group = strtoul(number, &end, 10);
@@ -206,7 +136,7 @@ static int find_group(const char *root, struct vfio_id *id, struct err *err)
 	id->group = (unsigned)group;
 	id->has_group = true;
 	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", id->group);
-	if (read_file(root, dir, "name", name, sizeof(name)) > 0)
+	if (sysfs_read(root, dir, "name", name, sizeof(name)) > 0)
 		id->no_iommu = !strncmp(name, "vfio-noiommu", 12);
 	return 0;
 }
@@ -236,12 +166,12 @@ int sysfs_find(const char *root, const char *name, struct vfio_id *id, struct er
 	if (strlen(last) >= sizeof(id->name))
 		return err_set(err, EINVAL, "%s is no device", path);
 	snprintf(id->name, sizeof(id->name), "%.*s", VFIO_NAME_MAX - 1, last);
-	read_link_name(root, id->path, "subsystem", subsystem, sizeof(subsystem));
+	sysfs_read_link(root, id->path, "subsystem", subsystem, sizeof(subsystem));
 	id->pci = !strcmp(subsystem, "pci");
 	if (!id->pci && strcmp(subsystem, "mdev"))
 		return err_set(err, ENODEV, "%s is neither a PCI function nor a mediated device",
 			       path);
-	read_link_name(root, id->path, "driver", id->driver, sizeof(id->driver));
+	sysfs_read_link(root, id->path, "driver", id->driver, sizeof(id->driver));
 	find_cdev(root, id);
 	return find_group(root, id, err);
 }
@@ -264,24 +194,33 @@ static bool driver_is_ours(const char *driver)
 	       !strcmp(driver, "pcieport");
 }
 
+/*
+ * PCI to PCI and CardBus bridges forward what devices do and do nothing themselves. Not the class:
+ * it calls an NVSwitch a bridge, too.
+ */
+static bool is_bridge(const char *root, const char *device)
+{
+	char config[HEADER_TYPE + 2];
+
+	return sysfs_read(root, device, "config", config, sizeof(config)) > HEADER_TYPE &&
+	       (config[HEADER_TYPE] & 0x7f);
+}
+
 int sysfs_group(const char *root, unsigned group, struct vfio_member *out, unsigned cap,
 		unsigned *n, struct err *err)
 {
-	char dir[64], path[VFIO_PATH_MAX], device[VFIO_PATH_MAX];
+	char dir[64], device[VFIO_PATH_MAX];
 	struct dirent *e;
 	DIR *list;
 
 	*n = 0;
 	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", group);
-	list = path_make(path, root, dir, "devices") < 0 ? NULL : opendir(path);
+	list = sysfs_list(root, dir, "devices");
 	if (!list)
 		return err_sys(err, errno, "IOMMU group %u cannot be listed", group);
-	while ((e = readdir(list))) {
+	while ((e = sysfs_next(list))) {
 		struct vfio_member *m = &out[*n];
-		long long class = 0;
 
-		if (e->d_name[0] == '.')
-			continue;
 		if (*n == cap) {
 			closedir(list);
 			return err_set(err, E2BIG, "IOMMU group %u has more than %u members", group,
@@ -291,9 +230,8 @@ int sysfs_group(const char *root, unsigned group, struct vfio_member *out, unsig
 		snprintf(m->name, sizeof(m->name), "%.*s", VFIO_NAME_MAX - 1, e->d_name);
 		snprintf(device, sizeof(device), "%s/devices/%.*s", dir, VFIO_NAME_MAX - 1,
 			 e->d_name);
-		read_link_name(root, device, "driver", m->driver, sizeof(m->driver));
-		if (read_number(root, device, "class", &class) == 0)
-			m->bridge = class >> 16 == CLASS_BRIDGE;
+		sysfs_read_link(root, device, "driver", m->driver, sizeof(m->driver));
+		m->bridge = is_bridge(root, device);
 		m->in_use = !m->bridge && !driver_is_ours(m->driver);
 		++*n;
 	}
@@ -313,15 +251,12 @@ static int by_group(const void *a, const void *b)
 unsigned sysfs_bound(const char *root, struct vfio_bound *out, unsigned cap, unsigned *groups)
 {
 	struct vfio_member members[VFIO_GROUP_MAX];
-	char path[VFIO_PATH_MAX];
 	unsigned found = 0, n;
 	struct dirent *e;
-	DIR *list = NULL;
+	DIR *list = sysfs_list(root, "/sys/kernel", "iommu_groups");
 
 	*groups = 0;
-	if (path_make(path, root, "/sys/kernel", "iommu_groups") == 0)
-		list = opendir(path);
-	while (list && (e = readdir(list))) {
+	while ((e = sysfs_next(list))) {
 		unsigned group = (unsigned)strtoul(e->d_name, NULL, 10);
 
 		if (!isdigit((unsigned char)e->d_name[0]))
@@ -379,7 +314,7 @@ static int probe_bars(const char *root, const struct vfio_id *id, struct host_pc
 		      struct err *err)
 {
 	char text[4096], *line = text, *rest;
-	ssize_t n = read_file(root, id->path, "resource", text, sizeof(text));
+	ssize_t n = sysfs_read(root, id->path, "resource", text, sizeof(text));
 
 	if (n < 0)
 		return err_sys(err, (int)-n, "%s/resource cannot be read", id->path);
@@ -422,7 +357,7 @@ static int probe_reserved(const char *root, unsigned group, struct host_facts *f
 	if (!text)
 		return err_sys(err, ENOMEM, "cannot read the reserved regions of group %u", group);
 	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", group);
-	n = read_file(root, dir, "reserved_regions", text, RESERVED_MAX);
+	n = sysfs_read(root, dir, "reserved_regions", text, RESERVED_MAX);
 	if (n >= 0)
 		ret = sysfs_parse_reserved(text, (size_t)n, group, facts, err);
 	else if (n != -ENOENT) /* no-IOMMU groups have none */
@@ -447,10 +382,10 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 	*pci = (struct host_pci){ .group = id->group };
 	snprintf(pci->name, sizeof(pci->name), "%s", id->name);
 	if (id->pci) {
-		(void)read_number(root, id->path, "numa_node", &node);
-		(void)read_number(root, id->path, "vendor", &vendor);
-		(void)read_number(root, id->path, "device", &device);
-		(void)read_number(root, id->path, "class", &class);
+		(void)sysfs_read_number(root, id->path, "numa_node", &node);
+		(void)sysfs_read_number(root, id->path, "vendor", &vendor);
+		(void)sysfs_read_number(root, id->path, "device", &device);
+		(void)sysfs_read_number(root, id->path, "class", &class);
 		ret = probe_bars(root, id, pci, err);
 	}
 	pci->node = (int)node;
@@ -510,6 +445,23 @@ static enum host_resv_type parse_type(const char *at, const char *end)
 	return HOST_RESV_RESERVED;
 }
 
+/* Groups of one host mostly reserve the same: the first one that does is named. */
+static bool add_reserved(struct host_facts *facts, struct span at, enum host_resv_type type,
+			 unsigned group)
+{
+	at.end += at.end != UINT64_MAX; /* the last byte; 2^64 cannot be written */
+	for (unsigned i = 0; i < facts->nr_resv; i++) {
+		const struct host_resv *r = &facts->resv[i];
+
+		if (r->type == type && r->at.base == at.base && r->at.end == at.end)
+			return true;
+	}
+	if (facts->nr_resv == HOST_RESV_MAX)
+		return false;
+	facts->resv[facts->nr_resv++] = (struct host_resv){ at, type, group };
+	return true;
+}
+
 int sysfs_parse_reserved(const char *text, size_t len, unsigned group, struct host_facts *facts,
 			 struct err *err)
 {
@@ -533,19 +485,12 @@ int sysfs_parse_reserved(const char *text, size_t len, unsigned group, struct ho
 				       "reserved_regions of IOMMU group %u: line %u ends before it "
 				       "starts",
 				       group, number);
-		if (p && facts->nr_resv == HOST_RESV_MAX)
-			return err_set(err, E2BIG,
-				       "the named devices' IOMMU groups have more than %u reserved "
-				       "regions",
-				       HOST_RESV_MAX);
-		if (p) {
-			at.end += at.end != UINT64_MAX; /* the last byte; 2^64 cannot be written */
-			facts->resv[facts->nr_resv++] = (struct host_resv){
-				.at = at,
-				.type = parse_type(p, stop),
-				.group = group,
-			};
-		}
+		if (p && !add_reserved(facts, at, parse_type(p, stop), group))
+			return err_set(
+				err, E2BIG,
+				"the named devices' IOMMU groups have more than %u different "
+				"reserved regions",
+				HOST_RESV_MAX);
 		line = stop < end ? stop + 1 : end;
 	}
 	return 0;

@@ -38,7 +38,7 @@ int sysfs_find(const char *root, const char *name, struct vfio_id *id, struct er
 struct vfio_member {
 	char name[VFIO_NAME_MAX];
 	char driver[64]; /* "": none */
-	bool bridge;	 /* a PCI bridge: never in the way */
+	bool bridge;	 /* a PCI to PCI bridge: never in the way */
 	bool in_use;	 /* bound to a driver that keeps the group from being viable */
 };
 /* The members of a group, sorted by name. */
@@ -63,7 +63,7 @@ int sysfs_group_viable(const char *root, const struct vfio_id *id, struct err *e
 
 /*
  * Adds the device (BARs, ROM, IDs, node) to facts->pci and the reserved regions of its group to
- * facts->resv (once a group).
+ * facts->resv, without those that are there already.
  */
 int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *facts,
 		struct err *err);

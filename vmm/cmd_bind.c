@@ -6,6 +6,7 @@
 #include "vfio/bind.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* All of them are found before any is touched. */
 static int find_all(const struct config *c, struct vfio_id *ids, struct err *err)
@@ -21,20 +22,53 @@ static int find_all(const struct config *c, struct vfio_id *ids, struct err *err
 	return 0;
 }
 
-static int move(bool bind, const struct vfio_id *id, const struct vfio_id *ids, unsigned n,
-		struct err *err)
+static void say(const struct vfio_id *id, const char *from, const char *to)
 {
-	char was[64], now[64];
-	int ret = bind ? vfio_bind("", id, ids, n, was, now, err)
-		       : vfio_unbind("", id, was, now, err);
+	printf("%s: %s -> %s\n", id->name, *from ? from : "no driver", *to ? to : "no driver");
+}
 
-	if (ret == 0)
-		printf("%s: %s -> %s\n", id->name, *was ? was : "no driver",
-		       *now ? now : "no driver");
+/* All or none: those before one that fails get their drivers back. */
+static int bind_all(const struct vfio_id *ids, unsigned n, struct err *err)
+{
+	struct vfio_move moves[HOST_PCI_MAX];
+	unsigned i;
+	int ret = 0;
+
+	for (i = 0; ret == 0 && i < n; i++)
+		ret = vfio_bind_check("", &ids[i], ids, n, err);
+	if (ret < 0)
+		return ret;
+	for (i = 0; i < n; i++) {
+		ret = vfio_bind("", &ids[i], &moves[i], err);
+		if (ret < 0)
+			break;
+		say(&ids[i], moves[i].was, moves[i].now);
+	}
+	while (ret < 0 && i-- > 0) {
+		struct vfio_move was = moves[i];
+
+		vfio_bind_undo("", &ids[i], &moves[i]);
+		if (strcmp(was.now, moves[i].now))
+			say(&ids[i], was.now, moves[i].now);
+	}
 	return ret;
 }
 
-static int move_all(bool bind, enum config_command cmd, int argc, char *argv[])
+static int unbind_all(const struct vfio_id *ids, unsigned n, struct err *err)
+{
+	struct vfio_move move;
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		ret = vfio_unbind("", &ids[i], &move, err);
+		if (ret == 0)
+			say(&ids[i], move.was, move.now);
+	}
+	return ret;
+}
+
+static int move_all(int (*move)(const struct vfio_id *ids, unsigned n, struct err *err),
+		    enum config_command cmd, int argc, char *argv[])
 {
 	struct vfio_id ids[HOST_PCI_MAX];
 	struct config c = CONFIG_EMPTY;
@@ -45,8 +79,8 @@ static int move_all(bool bind, enum config_command cmd, int argc, char *argv[])
 		goto out;
 	ret = find_all(&c, ids, &err);
 	status = ret < 0 ? STATUS_USAGE : STATUS_HOST_ERROR;
-	for (unsigned i = 0; ret == 0 && i < c.nr_operands; i++)
-		ret = move(bind, &ids[i], ids, c.nr_operands, &err);
+	if (ret == 0)
+		ret = move(ids, c.nr_operands, &err);
 	fflush(stdout);
 	status = ret < 0 ? complain(&err, (enum status)status) : 0;
 out:
@@ -56,10 +90,10 @@ out:
 
 int cmd_bind(int argc, char *argv[])
 {
-	return move_all(true, CMD_BIND, argc, argv);
+	return move_all(bind_all, CMD_BIND, argc, argv);
 }
 
 int cmd_unbind(int argc, char *argv[])
 {
-	return move_all(false, CMD_UNBIND, argc, argv);
+	return move_all(unbind_all, CMD_UNBIND, argc, argv);
 }

@@ -168,8 +168,8 @@ static void check_groups(const struct report *r)
 	fact(r, "bound", list);
 }
 
-/* What a device's group adds to host->resv, from number `first` on. */
-static json_t *check_reserved(const struct report *r, const struct host_facts *host, unsigned first)
+/* What a device's group reserves. */
+static json_t *check_reserved(const struct report *r, const struct host_facts *host)
 {
 	static const char *const types[] = {
 		[HOST_RESV_RESERVED] = "reserved",
@@ -179,7 +179,7 @@ static json_t *check_reserved(const struct report *r, const struct host_facts *h
 	};
 	json_t *list = json_array();
 
-	for (unsigned i = first; i < host->nr_resv; i++) {
+	for (unsigned i = 0; i < host->nr_resv; i++) {
 		const struct host_resv *v = &host->resv[i];
 
 		line(r, "forbid", "%#" PRIx64 "-%#" PRIx64 "  IOMMU group %u: %s%s", v->at.base,
@@ -197,7 +197,7 @@ static bool check_device(const struct report *r, const struct config_vfio *wante
 			 struct host_facts *host, json_t *list)
 {
 	const char *name = wanted->name;
-	unsigned first = host->nr_resv;
+	struct host_facts own = { .nr_pci = 0 };
 	struct err err = { "" };
 	json_t *reserved = NULL;
 	char group[32];
@@ -206,12 +206,14 @@ static bool check_device(const struct report *r, const struct config_vfio *wante
 
 	if (ret == 0)
 		ret = sysfs_probe("", &id, host, &err);
+	if (ret == 0)
+		ret = sysfs_probe("", &id, &own, &err);
 	if (ret == 0) {
 		name = id.name;
 		snprintf(group, sizeof(group), "IOMMU group %u", id.group);
 		line(r, "device", "%s: %s, driver %s", name,
 		     id.has_group ? group : "no IOMMU group", *id.driver ? id.driver : "none");
-		reserved = check_reserved(r, host, first);
+		reserved = check_reserved(r, &own);
 		if (id.no_iommu && !wanted->no_iommu)
 			ret = err_set(&err, EPERM,
 				      "its group has no IOMMU (noiommu=on accepts that)");

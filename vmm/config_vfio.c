@@ -25,10 +25,13 @@ static const char *skip_hex(const char *text, size_t n, char after)
 	return after ? text + n + 1 : text + n;
 }
 
+/* Four digits, as the kernel prints them; more where it made up the number (VMD: 10000). */
 static const char *without_segment(const char *text)
 {
-	const char *rest = skip_hex(text, 4, ':');
+	const char *rest = NULL;
 
+	for (size_t n = 4; !rest && n <= 8; n++)
+		rest = skip_hex(text, n, ':');
 	return rest ? rest : text;
 }
 

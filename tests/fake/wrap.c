@@ -36,6 +36,8 @@ static struct wrap_call failed;
 
 static wrap_ioctl_fn *ioctl_answer;
 static const char *redirect_from, *redirect_to;
+static const char *fail_path;
+static int fail_path_code;
 static size_t short_reads;
 
 /* What is held; any thread. */
@@ -67,6 +69,12 @@ void wrap_fail_at(unsigned n, int code)
 void wrap_fail_named(const char *name, unsigned n, int code)
 {
 	pick(name, n, code);
+}
+
+void wrap_fail_path(const char *end, int code)
+{
+	fail_path = end;
+	fail_path_code = code;
 }
 
 unsigned wrap_calls(void)
@@ -101,6 +109,7 @@ void wrap_reset(void)
 	counting = false;
 	wrap_ioctl(NULL);
 	wrap_redirect(NULL, NULL);
+	wrap_fail_path(NULL, 0);
 	wrap_short_reads(0);
 }
 
@@ -166,6 +175,13 @@ static bool redirected(const char *path)
 	return len && !strcmp(path, redirect_from);
 }
 
+static bool is_failing(const char *path)
+{
+	size_t len = strlen(path), end = fail_path ? strlen(fail_path) : 0;
+
+	return end && len >= end && !strcmp(path + len - end, fail_path);
+}
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
@@ -180,6 +196,10 @@ int __wrap_open(const char *path, int flags, ...)
 	}
 	if (fails("open"))
 		return -1;
+	if (is_failing(path)) {
+		errno = fail_path_code;
+		return -1;
+	}
 	if (redirected(path))
 		path = redirect_to;
 	return __real_open(path, flags, mode);

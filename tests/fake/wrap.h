@@ -30,6 +30,8 @@ void wrap_count(void);
 void wrap_fail_at(unsigned n, int code);
 /* As wrap_fail_at(), but only calls of this name count. */
 void wrap_fail_named(const char *name, unsigned n, int code);
+/* Every open(2) of a path that ends with `end`, which outlives the test, fails with `code`. */
+void wrap_fail_path(const char *end, int code);
 /* Calls counted since. */
 unsigned wrap_calls(void);
 /* The call that failed; its name is NULL if none did. */

@@ -269,7 +269,7 @@ static void test_vfio(void **state)
 
 	(void)state;
 	accept(&c, CMD_PLAN,
-	       "--vfio 0000:41:10.1 --vfio 42:00.0,port=off,rom=off,caps=ari+pasid+ari "
+	       "--vfio 0000:41:10.1 --vfio 10000:e1:00.0,port=off,rom=off,caps=ari+pasid+ari "
 	       "--vfio /sys/bus/mdev/devices/x,rom=/a=b,token=" TOKEN ",on-error=continue "
 	       "--vfio 1000:00:00.0,port=on,rom=on,on-error=stop,noiommu=off --probe "
 	       "--vfio-backend iommufd");

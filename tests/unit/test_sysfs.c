@@ -77,7 +77,8 @@ static int make_tree(void **state)
 	if (!mkdtemp(root))
 		return -1;
 	memset(&facts, 0, sizeof(facts));
-	shell("mkdir -p sys/class/iommu/ivhd0 sys/bus/pci/drivers/vfio-pci proc/self sys/block");
+	shell("mkdir -p sys/class/iommu/ivhd0 sys/class/block sys/class/net sys/class/drm "
+	      "sys/bus/pci/drivers/vfio-pci proc/self dev/dri");
 	add_function("0000:41:00.0", 7, "vfio-pci", "0x010802", nvme);
 	shell("printf '0x00000000fee00000 0x00000000feefffff msi\\n0x000000fd00000000 "
 	      "0x000000ffffffffff reserved\\n' >sys/kernel/iommu_groups/7/reserved_regions");
@@ -127,6 +128,9 @@ static void test_names(void **state)
 	shell("mkdir -p .%s0000:41:00.0/vfio-dev/vfio3", DEVICES);
 	find("41:00.0");
 	assert_string_equal(id.cdev, "vfio3");
+	add_function("10000:e1:00.0", 30, "nvme", "0x010802", ""); /* a drive behind VMD */
+	find("10000:e1:00.0");
+	assert_string_equal(id.name, "10000:e1:00.0");
 }
 
 static void test_not_found(void **state)
@@ -237,8 +241,8 @@ static void test_virtual_functions(void **state)
 	assert_int_equal(facts.pci[1].group, 21);
 	assert_int_equal(facts.pci[1].bars[0].size, 16 * KIB);
 	assert_int_equal(facts.pci[2].bars[0].size, 0);
-	assert_int_equal(facts.nr_resv, 2);
-	assert_int_equal(facts.resv[1].group, 21);
+	assert_int_equal(facts.nr_resv, 1); /* they reserve the same */
+	assert_int_equal(facts.resv[0].group, 20);
 }
 
 static void test_bad_resource(void **state)
@@ -279,11 +283,18 @@ static void test_reserved(void **state)
 	says("group 3: line 1");
 	assert_int_equal(sysfs_parse_reserved("0x2000 0x1000 msi", 17, 3, &facts, &err), -EINVAL);
 	says("ends before it starts");
+	/* Equal ones count once, whoever has them: 31 groups of one host. */
+	facts.nr_resv = 0;
 	for (unsigned i = 0; i <= HOST_RESV_MAX; i++)
-		strcat(many, "0x1000 0x1fff msi\n");
+		assert_int_equal(sysfs_parse_reserved("0x1000 0x1fff msi\n0x2000 0x2fff direct", 39,
+						      i, &facts, &err),
+				 0);
+	assert_int_equal(facts.nr_resv, 2);
+	for (unsigned i = 0; i <= HOST_RESV_MAX; i++)
+		sprintf(many + strlen(many), "%#x 0x1ffff msi\n", 0x1000 + i);
 	facts.nr_resv = 0;
 	assert_int_equal(sysfs_parse_reserved(many, strlen(many), 3, &facts, &err), -E2BIG);
-	says("more than 128");
+	says("more than 128 different reserved regions");
 }
 
 /* --- groups --- */
@@ -291,10 +302,17 @@ static void test_reserved(void **state)
 static void test_viable(void **state)
 {
 	(void)state;
-	add_function("0000:40:01.0", 7, "pcieport", "0x060400", "");
+	add_function("0000:40:01.0", 7, "shpchp", "0x060400", "");
+	shell("printf '01234567890123\\201' >.%s0000:40:01.0/config", DEVICES);
 	add_function("0000:41:00.1", 7, "", "0x040300", "");
 	find("41:00.0");
 	assert_int_equal(sysfs_group_viable(root, &id, &err), 0);
+	/* A switch of NVLink is called a bridge, but is a device with a driver. */
+	add_function("0000:41:00.4", 7, "nvidia-nvswitch", "0x068000", "");
+	shell("printf '01234567890123\\000' >.%s0000:41:00.4/config", DEVICES);
+	assert_int_equal(sysfs_group_viable(root, &id, &err), -EBUSY);
+	says("0000:41:00.4 (nvidia-nvswitch)");
+	shell("rm sys/kernel/iommu_groups/7/devices/0000:41:00.4");
 	add_function("0000:41:00.2", 7, "xhci_hcd", "0x0c0330", "");
 	add_function("0000:41:00.3", 7, "snd_hda_intel", "0x040300", "");
 	assert_int_equal(sysfs_group_viable(root, &id, &err), -EBUSY);
@@ -329,12 +347,26 @@ static void test_bound(void **state)
 
 /* --- bind: what it refuses; the kernel's part is the lab's --- */
 
+static struct vfio_move moved;
+
 static int try_bind(const char *name)
 {
-	char was[64], now[64];
+	int ret;
 
 	find(name);
-	return vfio_bind(root, &id, &id, 1, was, now, &err);
+	ret = vfio_bind_check(root, &id, &id, 1, &err);
+	return ret < 0 ? ret : vfio_bind(root, &id, &moved, &err);
+}
+
+/* An entry of a class, at its place below sys/devices. */
+static void add_entry(const char *class, const char *place, const char *dev)
+{
+	const char *name = strrchr(place, '/') + 1;
+
+	shell("mkdir -p sys/devices/%s && ln -s ../../devices/%s sys/class/%s/%s", place, place,
+	      class, name);
+	if (*dev)
+		shell("echo %s >sys/devices/%s/dev", dev, place);
 }
 
 static void test_bind_refuses(void **state)
@@ -342,21 +374,32 @@ static void test_bind_refuses(void **state)
 	(void)state;
 	assert_int_equal(try_bind("41:00.0"), 0); /* has it already */
 	add_function("0000:42:00.0", 8, "e1000e", "0x020000", "");
-	shell("mkdir -p .%s0000:42:00.0/net/eth7 && echo 0x1003 >.%s0000:42:00.0/net/eth7/flags",
-	      DEVICES, DEVICES);
+	add_entry("net", "pci0000:00/0000:42:00.0/net/eth7", "");
+	shell("echo 0x1003 >sys/class/net/eth7/flags");
 	assert_int_equal(try_bind("42:00.0"), -EBUSY);
 	says("its network interface eth7 is up");
+	/* One that is not right below the function: virtio. */
+	add_function("0000:42:01.0", 13, "virtio-pci", "0x020000", "");
+	add_entry("net", "pci0000:00/0000:42:01.0/virtio0/net/eth8", "");
+	shell("echo 0x1003 >sys/class/net/eth8/flags");
+	assert_int_equal(try_bind("42:01.0"), -EBUSY);
+	says("its network interface eth8 is up");
 	add_function("0000:43:00.0", 9, "nvme", "0x010802", "");
-	shell("mkdir -p .%s0000:43:00.0/nvme/nvme7n1/nvme7n1p2 && "
-	      "ln -s ../devices/pci0000:00/0000:43:00.0/nvme/nvme7n1 sys/block/nvme7n1",
-	      DEVICES);
-	shell("echo 259:6 >sys/block/nvme7n1/dev && echo 259:8 >sys/block/nvme7n1/nvme7n1p2/dev && "
-	      "echo '29 1 259:8 / / rw - ext4 /dev/root rw' >proc/self/mountinfo");
+	add_entry("block", "pci0000:00/0000:43:00.0/nvme/nvme7n1", "259:6");
+	add_entry("block", "pci0000:00/0000:43:00.0/nvme/nvme7n1/nvme7n1p2", "259:8");
+	shell("echo '29 1 259:8 / / rw - ext4 /dev/root rw' >proc/self/mountinfo");
 	assert_int_equal(try_bind("43:00.0"), -EBUSY);
-	says("its partition nvme7n1p2 is mounted");
-	shell(": >proc/self/mountinfo; printf 'Filename\\n/dev/nvme7n1 partition\\n' >proc/swaps");
+	says("its disk nvme7n1p2 is mounted");
+	/* btrfs has a number of its own. */
+	shell("echo '29 1 0:23 /@ / rw shared:1 - btrfs /dev/nvme7n1p2 rw' >proc/self/mountinfo");
+	assert_int_equal(try_bind("43:00.0"), -EBUSY);
+	says("its disk nvme7n1p2 is mounted");
+	shell(": >proc/self/mountinfo; printf 'Filename\n/dev/nvme7n1 partition\n' >proc/swaps");
 	assert_int_equal(try_bind("43:00.0"), -EBUSY);
 	says("its disk nvme7n1 is used for swapping");
+	shell(": >proc/swaps; mkdir -p sys/class/block/nvme7n1p2/holders/dm-3");
+	assert_int_equal(try_bind("43:00.0"), -EBUSY);
+	says("its disk nvme7n1p2 is part of another block device, dm-3");
 	add_function("0000:44:00.0", 10, "nouveau", "0x030000", "");
 	shell("echo 1 >.%s0000:44:00.0/boot_vga", DEVICES);
 	assert_int_equal(try_bind("44:00.0"), -EBUSY);
@@ -365,10 +408,96 @@ static void test_bind_refuses(void **state)
 	add_function("0000:44:00.2", 11, "b", "0x040300", "");
 	assert_int_equal(try_bind("44:00.1"), -EBUSY);
 	says("shares IOMMU group 11 with 0000:44:00.2, which is bound to b");
+	add_function("0000:44:00.3", 14, "pcieport", "0x060400", "");
+	assert_int_equal(try_bind("44:00.3"), -EINVAL);
+	says("is a bridge");
+	add_function("0000:46:00.0", 15, "mlx5_core", "0x020000", "");
+	shell("echo 4 >.%s0000:46:00.0/sriov_numvfs", DEVICES);
+	assert_int_equal(try_bind("46:00.0"), -EBUSY);
+	says("it has 4 virtual functions");
 	shell("rmdir sys/bus/pci/drivers/vfio-pci");
 	add_function("0000:45:00.0", 12, "c", "0x040300", "");
 	assert_int_equal(try_bind("45:00.0"), -ENODEV);
 	says("modprobe vfio-pci");
+}
+
+/* The function that a disk's name says nothing of: native NVMe multipath. */
+static void test_bind_multipath(void **state)
+{
+	(void)state;
+	add_function("0000:43:00.0", 9, "nvme", "0x010802", "");
+	add_entry("block", "pci0000:00/0000:43:00.0/nvme/nvme0/nvme3c0n1", "");
+	add_entry("block", "virtual/nvme-subsystem/nvme-subsys3/nvme3n1", "259:6");
+	add_entry("block", "virtual/nvme-subsystem/nvme-subsys3/nvme3n1/nvme3n1p1", "259:7");
+	add_entry("block", "virtual/nvme-subsystem/nvme-subsys3/nvme3n11", "259:9");
+	shell("echo '29 1 259:7 / / rw - ext4 /dev/root rw' >proc/self/mountinfo");
+	assert_int_equal(try_bind("43:00.0"), -EBUSY);
+	says("its disk nvme3n1p1 is mounted");
+	shell("echo '29 1 259:9 / / rw - ext4 /dev/root rw' >proc/self/mountinfo");
+	assert_true(try_bind("43:00.0") < 0); /* another namespace's disk: not looked at */
+	says("/dev/nvme3n1");
+	says("cannot be told");
+}
+
+/*
+ * The kernel is asked, and what cannot be asked is not taken. /dev/null plays the disk here;
+ * tests/fake/test_bind.c has the kernel say no.
+ */
+static void test_bind_asks(void **state)
+{
+	(void)state;
+	add_function("0000:43:00.0", 9, "nvme", "0x010802", "");
+	add_entry("block", "pci0000:00/0000:43:00.0/nvme/nvme7n1", "259:6");
+	assert_int_equal(try_bind("43:00.0"), -ENOENT);
+	says("whether 0000:43:00.0 is in use cannot be told");
+	shell("ln -s /dev/null dev/nvme7n1");
+	assert_int_equal(try_bind("43:00.0"), -ENODEV);
+	says("dev/nvme7n1 is not the node 259:6");
+	shell("echo 1:3 >sys/class/block/nvme7n1/dev");
+	find("43:00.0");
+	assert_int_equal(vfio_bind_check(root, &id, &id, 1, &err), 0);
+}
+
+/* Graphics devices: whoever has a node open. /dev/null plays the node. */
+static void test_bind_clients(void **state)
+{
+	(void)state;
+	add_function("0000:44:00.0", 10, "amdgpu", "0x030000", "");
+	add_entry("drm", "pci0000:00/0000:44:00.0/drm/card1", "1:3");
+	add_entry("drm", "pci0000:00/0000:44:00.0/drm/card1/card1-DP-1", "");
+	find("44:00.0");
+	assert_int_equal(vfio_bind_check(root, &id, &id, 1, &err), 0);
+	shell("mkdir -p proc/1234/fd && ln -s /dev/zero proc/1234/fd/3 && "
+	      "printf 'X\\033org\n' >proc/1234/comm");
+	assert_int_equal(vfio_bind_check(root, &id, &id, 1, &err), 0);
+	shell("ln -s /dev/null proc/1234/fd/4");
+	assert_int_equal(vfio_bind_check(root, &id, &id, 1, &err), -EBUSY);
+	says("X?org (process 1234) has /dev/dri/card1 open");
+}
+
+/* Trees do not change drivers: what was written is what is looked at. */
+static void test_bind_override(void **state)
+{
+	(void)state;
+	add_function("0000:45:00.0", 12, "snd_hda_intel", "0x040300", "");
+	shell("touch sys/bus/pci/drivers_probe sys/bus/pci/drivers/snd_hda_intel/unbind && "
+	      "echo my-own-driver >.%s0000:45:00.0/driver_override",
+	      DEVICES);
+	assert_int_equal(try_bind("45:00.0"), -EIO); /* the driver stays, in a tree */
+	says("does not bind to vfio-pci");
+	shell("grep -q ^my-own-driver .%s0000:45:00.0/driver_override", DEVICES);
+	shell("test ! -e run/straddle/driver_override/0000:45:00.0");
+	/* While vfio-pci has it, the name is kept. */
+	shell("echo my-own-driver >.%s0000:45:00.0/driver_override && rm .%s0000:45:00.0/driver",
+	      DEVICES, DEVICES);
+	shell("mkdir -p run/straddle/driver_override && "
+	      "echo my-own-driver >run/straddle/driver_override/0000:45:00.0 && "
+	      "echo vfio-pci >.%s0000:45:00.0/driver_override",
+	      DEVICES);
+	find("45:00.0");
+	assert_int_equal(vfio_unbind(root, &id, &moved, &err), 0);
+	shell("grep -q ^my-own-driver .%s0000:45:00.0/driver_override", DEVICES);
+	shell("test ! -e run/straddle/driver_override/0000:45:00.0");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_tree, remove_tree)
@@ -376,10 +505,11 @@ static void test_bind_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_names),	 TEST(test_not_found), TEST(test_no_iommu),
-		TEST(test_mediated),	 TEST(test_probe),     TEST(test_virtual_functions),
-		TEST(test_bad_resource), TEST(test_reserved),  TEST(test_viable),
-		TEST(test_bind_refuses), TEST(test_bound),
+		TEST(test_names),	 TEST(test_not_found),	  TEST(test_no_iommu),
+		TEST(test_mediated),	 TEST(test_probe),	  TEST(test_virtual_functions),
+		TEST(test_bad_resource), TEST(test_reserved),	  TEST(test_viable),
+		TEST(test_bind_refuses), TEST(test_bound),	  TEST(test_bind_multipath),
+		TEST(test_bind_asks),	 TEST(test_bind_clients), TEST(test_bind_override),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
