@@ -59,7 +59,7 @@ int vfio_bind_check(const char *root, const struct vfio_id *id, const struct vfi
 	if (!id->pci)
 		return err_set(err, EINVAL, "%s is no PCI function", id->name);
 	read_driver(root, id, driver);
-	if (has_vfio(driver))
+	if (id->vfio || has_vfio(driver))
 		return 0;
 	(void)sysfs_read_number(root, id->path, "class", &class);
 	if (class >> 8 == CLASS_BRIDGE)
@@ -164,7 +164,7 @@ int vfio_bind(const char *root, const struct vfio_id *id, struct vfio_move *move
 	read_driver(root, id, move->was);
 	snprintf(move->now, sizeof(move->now), "%s", move->was);
 	read_override(root, id->path, "driver_override", move->override);
-	if (has_vfio(move->was))
+	if (id->vfio || has_vfio(move->was))
 		return 0;
 	ret = note_override(root, id, move->override, err);
 	if (ret < 0)
@@ -184,7 +184,7 @@ void vfio_bind_undo(const char *root, const struct vfio_id *id, struct vfio_move
 {
 	char dir[VFIO_PATH_MAX];
 
-	if (has_vfio(move->was))
+	if (id->vfio || has_vfio(move->was))
 		return;
 	(void)rebind(root, id, move->override, move->now, NULL);
 	if (*move->was && !*move->now) {

@@ -2,52 +2,139 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Pieces of a mapping: progress is told and a stop obeyed between two of them. */
-#define PIECE (16 * GIB)
+/*
+ * Pieces of a mapping: progress is told and a stop obeyed between two of them. Pages of 4 KiB take
+ * a second or so for a GiB; there is room for 65,535 pieces (dma_entry_limit).
+ */
+#define PIECE GIB
 
 /* --- opening --- */
-
-static bool iommufd_fits(const struct vfio_id *ids, size_t n)
-{
-	if (access("/dev/iommu", R_OK | W_OK) < 0)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!*ids[i].cdev)
-			return false;
-	return true;
-}
 
 int iommu_open(struct iommu *io, enum iommu_backend want, const struct vfio_id *ids, size_t n,
 	       bool no_iommu, struct err *err)
 {
+	const struct vfio_id *bare = NULL;
+	int ret;
+
 	*io = (struct iommu)IOMMU_EMPTY;
 	io->no_iommu = no_iommu;
-	if (want == IOMMU_AUTO)
-		want = !no_iommu && iommufd_fits(ids, n) ? IOMMU_IOMMUFD : IOMMU_TYPE1;
-	if (want == IOMMU_TYPE1)
-		return iommu_type1_open(io, err);
 	for (size_t i = 0; i < n; i++)
 		if (!*ids[i].cdev)
-			return err_set(err, ENODEV,
-				       "%s has no character device for iommufd: bind it to "
-				       "vfio-pci, use a kernel with CONFIG_VFIO_DEVICE_CDEV, or "
-				       "--vfio-backend type1",
-				       ids[i].name);
-	return iommu_iommufd_open(io, err);
+			bare = &ids[i];
+	if (want == IOMMU_TYPE1 || (want == IOMMU_AUTO && (bare || no_iommu)))
+		return iommu_type1_open(io, err);
+	if (bare)
+		return err_set(err, ENODEV,
+			       "%s has no character device for iommufd: bind it to vfio-pci, use a "
+			       "kernel with CONFIG_VFIO_DEVICE_CDEV, or --vfio-backend type1",
+			       bare->name);
+	ret = iommu_iommufd_open(io, err);
+	if (want == IOMMU_IOMMUFD)
+		return ret;
+	if (ret < 0)
+		return iommu_type1_open(io, err);
+	io->may_fall_back = true;
+	return 0;
 }
 
-int iommu_attach(struct iommu *io, const struct vfio_id *id, const char *token, int *device,
-		 struct err *err)
+static int attach_each(struct iommu *io, const struct vfio_id *ids, const char *const *tokens,
+		       size_t n, int *files, size_t *failed, struct err *err)
 {
-	*device = -1;
-	return io->ops->attach(io, id, token, device, err);
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < n; i++) {
+		files[i] = -1;
+		ret = io->ops->attach(io, &ids[i], tokens ? tokens[i] : NULL, &files[i], err);
+		if (ret < 0)
+			break;
+	}
+	if (ret == 0)
+		return 0;
+	*failed = i;
+	while (i-- > 0)
+		close(files[i]);
+	return ret;
+}
+
+int iommu_attach_all(struct iommu *io, const struct vfio_id *ids, const char *const *tokens,
+		     size_t n, int *files, size_t *failed, struct err *err)
+{
+	int ret = attach_each(io, ids, tokens, n, files, failed, err), second;
+	struct err type1 = { "" };
+
+	if (ret == 0 || !io->may_fall_back)
+		return ret;
+	iommu_close(io);
+	second = iommu_type1_open(io, &type1);
+	if (second == 0)
+		second = attach_each(io, ids, tokens, n, files, failed, &type1);
+	if (second == 0)
+		return 0;
+	err_prefix(&type1, 0, "%s; and with type1: ", err->text);
+	*err = type1;
+	return ret;
+}
+
+static int group_index(const struct iommu *io, unsigned number)
+{
+	for (unsigned i = 0; i < io->nr_groups; i++)
+		if (io->groups[i].number == number)
+			return (int)i;
+	return -1;
+}
+
+int iommu_group_file(const struct iommu *io, unsigned number)
+{
+	int i = group_index(io, number);
+
+	return i < 0 ? -1 : io->groups[i].fd;
+}
+
+void iommu_leave(struct iommu *io, unsigned number)
+{
+	int i = group_index(io, number);
+
+	if (i < 0 || !io->ops->leave)
+		return;
+	io->ops->leave(io, (unsigned)i);
+	io->groups[i] = io->groups[--io->nr_groups];
+	if (!io->nr_groups)
+		io->mapped = 0;
+}
+
+int iommu_attach_failed(const char *name, unsigned group, int code, struct err *err)
+{
+	switch (code) {
+	case EPERM:
+		return err_set(err, code,
+			       "%s may not be put behind the host's IOMMU: either the host does "
+			       "not remap interrupts (enable that in the firmware, as x2APIC or "
+			       "interrupt remapping), or the firmware wants memory of the device "
+			       "mapped one to one (RMRR; a `direct` line in /sys/kernel/"
+			       "iommu_groups/%u/reserved_regions); the kernel log says which",
+			       name, group);
+	case EINVAL:
+		return err_set(err, code,
+			       "%s cannot be put behind the host's IOMMU (%s): where /sys/kernel/"
+			       "iommu_groups/%u/reserved_regions has a `direct` line, the firmware "
+			       "wants that memory of the device mapped one to one, which a guest "
+			       "cannot have; else the kernel log may say why",
+			       name, strerror(code), group);
+	case EBUSY:
+		return err_set(err, code,
+			       "%s is in use by another program, or a device of IOMMU group %u is "
+			       "bound to a driver that is not VFIO's",
+			       name, group);
+	default:
+		return err_sys(err, code, "%s cannot be put behind the host's IOMMU", name);
+	}
 }
 
 int iommu_ask_ranges(struct iommu *io, struct err *err)
@@ -131,42 +218,19 @@ static int check_usable(const struct iommu *io, const struct iommu_mapping *m, s
 
 /* --- locked memory --- */
 
-/* CAP_IPC_LOCK lifts the limit on both backends. */
-static bool may_lock_all(void)
+/*
+ * The limit holds unless the initial user namespace gives CAP_IPC_LOCK, and it holds for all that a
+ * user pins (iommufd) or for this process (type1): so it is raised as far as it can be, and the map
+ * call judges.
+ */
+static void raise_memlock(void)
 {
-	unsigned long long effective = 0;
-	FILE *status = fopen("/proc/self/status", "re");
-	char line[256];
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
-	if (!status)
-		return false;
-	while (fgets(line, sizeof(line), status))
-		if (sscanf(line, "CapEff: %llx", &effective) == 1)
-			break;
-	fclose(status);
-	return effective >> CAP_IPC_LOCK & 1;
-}
-
-static int raise_memlock(uint64_t bytes, struct err *err)
-{
-	struct rlimit limit, want;
-
-	if (may_lock_all() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
-	    limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= bytes)
-		return 0;
-	want = limit;
-	want.rlim_cur = bytes;
-	if (limit.rlim_max < bytes) /* may be raised with CAP_SYS_RESOURCE */
-		want.rlim_max = bytes;
-	if (setrlimit(RLIMIT_MEMLOCK, &want) == 0)
-		return 0;
-	return err_set(err, ENOMEM,
-		       "devices need %" PRIu64
-		       " KiB of locked memory, but this user may lock %" PRIu64
-		       " KiB: raise it with `ulimit -l %" PRIu64
-		       "`, memlock in /etc/security/limits.conf, or LimitMEMLOCK= of the systemd "
-		       "unit",
-		       bytes / KIB, (uint64_t)limit.rlim_max / KIB, bytes / KIB);
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
 }
 
 /* --- mapping --- */
@@ -177,7 +241,7 @@ static const char *advice(int code)
 	case EINVAL:
 		return "the range is reserved, or not aligned to what the IOMMU translates";
 	case ENOMEM:
-		return "raise the limit of locked memory (ulimit -l), or free memory on the host";
+		return "free memory on the host";
 	case ENOSPC:
 		return "the container has no room for more mappings: raise dma_entry_limit of "
 		       "vfio_iommu_type1";
@@ -191,13 +255,28 @@ static const char *advice(int code)
 	}
 }
 
-static int map_failed(const struct iommu_mapping *m, int code, struct err *err)
+static int map_failed(const struct iommu *io, const struct iommu_mapping *m, uint64_t total,
+		      int code, struct err *err)
 {
+	struct rlimit limit = { RLIM_INFINITY, 0 };
+	char locked[512] = "";
+
+	if (code == ENOMEM && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+	    limit.rlim_cur != RLIM_INFINITY)
+		snprintf(locked, sizeof(locked),
+			 ", or raise the limit of locked memory: devices need %" PRIu64
+			 " KiB and this user may lock %" PRIu64 " KiB%s: `ulimit -l %" PRIu64
+			 "`, memlock in /etc/security/limits.conf, or LimitMEMLOCK= of the systemd "
+			 "unit",
+			 total / KIB, (uint64_t)limit.rlim_cur / KIB,
+			 io->ops == iommu_iommufd_ops() ? ", for all of the user's guests together"
+							: "",
+			 total / KIB);
 	return err_set(err, code,
 		       "%s: mapping IOVA [%#" PRIx64 ", %#" PRIx64 "), %" PRIu64
-		       " MiB at host address %p, for devices failed: %s; %s",
+		       " MiB at host address %p, for devices failed: %s; %s%s",
 		       m->owner, m->iova.base, m->iova.end, span_size(m->iova) / MIB, m->hva,
-		       strerror(code), advice(code));
+		       strerror(code), advice(code), locked);
 }
 
 /*
@@ -231,7 +310,6 @@ static struct iommu_mapping piece_of(const struct iommu_mapping *m, uint64_t bas
 	piece.iova.base = base;
 	piece.iova.end = min_u64(m->iova.end, align_down(base, size) + size);
 	piece.hva = (uint8_t *)m->hva + skip;
-	piece.memfd_offset += skip;
 	return piece;
 }
 
@@ -256,7 +334,8 @@ static int map_span(struct iommu *io, const struct iommu_mapping *m, struct span
 			return err_set(err, EINTR, "interrupted while RAM was mapped for devices");
 		ret = io->ops->map(io, &piece);
 		if (ret < 0)
-			return map_failed(&piece, -ret, err);
+			return map_failed(io, &piece, io->mapped + tally->total - tally->done, -ret,
+					  err);
 		mapped->end = piece.iova.end;
 		io->mapped += span_size(piece.iova);
 		tally->done += span_size(piece.iova);
@@ -282,10 +361,9 @@ int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
 	}
 	if (ret == 0)
 		ret = choose_piece(io, list, n, &tally.piece, err);
-	if (ret == 0)
-		ret = raise_memlock(io->mapped + tally.total, err);
 	if (ret < 0)
 		return ret;
+	raise_memlock();
 	for (i = 0; i < n; i++) {
 		ret = map_span(io, &list[i], &mapped, &tally, err);
 		if (ret < 0)

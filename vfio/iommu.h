@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 enum iommu_backend {
-	IOMMU_AUTO, /* iommufd where host and every device have it, else type1 */
+	IOMMU_AUTO, /* iommufd where host and every device have it and it works, else type1 */
 	IOMMU_TYPE1,
 	IOMMU_IOMMUFD,
 };
@@ -26,9 +26,6 @@ struct iommu_mapping {
 	struct span iova;
 	void *hva;	   /* of iova.base */
 	const char *owner; /* for sentences: "RAM", "BAR 2 of 0000:41:00.0" */
-	bool bar;	   /* a device's memory, not RAM: peer-to-peer */
-	int memfd;	   /* the file behind hva, or -1 */
-	uint64_t memfd_offset;
 };
 
 /* How a long mapping tells how far it is, and learns that it is to stop. Either may be NULL. */
@@ -54,6 +51,8 @@ struct iommu_ops {
 	int (*unmap)(struct iommu *io, struct span iova);
 	/* The groups, which KVM is to know (KVM_DEV_VFIO_FILE): at most `cap`; returns how many. */
 	size_t (*kvm_files)(const struct iommu *io, int *out, size_t cap);
+	/* See iommu_leave(). NULL: devices leave as their descriptors are closed. */
+	void (*leave)(struct iommu *io, unsigned i);
 	void (*close)(struct iommu *io);
 };
 
@@ -73,7 +72,7 @@ struct iommu {
 	size_t nr_usable;
 	uint64_t mapped;    /* bytes */
 	uint64_t most_maps; /* how many mappings there is room for; 0: not known */
-	bool no_map_file;   /* iommufd before Linux 6.13 */
+	bool may_fall_back; /* to type1, if a device cannot be attached */
 	bool no_p2p;	    /* the kernel refused to map a BAR; said once */
 	pthread_mutex_t lock;
 };
@@ -86,14 +85,28 @@ struct iommu {
 /* Chooses the backend for these devices (all of them) and opens it; attaches none. */
 int iommu_open(struct iommu *io, enum iommu_backend want, const struct vfio_id *ids, size_t n,
 	       bool no_iommu, struct err *err);
-int iommu_attach(struct iommu *io, const struct vfio_id *id, const char *token, int *device,
-		 struct err *err);
+/*
+ * Attaches and opens all of them; files[i] are their descriptors, the caller's. `tokens` holds a VF
+ * token or NULL for each, and may itself be NULL. If IOMMU_AUTO chose iommufd and one cannot be
+ * attached, all of them are attached to type1 instead. On failure nothing is open, and *failed is
+ * the number of the one that could not be.
+ */
+int iommu_attach_all(struct iommu *io, const struct vfio_id *ids, const char *const *tokens,
+		     size_t n, int *files, size_t *failed, struct err *err);
+/*
+ * The group's descriptor if the backend has groups, else -1; borrowed. KVM must have let go of it
+ * before iommu_leave(), which takes a group without open devices out of the container and closes
+ * it: before Linux 6.1 the host waits for that (drivers/vfio/vfio.c, vfio_unregister_group_dev()).
+ * With the last group all mappings go.
+ */
+int iommu_group_file(const struct iommu *io, unsigned number);
+void iommu_leave(struct iommu *io, unsigned number);
 /* Reads the usable ranges into io->usable; after the last attach, before the plan. */
 int iommu_ask_ranges(struct iommu *io, struct err *err);
 /*
  * Maps RAM: checks every span against io->usable first (-ERANGE and a sentence that has both: the
  * span, the range that the host refuses, and --iova-policy as the way out), raises RLIMIT_MEMLOCK
- * or says what it must be, then maps in pieces. On failure nothing stays mapped. -EINTR: stopped.
+ * as far as it can be, then maps in pieces. On failure nothing stays mapped. -EINTR: stopped.
  */
 int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
 		  const struct iommu_progress *progress, struct err *err);
@@ -105,6 +118,9 @@ int iommu_map_bar(struct iommu *io, const struct iommu_mapping *m, struct err *e
 void iommu_unmap(struct iommu *io, struct span iova);
 /* Gives everything back. */
 void iommu_close(struct iommu *io);
+
+/* The sentence for a group or device that the kernel does not put behind the IOMMU. */
+int iommu_attach_failed(const char *name, unsigned group, int code, struct err *err);
 
 const struct iommu_ops *iommu_type1_ops(void);
 const struct iommu_ops *iommu_iommufd_ops(void);

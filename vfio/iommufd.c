@@ -19,15 +19,6 @@ static_assert(sizeof(struct iommu_ioas_map) == 40, "IOMMU_IOAS_MAP");
 static_assert(sizeof(struct iommu_ioas_unmap) == 24, "IOMMU_IOAS_UNMAP");
 static_assert(sizeof(struct vfio_device_bind_iommufd) == 16, "VFIO_DEVICE_BIND_IOMMUFD");
 
-/* Linux 6.13; Debian's 6.12 headers do not have it yet. */
-struct ioas_map_file {
-	uint32_t size, flags, ioas_id;
-	int32_t fd;
-	uint64_t start, length, iova;
-};
-static_assert(sizeof(struct ioas_map_file) == 40, "IOMMU_IOAS_MAP_FILE");
-#define IOAS_MAP_FILE _IO(IOMMUFD_TYPE, 0x8f)
-
 #define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 
 static int open_node(const char *path, const char *missing, struct err *err)
@@ -89,13 +80,9 @@ static int bind_and_attach(struct iommu *io, const struct vfio_id *id, int devic
 	};
 
 	if (ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind) < 0)
-		return err_sys(err, errno, "%s cannot be bound to /dev/iommu", id->name);
+		return iommu_attach_failed(id->name, id->group, errno, err);
 	if (ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) < 0)
-		return err_sys(err, errno, "%s cannot be attached to the I/O address space%s",
-			       id->name,
-			       errno == EADDRINUSE ? ", which already has mappings that its "
-						     "reserved regions forbid"
-						   : "");
+		return iommu_attach_failed(id->name, id->group, errno, err);
 	return 0;
 }
 
@@ -173,22 +160,11 @@ static int iommufd_allow(struct iommu *io, const struct span *spans, size_t n, s
 
 /* --- mapping --- */
 
-/* From the file: pages need not be looked up by address, and stay when the mapping here changes. */
-static int map_file(struct iommu *io, const struct iommu_mapping *m)
-{
-	struct ioas_map_file map = {
-		.size = sizeof(map),
-		.flags = MAP_FLAGS,
-		.ioas_id = io->ioas,
-		.fd = m->memfd,
-		.start = m->memfd_offset,
-		.length = span_size(m->iova),
-		.iova = m->iova.base,
-	};
-
-	return ioctl(io->fd, IOAS_MAP_FILE, &map) < 0 ? -errno : 0;
-}
-
+/*
+ * By address and not from the file (IOMMU_IOAS_MAP_FILE, Linux 6.13): that way pages of hugetlbfs
+ * that nobody has touched were not zeroed before 6.18 (mm/memfd.c, memfd_alloc_folio()), and the
+ * memory policy is passed over.
+ */
 static int iommufd_map(struct iommu *io, const struct iommu_mapping *m)
 {
 	struct iommu_ioas_map map = {
@@ -200,13 +176,6 @@ static int iommufd_map(struct iommu *io, const struct iommu_mapping *m)
 		.iova = m->iova.base,
 	};
 
-	if (m->memfd >= 0 && !m->bar && !io->no_map_file) {
-		int ret = map_file(io, m);
-
-		if (ret != -ENOTTY && ret != -EOPNOTSUPP)
-			return ret;
-		io->no_map_file = true;
-	}
 	return ioctl(io->fd, IOMMU_IOAS_MAP, &map) < 0 ? -errno : 0;
 }
 

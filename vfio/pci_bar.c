@@ -366,8 +366,6 @@ static void p2p_map(struct vfio_pci *dev, struct vfio_bar *bar, struct vfio_part
 		.iova = { bar->at.base + part->at.base, bar->at.base + part->at.end },
 		.hva = part->hva,
 		.owner = owner,
-		.bar = true,
-		.memfd = -1,
 	};
 	struct err err = { "" };
 

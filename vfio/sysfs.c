@@ -104,20 +104,45 @@ static int no_group(const char *root, struct vfio_id *id, struct err *err)
 		       id->name);
 }
 
-/* VFIO's name for the device: /dev/vfio/devices/NAME. */
-static void find_cdev(const char *root, struct vfio_id *id)
+/*
+ * Since Linux 6.1 vfio-dev/ holds VFIO's name for a device that it hands out, whatever driver has
+ * registered it (drivers/vfio/vfio_main.c, __vfio_register_dev()); before, VFIO's drivers are known
+ * by their names.
+ */
+static bool is_vfio(const char *root, const char *device, const char *driver, char name[32])
+{
+	DIR *list = sysfs_list(root, device, "vfio-dev");
+	struct dirent *e = sysfs_next(list);
+
+	snprintf(name, 32, "%.31s", e ? e->d_name : "");
+	if (list)
+		closedir(list);
+	return *name || strstr(driver, "vfio");
+}
+
+/* Only a name with a device number has a node, /dev/vfio/devices/NAME (VFIO_DEVICE_CDEV). */
+static void find_vfio(const char *root, struct vfio_id *id)
+{
+	char dir[VFIO_PATH_MAX], text[32];
+
+	id->vfio = is_vfio(root, id->path, id->driver, id->cdev);
+	if (snprintf(dir, sizeof(dir), "%s/vfio-dev/%s", id->path, id->cdev) >= (int)sizeof(dir) ||
+	    sysfs_read(root, dir, "dev", text, sizeof(text)) <= 0)
+		*id->cdev = '\0';
+}
+
+/*
+ * Mediated devices of Linux before 6.1, whose drivers have any name, are alone in their groups:
+ * VFIO has a node for the group if it hands the device out.
+ */
+static bool has_group_node(const char *root, const struct vfio_id *id)
 {
 	char path[VFIO_PATH_MAX];
-	struct dirent *e;
-	DIR *dir = NULL;
 
-	if (sysfs_path(path, root, id->path, "vfio-dev") == 0)
-		dir = opendir(path);
-	while (dir && (e = readdir(dir)))
-		if (!strncmp(e->d_name, "vfio", 4))
-			snprintf(id->cdev, sizeof(id->cdev), "%.31s", e->d_name);
-	if (dir)
-		closedir(dir);
+	return id->has_group &&
+	       snprintf(path, sizeof(path), "%s/dev/vfio/%u", root, id->group) <
+		       (int)sizeof(path) &&
+	       access(path, F_OK) == 0;
 }
 
 static int find_group(const char *root, struct vfio_id *id, struct err *err)
@@ -172,8 +197,10 @@ int sysfs_find(const char *root, const char *name, struct vfio_id *id, struct er
 		return err_set(err, ENODEV, "%s is neither a PCI function nor a mediated device",
 			       path);
 	sysfs_read_link(root, id->path, "driver", id->driver, sizeof(id->driver));
-	find_cdev(root, id);
-	return find_group(root, id, err);
+	find_vfio(root, id);
+	ret = find_group(root, id, err);
+	id->vfio |= ret == 0 && !id->pci && has_group_node(root, id);
+	return ret;
 }
 
 /* --- groups --- */
@@ -184,14 +211,13 @@ static int by_name(const void *a, const void *b)
 }
 
 /*
- * Drivers that leave a device to VFIO's user: vfio-pci and its variants (mlx5-vfio-pci, ...),
- * pci-stub, and those of bridges, which do no DMA of their own (drivers/vfio/vfio_main.c,
- * vfio_group_viable() of old; iommu_device_claim_dma_owner() since).
+ * Drivers that leave a device to VFIO's user: pci-stub, and those of bridges, which do no DMA of
+ * their own (drivers/vfio/vfio_main.c, vfio_group_viable() of old; iommu_device_claim_dma_owner()
+ * since).
  */
-static bool driver_is_ours(const char *driver)
+static bool driver_is_harmless(const char *driver)
 {
-	return !*driver || strstr(driver, "vfio") || !strcmp(driver, "pci-stub") ||
-	       !strcmp(driver, "pcieport");
+	return !*driver || !strcmp(driver, "pci-stub") || !strcmp(driver, "pcieport");
 }
 
 /*
@@ -209,7 +235,7 @@ static bool is_bridge(const char *root, const char *device)
 int sysfs_group(const char *root, unsigned group, struct vfio_member *out, unsigned cap,
 		unsigned *n, struct err *err)
 {
-	char dir[64], device[VFIO_PATH_MAX];
+	char dir[64], device[VFIO_PATH_MAX], cdev[32];
 	struct dirent *e;
 	DIR *list;
 
@@ -232,7 +258,8 @@ int sysfs_group(const char *root, unsigned group, struct vfio_member *out, unsig
 			 e->d_name);
 		sysfs_read_link(root, device, "driver", m->driver, sizeof(m->driver));
 		m->bridge = is_bridge(root, device);
-		m->in_use = !m->bridge && !driver_is_ours(m->driver);
+		m->vfio = is_vfio(root, device, m->driver, cdev);
+		m->in_use = !m->vfio && !m->bridge && !driver_is_harmless(m->driver);
 		++*n;
 	}
 	closedir(list);
@@ -264,7 +291,7 @@ unsigned sysfs_bound(const char *root, struct vfio_bound *out, unsigned cap, uns
 		++*groups;
 		(void)sysfs_group(root, group, members, VFIO_GROUP_MAX, &n, NULL);
 		for (unsigned i = 0; i < n; i++) {
-			if (!strstr(members[i].driver, "vfio") || ++found > cap)
+			if (!members[i].vfio || ++found > cap)
 				continue;
 			out[found - 1] = (struct vfio_bound){ .group = group };
 			memcpy(out[found - 1].name, members[i].name, sizeof(members[i].name));
@@ -285,7 +312,7 @@ int sysfs_group_viable(const char *root, const struct vfio_id *id, struct err *e
 	unsigned n;
 	int ret;
 
-	if (!strstr(id->driver, "vfio"))
+	if (!id->vfio)
 		return err_set(err, EBUSY,
 			       "it is bound to %s: run `straddle bind %s` as root first",
 			       *id->driver ? id->driver : "no driver", id->name);

@@ -25,6 +25,7 @@ struct vfio_id {
 	bool has_group;
 	unsigned group;	 /* IOMMU group number */
 	bool no_iommu;	 /* the group is VFIO's no-IOMMU kind, or will be once vfio-pci has it */
+	bool vfio;	 /* VFIO hands it out; its driver need not be VFIO's (vGPUs) */
 	char cdev[32];	 /* "vfio3": /dev/vfio/devices/vfio3; "": none */
 	char driver[64]; /* bound driver; "": none */
 };
@@ -38,6 +39,7 @@ int sysfs_find(const char *root, const char *name, struct vfio_id *id, struct er
 struct vfio_member {
 	char name[VFIO_NAME_MAX];
 	char driver[64]; /* "": none */
+	bool vfio;	 /* VFIO hands it out */
 	bool bridge;	 /* a PCI to PCI bridge: never in the way */
 	bool in_use;	 /* bound to a driver that keeps the group from being viable */
 };
@@ -50,14 +52,14 @@ struct vfio_bound {
 	unsigned group;
 };
 /*
- * The devices that a VFIO driver holds, sorted by group and name: writes at most `cap` and returns
+ * The devices that VFIO hands out, sorted by group and name: writes at most `cap` and returns
  * how many there are. *groups is the number of the host's IOMMU groups.
  */
 unsigned sysfs_bound(const char *root, struct vfio_bound *out, unsigned cap, unsigned *groups);
 /*
- * 0 if VFIO can have the group: every member is bound to a VFIO driver, a bridge, or unbound. Else
- * -EBUSY, and the sentence names each member that is in the way, its driver, and
- * `straddle bind` as the way out.
+ * 0 if VFIO can have the group: it hands the device out, and every other member, too, or that is a
+ * bridge, or unbound. Else -EBUSY, and the sentence names each member that is in the way, its
+ * driver, and `straddle bind` as the way out.
  */
 int sysfs_group_viable(const char *root, const struct vfio_id *id, struct err *err);
 

@@ -70,7 +70,8 @@ int iommu_type1_open(struct iommu *io, struct err *err)
 
 /* --- groups and devices --- */
 
-static int join_container(struct iommu *io, int group, const char *path, struct err *err)
+static int join_container(struct iommu *io, int group, unsigned number, const char *path,
+			  struct err *err)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	int type = io->no_iommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
@@ -82,9 +83,9 @@ static int join_container(struct iommu *io, int group, const char *path, struct 
 			       "%s is not viable: a member is bound to a driver that is not VFIO's",
 			       path);
 	if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &io->fd) < 0)
-		return err_sys(err, errno, "%s cannot join the container", path);
+		return iommu_attach_failed(path, number, errno, err);
 	if (io->nr_groups == 0 && ioctl(io->fd, VFIO_SET_IOMMU, (unsigned long)type) < 0)
-		return err_sys(err, errno, "VFIO cannot use this host's IOMMU for %s", path);
+		return iommu_attach_failed(path, number, errno, err);
 	return 0;
 }
 
@@ -105,7 +106,7 @@ static int open_group(struct iommu *io, const struct vfio_id *id, int *fd, struc
 	*fd = open_node(path, err);
 	if (*fd < 0)
 		return *fd;
-	ret = join_container(io, *fd, path, err);
+	ret = join_container(io, *fd, id->group, path, err);
 	if (ret < 0) {
 		close(*fd);
 		return ret;
@@ -267,6 +268,13 @@ static size_t type1_kvm_files(const struct iommu *io, int *out, size_t cap)
 	return n;
 }
 
+/* The kernel refuses while a device is open or KVM has the group; then it goes with the rest. */
+static void type1_leave(struct iommu *io, unsigned i)
+{
+	(void)ioctl(io->groups[i].fd, VFIO_GROUP_UNSET_CONTAINER);
+	close(io->groups[i].fd);
+}
+
 /* The last descriptor of the container takes its mappings along. */
 static void type1_close(struct iommu *io)
 {
@@ -285,6 +293,7 @@ const struct iommu_ops *iommu_type1_ops(void)
 		.map = type1_map,
 		.unmap = type1_unmap,
 		.kvm_files = type1_kvm_files,
+		.leave = type1_leave,
 		.close = type1_close,
 	};
 

@@ -204,14 +204,24 @@ static const struct pci_env env_ops = {
 
 static void slot_empty(struct machine_slot *s)
 {
+	struct passthrough *pt = s->pci->parts.passthrough;
+	struct kvm *kvm = s->pci->parts.kvm;
+	int group;
+
 	pci_host_lock(&s->pci->host);
 	vfio_pci_unplug(s->device);
 	pci_host_unlock(&s->pci->host);
 	/* While KVM has its memory, nothing else may come to these addresses. */
 	if (s->pci->stuck)
 		return;
-	kvm_remove_vfio(s->pci->parts.kvm, vfio_pci_file(s->device));
-	passthrough_drop(s->pci->parts.passthrough, s->index);
+	/* A device of iommufd leaves KVM before it is closed, a group after its last device. */
+	kvm_remove_vfio(kvm, vfio_pci_file(s->device));
+	passthrough_drop(pt, s->index);
+	group = passthrough_empty_group(pt, s->index);
+	if (group >= 0) {
+		kvm_remove_vfio(kvm, group);
+		passthrough_leave(pt, s->index);
+	}
 	s->device = NULL;
 	s->released = false;
 }
@@ -229,7 +239,7 @@ static void leave_ready(void *to)
 
 		if (!__atomic_load_n(&s->released, __ATOMIC_ACQUIRE) || !s->device)
 			continue;
-		snprintf(line, sizeof(line), "%s: the guest let go of it; the host has it back",
+		snprintf(line, sizeof(line), "%s: the guest let go of it; the host can have it",
 			 vfio_pci_name(s->device));
 		slot_empty(s);
 		env_say(p, line);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The bits of config_vfio.caps are those of enum vfio_caps; the two rooms do not see each other. */
 static_assert(VFIO_CAP_SRIOV == 1 << 0 && VFIO_CAP_ARI == 1 << 1 && VFIO_CAP_REBAR == 1 << 2 &&
@@ -57,7 +58,8 @@ static int check_no_iommu(const struct config *c, const struct vfio_id *ids, str
 	return 0;
 }
 
-static int open_device(struct passthrough *pt, const struct config_vfio *c, unsigned i,
+/* Takes `fd`. */
+static int open_device(struct passthrough *pt, const struct config_vfio *c, unsigned i, int fd,
 		       struct host_facts *facts, struct err *err)
 {
 	const struct vfio_pci_options options = {
@@ -66,13 +68,8 @@ static int open_device(struct passthrough *pt, const struct config_vfio *c, unsi
 		.rom_file = c->rom_file,
 		.error_continues = c->error_continues,
 	};
-	int fd, ret;
+	int ret = vfio_pci_open(&pt->devices[i], fd, pt->ids[i].name, &options, err);
 
-	ret = sysfs_group_viable("", &pt->ids[i], err);
-	if (ret == 0)
-		ret = iommu_attach(&pt->iommu, &pt->ids[i], c->token, &fd, err);
-	if (ret == 0)
-		ret = vfio_pci_open(&pt->devices[i], fd, pt->ids[i].name, &options, err);
 	if (ret < 0)
 		return err_prefix(err, ret, "--vfio %s: ", c->name);
 	pt->n = i + 1;
@@ -80,25 +77,49 @@ static int open_device(struct passthrough *pt, const struct config_vfio *c, unsi
 	return 0;
 }
 
+/* files[i] are the devices' descriptors: the caller's on success, closed on failure. */
+static int attach_all(struct passthrough *pt, const struct config *c, int *files, struct err *err)
+{
+	enum iommu_backend backend = (enum iommu_backend)c->vfio_backend;
+	const char *tokens[HOST_PCI_MAX];
+	size_t failed = 0;
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < c->nr_vfio; i++) {
+		failed = i;
+		ret = sysfs_group_viable("", &pt->ids[i], err);
+		tokens[i] = c->vfio[i].token;
+		/* iommufd takes no VF token (before Linux 6.17). */
+		if (tokens[i] && backend == IOMMU_AUTO)
+			backend = IOMMU_TYPE1;
+	}
+	if (ret < 0)
+		return err_prefix(err, ret, "--vfio %s: ", c->vfio[failed].name);
+	ret = iommu_open(&pt->iommu, backend, pt->ids, c->nr_vfio, c->vfio[0].no_iommu, err);
+	if (ret < 0)
+		return ret;
+	ret = iommu_attach_all(&pt->iommu, pt->ids, tokens, c->nr_vfio, files, &failed, err);
+	return ret < 0 ? err_prefix(err, ret, "--vfio %s: ", c->vfio[failed].name) : 0;
+}
+
 int passthrough_open(struct passthrough *pt, const struct config *c, struct host_facts *facts,
 		     struct err *err)
 {
-	enum iommu_backend backend = (enum iommu_backend)c->vfio_backend;
+	int files[HOST_PCI_MAX];
 	int ret;
 
-	/* iommufd takes no VF token (before Linux 6.17). */
-	for (unsigned i = 0; i < c->nr_vfio; i++)
-		if (c->vfio[i].token && backend == IOMMU_AUTO)
-			backend = IOMMU_TYPE1;
 	*pt = (struct passthrough)PASSTHROUGH_EMPTY;
 	ret = find(c, pt->ids, facts, err);
 	if (ret == 0)
 		ret = check_no_iommu(c, pt->ids, err);
 	if (ret == 0)
-		ret = iommu_open(&pt->iommu, backend, pt->ids, c->nr_vfio, c->vfio[0].no_iommu,
-				 err);
-	for (unsigned i = 0; ret == 0 && i < c->nr_vfio; i++)
-		ret = open_device(pt, &c->vfio[i], i, facts, err);
+		ret = attach_all(pt, c, files, err);
+	for (unsigned i = 0, ready = ret == 0; ready && i < c->nr_vfio; i++) {
+		if (ret == 0)
+			ret = open_device(pt, &c->vfio[i], i, files[i], facts, err);
+		else
+			close(files[i]);
+	}
 	if (ret == 0)
 		ret = iommu_ask_ranges(&pt->iommu, err);
 	for (size_t i = 0; ret == 0 && i < pt->iommu.nr_usable; i++)
@@ -158,8 +179,6 @@ int passthrough_map(struct passthrough *pt, const struct plan *plan, const struc
 			.iova = ram->blocks[i].gpa,
 			.hva = ram->blocks[i].hva,
 			.owner = "RAM",
-			.memfd = ram->blocks[i].fd,
-			.memfd_offset = ram->blocks[i].offset,
 		};
 	ret = iommu_map_ram(&pt->iommu, list, ram->nr_blocks, progress, err);
 	free(list);
@@ -182,6 +201,21 @@ void passthrough_drop(struct passthrough *pt, unsigned i)
 	vfio_pci_give_back(pt->devices[i]);
 	pt->gone[i] = pt->devices[i];
 	pt->devices[i] = NULL;
+}
+
+int passthrough_empty_group(const struct passthrough *pt, unsigned i)
+{
+	for (unsigned j = 0; j < pt->n; j++)
+		if (pt->devices[j] && pt->ids[j].group == pt->ids[i].group)
+			return -1;
+	return iommu_group_file(&pt->iommu, pt->ids[i].group);
+}
+
+void passthrough_leave(struct passthrough *pt, unsigned i)
+{
+	pthread_mutex_lock(&pt->iommu.lock);
+	iommu_leave(&pt->iommu, pt->ids[i].group);
+	pthread_mutex_unlock(&pt->iommu.lock);
 }
 
 void passthrough_close(struct passthrough *pt)

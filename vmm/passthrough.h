@@ -40,8 +40,15 @@ int passthrough_map(struct passthrough *pt, const struct plan *plan, const struc
 		    const struct iommu_progress *progress, struct err *err);
 /* Resets the devices for the next guest; a sentence in `err` if one could not be. */
 int passthrough_reset(struct passthrough *pt, struct err *err);
-/* Gives one device back to the host, while vCPUs run. */
+/* Closes one device, while vCPUs run. */
 void passthrough_drop(struct passthrough *pt, unsigned i);
+/*
+ * The descriptor of the group that device i was in, borrowed, if it has no open device any more and
+ * the backend has groups; else -1. Once KVM has let go of it, passthrough_leave() closes it: only
+ * then has the host the device back (Linux before 6.1 waits for it).
+ */
+int passthrough_empty_group(const struct passthrough *pt, unsigned i);
+void passthrough_leave(struct passthrough *pt, unsigned i);
 /* No vCPU runs. */
 void passthrough_close(struct passthrough *pt);
 

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define FOLD  (512 * MIB)
-#define PIECE (16 * GIB) /* what iommu_map_ram() takes at once */
+#define PIECE GIB /* what iommu_map_ram() takes at once */
 
 static double now(void)
 {
@@ -84,7 +84,6 @@ static void map_ours(struct iommu *io, uint8_t *at, uint64_t base, uint64_t size
 		.iova = { base, base + size },
 		.hva = at,
 		.owner = "RAM",
-		.memfd = -1,
 	};
 	struct err err;
 
@@ -102,6 +101,7 @@ int main(int argc, char *argv[])
 	struct err err;
 	uint64_t size;
 	uint8_t *at;
+	size_t failed;
 	int device;
 
 	if (argc < 5)
@@ -115,7 +115,7 @@ int main(int argc, char *argv[])
 
 		if (sysfs_find("", argv[2], &id, &err) < 0 ||
 		    iommu_open(&io, backend, &id, 1, false, &err) < 0 ||
-		    iommu_attach(&io, &id, NULL, &device, &err) < 0 ||
+		    iommu_attach_all(&io, &id, NULL, 1, &device, &failed, &err) < 0 ||
 		    iommu_ask_ranges(&io, &err) < 0) {
 			fprintf(stderr, "dma: %s\n", err.text);
 			return 1;

@@ -127,6 +127,9 @@ static void test_names(void **state)
 	}
 	shell("mkdir -p .%s0000:41:00.0/vfio-dev/vfio3", DEVICES);
 	find("41:00.0");
+	assert_string_equal(id.cdev, ""); /* Linux 6.1 to 6.5: a name without a node */
+	shell("echo 510:3 >.%s0000:41:00.0/vfio-dev/vfio3/dev", DEVICES);
+	find("41:00.0");
 	assert_string_equal(id.cdev, "vfio3");
 	add_function("10000:e1:00.0", 30, "nvme", "0x010802", ""); /* a drive behind VMD */
 	find("10000:e1:00.0");
@@ -184,6 +187,31 @@ static void test_mediated(void **state)
 	assert_false(id.pci);
 	assert_string_equal(id.name, uuid);
 	assert_int_equal(id.group, 9);
+	assert_false(id.vfio);
+	/* Before vfio-dev/: VFIO has a node for its group. */
+	shell("mkdir -p dev/vfio && touch dev/vfio/9");
+	find("/sys/devices/pci0000:00/0000:41:00.0/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001");
+	assert_true(id.vfio);
+}
+
+/* A virtual GPU stays bound to its maker's driver, which has given it to VFIO. */
+static void test_vgpu(void **state)
+{
+	struct vfio_bound bound[4];
+	unsigned groups;
+
+	(void)state;
+	add_function("0000:48:00.4", 31, "nvidia", "0x030200", "");
+	find("48:00.4");
+	assert_false(id.vfio);
+	assert_int_equal(sysfs_group_viable(root, &id, &err), -EBUSY);
+	shell("mkdir -p .%s0000:48:00.4/vfio-dev/vfio4", DEVICES);
+	find("48:00.4");
+	assert_true(id.vfio);
+	assert_int_equal(sysfs_group_viable(root, &id, &err), 0);
+	assert_int_equal(vfio_bind_check(root, &id, &id, 1, &err), 0); /* has it already */
+	assert_int_equal(sysfs_bound(root, bound, 4, &groups), 2);
+	assert_string_equal(bound[1].driver, "nvidia");
 }
 
 /* --- facts --- */
@@ -510,6 +538,7 @@ int main(void)
 		TEST(test_bad_resource), TEST(test_reserved),	  TEST(test_viable),
 		TEST(test_bind_refuses), TEST(test_bound),	  TEST(test_bind_multipath),
 		TEST(test_bind_asks),	 TEST(test_bind_clients), TEST(test_bind_override),
+		TEST(test_vgpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

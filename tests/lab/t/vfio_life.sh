@@ -33,7 +33,7 @@ for backend in type1 iommufd; do
 	tell dma
 	tell poweroff
 	ended $straddle
-	same "$name: the guest let go" 1 "$(grep -c 'let go of it; the host has it' "$log")"
+	same "$name: the guest let go" 1 "$(grep -c 'let go of it; the host can have it' "$log")"
 	same "$name: the other one stays" 3 "$(said pci | grep -c 'id=0x1b36:0x0010')"
 	same "$name: and works" 0 "$(said nvme1n1 | grep -vc 'bad=0$')"
 	same "$name: powers off" 0 "$status"
