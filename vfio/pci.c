@@ -295,7 +295,7 @@ static void function_reset(struct pci_function *fn)
 		pci_config_set(&fn->config, dev->config.msix + 3, 1,
 			       pci_config_get(&fn->config, dev->config.msix + 3, 1) & ~0xc0u);
 	quiet_device(dev);
-	(void)vfio_pci_reset_all(&dev, 1, dev->io, &err);
+	vfio_pci_reset_alone(dev, &err);
 	if (*err.text)
 		dev->env->say(dev->env->to, err.text);
 	vfio_irqs_update(dev);
@@ -362,6 +362,8 @@ int vfio_pci_plug(struct vfio_pci *dev, const struct pci_env *env, struct iommu 
 		return ret;
 	}
 	vfio_irqs_update(dev);
+	if (dev->irqs.intx_refused) /* no guest has looked yet: it is shown none */
+		dev->fn.config.data[INTERRUPT_PIN] = 0;
 	return 0;
 }
 

@@ -57,8 +57,9 @@ int vfio_pci_file(const struct vfio_pci *dev);
 void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out);
 
 /*
- * Resets every device: by function where it can, else by bus if the whole affected set is among
- * `devs`. A device that has neither is named in the sentence and left as it is (returns 0).
+ * Resets every device: by function where it can, else by bus if all that is affected is ours: in
+ * groups that we hold, or owned by our iommufd, whether passed through or not. At most HOST_PCI_MAX
+ * devices. One that has neither is named in the sentence and left as it is (returns 0).
  */
 int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iommu *io,
 		       struct err *err);
@@ -68,6 +69,9 @@ struct vfio_pci_place {
 	unsigned gsi[4];	 /* of INTA to INTD as the slot is wired */
 	bool p2p;		 /* other devices may want to reach its BARs */
 	bool root_bus;		 /* on bus 0, not behind a port: an integrated endpoint */
+	/* All devices of the machine, this one too; NULL: given back. Borrowed. */
+	struct vfio_pci *const *all;
+	unsigned nr_all;
 };
 /*
  * Makes the function of a machine. `io` is where BARs are mapped for other devices (NULL: nowhere).

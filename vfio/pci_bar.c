@@ -4,6 +4,8 @@
  */
 #include "vfio/pci_internal.h"
 
+#include "vmm/bytes.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,6 +34,23 @@ static struct vfio_bar *bar_of(struct device *trap)
 	return (struct vfio_bar *)((char *)trap - offsetof(struct vfio_bar, trap));
 }
 
+/*
+ * When a guest first looks: few do, and devices have been seen to lock up when theirs is read while
+ * they work. What is not there has no valid signature, so there is no ROM.
+ */
+static void read_rom(struct vfio_pci *dev)
+{
+	const struct vfio_bar *bar = &dev->bars[PCI_ROM];
+	ssize_t n;
+
+	dev->rom = malloc(bar->size);
+	if (!dev->rom)
+		return;
+	n = pread(dev->fd, dev->rom, bar->size, (off_t)bar->region_offset);
+	n = n < 0 ? 0 : n;
+	memset(dev->rom + n, 0xff, bar->size - (size_t)n);
+}
+
 static uint64_t trap_read(struct device *trap, uint64_t offset, unsigned size)
 {
 	struct vfio_bar *bar = bar_of(trap);
@@ -39,8 +58,10 @@ static uint64_t trap_read(struct device *trap, uint64_t offset, unsigned size)
 	uint64_t value = UINT64_MAX;
 
 	if (bar->index == PCI_ROM) {
-		value = 0;
-		memcpy(&value, dev->rom + offset, size);
+		if (!dev->rom)
+			read_rom(dev);
+		if (dev->rom)
+			value = load_le(dev->rom + offset, size);
 		return value;
 	}
 	if (!vfio_msix_read(dev, bar->index, offset, size, &value) &&
@@ -69,27 +90,28 @@ static const struct device_ops trap_ops = {
 
 /* --- what VFIO says --- */
 
-/* A region's information with its capabilities; the caller frees it. */
-static struct vfio_region_info *region_info(struct vfio_pci *dev, unsigned index, struct err *err)
+/* A region's information with its capabilities; the caller frees it. -EINVAL: there is none. */
+static int region_info(struct vfio_pci *dev, unsigned index, struct vfio_region_info **out,
+		       struct err *err)
 {
 	uint32_t size = sizeof(struct vfio_region_info);
 
 	for (;;) {
 		struct vfio_region_info *info = calloc(1, size);
+		int code;
 
-		if (!info) {
-			err_sys(err, ENOMEM, "cannot ask for region %u", index);
-			return NULL;
-		}
+		if (!info)
+			return err_sys(err, ENOMEM, "cannot ask for region %u", index);
 		info->argsz = size;
 		info->index = index;
 		if (ioctl(dev->fd, VFIO_DEVICE_GET_REGION_INFO, info) < 0) {
-			err_sys(err, errno, "VFIO does not describe region %u", index);
+			code = errno;
 			free(info);
-			return NULL;
+			return err_sys(err, code, "VFIO does not describe region %u", index);
 		}
+		*out = info;
 		if (info->argsz <= size || info->argsz > INFO_MAX)
-			return info;
+			return 0;
 		size = info->argsz;
 		free(info);
 	}
@@ -141,13 +163,14 @@ static int open_bar(struct vfio_pci *dev, unsigned i, struct err *err)
 	uint32_t reg = (uint32_t)dev->raw[0x10 + 4 * i];
 	struct vfio_bar *bar = &dev->bars[i];
 	struct vfio_region_info *info;
+	int ret;
 
 	/* The upper half of the BAR before. */
 	if (i && dev->bars[i - 1].wide)
 		return 0;
-	info = region_info(dev, i, err);
-	if (!info)
-		return -EIO;
+	ret = region_info(dev, i, &info, err);
+	if (ret < 0)
+		return ret == -EINVAL ? 0 : ret; /* mediated devices describe what they have */
 	bar->size = info->size;
 	bar->region_offset = info->offset;
 	bar->can_map = info->flags & VFIO_REGION_INFO_FLAG_MMAP;
@@ -190,33 +213,33 @@ static int read_rom_file(struct vfio_pci *dev, const char *path, struct err *err
 	return ret;
 }
 
-/* Read once: devices have been seen to lock up when theirs is read while they work. */
+/* Broadcom BCM57810: reading its ROM hangs the device until the host is reset. */
+static bool rom_locks_up(const struct vfio_pci *dev)
+{
+	return load_le(dev->raw, 2) == 0x14e4 && load_le(dev->raw + 2, 2) == 0x168e;
+}
+
+/* Its size; what is in it is read when the guest asks. Mediated devices may describe none. */
 static int open_rom(struct vfio_pci *dev, struct err *err)
 {
 	struct vfio_bar *bar = &dev->bars[PCI_ROM];
 	struct vfio_region_info *info;
-	ssize_t n;
+	int ret;
 
 	if (!dev->options.rom)
 		return 0;
 	if (dev->options.rom_file)
 		return read_rom_file(dev, dev->options.rom_file, err);
-	info = region_info(dev, VFIO_PCI_ROM_REGION_INDEX, err);
-	if (!info)
-		return -EIO;
+	if (rom_locks_up(dev))
+		return 0;
+	ret = region_info(dev, VFIO_PCI_ROM_REGION_INDEX, &info, err);
+	if (ret < 0)
+		return ret == -EINVAL ? 0 : ret;
 	if (info->size >= ROM_MIN && info->size <= ROM_MOST && is_power_of_two(info->size)) {
 		bar->size = info->size;
 		bar->region_offset = info->offset;
 	}
 	free(info);
-	if (!bar->size)
-		return 0;
-	dev->rom = malloc(bar->size);
-	if (!dev->rom)
-		return err_sys(err, ENOMEM, "cannot hold the option ROM");
-	n = pread(dev->fd, dev->rom, bar->size, (off_t)bar->region_offset);
-	n = n < 0 ? 0 : n;
-	memset(dev->rom + n, 0xff, bar->size - (size_t)n); /* no valid signature: no ROM */
 	return 0;
 }
 

@@ -62,6 +62,7 @@ struct vfio_vector {
 
 struct vfio_irqs {
 	enum vfio_irq_mode mode;
+	bool intx_refused; /* by VFIO; not tried again before another mode was wanted */
 	uint32_t counts[VFIO_PCI_NUM_IRQS]; /* what VFIO has of each kind */
 	uint32_t flags[VFIO_PCI_NUM_IRQS];
 	/* INTx */
@@ -118,9 +119,17 @@ bool vfio_msix_read(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsigne
 		    uint64_t *value);
 bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsigned size,
 		     uint64_t value);
-/* Eventfds for errors and the host's wish to have the device back. */
+/* VFIO_DEVICE_SET_IRQS for one eventfd; `action` is VFIO_IRQ_SET_ACTION_*, `fd` -1: none. */
+int vfio_irq_set_one(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start, int fd);
+int vfio_irq_eventfd(struct err *err);
+void vfio_irq_close(int *fd);
+/* pci_notify.c: eventfds for errors and the host's wish to have the device back */
 int vfio_notifiers_start(struct vfio_pci *dev, struct err *err);
 void vfio_notifiers_stop(struct vfio_pci *dev);
+
+/* pci_reset.c */
+/* As the guest resets it: not if another device of the machine would be reset, too. */
+void vfio_pci_reset_alone(struct vfio_pci *dev, struct err *err);
 
 /* One sentence for the user, prefixed with the device's name. */
 void vfio_say(struct vfio_pci *dev, const struct err *err);

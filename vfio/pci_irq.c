@@ -64,7 +64,7 @@ static int set_irqs(struct vfio_pci *dev, uint32_t index, unsigned count, const 
 	return ret;
 }
 
-static int set_one(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start, int fd)
+int vfio_irq_set_one(struct vfio_pci *dev, uint32_t index, uint32_t action, unsigned start, int fd)
 {
 	union {
 		struct vfio_irq_set set;
@@ -83,14 +83,14 @@ static void disable(struct vfio_pci *dev, uint32_t index)
 	(void)send_irqs(dev, &set, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, 0, NULL);
 }
 
-static int new_eventfd(struct err *err)
+int vfio_irq_eventfd(struct err *err)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	return fd < 0 ? err_sys(err, errno, "cannot make an eventfd") : fd;
 }
 
-static void close_fd(int *fd)
+void vfio_irq_close(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
@@ -141,8 +141,8 @@ static void intx_stop(struct vfio_pci *dev)
 
 	disable(dev, VFIO_PCI_INTX_IRQ_INDEX);
 	dev->env->unintx(dev->env->to, dev->place.gsi[(pin - 1) & 3], irqs->intx);
-	close_fd(&irqs->intx);
-	close_fd(&irqs->resample);
+	vfio_irq_close(&irqs->intx);
+	vfio_irq_close(&irqs->resample);
 }
 
 /*
@@ -155,27 +155,29 @@ static int intx_start(struct vfio_pci *dev, struct err *err)
 	unsigned pin = dev->fn.config.data[INTERRUPT_PIN];
 	int ret;
 
-	irqs->intx = new_eventfd(err);
-	irqs->resample = new_eventfd(err);
+	irqs->intx = vfio_irq_eventfd(err);
+	irqs->resample = vfio_irq_eventfd(err);
 	if (irqs->intx < 0 || irqs->resample < 0) {
-		close_fd(&irqs->intx);
-		close_fd(&irqs->resample);
+		vfio_irq_close(&irqs->intx);
+		vfio_irq_close(&irqs->resample);
 		return -EMFILE;
 	}
 	ret = dev->env->intx(dev->env->to, dev->place.gsi[(pin - 1) & 3], irqs->intx,
 			     irqs->resample, err);
 	if (ret < 0) {
-		close_fd(&irqs->intx);
-		close_fd(&irqs->resample);
+		vfio_irq_close(&irqs->intx);
+		vfio_irq_close(&irqs->resample);
 		return ret;
 	}
-	ret = set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_TRIGGER, 0, irqs->intx);
+	ret = vfio_irq_set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_TRIGGER, 0,
+			       irqs->intx);
 	if (ret == 0)
-		ret = set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_UNMASK, 0,
-			      irqs->resample);
+		ret = vfio_irq_set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_UNMASK, 0,
+				       irqs->resample);
 	if (ret == 0)
 		return 0;
 	intx_stop(dev);
+	irqs->intx_refused = true;
 	return err_sys(err, -ret, "VFIO refuses INTx");
 }
 
@@ -202,7 +204,7 @@ static void vectors_stop(struct vfio_pci *dev)
 	irqs->nr_enabled = 0;
 	for (unsigned i = 0; i < irqs->nr_vectors; i++) {
 		unroute(dev, &irqs->vectors[i]);
-		close_fd(&irqs->vectors[i].fd);
+		vfio_irq_close(&irqs->vectors[i].fd);
 		irqs->vectors[i].given = false;
 	}
 }
@@ -286,7 +288,8 @@ static int give(struct vfio_pci *dev, unsigned first, unsigned last, struct err 
 
 		if (v->fd < 0 || v->given)
 			continue;
-		ret = set_one(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, i, v->fd);
+		ret = vfio_irq_set_one(dev, mode_index(irqs), VFIO_IRQ_SET_ACTION_TRIGGER, i,
+				       v->fd);
 		if (ret < 0)
 			return err_sys(err, -ret, "VFIO refuses interrupt vector %u", i);
 		v->given = true;
@@ -349,7 +352,7 @@ static int sync_vector(struct vfio_pci *dev, unsigned i, struct err *err)
 		return 0;
 	}
 	if (v->fd < 0)
-		v->fd = new_eventfd(err);
+		v->fd = vfio_irq_eventfd(err);
 	if (v->fd < 0) {
 		ret = v->fd;
 		v->fd = -1;
@@ -417,6 +420,9 @@ void vfio_irqs_update(struct vfio_pci *dev)
 	int ret = 0;
 
 	pthread_mutex_lock(&dev->lock);
+	irqs->intx_refused &= want == VFIO_IRQ_INTX;
+	if (irqs->intx_refused)
+		want = VFIO_IRQ_NONE;
 	if (want != irqs->mode) {
 		mode_stop(dev);
 		if (want == VFIO_IRQ_INTX)
@@ -437,6 +443,7 @@ void vfio_irqs_stop(struct vfio_pci *dev)
 {
 	pthread_mutex_lock(&dev->lock);
 	mode_stop(dev);
+	dev->irqs.intx_refused = false;
 	/* As after a reset: every vector is masked. */
 	for (unsigned i = 0; i < dev->irqs.nr_vectors; i++) {
 		memset(dev->irqs.table + ENTRY_SIZE * i, 0, ENTRY_SIZE);
@@ -520,83 +527,4 @@ bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsign
 		vfio_say(dev, &err);
 	pthread_mutex_unlock(&dev->lock);
 	return true;
-}
-
-/* --- errors, and the host's wish to have the device back --- */
-
-static bool drain(int fd)
-{
-	uint64_t count;
-
-	return read(fd, &count, sizeof(count)) == sizeof(count);
-}
-
-static void error_ready(void *to)
-{
-	struct vfio_pci *dev = to;
-	struct err err;
-
-	if (!drain(dev->irqs.error))
-		return;
-	err_set(&err, EIO, "the host reports an unrecoverable error of the device%s",
-		dev->options.error_continues ? "" : " (on-error=continue would go on)");
-	if (dev->options.error_continues) {
-		vfio_say(dev, &err);
-		return;
-	}
-	err_prefix(&err, 0, "%s: ", dev->name);
-	dev->env->fail(dev->env->to, err.text);
-}
-
-static void request_ready(void *to)
-{
-	struct vfio_pci *dev = to;
-
-	if (drain(dev->irqs.request) && dev->events.request)
-		dev->events.request(dev->events.to, dev);
-}
-
-static int notifier_start(struct vfio_pci *dev, uint32_t index, int *fd, void (*ready)(void *dev),
-			  struct err *err)
-{
-	int ret;
-
-	if (!dev->irqs.counts[index])
-		return 0;
-	*fd = new_eventfd(err);
-	if (*fd < 0)
-		return *fd;
-	ret = dev->env->watch(dev->env->to, *fd, ready, dev, err);
-	if (ret < 0) {
-		close_fd(fd);
-		return ret;
-	}
-	ret = set_one(dev, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, *fd);
-	return ret < 0 ? err_sys(err, -ret, "VFIO refuses a notifier") : 0;
-}
-
-static void notifier_stop(struct vfio_pci *dev, uint32_t index, int *fd)
-{
-	if (*fd < 0)
-		return;
-	(void)set_one(dev, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, -1);
-	dev->env->unwatch(dev->env->to, *fd);
-	close_fd(fd);
-}
-
-int vfio_notifiers_start(struct vfio_pci *dev, struct err *err)
-{
-	struct vfio_irqs *irqs = &dev->irqs;
-	int ret = notifier_start(dev, VFIO_PCI_ERR_IRQ_INDEX, &irqs->error, error_ready, err);
-
-	if (ret == 0)
-		ret = notifier_start(dev, VFIO_PCI_REQ_IRQ_INDEX, &irqs->request, request_ready,
-				     err);
-	return ret;
-}
-
-void vfio_notifiers_stop(struct vfio_pci *dev)
-{
-	notifier_stop(dev, VFIO_PCI_REQ_IRQ_INDEX, &dev->irqs.request);
-	notifier_stop(dev, VFIO_PCI_ERR_IRQ_INDEX, &dev->irqs.error);
 }

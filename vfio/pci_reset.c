@@ -11,15 +11,22 @@
 
 #define DEPENDENT_MAX 256
 
-static bool is_named(struct vfio_pci *const *devs, size_t n,
-		     const struct vfio_pci_dependent_device *d)
+static bool is_device(const struct vfio_pci *dev, const struct vfio_pci_dependent_device *d)
 {
 	char name[VFIO_NAME_MAX];
 
+	/* The kernel gives 16 bits of the domain. */
 	snprintf(name, sizeof(name), "%04x:%02x:%02x.%x", d->segment, d->bus, d->devfn >> 3,
 		 d->devfn & 7);
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(devs[i]->name, name))
+	return !strcmp(dev->name, name) ||
+	       (strlen(dev->name) > strlen(name) &&
+		!strcmp(dev->name + strlen(dev->name) - strlen(name), name));
+}
+
+static bool is_affected(const struct vfio_pci *dev, const struct vfio_pci_hot_reset_info *info)
+{
+	for (uint32_t i = 0; i < info->count; i++)
+		if (is_device(dev, &info->devices[i]))
 			return true;
 	return false;
 }
@@ -82,42 +89,89 @@ static int reset_bus(const struct vfio_pci *dev, const struct iommu *io,
 	return ret;
 }
 
-/* -ENOTTY: there is no such reset, or it would reset what is not among `devs`. */
-static int try_bus(struct vfio_pci *const *devs, size_t n, const struct vfio_pci *dev,
-		   const struct iommu *io)
+/*
+ * Whether the kernel lets us: all that the reset affects must be owned by us, passed through or
+ * not. With groups that is what their descriptors prove; devices of iommufd are told by a flag
+ * (Linux 6.6, vfio_pci_ioctl_get_pci_hot_reset_info()).
+ */
+static bool is_ours(const struct iommu *io, const struct vfio_pci_hot_reset_info *info)
 {
-	struct vfio_pci_hot_reset_info *info = dependents(dev);
-	bool ours = info;
+	if (info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID)
+		return info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
+	for (uint32_t i = 0; i < info->count; i++)
+		if (!io || iommu_group_file(io, info->devices[i].group_id) < 0)
+			return false;
+	return true;
+}
+
+/* Resets one; marks in done[] which of `devs` a reset of its bus has reset, too. */
+static int reset_one(struct vfio_pci *const *devs, size_t n, size_t i, const struct iommu *io,
+		     bool *done)
+{
+	struct vfio_pci_hot_reset_info *info;
+	struct vfio_pci *dev = devs[i];
 	int ret = -ENOTTY;
 
-	for (uint32_t i = 0; ours && i < info->count; i++)
-		ours = is_named(devs, n, &info->devices[i]);
-	if (ours)
+	if (dev->flags & VFIO_DEVICE_FLAGS_RESET)
+		ret = ioctl(dev->fd, VFIO_DEVICE_RESET) < 0 ? -errno : 0;
+	if (ret == 0)
+		return 0;
+	info = dependents(dev);
+	if (info && is_ours(io, info)) {
 		ret = reset_bus(dev, io, info);
+		for (size_t j = 0; ret == 0 && j < n; j++)
+			done[j] |= is_affected(devs[j], info);
+	}
 	free(info);
 	return ret;
+}
+
+static void cannot_reset(const struct vfio_pci *dev, int ret, struct err *err)
+{
+	err_set(err, -ret,
+		"%s cannot be reset (%s), alone or with its bus: it goes on in the state it is in",
+		dev->name, ret == -ENOTTY ? "it has no function reset" : strerror(-ret));
 }
 
 int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iommu *io,
 		       struct err *err)
 {
+	bool done[HOST_PCI_MAX] = { false };
+
 	for (size_t i = 0; i < n; i++) {
-		struct vfio_pci *dev = devs[i];
-		int ret = -ENOTTY;
+		int ret = done[i] ? 0 : reset_one(devs, n, i, io, done);
 
-		if (dev->flags & VFIO_DEVICE_FLAGS_RESET)
-			ret = ioctl(dev->fd, VFIO_DEVICE_RESET) < 0 ? -errno : 0;
-		if (ret < 0) {
-			int bus = try_bus(devs, n, dev, io);
-
-			ret = bus == -ENOTTY ? ret : bus;
-		}
 		if (ret < 0)
-			err_set(err, -ret,
-				"%s cannot be reset (%s), alone or with its bus: it goes on in the "
-				"state it is in",
-				dev->name,
-				ret == -ENOTTY ? "it has no function reset" : strerror(-ret));
+			cannot_reset(devs[i], ret, err);
 	}
 	return 0;
+}
+
+/*
+ * A guest that resets one device does not expect that another one, which it sees on a bus of its
+ * own, is reset, too.
+ */
+static bool would_reset_others(const struct vfio_pci *dev, const struct vfio_pci_place *place)
+{
+	struct vfio_pci_hot_reset_info *info = dependents(dev);
+	bool others = false;
+
+	for (unsigned i = 0; info && i < place->nr_all; i++) {
+		const struct vfio_pci *other = __atomic_load_n(&place->all[i], __ATOMIC_ACQUIRE);
+
+		others |= other && other != dev && is_affected(other, info);
+	}
+	free(info);
+	return others;
+}
+
+void vfio_pci_reset_alone(struct vfio_pci *dev, struct err *err)
+{
+	bool done[1] = { false };
+	int ret = -EBUSY;
+
+	if (dev->flags & VFIO_DEVICE_FLAGS_RESET || !would_reset_others(dev, &dev->place))
+		ret = reset_one(&dev, 1, 0, dev->io, done);
+	if (ret < 0)
+		cannot_reset(dev, ret, err);
 }

@@ -287,6 +287,8 @@ static int create_slot(struct machine_pci *p, unsigned i, struct err *err)
 	struct vfio_pci_place place = {
 		.p2p = pt->n > 1,
 		.root_bus = fn->port == PLAN_NO_PORT,
+		.all = pt->devices,
+		.nr_all = pt->n,
 	};
 	int ret;
 

@@ -200,7 +200,7 @@ void passthrough_drop(struct passthrough *pt, unsigned i)
 {
 	vfio_pci_give_back(pt->devices[i]);
 	pt->gone[i] = pt->devices[i];
-	pt->devices[i] = NULL;
+	__atomic_store_n(&pt->devices[i], NULL, __ATOMIC_RELEASE); /* vCPUs may look */
 }
 
 int passthrough_empty_group(const struct passthrough *pt, unsigned i)

@@ -24,8 +24,11 @@
 #define TABLE	   0x2000u
 #define PBA	   0x3000u
 #define PORTS_FILE 0x20000u
+#define ROM_FILE   0x21000u
+#define ROM_SIZE   0x800u
 #define FILE_SIZE  0x30000
-#define VECTORS	   16 /* of MSI-X; MSI has 8 */
+#define AER	   0x100 /* in configuration space of 4096 bytes */
+#define VECTORS	   16	 /* of MSI-X; MSI has 8 */
 
 #define COMMAND	 0x04
 #define IO_MEM	 0x0003
@@ -36,10 +39,12 @@
 #define MSIX	 0x70
 
 #define BAR0_GPA UINT64_C(0x20000000000)
+#define ROM_GPA	 UINT64_C(0xe0000000)
 
 static struct err err;
 static struct vfio_pci *dev;
 static int file; /* the device */
+static int other_file = -1;
 
 /* --- the played device --- */
 
@@ -47,8 +52,14 @@ static int file; /* the device */
 
 static struct {
 	uint32_t device_flags;
-	uint32_t reset_count; /* groups that a bus reset was given */
+	uint32_t bus_resets, reset_count; /* groups that a bus reset was given */
 	int32_t reset_group;
+	uint32_t reset_flags;
+	uint32_t nr_affected; /* by a reset of the bus */
+	struct vfio_pci_dependent_device affected[3];
+	uint32_t config_size;
+	bool has_rom, mediated; /* ... devices describe what they have */
+	int intx_error;
 	uint32_t vectors; /* that the host has left */
 	bool no_resize;
 	unsigned set_calls, resets;
@@ -77,6 +88,11 @@ static int set_irqs(struct vfio_irq_set *set)
 	bool trigger = set->flags & VFIO_IRQ_SET_ACTION_TRIGGER;
 
 	host.set_calls++;
+	if (set->index == VFIO_PCI_INTX_IRQ_INDEX && host.intx_error && fds &&
+	    set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
+		errno = host.intx_error;
+		return -1;
+	}
 	assert_true(set->index < KINDS && set->start + set->count <= VECTORS);
 	if (!trigger) {
 		host.unmask = set->flags & VFIO_IRQ_SET_DATA_EVENTFD ? fds[0] : -1;
@@ -105,7 +121,7 @@ static bool play_ioctl(int fd, unsigned long request, void *arg, int *ret)
 	struct vfio_region_info *region = arg;
 	struct vfio_irq_info *irq = arg;
 
-	if (fd != file)
+	if (fd != file && fd != other_file)
 		return false;
 	*ret = 0;
 	switch (request) {
@@ -116,7 +132,13 @@ static bool play_ioctl(int fd, unsigned long request, void *arg, int *ret)
 		region->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 		region->size = region->offset = 0;
 		if (region->index == VFIO_PCI_CONFIG_REGION_INDEX) {
-			region->size = 256;
+			region->size = host.config_size;
+		} else if (region->index == VFIO_PCI_ROM_REGION_INDEX && host.has_rom) {
+			region->offset = ROM_FILE;
+			region->size = ROM_SIZE;
+		} else if (host.mediated && region->index) {
+			errno = EINVAL;
+			*ret = -1;
 		} else if (region->index == 0) {
 			region->flags |= VFIO_REGION_INFO_FLAG_MMAP;
 			region->offset = BAR0_FILE;
@@ -136,11 +158,13 @@ static bool play_ioctl(int fd, unsigned long request, void *arg, int *ret)
 		*ret = set_irqs(arg);
 		break;
 	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
-		((struct vfio_pci_hot_reset_info *)arg)->count = 1;
-		((struct vfio_pci_hot_reset_info *)arg)->devices[0] =
-			(struct vfio_pci_dependent_device){ .group_id = 9, .bus = 5 };
+		((struct vfio_pci_hot_reset_info *)arg)->flags = host.reset_flags;
+		((struct vfio_pci_hot_reset_info *)arg)->count = host.nr_affected;
+		memcpy(((struct vfio_pci_hot_reset_info *)arg)->devices, host.affected,
+		       sizeof(host.affected));
 		break;
 	case VFIO_DEVICE_PCI_HOT_RESET:
+		host.bus_resets++;
 		host.reset_count = ((struct vfio_pci_hot_reset *)arg)->count;
 		host.reset_group = ((struct vfio_pci_hot_reset *)arg)->group_fds[0];
 		break;
@@ -171,11 +195,24 @@ static void new_file(void)
 	assert_int_equal(pwrite(file, config, sizeof(config), 0), sizeof(config));
 }
 
+static void swap_files(void)
+{
+	int fd = file;
+
+	file = other_file;
+	other_file = fd;
+}
+
 /* --- the machine around it --- */
 
 static struct {
 	struct device *trap[2]; /* memory, ports */
 	struct span at[2];
+	struct device *rom;
+	void (*ready[4])(void *of); /* by the order of watching */
+	void *ready_of;
+	int ready_fd[4];
+	unsigned failures;
 	unsigned maps, watches;
 	bool routed[VECTORS];
 	uint64_t address[VECTORS];
@@ -191,6 +228,10 @@ static int env_claim(void *to, bool io, struct span at, struct device *device, s
 {
 	(void)to;
 	(void)e;
+	if (at.base == ROM_GPA) {
+		machine.rom = device;
+		return 0;
+	}
 	assert_null(machine.trap[io]);
 	machine.trap[io] = device;
 	machine.at[io] = at;
@@ -200,6 +241,10 @@ static int env_claim(void *to, bool io, struct span at, struct device *device, s
 static void env_unclaim(void *to, bool io, struct span at)
 {
 	(void)to;
+	if (at.base == ROM_GPA) {
+		machine.rom = NULL;
+		return;
+	}
 	assert_int_equal(machine.at[io].base, at.base);
 	machine.trap[io] = NULL;
 }
@@ -276,10 +321,10 @@ static void env_unintx(void *to, unsigned gsi, int fd)
 static int env_watch(void *to, int fd, void (*ready)(void *of), void *of, struct err *e)
 {
 	(void)to;
-	(void)fd;
-	(void)ready;
-	(void)of;
 	(void)e;
+	machine.ready[machine.watches & 3] = ready;
+	machine.ready_fd[machine.watches & 3] = fd;
+	machine.ready_of = of;
 	machine.watches++;
 	return 0;
 }
@@ -298,6 +343,12 @@ static void env_say(void *to, const char *sentence)
 	machine.lines++;
 }
 
+static void env_fail(void *to, const char *sentence)
+{
+	env_say(to, sentence);
+	machine.failures++;
+}
+
 static const struct pci_env env = {
 	.claim = env_claim,
 	.unclaim = env_unclaim,
@@ -311,7 +362,7 @@ static const struct pci_env env = {
 	.watch = env_watch,
 	.unwatch = env_unwatch,
 	.say = env_say,
-	.fail = env_say,
+	.fail = env_fail,
 };
 
 static unsigned routes(void)
@@ -359,7 +410,7 @@ static void unmask(unsigned vector, uint64_t address)
 static int plug(struct err *e)
 {
 	static const struct vfio_pci_place place = {
-		.bars = { BAR0_GPA, 0, 0, 0, 0x1000 },
+		.bars = { BAR0_GPA, 0, 0, 0, 0x1000, 0, ROM_GPA },
 		.gsi = { 20, 21, 22, 23 },
 	};
 	static const struct vfio_pci_events events = { NULL, NULL };
@@ -386,8 +437,11 @@ static int play(void **state)
 	memset(&machine, 0, sizeof(machine));
 	memset(host.fds, -1, sizeof(host.fds));
 	host.device_flags = VFIO_DEVICE_FLAGS_RESET;
+	host.config_size = 256;
+	host.nr_affected = 1;
+	host.affected[0] = (struct vfio_pci_dependent_device){ .group_id = 9, .bus = 5 };
 	host.vectors = VECTORS;
-	host.unmask = machine.intx_fd = -1;
+	host.unmask = machine.intx_fd = other_file = -1;
 	before = wrap_held();
 	return 0;
 }
@@ -523,24 +577,122 @@ static size_t two_groups(const struct iommu *io, int *out, size_t cap)
 	return 2;
 }
 
-/* A bus reset is given the groups that it touches, and no others: the kernel refuses those. */
-static void test_bus_reset(void **state)
-{
-	static const struct iommu_ops ops = { .kvm_files = two_groups };
-	const struct iommu io = { .ops = &ops,
+static const struct iommu_ops group_ops = { .kvm_files = two_groups };
+static const struct iommu two = { .ops = &group_ops,
 				  .groups = { { 7, 100 }, { 9, 101 } },
 				  .nr_groups = 2 };
 
+/* A bus reset is given the groups that it touches, and no others: the kernel refuses those. */
+static void test_bus_reset(void **state)
+{
 	(void)state;
 	play(state);
 	host.device_flags = 0;
 	assert_int_equal(open_device(&err), 0);
 	err.text[0] = '\0';
-	assert_int_equal(vfio_pci_reset_all(&dev, 1, &io, &err), 0);
+	assert_int_equal(vfio_pci_reset_all(&dev, 1, &two, &err), 0);
 	assert_string_equal(err.text, "");
 	assert_int_equal(host.resets, 0);
+	assert_int_equal(host.bus_resets, 1);
 	assert_int_equal(host.reset_count, 1);
 	assert_int_equal(host.reset_group, 101);
+	vfio_pci_close(dev);
+	wrap_reset();
+}
+
+/* What else is reset must be ours, and need not be passed through. */
+static void test_bus_reset_siblings(void **state)
+{
+	(void)state;
+	play(state);
+	host.device_flags = 0;
+	assert_int_equal(open_device(&err), 0);
+	host.nr_affected = 2;
+	host.affected[1] =
+		(struct vfio_pci_dependent_device){ .group_id = 7, .bus = 5, .devfn = 1 };
+	err.text[0] = '\0';
+	vfio_pci_reset_all(&dev, 1, &two, &err);
+	assert_string_equal(err.text, "");
+	assert_int_equal(host.reset_count, 2);
+	host.affected[1].group_id = 8; /* somebody else's */
+	vfio_pci_reset_all(&dev, 1, &two, &err);
+	wrap_assert_says(&err, "0000:05:00.0 cannot be reset");
+	assert_int_equal(host.bus_resets, 1);
+
+	/* iommufd: group numbers are device numbers there, and a flag says whose they are. */
+	host.reset_flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
+	vfio_pci_reset_all(&dev, 1, &two, &err);
+	assert_int_equal(host.bus_resets, 1);
+	host.reset_flags |= VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
+	err.text[0] = '\0';
+	vfio_pci_reset_all(&dev, 1, &two, &err);
+	assert_string_equal(err.text, "");
+	assert_int_equal(host.bus_resets, 2);
+	vfio_pci_close(dev);
+	wrap_reset();
+}
+
+/* Two functions of a card that are passed through: one reset for both. */
+static void test_bus_reset_together(void **state)
+{
+	static const struct vfio_pci_options options = { .rom = true };
+	struct vfio_pci *both[2];
+
+	(void)state;
+	play(state);
+	host.device_flags = 0;
+	host.nr_affected = 2;
+	host.affected[1] =
+		(struct vfio_pci_dependent_device){ .group_id = 9, .bus = 5, .devfn = 1 };
+	assert_int_equal(open_device(&err), 0);
+	both[0] = dev;
+	other_file = file;
+	new_file();
+	assert_int_equal(vfio_pci_open(&both[1], file, "0000:05:00.1", &options, &err), 0);
+	swap_files();
+	err.text[0] = '\0';
+	vfio_pci_reset_all(both, 2, &two, &err);
+	assert_string_equal(err.text, "");
+	assert_int_equal(host.bus_resets, 1);
+	vfio_pci_close(both[0]);
+	vfio_pci_close(both[1]);
+	wrap_reset();
+}
+
+/* A guest that resets one of them does not mean the other, which it sees on another bus. */
+static void test_reset_alone(void **state)
+{
+	static const struct vfio_pci_options options = { .rom = true };
+	static const struct vfio_pci_events events = { NULL, NULL };
+	struct vfio_pci_place place = { .bars = { BAR0_GPA }, .gsi = { 20, 21, 22, 23 } };
+	struct iommu io = two;
+	struct vfio_pci *all[2];
+	struct pci_function *fn;
+
+	(void)state;
+	play(state);
+	host.device_flags = 0;
+	host.nr_affected = 2;
+	host.affected[1] =
+		(struct vfio_pci_dependent_device){ .group_id = 9, .bus = 5, .devfn = 1 };
+	assert_int_equal(open_device(&err), 0);
+	all[0] = dev;
+	all[1] = NULL; /* given back to the host, or never passed through */
+	place.all = all;
+	place.nr_all = 2;
+	assert_int_equal(vfio_pci_plug(dev, &env, &io, &place, &events, &err), 0);
+	fn = vfio_pci_function(dev);
+	fn->ops->reset(fn);
+	assert_int_equal(host.bus_resets, 1);
+	other_file = file;
+	new_file();
+	assert_int_equal(vfio_pci_open(&all[1], file, "0000:05:00.1", &options, &err), 0);
+	swap_files();
+	fn->ops->reset(fn);
+	assert_int_equal(host.bus_resets, 1);
+	assert_non_null(strstr(machine.said, "0000:05:00.0 cannot be reset"));
+	vfio_pci_unplug(dev);
+	vfio_pci_close(all[1]);
 	vfio_pci_close(dev);
 	wrap_reset();
 }
@@ -577,6 +729,118 @@ static void test_intx(void **state)
 	assert_int_equal(device_config(COMMAND) & INTX_OFF, 0); /* VFIO's own bit */
 	write_config(COMMAND, 2, IO_MEM | MASTER);
 	assert_true(machine.intx_fd >= 0);
+}
+
+/* What VFIO refuses is asked once, and a guest that has not looked yet is shown no pin. */
+static void test_intx_refused(void **state)
+{
+	unsigned calls;
+
+	(void)state;
+	host.intx_error = EBUSY;
+	write_config(COMMAND, 2, IO_MEM | MASTER | INTX_OFF);
+	machine.lines = 0;
+	write_config(COMMAND, 2, IO_MEM | MASTER);
+	assert_non_null(strstr(machine.said, "VFIO refuses INTx"));
+	assert_int_equal(machine.lines, 1);
+	calls = host.set_calls;
+	write_config(COMMAND, 2, IO_MEM);
+	write_config(0x0c, 1, 16);
+	assert_int_equal(host.set_calls, calls);
+	assert_int_equal(machine.lines, 1);
+	write_config(MSIX + 2, 2, 0x8000); /* another mode, and back: once more */
+	write_config(MSIX + 2, 2, 0);
+	assert_int_equal(machine.lines, 2);
+	host.intx_error = 0;
+	write_config(COMMAND, 2, IO_MEM | INTX_OFF);
+	write_config(COMMAND, 2, IO_MEM);
+	assert_true(machine.intx_fd >= 0);
+	assert_int_equal(read_config(0x3d, 1), 1);
+	vfio_pci_unplug(dev);
+	host.intx_error = EBUSY;
+	assert_int_equal(plug(&err), 0);
+	assert_int_equal(read_config(0x3d, 1), 0);
+}
+
+/* --- the option ROM --- */
+
+static void test_rom(void **state)
+{
+	static const char contents[] = "\x55\xaa that the guest asks for";
+
+	(void)state;
+	play(state);
+	host.has_rom = true;
+	assert_int_equal(open_device(&err), 0);
+	assert_int_equal(plug(&err), 0);
+	/* Not read until now: reading it can lock a device up. */
+	assert_int_equal(pwrite(file, contents, sizeof(contents), ROM_FILE), sizeof(contents));
+	write_config(COMMAND, 2, IO_MEM);
+	write_config(0x30, 4, ROM_GPA | 1);
+	assert_non_null(machine.rom);
+	assert_int_equal(machine.rom->ops->read(machine.rom, 0, 2), 0xaa55);
+	assert_int_equal(machine.rom->ops->read(machine.rom, ROM_SIZE - 1, 1), 0);
+	vfio_pci_unplug(dev);
+	vfio_pci_close(dev);
+	wrap_assert_released(before, "the end");
+	wrap_reset();
+}
+
+/* A mediated device describes the regions that it has. */
+static void test_mediated(void **state)
+{
+	(void)state;
+	play(state);
+	host.mediated = true;
+	assert_int_equal(open_device(&err), 0);
+	assert_int_equal(plug(&err), 0);
+	write_config(COMMAND, 2, IO_MEM);
+	assert_int_equal(machine.maps, 1);
+	vfio_pci_unplug(dev);
+	vfio_pci_close(dev);
+	wrap_reset();
+}
+
+/* --- errors --- */
+
+/* The device has an error, fatal or not by its severity register. */
+static void error_of(uint32_t status)
+{
+	uint8_t bytes[4];
+	uint64_t one = 1;
+
+	store_le(bytes, status, 4);
+	assert_int_equal(pwrite(file, bytes, 4, AER + 4), 4);
+	assert_int_equal(write(machine.ready_fd[0], &one, sizeof(one)), sizeof(one));
+	machine.ready[0](machine.ready_of);
+}
+
+static void test_errors(void **state)
+{
+	static const uint8_t header[4] = { 0x01, 0x00, 0x02, 0x00 };
+	static const uint8_t severity[4] = { 0x30, 0x20, 0x46, 0x00 };
+
+	(void)state;
+	play(state);
+	host.config_size = 4096;
+	new_file();
+	assert_int_equal(pwrite(file, header, 4, AER), 4);
+	assert_int_equal(pwrite(file, severity, 4, AER + 12), 4);
+	assert_int_equal(vfio_pci_open(&dev, file, "0000:05:00.0",
+				       &(struct vfio_pci_options){ .rom = true }, &err),
+			 0);
+	assert_int_equal(plug(&err), 0);
+	error_of(0x4000); /* a completion timeout */
+	assert_int_equal(machine.failures, 0);
+	assert_non_null(strstr(machine.said, "the guest goes on"));
+	error_of(0x10); /* data link protocol */
+	assert_int_equal(machine.failures, 1);
+	assert_non_null(strstr(machine.said, "on-error=continue"));
+	error_of(UINT32_MAX); /* it does not answer */
+	assert_int_equal(machine.failures, 2);
+	vfio_pci_unplug(dev);
+	vfio_pci_close(dev);
+	wrap_reset();
 }
 
 /* --- MSI-X --- */
@@ -727,8 +991,15 @@ int main(void)
 		PLUGGED(test_sleep),
 		PLUGGED(test_reset),
 		cmocka_unit_test(test_bus_reset),
+		cmocka_unit_test(test_bus_reset_siblings),
+		cmocka_unit_test(test_bus_reset_together),
+		cmocka_unit_test(test_reset_alone),
+		cmocka_unit_test(test_rom),
+		cmocka_unit_test(test_mediated),
+		cmocka_unit_test(test_errors),
 		PLUGGED(test_give_back),
 		PLUGGED(test_intx),
+		PLUGGED(test_intx_refused),
 		PLUGGED(test_msix),
 		PLUGGED(test_msix_bare),
 		cmocka_unit_test_setup_teardown(test_msix_fixed, play_fixed, take_out),
