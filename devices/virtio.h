@@ -31,7 +31,11 @@ struct virtio_ops {
 	const char *name;
 	uint8_t type;	      /* chapter 5 */
 	uint32_t class;	      /* PCI's, 24 bits */
-	bool config_writable; /* what the driver writes to the configuration is there afterwards */
+	/*
+	 * The driver wrote to the configuration: what it wrote is there now, and here the device
+	 * takes what it needs of it. Under the transport's lock. NULL: it cannot write there.
+	 */
+	void (*config_written)(struct virtio_device *dev);
 	/*
 	 * Buffers may have come to queue `i`: take them. Worker's thread, queue's lock held. Not
 	 * called if somebody else has the kicks (vhost; but see virtio_net). NULL: none is ever

@@ -9,17 +9,20 @@
 #define QUEUE_SIZE  128
 #define PAGE	    4096u  /* of the interface, whatever the guest's are */
 #define BATCH	    256u   /* page numbers read at a time */
-#define TURN	    4096u  /* pages, and a little more, before others have theirs */
+#define TURN	    4096u  /* pages of the balloon, and a little more, before others have theirs */
+#define TURN_BYTES  (UINT64_C(256) << 20) /* the same of free pages: Linux reports some MiB each */
 #define NUMBERS_MAX 65536u /* bytes of them in one buffer; Linux has 1024 */
 
 #define F_STATS_VQ	 (UINT64_C(1) << 1)
 #define F_DEFLATE_ON_OOM (UINT64_C(1) << 2)
+#define F_PAGE_POISON	 (UINT64_C(1) << 4)
 #define F_PAGE_REPORTING (UINT64_C(1) << 5)
 
 /* struct virtio_balloon_config */
 #define CONFIG_WANTED 0 /* pages */
 #define CONFIG_ACTUAL 4
-#define CONFIG_SIZE   8
+#define CONFIG_POISON 12 /* what the driver fills free pages with; after a field that we lack */
+#define CONFIG_SIZE   16
 
 #define STAT 10 /* bytes: tag, number */
 
@@ -37,6 +40,22 @@ const char *const virtio_balloon_stats[VIRTIO_BALLOON_STATS] = {
 
 /* --- the balloon --- */
 
+/* These `len` bytes at guest address `at`, as far as they are RAM: of one block or several. */
+static void discard_run(struct virtio_balloon *b, const struct guest_ram *ram, uint64_t at,
+			uint64_t len)
+{
+	while (len) {
+		uint64_t part = len;
+		uint8_t *host = guest_ram_part(ram, at, &part);
+
+		if (!host)
+			return;
+		b->host.discard(b->host.to, host, part);
+		at += part;
+		len -= part;
+	}
+}
+
 /* Runs of neighbours, up or down, go at once. */
 static void discard_pages(struct virtio_balloon *b, const struct guest_ram *ram,
 			  const uint8_t *numbers, unsigned n)
@@ -45,16 +64,13 @@ static void discard_pages(struct virtio_balloon *b, const struct guest_ram *ram,
 
 	for (unsigned i = 0; i <= n; i++) {
 		uint64_t at = i < n ? load_le(numbers + 4 * i, 4) * PAGE : UINT64_MAX;
-		uint8_t *host;
 
 		if (start < end && at == end) {
 			end += PAGE;
 		} else if (start < end && at + PAGE == start) {
 			start = at;
 		} else {
-			host = start < end ? guest_ram_at(ram, start, end - start) : NULL;
-			if (host)
-				b->host.discard(b->host.to, host, end - start);
+			discard_run(b, ram, start, end - start);
 			start = at;
 			end = at + PAGE;
 		}
@@ -96,19 +112,46 @@ static void deflate(struct virtio_balloon *b)
 		virtqueue_push(ring, b->buffer.id, b->buffer.entries, 0);
 }
 
+/*
+ * Section 5.5.6.7: pages that are reported keep what the driver fills them with, if it says that it
+ * does. They come back as zeroes, so they go only if that is what it fills them with.
+ */
+static bool may_discard(const struct virtio_balloon *b)
+{
+	return !(b->dev.accepted & F_PAGE_POISON) ||
+	       !__atomic_load_n(&b->poison, __ATOMIC_RELAXED);
+}
+
+/* Discards more parts of the report at hand: as many as the turn has bytes. False: none is left. */
+static bool report_parts(struct virtio_balloon *b, uint64_t *turn)
+{
+	const struct virtqueue_buffer *buf = &b->report;
+
+	for (; b->reported < buf->nr_in && *turn; b->reported++) {
+		const struct iovec *part = &buf->parts[buf->nr_out + b->reported];
+
+		if (may_discard(b))
+			b->host.discard(b->host.to, part->iov_base, part->iov_len);
+		*turn -= min_u64(*turn, part->iov_len);
+	}
+	return b->reported < buf->nr_in;
+}
+
 /* The parts of a buffer are the free pages themselves, the driver's until it has them back. */
 static void take_reports(struct virtio_balloon *b, unsigned queue)
 {
 	struct virtqueue *ring = &b->dev.queues[queue].ring;
+	uint64_t turn = TURN_BYTES;
 
-	while (virtio_take(&b->dev, queue, &b->buffer)) {
-		const struct virtqueue_buffer *buf = &b->buffer;
-
-		for (unsigned i = 0; i < buf->nr_in; i++)
-			b->host.discard(b->host.to, buf->parts[buf->nr_out + i].iov_base,
-					buf->parts[buf->nr_out + i].iov_len);
-		virtqueue_push(ring, buf->id, buf->entries, 0);
+	while (turn && (b->has_report || virtio_take(&b->dev, queue, &b->report))) {
+		if (!b->has_report)
+			b->reported = 0;
+		b->has_report = report_parts(b, &turn);
+		if (!b->has_report)
+			virtqueue_push(ring, b->report.id, b->report.entries, 0);
 	}
+	if (!turn)
+		virtio_again(&b->dev, queue);
 }
 
 /* --- statistics --- */
@@ -179,6 +222,14 @@ static void handle(struct virtio_device *dev, unsigned i)
 	virtio_interrupt(dev, i);
 }
 
+static void config_written(struct virtio_device *dev)
+{
+	struct virtio_balloon *b = (struct virtio_balloon *)dev;
+
+	__atomic_store_n(&b->actual, load_le(dev->config + CONFIG_ACTUAL, 4), __ATOMIC_RELAXED);
+	__atomic_store_n(&b->poison, load_le(dev->config + CONFIG_POISON, 4), __ATOMIC_RELAXED);
+}
+
 static void reset(struct virtio_device *dev)
 {
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
@@ -186,13 +237,16 @@ static void reset(struct virtio_device *dev)
 	pthread_mutex_lock(&dev->queues[STATS].lock);
 	b->has_stats = false; /* who asked is answered by the next driver */
 	pthread_mutex_unlock(&dev->queues[STATS].lock);
+	b->has_report = false; /* nobody has it: no queue is started */
+	store_le(dev->config + CONFIG_POISON, 0, 4);
+	config_written(dev);
 }
 
 static const struct virtio_ops ops = {
 	.name = "virtio-balloon",
 	.type = TYPE,
 	.class = CLASS,
-	.config_writable = true, /* `actual` */
+	.config_written = config_written,
 	.handle = handle,
 	.reset = reset,
 };
@@ -206,9 +260,12 @@ void virtio_balloon_init(struct virtio_balloon *b, const struct balloon_host *ho
 {
 	const uint16_t sizes[QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE };
 
-	virtio_init(&b->dev, &ops, F_STATS_VQ | F_DEFLATE_ON_OOM | F_PAGE_REPORTING, sizes, QUEUES);
+	virtio_init(&b->dev, &ops,
+		    F_STATS_VQ | F_DEFLATE_ON_OOM | F_PAGE_POISON | F_PAGE_REPORTING, sizes,
+		    QUEUES);
 	b->host = *host;
-	b->has_stats = b->asked = false;
+	b->has_stats = b->asked = b->has_report = false;
+	b->actual = b->poison = 0;
 	store_le(b->dev.config + CONFIG_WANTED, pages(size), 4);
 	b->dev.config_size = CONFIG_SIZE;
 }
@@ -223,5 +280,5 @@ void virtio_balloon_set(struct virtio_balloon *b, uint64_t size)
 
 uint64_t virtio_balloon_actual(const struct virtio_balloon *b)
 {
-	return load_le(b->dev.config + CONFIG_ACTUAL, 4) * PAGE;
+	return (uint64_t)__atomic_load_n(&b->actual, __ATOMIC_RELAXED) * PAGE;
 }

@@ -13,7 +13,10 @@
 struct balloon_host {
 	/* The guest needs the content of these `len` bytes no longer: it may find zeroes. */
 	void (*discard)(void *to, void *at, size_t len);
-	/* Statistics, asked for: numbers by virtio_balloon_stats[]; UINT64_MAX: not known. */
+	/*
+	 * Statistics, asked for: numbers by virtio_balloon_stats[]; UINT64_MAX: not known. The
+	 * queue's lock is held.
+	 */
 	void (*stats)(void *to, const uint64_t *numbers);
 	void *to;
 };
@@ -23,6 +26,11 @@ struct virtio_balloon {
 	struct balloon_host host;
 	struct virtqueue_buffer buffer, stats; /* `stats` is the driver's, kept until asked for */
 	bool has_stats, asked;
+	struct virtqueue_buffer report; /* of free pages: it is done up to `reported` */
+	bool has_report;
+	unsigned reported; /* parts */
+	/* what the driver wrote to the configuration; atomic, for the threads that read it */
+	uint32_t actual, poison;
 };
 
 /* "free_bytes" and so on; in the order of VIRTIO_BALLOON_S_*. */

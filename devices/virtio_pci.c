@@ -343,9 +343,11 @@ static void config_write(struct virtio_pci *v, uint64_t offset, unsigned size, u
 {
 	struct virtio_device *dev = v->dev;
 
-	if (dev->ops->config_writable &&
-	    span_holds((struct span){ 0, dev->config_size }, offset, size))
-		store_le(dev->config + offset, value, size);
+	if (!dev->ops->config_written ||
+	    !span_holds((struct span){ 0, dev->config_size }, offset, size))
+		return;
+	store_le(dev->config + offset, value, size);
+	dev->ops->config_written(dev);
 }
 
 static uint64_t bar_read(struct device *bar, uint64_t offset, unsigned size)

@@ -27,8 +27,13 @@
 #define DESC_WRITE 2
 
 static uint8_t memory[MEMORY] __attribute__((aligned(4096)));
-static const struct ram_block block = { { 0, MEMORY }, memory, -1, 0 };
-static const struct guest_ram ram = { &block, 1 };
+/* RAM in two blocks, as it is around the hole below 4 GiB: neighbours for the guest, not for us. */
+#define BLOCKS_MEET (MEMORY / 2)
+static const struct ram_block blocks[] = {
+	{ { 0, BLOCKS_MEET }, memory, -1, 0 },
+	{ { BLOCKS_MEET, MEMORY }, memory + BLOCKS_MEET, -1, 0 },
+};
+static const struct guest_ram ram = { blocks, 2 };
 static struct virtio_device *dev;
 static int kicks[4];
 static char told[160];
@@ -139,7 +144,11 @@ static void serve(unsigned queue)
 
 /* --- balloon --- */
 
-enum { INFLATE, DEFLATE, STATS };
+enum { INFLATE, DEFLATE, STATS, REPORTS };
+
+#define STATS_VQ  (UINT64_C(1) << 1)
+#define POISON	  (UINT64_C(1) << 4)
+#define REPORTING (UINT64_C(1) << 5)
 
 static struct virtio_balloon balloon;
 static unsigned nr_stats, discarded;
@@ -161,7 +170,7 @@ static void on_discard(void *to, void *at, size_t len)
 static void start_balloon(uint64_t features)
 {
 	balloon.dev.accepted = features;
-	for (unsigned i = 0; i <= STATS; i++)
+	for (unsigned i = 0; i <= REPORTS; i++)
 		set_queue(i);
 	store_le(memory + DATA, 4, 2);
 	store_le(memory + DATA + 2, 0x1234, 8);
@@ -232,6 +241,87 @@ static void test_inflation_in_turns(void **state)
 	serve(INFLATE);
 	assert_false(kicked(INFLATE));
 	assert_int_equal(used(INFLATE), ENTRIES);
+	virtio_reset(dev);
+}
+
+/* Pages on both sides of where two blocks of RAM meet are one run of the guest's. */
+static void test_inflation_over_blocks(void **state)
+{
+	(void)state;
+	plug_balloon();
+	start_balloon(0);
+	describe(INFLATE, 0, DATA + 0x1000, 16, 0, 0);
+	for (unsigned i = 0; i < 4; i++)
+		store_le(memory + DATA + 0x1000 + 4 * i, BLOCKS_MEET / 4096 - 2 + i, 4);
+	offer(INFLATE, 1, 0);
+	virtio_start(dev);
+	serve(INFLATE);
+	assert_int_equal(discarded, 4);
+	virtio_reset(dev);
+}
+
+/* One buffer of `n` free pages of 512 KiB. */
+static void report(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		describe(REPORTS, i, 0x80000, 0x80000, DESC_WRITE | (i + 1 < n), i + 1);
+	offer(REPORTS, 1, 0);
+}
+
+/* Free pages that the guest fills must come back as they were; those of zeroes may go. */
+static void test_reports(void **state)
+{
+	(void)state;
+	plug_balloon();
+	assert_true(dev->features & POISON);
+	for (unsigned poison = 0; poison < 3; poison++) {
+		start_balloon(STATS_VQ | REPORTING | (poison ? POISON : 0));
+		store_le(dev->config + 12, poison == 2 ? 0xaaaaaaaa : 0, 4);
+		dev->ops->config_written(dev);
+		report(2);
+		virtio_start(dev);
+		discarded = 0;
+		serve(REPORTS);
+		assert_int_equal(discarded, poison == 2 ? 0 : 256);
+		assert_int_equal(used(REPORTS), 1);
+		virtio_reset(dev);
+	}
+	assert_int_equal(load_le(dev->config + 12, 4), 0);
+}
+
+/* Turns are counted in bytes: the buffers of one that reports much wait, half done if need be. */
+static void test_reports_in_turns(void **state)
+{
+	const unsigned parts = ENTRIES - 1, pages = BLOCKS_MEET / 4096;
+
+	(void)state;
+	plug_balloon();
+	start_balloon(STATS_VQ | REPORTING);
+	for (unsigned i = 0; i < parts; i++)
+		describe(REPORTS, i, 0, BLOCKS_MEET, DESC_WRITE | (i + 1 < parts), i + 1);
+	offer(REPORTS, 10, 0);
+	virtio_start(dev);
+	for (unsigned before = 0; used(REPORTS) < 10; before = discarded) {
+		assert_true(kicked(REPORTS));
+		serve(REPORTS);
+		assert_in_range(discarded - before, 1, (256u << 20) / 4096 + pages);
+	}
+	serve(REPORTS);
+	assert_false(kicked(REPORTS));
+	assert_int_equal(discarded, 10 * parts * pages);
+
+	/* A reset in the middle of one: the next driver's are its own. */
+	offer(REPORTS, 10, 0);
+	serve(REPORTS);
+	assert_true(used(REPORTS) < 20);
+	virtio_reset(dev);
+	start_balloon(STATS_VQ | REPORTING);
+	report(2);
+	virtio_start(dev);
+	discarded = 0;
+	serve(REPORTS);
+	assert_int_equal(discarded, 256);
+	assert_int_equal(used(REPORTS), 1);
 	virtio_reset(dev);
 }
 
@@ -364,6 +454,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_statistics, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_inflation_in_turns, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_inflation_over_blocks, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reports, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reports_in_turns, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_input_without_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_disk, set_up, tear_down),
 	};
