@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -41,6 +42,11 @@ static void wake(const struct virtio_slot *s, time_t seconds, long ns)
 	(void)timerfd_settime(s->timer, 0, &when, NULL);
 }
 
+void machine_serve_wake(const struct virtio_slot *s)
+{
+	wake(s, 0, 1);
+}
+
 static bool woken(const struct virtio_slot *s)
 {
 	uint64_t count;
@@ -53,7 +59,7 @@ static void port_lost(const struct virtio_slot_queue *q)
 	const struct net_pair *pair = &q->slot->backend->net.pairs[q->index / 2];
 
 	loop_forget(pair->loop, pair->fd);
-	wake(q->slot, 0, 1); /* the main loop goes on: net_gone */
+	machine_serve_wake(q->slot); /* the main loop goes on: net_gone */
 }
 
 static void net_ready(void *to, short revents)
@@ -175,6 +181,22 @@ static void console_quit(void *to)
 	s->parts->quit(s->parts->to);
 }
 
+/* --- the guest's numbers of its memory came from the balloon's thread; on the main loop --- */
+
+static void numbers_came(void *to, short revents)
+{
+	struct virtio_slot *s = to;
+	uint64_t numbers[VIRTIO_BALLOON_STATS];
+
+	(void)revents;
+	if (!woken(s))
+		return;
+	pthread_mutex_lock(&s->numbers_lock);
+	memcpy(numbers, s->numbers, sizeof(numbers));
+	pthread_mutex_unlock(&s->numbers_lock);
+	s->parts->memory(s->parts->to, numbers);
+}
+
 /* --- sockets; on their thread --- */
 
 static int socket_called(void *to, uint32_t port, unsigned caller)
@@ -259,7 +281,7 @@ static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct
 		if (virtio_net_may_control(&s->net, i))
 			ret = watch_queue(s, s->loop, i, err);
 	if (ret == 0 && net_is_gone(net))
-		wake(s, 0, 1); /* in the guest's last life */
+		machine_serve_wake(s); /* in the guest's last life */
 	return ret;
 }
 
@@ -328,6 +350,14 @@ static int serve_remote(struct virtio_slot *s, struct vhost_user *user, struct e
 	return ret;
 }
 
+/* Giving memory back takes the host's kernel tens of milliseconds a GiB: not on the main loop. */
+static int serve_balloon(struct virtio_slot *s, struct err *err)
+{
+	int ret = watch_timer(s, numbers_came, err);
+
+	return ret < 0 ? ret : serve_alone(s, -1, NULL, NULL, err);
+}
+
 static int serve_console(struct virtio_slot *s, struct err *err)
 {
 	const struct console_user user = { console_typed, console_has_room, console_quit, s };
@@ -352,6 +382,7 @@ int machine_serve(struct virtio_slot *s, struct err *err)
 	case VIRTIO_CONSOLE:
 		return serve_console(s, err);
 	case VIRTIO_BALLOON:
+		return serve_balloon(s, err);
 	case VIRTIO_RNG:
 		return serve_here(s, err);
 	case VIRTIO_VSOCK: /* if the kernel does not */

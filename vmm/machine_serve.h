@@ -13,5 +13,8 @@
 /* The device is plugged, and has its eventfds. What was begun at an error is the slot's to take
  * back. */
 int machine_serve(struct virtio_slot *s, struct err *err);
+/* Something is there for the main loop to take: it looks. Any thread; for slots that have a timer.
+ */
+void machine_serve_wake(const struct virtio_slot *s);
 
 #endif

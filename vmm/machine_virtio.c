@@ -100,9 +100,12 @@ static void discard(void *to, void *at, size_t len)
 
 static void stats(void *to, const uint64_t *numbers)
 {
-	const struct virtio_slot *s = to;
+	struct virtio_slot *s = to;
 
-	s->parts->memory(s->parts->to, numbers);
+	pthread_mutex_lock(&s->numbers_lock);
+	memcpy(s->numbers, numbers, sizeof(s->numbers));
+	pthread_mutex_unlock(&s->numbers_lock);
+	machine_serve_wake(s);
 }
 
 static void init_balloon(struct virtio_slot *s)
@@ -194,6 +197,7 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 	memset(s->kicks, -1, sizeof(s->kicks));
 	memset(s->vectors, -1, sizeof(s->vectors));
 	s->timer = -1;
+	pthread_mutex_init(&s->numbers_lock, NULL);
 	m->slots[m->nr_slots++] = s;
 	return s;
 }

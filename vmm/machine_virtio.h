@@ -65,6 +65,8 @@ struct virtio_slot {
 	bool served_here;  /* by it */
 	bool gone;	   /* what a network adapter was connected to, and that was said */
 	int timer;	   /* timerfd: wakes the main loop for this slot; -1: none */
+	pthread_mutex_t numbers_lock; /* a balloon's thread writes them, the main loop hands on */
+	uint64_t numbers[VIRTIO_BALLOON_STATS];
 	struct backend *backend;
 	const struct pci_env *env;
 	const char *name;
