@@ -23,7 +23,7 @@ struct backend {
 	const struct config_disk *wanted_disk;
 	const struct config_fs *wanted_fs;
 	uint32_t cid;	/* of sockets */
-	uint64_t size;	/* of a balloon at first, bytes */
+	uint64_t size;	/* of a balloon, bytes: the last that was asked for; it outlives resets */
 	uint8_t mac[6]; /* of a network adapter */
 	/* what serves it; of these the one that is open */
 	struct vhost_user user; /* another process: disks, network adapters, shared folders */

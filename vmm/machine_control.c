@@ -18,15 +18,13 @@ static struct virtio_balloon *find_balloon(struct machine *m, struct err *err)
 
 int machine_balloon(struct machine *m, uint64_t size, struct err *err)
 {
-	struct virtio_balloon *b = find_balloon(m, err);
-
-	if (!b)
+	if (!find_balloon(m, err))
 		return -ENODEV;
 	if (size >= m->parts.plan->ram_size)
 		return err_set(err, ERANGE,
 			       "that would leave nothing of the guest's %" PRIu64 " MiB; use less",
 			       m->parts.plan->ram_size / MIB);
-	virtio_balloon_set(b, size);
+	machine_virtio_set_balloon(&m->virtio, size);
 	return 0;
 }
 

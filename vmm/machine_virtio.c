@@ -316,12 +316,27 @@ int machine_virtio_resize_disk(struct machine_virtio *m, const char *name, struc
 	return ret;
 }
 
-struct virtio_balloon *machine_virtio_balloon(struct machine_virtio *m)
+static struct virtio_slot *find_balloon(struct machine_virtio *m)
 {
 	for (unsigned i = 0; i < m->nr_slots; i++)
 		if (m->slots[i]->backend->kind == VIRTIO_BALLOON)
-			return &m->slots[i]->balloon;
+			return m->slots[i];
 	return NULL;
+}
+
+struct virtio_balloon *machine_virtio_balloon(struct machine_virtio *m)
+{
+	struct virtio_slot *s = find_balloon(m);
+
+	return s ? &s->balloon : NULL;
+}
+
+void machine_virtio_set_balloon(struct machine_virtio *m, uint64_t size)
+{
+	struct virtio_slot *s = find_balloon(m);
+
+	s->backend->size = size;
+	virtio_balloon_set(&s->balloon, size);
 }
 
 void machine_virtio_destroy(struct machine_virtio *m)

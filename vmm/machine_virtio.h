@@ -92,6 +92,9 @@ void machine_virtio_resize(struct machine_virtio *m);
 int machine_virtio_resize_disk(struct machine_virtio *m, const char *name, struct err *err);
 /* The balloon, or NULL. */
 struct virtio_balloon *machine_virtio_balloon(struct machine_virtio *m);
+/* Asks the guest for a balloon of `size` bytes, in this life and the next ones. It has one. On the
+ * loop's thread. */
+void machine_virtio_set_balloon(struct machine_virtio *m, uint64_t size);
 /* Safe on MACHINE_VIRTIO_EMPTY and half-way. */
 void machine_virtio_destroy(struct machine_virtio *m);
 

@@ -13,6 +13,14 @@ becomes()
 	done
 	resident
 }
+# given BYTES: waits until the guest says that it has given so much.
+given()
+{
+	tries=50
+	until [ "$(field balloon "$(ask $control memory)")" = "$1" ] || [ "$((tries -= 1))" = 0 ]; do
+		sleep 0.2
+	done
+}
 # field NAME JSON: a number.
 field() { echo "$2" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
 
@@ -27,10 +35,7 @@ answer=$(ask $control memory)
 at_least "memory: the guest's numbers" 600 $(($(field free_bytes "$answer") / 1048576))
 same "memory: an empty balloon" 0 "$(field balloon "$answer")"
 same "balloon: is taken" '{"ok":true}' "$(ask $control 'balloon 600M')"
-tries=50
-until [ "$(field balloon "$(ask $control memory)")" = 629145600 ] || [ "$((tries -= 1))" = 0 ]; do
-	sleep 0.2
-done
+given 629145600
 answer=$(ask $control memory)
 same "balloon: the guest gave all of it" 629145600 "$(field balloon "$answer")"
 at_least "balloon: and has less" 1 "$(($(field free_bytes "$answer") < 400 * 1048576))"
@@ -43,6 +48,12 @@ tell nothing
 for line in "resize disk7" "balloon 4T" "balloon" "memory now" "help"; do
 	same "'$line': refused in a sentence" 1 "$(ask $control "$line" | grep -c '^{"ok":false,"error":"..*"}$')"
 done
+
+same "balloon: is taken once more" '{"ok":true}' "$(ask $control 'balloon 100M')"
+given 104857600
+tell reboot
+given 104857600
+same "guest reset: it has the same balloon" 104857600 "$(field balloon "$(ask $control memory)")"
 same "quit" '{"ok":true}' "$(ask $control quit)"
 ended $straddle
 same "quit: status" 0 "$status"
