@@ -74,7 +74,8 @@ struct virtio_device {
 	/* the transport's, while plugged */
 	void (*interrupt)(void *to, unsigned queue);
 	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
-	void (*needs_reset)(void *to, const char *why); /* NULL: the user knows */
+	/* `why` is there for the call only; NULL: the user knows. */
+	void (*needs_reset)(void *to, const char *why);
 	void (*lock)(void *to, bool lock);		/* what serializes a driver's accesses */
 	int (*interrupt_fd)(void *to, unsigned queue);
 	void *to;

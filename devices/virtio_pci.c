@@ -147,10 +147,11 @@ static void reset(struct virtio_pci *v)
 	virtio_reset(v->dev);
 	v->driver_features = 0;
 	v->device_features_select = v->driver_features_select = 0;
-	v->config_vector = NO_VECTOR;
+	/* Atomic: who interrupts reads them without the lock. */
+	__atomic_store_n(&v->config_vector, NO_VECTOR, __ATOMIC_RELAXED);
 	v->queue_select = 0;
 	for (unsigned i = 0; i < v->dev->nr_queues; i++)
-		v->queue_vectors[i] = NO_VECTOR;
+		__atomic_store_n(&v->queue_vectors[i], NO_VECTOR, __ATOMIC_RELAXED);
 	__atomic_store_n(&v->isr, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&v->status, RESET_STATUS, __ATOMIC_RELAXED);
 }

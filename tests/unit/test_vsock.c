@@ -176,7 +176,7 @@ static void test_guest_exceeds_credit(void **state)
 	say_data(PEER, SERVICE, 1);
 	hears(VSOCK_RST, SERVICE, PEER);
 	assert_false(e->open);
-	assert_null(broken);
+	assert_string_equal(broken, "");
 }
 
 static void test_to_guest(void **state)
@@ -405,7 +405,7 @@ static void test_not_for_us(void **state)
 		post(1);
 	}
 	assert_int_equal(nr_open, 0);
-	assert_null(broken);
+	assert_string_equal(broken, "");
 }
 
 /* Each lie ends its connection, and no other. */
@@ -444,7 +444,7 @@ static void test_lies(void **state)
 	say_data(PEER, SERVICE, 1);
 	hears(VSOCK_RST, SERVICE, PEER);
 	assert_true(ends[1].open);
-	assert_null(broken);
+	assert_string_equal(broken, "");
 }
 
 /* --- a ring without buffers --- */
@@ -500,7 +500,6 @@ static void test_small_buffer(void **state)
 	set_descriptor(RX, 0, RX_BUFFER, VSOCK_HEADER, 2, 0);
 	offer(RX, rx_posted++, 0);
 	say(VSOCK_REQUEST, PEER, SERVICE);
-	assert_non_null(broken);
 	assert_non_null(strstr(broken, "no room"));
 	virtio_reset(&vsock.dev);
 	assert_int_equal(nr_open, 0);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -44,7 +45,7 @@ static const struct guest_ram ram = { &block, 1 };
 static struct virtio_vsock vsock;
 static int kicks[3];
 static unsigned tx_count, rx_posted, rx_seen, interrupts;
-static const char *broken;
+static char broken[160]; /* what the transport was told; empty: nothing */
 
 /* --- a pretend host --- */
 
@@ -180,7 +181,7 @@ static void interrupt(void *to, unsigned queue)
 static void needs_reset(void *to, const char *why)
 {
 	(void)to;
-	broken = why;
+	snprintf(broken, sizeof(broken), "%s", why); /* it is there for the call only */
 }
 
 /* As the worker does, until nothing is left to do. */
@@ -385,7 +386,7 @@ static int set_up(void **state)
 	struct err err;
 
 	(void)state;
-	broken = NULL;
+	broken[0] = '\0';
 	all_refuse = false;
 	assert_int_equal(virtio_vsock_init_port(&vsock, CID, &port, &err), 0);
 	vsock.dev.interrupt = interrupt;
