@@ -29,8 +29,8 @@ struct virtio_device;
 
 struct virtio_ops {
 	const char *name;
-	uint8_t type;	      /* chapter 5 */
-	uint32_t class;	      /* PCI's, 24 bits */
+	uint8_t type;	/* chapter 5 */
+	uint32_t class; /* PCI's, 24 bits */
 	/*
 	 * The driver wrote to the configuration: what it wrote is there now, and here the device
 	 * takes what it needs of it. Under the transport's lock. NULL: it cannot write there.
@@ -42,6 +42,11 @@ struct virtio_ops {
 	 * taken.
 	 */
 	void (*handle)(struct virtio_device *dev, unsigned i);
+	/*
+	 * Whether each of these features that needs another one has it: the driver may accept only
+	 * such (2.2.1). Of those that are offered; NULL: none needs another.
+	 */
+	bool (*features_good)(uint64_t features);
 	/* The driver is ready, with dev->accepted, and its queues are started. May be NULL. */
 	void (*ready)(struct virtio_device *dev);
 	/* Queues are stopped: returns when nothing is in flight any more. May be NULL. */
@@ -76,7 +81,7 @@ struct virtio_device {
 	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
 	/* `why` is there for the call only; NULL: the user knows. */
 	void (*needs_reset)(void *to, const char *why);
-	void (*lock)(void *to, bool lock);		/* what serializes a driver's accesses */
+	void (*lock)(void *to, bool lock); /* what serializes a driver's accesses */
 	int (*interrupt_fd)(void *to, unsigned queue);
 	void *to;
 };

@@ -7,11 +7,11 @@
 #define TYPE	    5
 #define CLASS	    0x00ff00 /* unclassified */
 #define QUEUE_SIZE  128
-#define PAGE	    4096u  /* of the interface, whatever the guest's are */
-#define BATCH	    256u   /* page numbers read at a time */
-#define TURN	    4096u  /* pages of the balloon, and a little more, before others have theirs */
+#define PAGE	    4096u /* of the interface, whatever the guest's are */
+#define BATCH	    256u  /* page numbers read at a time */
+#define TURN	    4096u /* pages of the balloon, and a little more, before others have theirs */
 #define TURN_BYTES  (UINT64_C(256) << 20) /* the same of free pages: Linux reports some MiB each */
-#define NUMBERS_MAX 65536u /* bytes of them in one buffer; Linux has 1024 */
+#define NUMBERS_MAX 65536u		  /* bytes of them in one buffer; Linux has 1024 */
 
 #define F_STATS_VQ	 (UINT64_C(1) << 1)
 #define F_DEFLATE_ON_OOM (UINT64_C(1) << 2)
@@ -118,8 +118,7 @@ static void deflate(struct virtio_balloon *b)
  */
 static bool may_discard(const struct virtio_balloon *b)
 {
-	return !(b->dev.accepted & F_PAGE_POISON) ||
-	       !__atomic_load_n(&b->poison, __ATOMIC_RELAXED);
+	return !(b->dev.accepted & F_PAGE_POISON) || !__atomic_load_n(&b->poison, __ATOMIC_RELAXED);
 }
 
 /* Discards more parts of the report at hand: as many as the turn has bytes. False: none is left. */
@@ -260,9 +259,8 @@ void virtio_balloon_init(struct virtio_balloon *b, const struct balloon_host *ho
 {
 	const uint16_t sizes[QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE };
 
-	virtio_init(&b->dev, &ops,
-		    F_STATS_VQ | F_DEFLATE_ON_OOM | F_PAGE_POISON | F_PAGE_REPORTING, sizes,
-		    QUEUES);
+	virtio_init(&b->dev, &ops, F_STATS_VQ | F_DEFLATE_ON_OOM | F_PAGE_POISON | F_PAGE_REPORTING,
+		    sizes, QUEUES);
 	b->host = *host;
 	b->has_stats = b->asked = b->has_report = false;
 	b->actual = b->poison = 0;

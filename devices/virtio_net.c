@@ -11,11 +11,21 @@
 #define QUEUE_SIZE 256
 #define BATCH	   64 /* frames before the other direction has its turn */
 
-#define F_MAC	    (UINT64_C(1) << 5)
-#define F_MRG_RXBUF (UINT64_C(1) << 15)
-#define F_STATUS    (UINT64_C(1) << 16)
-#define F_CTRL_VQ   (UINT64_C(1) << 17)
-#define F_MQ	    (UINT64_C(1) << 22)
+#define F_CSUM	     (UINT64_C(1) << 0)
+#define F_GUEST_CSUM (UINT64_C(1) << 1)
+#define F_MAC	     (UINT64_C(1) << 5)
+#define F_GUEST_TSO4 (UINT64_C(1) << 7)
+#define F_GUEST_TSO6 (UINT64_C(1) << 8)
+#define F_GUEST_ECN  (UINT64_C(1) << 9)
+#define F_GUEST_UFO  (UINT64_C(1) << 10)
+#define F_HOST_TSO4  (UINT64_C(1) << 11)
+#define F_HOST_TSO6  (UINT64_C(1) << 12)
+#define F_HOST_ECN   (UINT64_C(1) << 13)
+#define F_HOST_UFO   (UINT64_C(1) << 14)
+#define F_MRG_RXBUF  (UINT64_C(1) << 15)
+#define F_STATUS     (UINT64_C(1) << 16)
+#define F_CTRL_VQ    (UINT64_C(1) << 17)
+#define F_MQ	     (UINT64_C(1) << 22)
 
 /* struct virtio_net_config */
 #define CONFIG_MAC    0
@@ -47,21 +57,29 @@ static struct virtio_queue *queue(struct virtio_net_pair *pair, unsigned i)
 
 /* --- receiving; its queue's lock held --- */
 
+static struct virtqueue_buffer *held(struct virtio_net_pair *pair, unsigned i)
+{
+	return &pair->held[(pair->held_at + i) % VIRTIO_NET_HELD];
+}
+
 static void forget(struct virtio_net_pair *pair)
 {
-	pair->nr_held = 0;
+	pair->held_at = pair->nr_held = 0;
 	pair->held_room = 0;
 	pair->frame_len = 0;
 }
 
-/* Takes buffers until they hold the frame. Without F_MRG_RXBUF one is all that a frame gets. */
+/*
+ * Takes buffers until they hold the frame, or are as many as a frame may have: without F_MRG_RXBUF
+ * one. False: there are not enough yet.
+ */
 static bool find_room(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
 	bool many = pair->net->dev.accepted & F_MRG_RXBUF;
 
 	while (pair->held_room < pair->frame_len && pair->nr_held < (many ? VIRTIO_NET_HELD : 1u)) {
-		struct virtqueue_buffer *b = &pair->held[pair->nr_held];
+		struct virtqueue_buffer *b = held(pair, pair->nr_held);
 
 		if (!virtqueue_pop(ring, b))
 			return false;
@@ -75,22 +93,37 @@ static bool find_room(struct virtio_net_pair *pair)
 	return true;
 }
 
-/* Writes the frame to the buffers and gives them back; what does not fit is lost, as on a wire. */
+/* How many of the buffers the frame takes: all, unless they were for a larger one that was lost. */
+static unsigned buffers_needed(struct virtio_net_pair *pair)
+{
+	uint64_t room = 0;
+	unsigned n = 0;
+
+	while (room < pair->frame_len)
+		room += held(pair, n++)->in_len;
+	return n;
+}
+
+/* Writes the frame to the buffers, which hold it, and gives them back. */
 static void deliver(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
-	size_t done = 0, len = min_u64(pair->frame_len, pair->held_room);
+	unsigned n = buffers_needed(pair);
+	size_t done = 0;
 
-	store_le(pair->frame + HDR_BUFFERS, pair->nr_held, 2);
-	for (unsigned i = 0; i < pair->nr_held; i++) {
-		struct virtqueue_buffer *b = &pair->held[i];
+	store_le(pair->frame + HDR_BUFFERS, n, 2);
+	for (unsigned i = 0; i < n; i++) {
+		struct virtqueue_buffer *b = held(pair, i);
 		size_t now = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, pair->frame + done,
-					     min_u64(len - done, b->in_len));
+					     min_u64(pair->frame_len - done, b->in_len));
 
 		virtqueue_push(ring, b->id, b->entries, (uint32_t)now);
+		pair->held_room -= b->in_len;
 		done += now;
 	}
-	forget(pair);
+	pair->held_at = (pair->held_at + n) % VIRTIO_NET_HELD;
+	pair->nr_held -= n;
+	pair->frame_len = 0;
 }
 
 /* Returns whether there may be more. */
@@ -117,7 +150,10 @@ static bool receive(struct virtio_net_pair *pair)
 				break;
 			virtqueue_want_kicks(ring, false);
 		}
-		deliver(pair);
+		if (pair->held_room < pair->frame_len)
+			pair->frame_len = 0; /* lost, as on a wire; the buffers are for the next */
+		else
+			deliver(pair);
 	}
 	virtio_interrupt(&pair->net->dev, pair->rx);
 	return n == BATCH;
@@ -303,6 +339,24 @@ static void handle(struct virtio_device *dev, unsigned i)
 
 /* --- the device --- */
 
+bool virtio_net_features_good(uint64_t features)
+{
+	static const struct {
+		uint64_t these, need_one_of;
+	} rules[] = {
+		{ F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_UFO, F_GUEST_CSUM },
+		{ F_GUEST_ECN, F_GUEST_TSO4 | F_GUEST_TSO6 },
+		{ F_HOST_TSO4 | F_HOST_TSO6 | F_HOST_UFO, F_CSUM },
+		{ F_HOST_ECN, F_HOST_TSO4 | F_HOST_TSO6 },
+		{ F_MQ, F_CTRL_VQ },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
+		if ((features & rules[i].these) && !(features & rules[i].need_one_of))
+			return false;
+	return true;
+}
+
 static void ready(struct virtio_device *dev)
 {
 	struct virtio_net *net = net_of(dev);
@@ -324,6 +378,7 @@ static void reset(struct virtio_device *dev)
 		lock_pair(pair, true);
 		forget(pair);
 		pair->out_waits = false;
+		pair->port.ops->reset(pair->port.to);
 		lock_pair(pair, false);
 	}
 }
@@ -333,6 +388,7 @@ static const struct virtio_ops ops = {
 	.type = TYPE,
 	.class = CLASS,
 	.handle = handle,
+	.features_good = virtio_net_features_good,
 	.ready = ready,
 	.reset = reset,
 };

@@ -24,8 +24,8 @@ struct virtio_net_pair {
 	/* receiving: a frame that waits for buffers, and those it has */
 	uint8_t *frame;
 	size_t frame_len;
-	struct virtqueue_buffer *held;
-	unsigned nr_held;
+	struct virtqueue_buffer *held; /* a ring of VIRTIO_NET_HELD: `nr_held` from `held_at` on */
+	unsigned held_at, nr_held;
 	uint64_t held_room;
 	/* sending: a buffer that waits for the port */
 	struct virtqueue_buffer out;
@@ -55,6 +55,9 @@ bool virtio_net_serve(struct virtio_net *net, unsigned pair);
 bool virtio_net_is_dead(const struct virtio_net *net, unsigned pair);
 /* The driver is told that there is no link any more. On no worker's thread. */
 void virtio_net_link_down(struct virtio_net *net);
+
+/* Section 5.1.3.1: whether those of VIRTIO_NET_F_* that need another one have it. */
+bool virtio_net_features_good(uint64_t features);
 
 /* Whether queue `i` is, or may become, the control queue (section 5.1.2): no server has its kicks.
  */

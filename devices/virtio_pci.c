@@ -156,6 +156,16 @@ static void reset(struct virtio_pci *v)
 	__atomic_store_n(&v->status, RESET_STATUS, __ATOMIC_RELAXED);
 }
 
+/* Section 2.2.2: what the driver may not accept, it must not be let have. */
+static bool features_good(const struct virtio_pci *v)
+{
+	const struct virtio_device *dev = v->dev;
+
+	return !(v->driver_features & ~dev->features) &&
+	       (v->driver_features & VIRTIO_F_VERSION_1) &&
+	       (!dev->ops->features_good || dev->ops->features_good(v->driver_features));
+}
+
 /* Section 3.1.1: bits are added one after the other; features are settled with FEATURES_OK. */
 static void write_status(struct virtio_pci *v, uint8_t value)
 {
@@ -165,9 +175,7 @@ static void write_status(struct virtio_pci *v, uint8_t value)
 		reset(v);
 		return;
 	}
-	if ((value & FEATURES_OK) && !(was & FEATURES_OK) &&
-	    ((v->driver_features & ~v->dev->features) ||
-	     !(v->driver_features & VIRTIO_F_VERSION_1)))
+	if ((value & FEATURES_OK) && !(was & FEATURES_OK) && !features_good(v))
 		value &= (uint8_t)~FEATURES_OK; /* refused: the driver reads it back */
 	if ((value & DRIVER_OK) && !((value | was) & FEATURES_OK))
 		value &= (uint8_t)~DRIVER_OK;

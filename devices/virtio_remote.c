@@ -1,5 +1,6 @@
 #include "devices/virtio_remote.h"
 
+#include "devices/virtio_net.h"
 #include "vmm/bytes.h"
 
 #include <string.h>
@@ -19,7 +20,10 @@ static const struct virtio_ops blk = {
 	.name = "vhost-user-blk", .type = 2, .class = 0x018000, /* mass storage, other */
 };
 static const struct virtio_ops net = {
-	.name = "vhost-user-net", .type = 1, .class = 0x020000, /* Ethernet */
+	.name = "vhost-user-net",
+	.type = 1,
+	.class = 0x020000, /* Ethernet */
+	.features_good = virtio_net_features_good,
 };
 static const struct virtio_ops fs = {
 	.name = "vhost-user-fs",

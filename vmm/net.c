@@ -29,6 +29,7 @@
  */
 #define STREAM_MAX (8u << 20)
 #define PASST_FD   3
+#define DRAIN_MAX  4096u /* frames: four times as many as an interface holds (txqueuelen) */
 
 /* A stream's last frame, as far as it is not gone; false: it still is not. */
 static bool push_out(struct net_pair *pair)
@@ -120,7 +121,24 @@ static void tap_offloads(void *port, uint64_t features)
 		flags |= TUN_F_TSO6;
 	if (features & FEATURE(GUEST_ECN))
 		flags |= TUN_F_TSO_ECN;
-	(void)ioctl(pair->fd, TUNSETOFFLOAD, flags); /* what was offered it can do */
+	/* What was offered it can do. If not, nothing is left of what the last driver took. */
+	if (ioctl(pair->fd, TUNSETOFFLOAD, flags) < 0)
+		(void)ioctl(pair->fd, TUNSETOFFLOAD, 0);
+}
+
+/*
+ * Frames that wait are made for the last driver, of several segments or without a checksum. Those
+ * that come after offloads are off are for any driver: DRAIN_MAX bounds those that come meanwhile.
+ */
+static void tap_reset(void *port)
+{
+	const struct net_pair *pair = port;
+	uint8_t start[64]; /* of a frame: the rest is lost */
+
+	(void)ioctl(pair->fd, TUNSETOFFLOAD, 0);
+	for (unsigned i = 0; i < DRAIN_MAX; i++)
+		if (read(pair->fd, start, sizeof(start)) < 0)
+			break;
 }
 
 /* Frames go to queues that are attached. */
@@ -137,6 +155,7 @@ static const struct net_port_ops tap_ops = {
 	.receive = tap_receive,
 	.want = want,
 	.offloads = tap_offloads,
+	.reset = tap_reset,
 	.attach = tap_attach,
 };
 
@@ -395,11 +414,17 @@ static void stream_offloads(void *port, uint64_t features)
 	(void)features; /* none were offered */
 }
 
+static void stream_reset(void *port)
+{
+	(void)port; /* frames are whole, with checksums: the next driver may have them */
+}
+
 static const struct net_port_ops stream_ops = {
 	.send = stream_send,
 	.receive = stream_receive,
 	.want = want,
 	.offloads = stream_offloads,
+	.reset = stream_reset,
 	.attach = NULL, /* there is one pair */
 };
 

@@ -24,6 +24,11 @@ struct net_port_ops {
 	/* What of VIRTIO_NET_F_GUEST_* the driver takes: checksums and segments left to it. */
 	void (*offloads)(void *port, uint64_t features);
 	/*
+	 * The driver is gone, and the next one has not said yet what it takes: nothing is left to
+	 * it, and what came for the last one is lost. Nobody serves the adapter meanwhile.
+	 */
+	void (*reset)(void *port);
+	/*
 	 * Whether frames are to go to this port of several: the first begins with, the others
 	 * without. NULL if there is one. 0, or a negative errno: it stays as it was. Any thread.
 	 */

@@ -124,6 +124,11 @@ static void port_offloads(void *port, uint64_t features)
 	(void)features;
 }
 
+static void port_reset(void *port)
+{
+	(void)port;
+}
+
 static int port_attach(void *port, bool on)
 {
 	(void)port;
@@ -131,8 +136,8 @@ static int port_attach(void *port, bool on)
 	return ++events % 5 ? 0 : -EIO;
 }
 
-static const struct net_port_ops port_ops = { port_send, port_receive, port_want, port_offloads,
-					      port_attach };
+static const struct net_port_ops port_ops = { port_send,     port_receive, port_want,
+					      port_offloads, port_reset,   port_attach };
 
 static bool pmem_flushed(void *to)
 {
