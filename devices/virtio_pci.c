@@ -15,6 +15,10 @@
 #define ISR_CONFIG   2
 #define RESET_STATUS 0
 
+/* Configuration space: PCI 3.0 section 6.2.2 */
+#define COMMAND	   0x04
+#define BUS_MASTER 0x0004
+
 /* Parts of the BAR */
 #define COMMON	      0x0000
 #define ISR	      0x1000
@@ -177,7 +181,7 @@ static void write_status(struct virtio_pci *v, uint8_t value)
 	}
 	if ((value & FEATURES_OK) && !(was & FEATURES_OK) && !features_good(v))
 		value &= (uint8_t)~FEATURES_OK; /* refused: the driver reads it back */
-	if ((value & DRIVER_OK) && !((value | was) & FEATURES_OK))
+	if ((value & DRIVER_OK) && (!((value | was) & FEATURES_OK) || (was & NEEDS_RESET)))
 		value &= (uint8_t)~DRIVER_OK;
 	__atomic_fetch_or(&v->status, value, __ATOMIC_RELAXED);
 	if ((value & DRIVER_OK) && !(was & DRIVER_OK)) {
@@ -483,13 +487,39 @@ static uint32_t function_read(struct pci_function *fn, unsigned offset, unsigned
 	return pci_function_read(fn, offset, size);
 }
 
+static bool is_master(const struct pci_function *fn)
+{
+	return pci_config_get(&fn->config, COMMAND, 2) & BUS_MASTER;
+}
+
+/*
+ * The function may not touch memory any more. Linux says so before kexec, where drivers may still
+ * be ready: what they gave to the device is the next kernel's memory by then. That one sets the bit
+ * first and resets the device afterwards (virtio_pci_probe), so nothing goes on when the bit comes
+ * back, but after a reset. That the bit is set in the first place is not asked for: small drivers
+ * forget it.
+ */
+static void stop_mastering(struct virtio_pci *v)
+{
+	pthread_mutex_lock(&v->bar.lock);
+	if (__atomic_load_n(&v->status, __ATOMIC_RELAXED) & DRIVER_OK) {
+		__atomic_fetch_or(&v->status, NEEDS_RESET, __ATOMIC_RELAXED);
+		__atomic_fetch_and(&v->status, (uint8_t)~DRIVER_OK, __ATOMIC_RELAXED);
+		virtio_reset(v->dev);
+	}
+	pthread_mutex_unlock(&v->bar.lock);
+}
+
 static void function_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
 {
 	struct virtio_pci *v = of_function(fn);
+	bool was_master = is_master(fn);
 	uint64_t at;
 	unsigned n;
 
 	pci_function_write(fn, offset, size, value);
+	if (was_master && !is_master(fn))
+		stop_mastering(v);
 	msix_update(&v->msix, &fn->config, v->msix_cap);
 	if (!touches_window(v, offset, size) || !window(v, &at, &n))
 		return;
