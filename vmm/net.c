@@ -181,8 +181,7 @@ static int set_up_tap(const struct net *net, struct net_pair *pair, const char *
 	int size = NET_HEADER;
 
 	if (ioctl(pair->fd, TUNSETVNETHDRSZ, &size) < 0)
-		return err_sys(err, errno,
-			       "--net %s: it takes no frames with headers (IFF_VNET_HDR)", what);
+		return err_sys(err, errno, "--net %s: it takes no headers of virtio 1", what);
 	if (fcntl(pair->fd, F_SETFL, O_NONBLOCK) < 0)
 		return err_sys(err, errno, "--net %s: it cannot be made non-blocking", what);
 	return open_vhost(net, pair, what, vhost, err);
@@ -294,9 +293,46 @@ int net_open_tap(struct net *net, const char *name, unsigned queues, enum net_vh
 	return ret;
 }
 
+/*
+ * What somebody else opened may be anything, and takes the size of a header whether or not it has
+ * headers: frames of another shape would be garbage on the wire. macvtap answers, too. `name` is
+ * the interface of the first one.
+ */
+static int check_fd(int fd, const char *what, char *name, struct err *err)
+{
+	struct ifreq ifr = { 0 };
+
+	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
+		return err_set(err, EINVAL, "--net %s: it is no tap interface, or attached to none",
+			       what);
+	if (!(ifr.ifr_flags & IFF_TAP))
+		return err_set(err, EINVAL,
+			       "--net %s: it is a tun interface, whose packets are no Ethernet "
+			       "frames; open it with IFF_TAP",
+			       what);
+	if (!(ifr.ifr_flags & IFF_NO_PI))
+		return err_set(err, EINVAL,
+			       "--net %s: it puts packet information before each frame; open it "
+			       "with IFF_NO_PI",
+			       what);
+	if (!(ifr.ifr_flags & IFF_VNET_HDR))
+		return err_set(err, EINVAL,
+			       "--net %s: its frames have no virtio headers; open it with "
+			       "IFF_VNET_HDR",
+			       what);
+	if (!*name)
+		memcpy(name, ifr.ifr_name, IFNAMSIZ);
+	if (strncmp(name, ifr.ifr_name, IFNAMSIZ) != 0)
+		return err_set(err, EINVAL,
+			       "--net %s: it is of interface %.15s, and the first one of %.15s; an "
+			       "adapter has one",
+			       what, ifr.ifr_name, name);
+	return 0;
+}
+
 int net_open_fds(struct net *net, const int *fds, unsigned n, enum net_vhost vhost, struct err *err)
 {
-	char what[16];
+	char what[16], name[IFNAMSIZ] = "";
 	int ret = new_pairs(net, n, err);
 
 	for (unsigned i = 0; ret == 0 && i < n; i++) {
@@ -306,7 +342,9 @@ int net_open_fds(struct net *net, const int *fds, unsigned n, enum net_vhost vho
 			break;
 		}
 		net->pairs[i].fd = fds[i];
-		ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
+		ret = check_fd(fds[i], what, name, err);
+		if (ret == 0)
+			ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
 	}
 	if (ret == 0)
 		ret = finish(net, what, err);
