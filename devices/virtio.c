@@ -14,6 +14,7 @@ void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64
 	dev->features = features | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
 			VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED;
 	dev->nr_queues = n;
+	dev->server_error = -1;
 	for (unsigned i = 0; i < n; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
@@ -121,6 +122,7 @@ static int describe(struct virtio_device *dev, unsigned i, struct served_queue *
 		.device = q->ring.areas[2],
 		.kick = q->kick,
 		.call = dev->interrupt_fd(dev->to, i),
+		.error = dev->server_error,
 	};
 	if (!q->ring.started)
 		out->size = 0;
@@ -130,12 +132,22 @@ static int describe(struct virtio_device *dev, unsigned i, struct served_queue *
 	return ret;
 }
 
+/* Whether it gave a ring up since this was asked last. */
+static bool take_error(const struct virtio_device *dev)
+{
+	uint64_t count;
+
+	return dev->server_error >= 0 &&
+	       read(dev->server_error, &count, sizeof(count)) == sizeof(count);
+}
+
 static void start_server(struct virtio_device *dev)
 {
 	struct served_queue queues[VIRTIO_QUEUES_MAX];
 	struct err err = { "" };
 	int ret = 0;
 
+	(void)take_error(dev); /* of rings that are no more */
 	for (unsigned i = 0; ret == 0 && i < dev->nr_served; i++)
 		ret = describe(dev, i, &queues[i], &err);
 	if (ret == 0)
@@ -179,6 +191,15 @@ bool virtio_server_back(struct virtio_device *dev)
 		start_again(dev);
 	dev->lock(dev->to, false);
 	return !lost;
+}
+
+void virtio_server_failed(struct virtio_device *dev)
+{
+	dev->lock(dev->to, true);
+	if (take_error(dev) && dev->served)
+		dev->needs_reset(dev->to, "what serves it gave a ring up that the guest's driver "
+					  "broke");
+	dev->lock(dev->to, false);
 }
 
 /* --- start, stop --- */

@@ -76,6 +76,7 @@ struct virtio_device {
 	struct server server; /* has the first queues while the driver is ready; or none */
 	unsigned nr_served;   /* `ready` may change it */
 	bool served;	      /* now */
+	int server_error;     /* eventfd, borrowed: the server gave a ring up; -1: nobody listens */
 	/* the transport's, while plugged */
 	void (*interrupt)(void *to, unsigned queue);
 	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
@@ -99,9 +100,11 @@ void virtio_set_server(struct virtio_device *dev, const struct server *server, u
 		       uint64_t features);
 /*
  * The server went and is there again: it goes on with the rings of a driver that is ready. If it
- * cannot the driver must start anew: returns false. On no worker's thread.
+ * cannot the driver must start anew: returns false. Not on a thread that a reset waits for.
  */
 bool virtio_server_back(struct virtio_device *dev);
+/* `server_error` is readable: the driver must start anew. Likewise. */
+void virtio_server_failed(struct virtio_device *dev);
 
 /* --- for workers --- */
 

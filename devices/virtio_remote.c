@@ -60,6 +60,14 @@ void virtio_remote_net(struct virtio_remote *r, uint64_t features, const uint8_t
 	r->dev.config_size = NET_CONFIG;
 }
 
+void virtio_remote_link(struct virtio_remote *r, bool up)
+{
+	uint8_t status[2];
+
+	store_le(status, up ? NET_LINK_UP : 0, sizeof(status));
+	virtio_set_config(&r->dev, NET_STATUS, status, sizeof(status));
+}
+
 void virtio_remote_fs(struct virtio_remote *r, const char *tag, const struct server *server)
 {
 	init(r, &fs, 0, 2, server); /* one for what must not wait, one for requests */

@@ -19,6 +19,8 @@ void virtio_remote_blk(struct virtio_remote *r, uint64_t features, const uint8_t
 		       unsigned n, const struct server *server);
 void virtio_remote_net(struct virtio_remote *r, uint64_t features, const uint8_t mac[6],
 		       const struct server *server);
+/* The adapter has a link, or none: nobody serves it. Not on a thread that a reset waits for. */
+void virtio_remote_link(struct virtio_remote *r, bool up);
 /* `tag`: at most VIRTIO_REMOTE_TAG bytes. */
 void virtio_remote_fs(struct virtio_remote *r, const char *tag, const struct server *server);
 

@@ -162,6 +162,16 @@ size_t backends_memory(const struct backends *b, struct ram_block *out, size_t c
 	return n;
 }
 
+int backends_check_memory(const struct backends *b, const struct guest_ram *ram, struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < b->n; i++)
+		if (b->list[i].user.kind)
+			ret = vhost_user_check_memory(&b->list[i].user, ram, err);
+	return ret;
+}
+
 void backends_set_console(struct backends *b, struct console *console)
 {
 	for (unsigned i = 0; i < b->n; i++)

@@ -50,6 +50,8 @@ int backends_open(struct backends *b, const struct config *c, const struct plan 
 		  struct err *err);
 /* What of guest memory are files, sorted; at most `cap` are written. Returns how many there are. */
 size_t backends_memory(const struct backends *b, struct ram_block *out, size_t cap);
+/* Whether all who must be told of guest memory can be. -E2BIG: one cannot. */
+int backends_check_memory(const struct backends *b, const struct guest_ram *ram, struct err *err);
 /* The line that is behind the virtio console, if there is one. */
 void backends_set_console(struct backends *b, struct console *console);
 /* Safe on BACKENDS_EMPTY and half-way. */

@@ -172,20 +172,13 @@ static int by_address(const void *a, const void *b)
 
 static int list_memory(struct run *run, struct err *err)
 {
-	size_t n = run->ram.nr_blocks, files = 0;
+	size_t n = run->ram.nr_blocks;
 
 	memcpy(run->blocks, run->ram.blocks, n * sizeof(run->blocks[0]));
 	n += backends_memory(&run->backends, run->blocks + n, MAP_PMEM_MAX);
 	qsort(run->blocks, n, sizeof(run->blocks[0]), by_address);
 	run->guest_ram = (struct guest_ram){ run->blocks, n };
-	for (size_t i = 0; i < n; i++)
-		files += run->blocks[i].fd >= 0;
-	if (config_shares_ram(&run->config) && files > VHOST_USER_REGIONS_MAX)
-		return err_set(err, E2BIG,
-			       "guest memory has %zu spans, with those of --pmem; the programs of "
-			       "--fs and vhost-user= can be told of %u: use fewer files or holes",
-			       files, VHOST_USER_REGIONS_MAX);
-	return 0;
+	return backends_check_memory(&run->backends, &run->guest_ram, err);
 }
 
 /* A mapping that takes seconds says how far it is: on a terminal as it goes, else once. */

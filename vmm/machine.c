@@ -47,6 +47,7 @@ static void device_ends(void *to, enum device_end why, unsigned value)
 void machine_stop(struct machine *m)
 {
 	end_machine(m, MACHINE_STOPPED, 0, "");
+	machine_virtio_hurry(&m->virtio);
 }
 
 void machine_power_button(struct machine *m)

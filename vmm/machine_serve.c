@@ -105,16 +105,27 @@ static void links_changed(void *to, short revents)
 	net_gone(s, revents);
 }
 
-/* --- a process that serves a device goes, and comes back; on the main loop --- */
+/* --- a process that serves a device goes, and comes back; on a thread that waits for it --- */
 
-#define RETRY_S 1
-#define HANGUP	0 /* poll(2) tells it in any case; answers are awaited elsewhere */
+#define HANGUP 0 /* poll(2) tells it in any case; answers are waited for elsewhere */
 
-static void user_gone(void *to, short revents);
+static struct loop *user_loop(const struct virtio_slot *s)
+{
+	return &s->workers[0].loop;
+}
 
-/* Looks for the process: soon, then RETRY_S after each look. */
+/* A network has no link while nobody serves it: routes, bonds and DHCP of the guest depend on it.
+ */
+static void tell_link(struct virtio_slot *s, bool up)
+{
+	if (s->backend->kind == VIRTIO_NET)
+		virtio_remote_link(&s->remote, up);
+}
+
+/* Looks for the process: soon, then some seconds after each look. */
 static void look_for_user(struct virtio_slot *s)
 {
+	s->retry = 1;
 	wake(s, 0, 100000000);
 }
 
@@ -124,38 +135,54 @@ static void user_gone(void *to, short revents)
 	struct vhost_user *user = &s->backend->user;
 
 	(void)revents;
-	loop_forget(s->loop, user->fd);
+	loop_forget(user_loop(s), user->wire.fd);
 	vhost_user_lost(user);
+	tell_link(s, false);
 	tell_user(s, "the program that serves it is gone; it waits for it to come back");
 	look_for_user(s);
+}
+
+static void user_is_back(struct virtio_slot *s)
+{
+	bool goes_on;
+
+	(void)loop_watch(user_loop(s), s->backend->user.wire.fd, HANGUP, user_gone, s);
+	goes_on = virtio_server_back(s->dev);
+	tell_link(s, true);
+	if (goes_on)
+		tell_user(s, "the program that serves it is back");
+	else
+		tell_user(s,
+			  "the program that serves it is back, but what it was doing is lost: the "
+			  "guest must reset the device");
 }
 
 static void user_looked_for(void *to, short revents)
 {
 	struct virtio_slot *s = to;
-	struct vhost_user *user = &s->backend->user;
 	struct err err;
 	int ret;
 
 	(void)revents;
 	if (!woken(s))
 		return;
-	ret = vhost_user_reconnect(user, &err);
-	if (ret < 0 && ret != -EINVAL) {
-		wake(s, RETRY_S, 0); /* not yet */
-		return;
-	}
-	if (ret < 0) {
+	ret = vhost_user_reconnect(&s->backend->user, &err);
+	if (ret == 0) {
+		user_is_back(s);
+	} else if (ret == -EINVAL) {
 		tell_user(s, err.text);
-		return;
+	} else { /* not yet */
+		s->retry = vhost_user_retry(s->retry, ret);
+		wake(s, s->retry, 0);
 	}
-	(void)loop_watch(s->loop, user->fd, HANGUP, user_gone, s);
-	if (virtio_server_back(s->dev))
-		tell_user(s, "the program that serves it is back");
-	else
-		tell_user(s,
-			  "the program that serves it is back, but what it was doing is lost: the "
-			  "guest must reset the device");
+}
+
+static void ring_failed(void *to, short revents)
+{
+	const struct virtio_slot *s = to;
+
+	(void)revents;
+	virtio_server_failed(s->dev);
 }
 
 /* --- a console; input on the main loop, room on its writer's thread --- */
@@ -242,14 +269,14 @@ static int watch_queue(struct virtio_slot *s, struct loop *loop, unsigned i, str
 	return watch(loop, s->kicks[i], POLLIN, kick_ready, &s->queues[i], err);
 }
 
-/* The timer by which the main loop is woken. */
-static int watch_timer(struct virtio_slot *s, void (*ready)(void *to, short revents),
-		       struct err *err)
+/* The timer by which `loop` is woken. */
+static int watch_timer(struct virtio_slot *s, struct loop *loop,
+		       void (*ready)(void *to, short revents), struct err *err)
 {
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (s->timer < 0)
 		return err_sys(err, errno, "cannot make a timer");
-	return watch(s->loop, s->timer, POLLIN, ready, s, err);
+	return watch(loop, s->timer, POLLIN, ready, s, err);
 }
 
 /* A thread for each queue of a disk. */
@@ -277,6 +304,8 @@ static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct
 	int ret = net->links < 0 ? 0 : watch(s->loop, net->links, POLLIN, links_changed, s, err);
 
 	s->served_here = true;
+	if (ret == 0)
+		ret = watch(s->loop, s->error, POLLIN, ring_failed, s, err);
 	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
 		if (virtio_net_may_control(&s->net, i))
 			ret = watch_queue(s, s->loop, i, err);
@@ -289,7 +318,7 @@ static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct
 static int serve_net(struct virtio_slot *s, struct net *net, struct err *err)
 {
 	unsigned n = net->nr_pairs;
-	int ret = watch_timer(s, net_gone, err);
+	int ret = watch_timer(s, s->loop, net_gone, err);
 
 	if (ret == 0 && net_in_kernel(net))
 		return serve_kernel_net(s, net, err);
@@ -338,22 +367,31 @@ static int serve_vsock(struct virtio_slot *s, struct vsock *bridge, struct err *
 	return serve_alone(s, bridge->set, vsock_ready, bridge, err);
 }
 
-/* Another process has the queues; we see it go. It may have gone while there was no machine. */
-static int serve_remote(struct virtio_slot *s, struct vhost_user *user, struct err *err)
+/*
+ * Another process has the queues; we see it go. It may have gone while there was no machine. One
+ * that is there and does not answer is waited for, so this has a thread.
+ */
+static int serve_remote(struct virtio_slot *s, const struct vhost_user *user, struct err *err)
 {
-	int ret = watch_timer(s, user_looked_for, err);
+	int ret = make_workers(s, 1, err);
 
-	if (ret == 0 && user->fd >= 0)
-		ret = watch(s->loop, user->fd, HANGUP, user_gone, s, err);
-	else if (ret == 0)
+	if (ret == 0)
+		ret = watch_timer(s, user_loop(s), user_looked_for, err);
+	if (ret == 0)
+		ret = watch(user_loop(s), s->error, POLLIN, ring_failed, s, err);
+	if (ret == 0 && user->wire.fd >= 0) {
+		ret = watch(user_loop(s), user->wire.fd, HANGUP, user_gone, s, err);
+	} else if (ret == 0) {
+		tell_link(s, false);
 		look_for_user(s);
-	return ret;
+	}
+	return ret < 0 ? ret : worker_start(&s->workers[0], err);
 }
 
 /* Giving memory back takes the host's kernel tens of milliseconds a GiB: not on the main loop. */
 static int serve_balloon(struct virtio_slot *s, struct err *err)
 {
-	int ret = watch_timer(s, numbers_came, err);
+	int ret = watch_timer(s, s->loop, numbers_came, err);
 
 	return ret < 0 ? ret : serve_alone(s, -1, NULL, NULL, err);
 }
@@ -386,7 +424,9 @@ int machine_serve(struct virtio_slot *s, struct err *err)
 	case VIRTIO_RNG:
 		return serve_here(s, err);
 	case VIRTIO_VSOCK: /* if the kernel does not */
-		return b->bridge.path ? serve_vsock(s, &b->bridge, err) : 0;
+		if (b->bridge.path)
+			return serve_vsock(s, &b->bridge, err);
+		return watch(s->loop, s->error, POLLIN, ring_failed, s, err);
 	case VIRTIO_FS:
 	case VIRTIO_KINDS:
 		break;

@@ -1,7 +1,7 @@
 /*
  * Who serves the queues of a virtio device: threads of its own (disks: one a queue, networks: one a
  * pair, and others whose work takes its time), the main loop, the kernel, or another process, which
- * may go and come back.
+ * may go and come back: a thread looks for it.
  *
  * A part of the machine, in a file of its own: machine_virtio.c makes the slots.
  */

@@ -183,7 +183,10 @@ static int make_eventfds(struct virtio_slot *s, struct err *err)
 			return err_sys(err, errno, "cannot make an eventfd");
 		s->queues[i] = (struct virtio_slot_queue){ s, i };
 	}
-	return 0;
+	if (!s->dev->server.ops)
+		return 0;
+	s->error = s->dev->server_error = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return s->error < 0 ? err_sys(err, errno, "cannot make an eventfd") : 0;
 }
 
 static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
@@ -196,7 +199,7 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct err *err)
 	}
 	memset(s->kicks, -1, sizeof(s->kicks));
 	memset(s->vectors, -1, sizeof(s->vectors));
-	s->timer = -1;
+	s->timer = s->error = -1;
 	pthread_mutex_init(&s->numbers_lock, NULL);
 	m->slots[m->nr_slots++] = s;
 	return s;
@@ -234,15 +237,23 @@ static void destroy_slot(struct virtio_slot *s)
 {
 	if (s->backend && s->backend->console)
 		console_attach(s->backend->console, NULL);
-	/* Workers end what is in flight, so they go after. */
+	/* Workers end what is in flight, so they go after. But no program is looked for any more.
+	 */
 	virtio_pci_unplug(&s->pci);
+	if (s->backend && s->backend->user.kind)
+		vhost_user_hurry(&s->backend->user, true);
 	for (unsigned i = 0; i < s->nr_workers; i++)
 		worker_destroy(&s->workers[i]);
+	if (s->backend && s->backend->user.kind)
+		vhost_user_hurry(&s->backend->user, false);
 	free(s->workers);
 	for (unsigned i = 0; s->served_here && i < s->dev->nr_queues; i++)
 		loop_forget(s->loop, s->kicks[i]);
+	if (s->error >= 0) {
+		loop_forget(s->loop, s->error);
+		close(s->error);
+	}
 	if (s->timer >= 0) {
-		loop_forget(s->loop, s->backend->user.fd);
 		if (s->backend->net.nr_pairs)
 			loop_forget(s->loop, s->backend->net.links);
 		loop_forget(s->loop, s->timer);
@@ -337,6 +348,13 @@ void machine_virtio_set_balloon(struct machine_virtio *m, uint64_t size)
 
 	s->backend->size = size;
 	virtio_balloon_set(&s->balloon, size);
+}
+
+void machine_virtio_hurry(struct machine_virtio *m)
+{
+	for (unsigned i = 0; i < m->nr_slots; i++)
+		if (m->slots[i]->backend->user.kind)
+			vhost_user_hurry(&m->slots[i]->backend->user, true);
 }
 
 void machine_virtio_destroy(struct machine_virtio *m)

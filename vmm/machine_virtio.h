@@ -58,13 +58,15 @@ struct virtio_slot {
 	struct virtio_console console;
 	struct virtio_balloon balloon;
 	int kicks[VIRTIO_QUEUES_MAX], vectors[VIRTIO_QUEUES_MAX + 1];
+	int error; /* eventfd: who serves it from outside gave a ring up; -1: there is nobody */
 	struct virtio_slot_queue queues[VIRTIO_QUEUES_MAX];
 	struct worker *workers;
 	unsigned nr_workers;
 	struct loop *loop; /* the main loop */
 	bool served_here;  /* by it */
 	bool gone;	   /* what a network adapter was connected to, and that was said */
-	int timer;	   /* timerfd: wakes the main loop for this slot; -1: none */
+	int timer; /* timerfd: wakes the main loop, or the one thread, for this slot; -1: none */
+	unsigned retry;		      /* seconds until the next look for a program that is gone */
 	pthread_mutex_t numbers_lock; /* a balloon's thread writes them, the main loop hands on */
 	uint64_t numbers[VIRTIO_BALLOON_STATS];
 	struct backend *backend;
@@ -95,6 +97,8 @@ struct virtio_balloon *machine_virtio_balloon(struct machine_virtio *m);
 /* Asks the guest for a balloon of `size` bytes, in this life and the next ones. It has one. On the
  * loop's thread. */
 void machine_virtio_set_balloon(struct machine_virtio *m, uint64_t size);
+/* The end has come: who waits for a program to answer waits no longer. Any thread. */
+void machine_virtio_hurry(struct machine_virtio *m);
 /* Safe on MACHINE_VIRTIO_EMPTY and half-way. */
 void machine_virtio_destroy(struct machine_virtio *m);
 

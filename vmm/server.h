@@ -13,6 +13,7 @@ struct served_queue {
 	unsigned size;			 /* 0: the driver does not use it */
 	uint8_t *desc, *driver, *device; /* the three areas, in this process */
 	int kick, call;			 /* eventfds; borrowed */
+	int error; /* likewise: the server gave the ring up; -1: nobody asks */
 };
 
 /* What a server that is there again finds. */

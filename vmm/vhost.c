@@ -55,6 +55,7 @@ static int set_queue(const struct vhost *v, unsigned i, const struct served_queu
 	struct vhost_vring_state num = { .index = i, .num = q->size }, base = { .index = i };
 	struct vhost_vring_file kick = { .index = i, .fd = q->kick };
 	struct vhost_vring_file call = { .index = i, .fd = q->call };
+	struct vhost_vring_file error = { .index = i, .fd = q->error };
 	struct vhost_vring_addr addr = {
 		.index = i,
 		.desc_user_addr = (uintptr_t)q->desc,
@@ -66,7 +67,8 @@ static int set_queue(const struct vhost *v, unsigned i, const struct served_queu
 	    ioctl(v->fd, VHOST_SET_VRING_BASE, &base) < 0 ||
 	    ioctl(v->fd, VHOST_SET_VRING_ADDR, &addr) < 0 ||
 	    ioctl(v->fd, VHOST_SET_VRING_KICK, &kick) < 0 ||
-	    ioctl(v->fd, VHOST_SET_VRING_CALL, &call) < 0)
+	    ioctl(v->fd, VHOST_SET_VRING_CALL, &call) < 0 ||
+	    ioctl(v->fd, VHOST_SET_VRING_ERR, &error) < 0)
 		return err_sys(err, errno, "vhost does not take queue %u", i);
 	return 0;
 }

@@ -3,387 +3,188 @@
 #include "vmm/bytes.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Requests and features: vhost-user.rst, "Front-end message types" and "Protocol features". */
-enum {
-	GET_FEATURES = 1,
-	SET_FEATURES = 2,
-	SET_OWNER = 3,
-	SET_MEM_TABLE = 5,
-	SET_VRING_NUM = 8,
-	SET_VRING_ADDR = 9,
-	SET_VRING_BASE = 10,
-	GET_VRING_BASE = 11,
-	SET_VRING_KICK = 12,
-	SET_VRING_CALL = 13,
-	GET_PROTOCOL_FEATURES = 15,
-	SET_PROTOCOL_FEATURES = 16,
-	GET_QUEUE_NUM = 17,
-	SET_VRING_ENABLE = 18,
-	GET_CONFIG = 24,
-	GET_INFLIGHT_FD = 31,
-	SET_INFLIGHT_FD = 32,
-};
-
+/* Of the ring, and one that says that there are protocol features. */
 #define F_INDIRECT_DESC (UINT64_C(1) << 28)
 #define F_EVENT_IDX	(UINT64_C(1) << 29)
 #define F_PROTOCOL	(UINT64_C(1) << 30)
 #define F_VERSION_1	(UINT64_C(1) << 32)
 
-#define PROTOCOL_MQ	   (UINT64_C(1) << 0)
-#define PROTOCOL_REPLY_ACK (UINT64_C(1) << 3)
-#define PROTOCOL_CONFIG	   (UINT64_C(1) << 9)
-#define PROTOCOL_INFLIGHT  (UINT64_C(1) << 12)
+#define NO_FD 0x100u /* in SET_VRING_CALL, _ERR: there is none */
 
-#define VERSION	   1u
-#define REPLY	   4u
-#define NEED_REPLY 8u
-#define NO_FD	   0x100u /* in SET_VRING_CALL: there is none */
-
-#define HEADER	    12 /* request, flags, size of what follows */
-#define REGIONS_MAX VHOST_USER_REGIONS_MAX
-#define PAYLOAD_MAX (12 + VHOST_USER_CONFIG_MAX)
 /*
- * For all answers to what belongs together, in seconds: at first, and from one that came back, for
- * which the main loop waits.
+ * For all answers to what belongs together, in seconds: of one that is started with us, or has
+ * rings; and of one that came back, which is soon asked again.
  */
 #define PATIENCE      10
 #define PATIENCE_BACK 3
 
-struct message {
-	uint32_t request;
-	uint8_t bytes[HEADER + PAYLOAD_MAX];
-	size_t size; /* of the payload, after HEADER */
-	int fds[REGIONS_MAX];
-	unsigned nr_fds;
-};
-
-static uint8_t *payload(struct message *m)
-{
-	return m->bytes + HEADER;
-}
-
-static struct message request(uint32_t what)
-{
-	return (struct message){ .request = what };
-}
-
-static void add(struct message *m, uint64_t value, unsigned size)
-{
-	store_le(payload(m) + m->size, value, size);
-	m->size += size;
-}
-
-/* --- messages --- */
-
-/*
- * A socket that fails is a process that went; the loop sees that, too, and says so. One that does
- * not answer is hung up on, which is the same.
- */
-static int broken(const struct vhost_user *v, struct err *err)
-{
-	if (errno == EAGAIN)
-		return err_set(err, ENOTCONN, "%s%s: it does not answer", v->option, v->path);
-	return err_set(err, ENOTCONN, "%s%s: it closed the connection", v->option, v->path);
-}
-
-static int send_message(const struct vhost_user *v, struct message *m, uint32_t flags,
-			struct err *err)
-{
-	char control[CMSG_SPACE(sizeof(m->fds))] = { 0 };
-	struct iovec part = { m->bytes, HEADER + m->size };
-	struct msghdr h = { .msg_iov = &part, .msg_iovlen = 1 };
-	ssize_t n;
-
-	if (m->nr_fds) {
-		struct cmsghdr *c;
-
-		h.msg_control = control;
-		h.msg_controllen = CMSG_SPACE(m->nr_fds * sizeof(int));
-		c = CMSG_FIRSTHDR(&h);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(m->nr_fds * sizeof(int));
-		memcpy(CMSG_DATA(c), m->fds, m->nr_fds * sizeof(int));
-	}
-	store_le(m->bytes, m->request, 4);
-	store_le(m->bytes + 4, VERSION | flags, 4);
-	store_le(m->bytes + 8, m->size, 4);
-	n = sendmsg(v->fd, &h, MSG_NOSIGNAL);
-	if (n == (ssize_t)part.iov_len)
-		return 0;
-	errno = n >= 0 ? EPIPE : errno;
-	return broken(v, err);
-}
-
-/* The first is put into *fd, if it is wanted. The others are closed. */
-static void take_fds(const struct cmsghdr *c, int *fd)
-{
-	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-	for (size_t i = 0; i < n; i++) {
-		int came;
-
-		memcpy(&came, CMSG_DATA(c) + i * sizeof(int), sizeof(came));
-		if (fd && *fd < 0)
-			*fd = came;
-		else
-			close(came);
-	}
-}
-
-/* From now on answers are awaited for so long. */
-static void be_patient(struct vhost_user *v)
-{
-	clock_gettime(CLOCK_MONOTONIC, &v->until);
-	v->until.tv_sec += v->patience;
-}
-
-static int ms_left(const struct vhost_user *v)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int)((v->until.tv_sec - now.tv_sec) * 1000 +
-		     (v->until.tv_nsec - now.tv_nsec) / 1000000);
-}
-
-/* Some bytes, until then; 0: it closed the connection; or -1 and errno. */
-static ssize_t receive_some(const struct vhost_user *v, struct msghdr *h)
-{
-	struct pollfd p = { v->fd, POLLIN, 0 };
-	int left;
-
-	while ((left = ms_left(v)) > 0) {
-		ssize_t n;
-
-		(void)poll(&p, 1, left);
-		n = recvmsg(v->fd, h, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
-			return n;
-	}
-	errno = EAGAIN;
-	return -1;
-}
-
-/* A descriptor that comes with the bytes is put into *fd, if it is wanted. */
-static int receive(const struct vhost_user *v, uint8_t *to, size_t n, int *fd, struct err *err)
-{
-	while (n) {
-		char control[CMSG_SPACE(sizeof(int))];
-		struct iovec part = { to, n };
-		struct msghdr h = { .msg_iov = &part,
-				    .msg_iovlen = 1,
-				    .msg_control = control,
-				    .msg_controllen = sizeof(control) };
-		ssize_t got = receive_some(v, &h);
-		struct cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&h) : NULL;
-
-		if (got <= 0) {
-			errno = got ? errno : EPIPE;
-			return broken(v, err);
-		}
-		if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-			take_fds(c, fd);
-		to += got;
-		n -= (size_t)got;
-	}
-	return 0;
-}
-
-/* Sends a request and takes the answer, of `size` bytes, into the same message. */
-static int ask(const struct vhost_user *v, struct message *m, size_t size, uint32_t flags, int *fd,
-	       struct err *err)
-{
-	int ret = send_message(v, m, flags, err);
-
-	if (ret == 0)
-		ret = receive(v, m->bytes, HEADER, fd, err);
-	if (ret < 0)
-		return ret;
-	if (load_le(m->bytes, 4) != m->request || !(load_le(m->bytes + 4, 4) & REPLY) ||
-	    load_le(m->bytes + 8, 4) != size)
-		return err_set(err, EPROTO, "%s%s: its answer to request %u is none", v->option,
-			       v->path, m->request);
-	return receive(v, payload(m), size, fd, err);
-}
-
-static int ask_number(const struct vhost_user *v, uint32_t what, uint64_t *number, struct err *err)
-{
-	struct message m = request(what);
-	int ret = ask(v, &m, 8, 0, NULL, err);
-
-	if (ret == 0)
-		*number = load_le(payload(&m), 8);
-	return ret;
-}
-
-/* What has no answer of its own is acknowledged where the process can. */
-static int tell(const struct vhost_user *v, struct message *m, struct err *err)
-{
-	int ret;
-
-	if (!(v->protocol & PROTOCOL_REPLY_ACK))
-		return send_message(v, m, 0, err);
-	ret = ask(v, m, 8, NEED_REPLY, NULL, err);
-	if (ret == 0 && load_le(payload(m), 8) != 0)
-		return err_set(err, EIO, "%s%s: it refuses request %u", v->option, v->path,
-			       m->request);
-	return ret;
-}
-
-static int tell_number(const struct vhost_user *v, uint32_t what, uint64_t number, struct err *err)
-{
-	struct message m = request(what);
-
-	add(&m, number, 8);
-	return tell(v, &m, err);
-}
+#define RETRY_MAX 10 /* seconds */
 
 /* --- connecting --- */
 
-static int connect_socket(struct vhost_user *v, time_t seconds, struct err *err)
-{
-	const struct timeval patience = { seconds, 0 };
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int ret = 0;
+/* What a program says of itself. */
+struct greeting {
+	uint64_t features; /* of those that we know */
+	uint64_t regions;  /* of guest memory, at most */
+	uint8_t config[VHOST_USER_CONFIG_MAX];
+};
 
-	if (strlen(v->path) >= sizeof(addr.sun_path))
-		return err_set(err, EINVAL, "%s%s: a socket's path has at most %zu bytes",
-			       v->option, v->path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, v->path);
-	v->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (v->fd < 0)
-		return err_sys(err, errno, "%s%s: no socket to be had", v->option, v->path);
-	setsockopt(v->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	v->patience = seconds;
-	be_patient(v);
-	if (connect(v->fd, (void *)&addr, sizeof(addr)) == 0)
-		return 0;
-	ret = -errno;
-	close(v->fd);
-	v->fd = -1;
-	if (ret == -ECONNREFUSED || ret == -ENOENT)
-		return err_set(err, -ret,
-			       "%s%s: nobody serves this socket; start its program first",
-			       v->option, v->path);
-	return err_sys(err, -ret, "%s%s: cannot be connected to", v->option, v->path);
-}
-
-static int settle_protocol(struct vhost_user *v, struct err *err)
+static int settle_protocol(struct wire *w, struct err *err)
 {
 	uint64_t offered = 0;
-	int ret = ask_number(v, GET_PROTOCOL_FEATURES, &offered, err);
+	int ret = wire_ask_number(w, WIRE_GET_PROTOCOL_FEATURES, &offered, err);
 
 	if (ret < 0)
 		return ret;
-	v->protocol = 0; /* nothing is acknowledged before it is settled */
-	offered &= PROTOCOL_MQ | PROTOCOL_REPLY_ACK | PROTOCOL_CONFIG | PROTOCOL_INFLIGHT;
-	ret = tell_number(v, SET_PROTOCOL_FEATURES, offered, err);
-	v->protocol = offered;
+	offered &= WIRE_MQ | WIRE_REPLY_ACK | WIRE_CONFIG | WIRE_INFLIGHT | WIRE_SLOTS;
+	ret = wire_tell_number(w, WIRE_SET_PROTOCOL_FEATURES, offered, err);
+	w->protocol = offered; /* nothing is acknowledged before it is settled */
 	return ret;
 }
 
-static int check_queues(const struct vhost_user *v, struct err *err)
+static int check_queues(const struct vhost_user *v, const struct wire *w, struct err *err)
 {
 	uint64_t most = 0;
 	int ret;
 
-	if (!(v->protocol & PROTOCOL_MQ))
+	if (!(w->protocol & WIRE_MQ))
 		return 0; /* as many as the kind of device has */
-	ret = ask_number(v, GET_QUEUE_NUM, &most, err);
+	ret = wire_ask_number(w, WIRE_GET_QUEUE_NUM, &most, err);
 	/* Those of network adapters are counted in pairs. */
 	if (ret == 0 &&
 	    most < (v->kind->state == VHOST_USER_FRAMES ? v->nr_queues / 2 : v->nr_queues))
 		return err_set(err, EINVAL, "%s%s: it serves %u queues, and %u are wanted",
-			       v->option, v->path, (unsigned)most, v->nr_queues);
+			       v->wire.option, v->wire.path, (unsigned)most, v->nr_queues);
 	return ret;
 }
 
-static int get_config(struct vhost_user *v, uint8_t *config, struct err *err)
+static int get_config(const struct vhost_user *v, const struct wire *w, uint8_t *config,
+		      struct err *err)
 {
-	struct message m = request(GET_CONFIG);
+	struct wire_message m = wire_request(WIRE_GET_CONFIG);
 	unsigned n = v->kind->config;
 	int ret;
 
 	if (!n)
 		return 0;
-	if (!(v->protocol & PROTOCOL_CONFIG))
+	if (!(w->protocol & WIRE_CONFIG))
 		return err_set(err, EINVAL, "%s%s: it does not tell what device it serves",
-			       v->option, v->path);
-	add(&m, 0, 4); /* offset */
-	add(&m, n, 4);
-	add(&m, 0, 4); /* flags */
+			       w->option, w->path);
+	wire_add(&m, 0, 4); /* offset */
+	wire_add(&m, n, 4);
+	wire_add(&m, 0, 4); /* flags */
 	m.size += n;
-	ret = ask(v, &m, m.size, 0, NULL, err);
+	ret = wire_ask(w, &m, m.size, NULL, err);
 	if (ret == 0)
-		memcpy(config, payload(&m) + 12, n);
+		memcpy(config, wire_payload(&m) + 12, n);
 	return ret;
 }
 
-/* From the connection to a device that is known. */
-static int greet(struct vhost_user *v, uint64_t *features, uint8_t *config, struct err *err)
+/* One message lists so many; a program of several slots is told one at a time. */
+static int get_regions(const struct wire *w, uint64_t *most, struct err *err)
 {
-	struct message owner = request(SET_OWNER);
+	uint64_t slots = 0;
+	int ret = 0;
+
+	if (w->protocol & WIRE_SLOTS)
+		ret = wire_ask_number(w, WIRE_GET_MAX_MEM_SLOTS, &slots, err);
+	*most = slots > WIRE_REGIONS_MAX ? slots : WIRE_REGIONS_MAX;
+	return ret;
+}
+
+/* From nothing to a device that is known. If it fails the wire is closed. */
+static int greet(const struct vhost_user *v, struct wire *w, time_t patience, struct greeting *g,
+		 struct err *err)
+{
+	struct wire_message owner = wire_request(WIRE_SET_OWNER);
 	uint64_t offered = 0;
-	int ret = ask_number(v, GET_FEATURES, &offered, err);
+	int ret = wire_connect(w, patience, err);
 
-	v->protocol = 0;
 	if (ret == 0)
-		ret = tell(v, &owner, err);
+		ret = wire_ask_number(w, WIRE_GET_FEATURES, &offered, err);
+	if (ret == 0)
+		ret = wire_tell(w, &owner, err);
 	if (ret == 0 && (offered & F_PROTOCOL))
-		ret = settle_protocol(v, err);
+		ret = settle_protocol(w, err);
 	if (ret == 0 && !(offered & F_VERSION_1))
-		ret = err_set(err, EINVAL, "%s%s: it serves no modern virtio device", v->option,
-			      v->path);
+		ret = err_set(err, EINVAL, "%s%s: it serves no modern virtio device", w->option,
+			      w->path);
 	if (ret == 0)
-		ret = check_queues(v, err);
+		ret = check_queues(v, w, err);
 	if (ret == 0)
-		ret = get_config(v, config, err);
-	*features = offered &
-		    (v->kind->features | F_INDIRECT_DESC | F_EVENT_IDX | F_PROTOCOL | F_VERSION_1);
+		ret = get_regions(w, &g->regions, err);
+	if (ret == 0)
+		ret = get_config(v, w, g->config, err);
+	g->features = offered & (v->kind->features | F_INDIRECT_DESC | F_EVENT_IDX | F_PROTOCOL |
+				 F_VERSION_1);
+	if (ret < 0)
+		wire_close(w);
 	return ret;
-}
-
-static void hang_up(struct vhost_user *v)
-{
-	if (v->fd >= 0)
-		close(v->fd);
-	v->fd = -1;
 }
 
 int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
 		    const struct vhost_user_kind *kind, unsigned nr_queues, struct err *err)
 {
-	int ret;
+	struct greeting g = { 0 };
+	int ret = 0;
 
 	*v = (struct vhost_user)VHOST_USER_EMPTY;
-	v->option = option;
-	v->path = path;
 	v->kind = kind;
 	v->nr_queues = nr_queues;
-	ret = connect_socket(v, PATIENCE, err);
+	v->wire.option = option;
+	v->wire.path = path;
+	v->wire.hurry = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->wire.hurry < 0)
+		ret = err_sys(err, errno, "%s%s: cannot make an eventfd", option, path);
 	if (ret == 0)
-		ret = greet(v, &v->features, v->config, err);
-	if (ret < 0)
+		ret = greet(v, &v->wire, PATIENCE, &g, err);
+	if (ret < 0) {
 		vhost_user_close(v);
-	return ret;
+		return ret;
+	}
+	v->features = g.features;
+	v->regions_max = g.regions;
+	memcpy(v->config, g.config, sizeof(v->config));
+	return 0;
 }
 
 void vhost_user_close(struct vhost_user *v)
 {
-	hang_up(v);
+	wire_close(&v->wire);
+	if (v->wire.hurry >= 0)
+		close(v->wire.hurry);
 	if (v->inflight >= 0)
 		close(v->inflight);
 	*v = (struct vhost_user)VHOST_USER_EMPTY;
+}
+
+void vhost_user_hurry(const struct vhost_user *v, bool hurry)
+{
+	uint64_t count = 1;
+
+	if (hurry)
+		(void)!write(v->wire.hurry, &count, sizeof(count)); /* full is readable, too */
+	else
+		(void)!read(v->wire.hurry, &count, sizeof(count));
+}
+
+int vhost_user_check_memory(const struct vhost_user *v, const struct guest_ram *ram,
+			    struct err *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ram->n; i++)
+		n += ram->blocks[i].fd >= 0;
+	if (n <= v->regions_max)
+		return 0;
+	return err_set(err, E2BIG,
+		       "%s%s: guest memory has %zu spans, with those of --pmem; its program can be "
+		       "told of %u: use fewer files or holes",
+		       v->wire.option, v->wire.path, n, (unsigned)v->regions_max);
 }
 
 /* The index that follows the flags at the start of both areas: virtio 1.2 sections 2.7.6, 2.7.8. */
@@ -404,28 +205,39 @@ void vhost_user_lost(struct vhost_user *v)
 	for (unsigned i = 0; i < VHOST_USER_QUEUES_MAX; i++)
 		if (v->drivers[i])
 			v->idle &= ring_index(v->drivers[i]) == ring_index(v->devices[i]);
-	hang_up(v);
+	wire_close(&v->wire);
 	pthread_mutex_unlock(&v->lock);
 }
 
+unsigned vhost_user_retry(unsigned last, int ret)
+{
+	if (ret != -ENOTCONN && ret != -EPROTO)
+		return 1;
+	return last * 2 < RETRY_MAX ? last * 2 : RETRY_MAX;
+}
+
+/* With a wire of its own: who starts and stops the rings meanwhile does not wait for the answers.
+ */
 int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 {
-	uint8_t config[VHOST_USER_CONFIG_MAX];
-	uint64_t features = 0;
-	int ret;
+	struct wire w = v->wire;
+	struct greeting g = { 0 };
+	int ret = greet(v, &w, PATIENCE_BACK, &g, err);
 
-	pthread_mutex_lock(&v->lock);
-	ret = connect_socket(v, PATIENCE_BACK, err);
-	if (ret == 0)
-		ret = greet(v, &features, config, err);
-	if (ret == 0 &&
-	    ((v->features & ~features) || memcmp(config, v->config, v->kind->config) != 0))
-		ret = err_set(err, EINVAL, "%s%s: it came back with another device", v->option,
-			      v->path);
+	if (ret == 0 && ((v->features & ~g.features) || g.regions < v->regions_max ||
+			 memcmp(g.config, v->config, v->kind->config) != 0)) {
+		wire_close(&w);
+		ret = err_set(err, EINVAL, "%s%s: it came back with another device", w.option,
+			      w.path);
+	}
 	if (ret < 0)
-		hang_up(v);
+		return ret;
+	w.patience = PATIENCE;
+	pthread_mutex_lock(&v->lock);
+	v->wire = w;
+	v->knows_memory = false;
 	pthread_mutex_unlock(&v->lock);
-	return ret;
+	return 0;
 }
 
 static bool resumes(const struct vhost_user *v)
@@ -434,7 +246,7 @@ static bool resumes(const struct vhost_user *v)
 		return !v->resume || v->kind->state != VHOST_USER_SESSION;
 	switch (v->kind->state) {
 	case VHOST_USER_REQUESTS:
-		return v->inflight >= 0 && (v->protocol & PROTOCOL_INFLIGHT);
+		return v->inflight >= 0 && (v->wire.protocol & WIRE_INFLIGHT);
 	case VHOST_USER_FRAMES:
 		return true;
 	case VHOST_USER_SESSION:
@@ -456,77 +268,119 @@ static enum server_state state(void *server)
 
 /* --- rings --- */
 
-static int set_memory(const struct vhost_user *v, const struct guest_ram *ram, struct err *err)
+/*
+ * Addresses of ours are none of the program's business: guest-physical ones stand for them in the
+ * regions and in the rings.
+ */
+static void add_region(struct wire_message *m, const struct ram_block *b)
 {
-	struct message m = request(SET_MEM_TABLE);
+	wire_add(m, b->gpa.base, 8);
+	wire_add(m, span_size(b->gpa), 8);
+	wire_add(m, b->gpa.base, 8);
+	wire_add(m, b->offset, 8);
+	m->fds[m->nr_fds++] = b->fd;
+}
 
-	size_t n = 0;
-
-	for (size_t i = 0; i < ram->n; i++)
-		n += ram->blocks[i].fd >= 0;
-	if (n > REGIONS_MAX)
-		return err_set(err, E2BIG, "%s%s: guest memory has %zu spans; %u can be told",
-			       v->option, v->path, n, REGIONS_MAX);
-	add(&m, n, 4);
-	add(&m, 0, 4);
+static uint64_t guest_address(const struct guest_ram *ram, const uint8_t *at)
+{
 	for (size_t i = 0; i < ram->n; i++) {
 		const struct ram_block *b = &ram->blocks[i];
 
-		if (b->fd < 0)
-			continue;
-		add(&m, b->gpa.base, 8);
-		add(&m, span_size(b->gpa), 8);
-		add(&m, (uintptr_t)b->hva, 8);
-		add(&m, b->offset, 8);
-		m.fds[m.nr_fds++] = b->fd;
+		if (at >= b->hva && (uint64_t)(at - b->hva) < span_size(b->gpa))
+			return b->gpa.base + (uint64_t)(at - b->hva);
 	}
-	return tell(v, &m, err);
+	return UINT64_MAX; /* rings lie in guest memory */
+}
+
+static int set_table(const struct vhost_user *v, const struct guest_ram *ram, size_t n,
+		     struct err *err)
+{
+	struct wire_message m = wire_request(WIRE_SET_MEM_TABLE);
+
+	wire_add(&m, n, 4);
+	wire_add(&m, 0, 4);
+	for (size_t i = 0; i < ram->n; i++)
+		if (ram->blocks[i].fd >= 0)
+			add_region(&m, &ram->blocks[i]);
+	return wire_tell(&v->wire, &m, err);
+}
+
+/* Guest memory stays the same, and the program keeps what it was told of one by one. */
+static int add_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && !v->knows_memory && i < ram->n; i++) {
+		struct wire_message m = wire_request(WIRE_ADD_MEM_REG);
+
+		if (ram->blocks[i].fd < 0)
+			continue;
+		wire_add(&m, 0, 8);
+		add_region(&m, &ram->blocks[i]);
+		ret = wire_tell(&v->wire, &m, err);
+	}
+	v->knows_memory = ret == 0;
+	return ret;
+}
+
+static int set_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
+{
+	int ret = vhost_user_check_memory(v, ram, err);
+	size_t n = 0;
+
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < ram->n; i++)
+		n += ram->blocks[i].fd >= 0;
+	return n <= WIRE_REGIONS_MAX ? set_table(v, ram, n, err) : add_memory(v, ram, err);
 }
 
 static int set_state(const struct vhost_user *v, uint32_t what, unsigned i, uint32_t value,
 		     struct err *err)
 {
-	struct message m = request(what);
+	struct wire_message m = wire_request(what);
 
-	add(&m, i, 4);
-	add(&m, value, 4);
-	return tell(v, &m, err);
+	wire_add(&m, i, 4);
+	wire_add(&m, value, 4);
+	return wire_tell(&v->wire, &m, err);
 }
 
 static int set_fd(const struct vhost_user *v, uint32_t what, unsigned i, int fd, struct err *err)
 {
-	struct message m = request(what);
+	struct wire_message m = wire_request(what);
 
-	add(&m, i | (fd < 0 ? NO_FD : 0), 8);
+	wire_add(&m, i | (fd < 0 ? NO_FD : 0), 8);
 	if (fd >= 0)
 		m.fds[m.nr_fds++] = fd;
-	return tell(v, &m, err);
+	return wire_tell(&v->wire, &m, err);
 }
 
 /*
  * The process begins with the entry after those that it says are used: the first of a new ring, and
  * where it was in one that it served before.
  */
-static int set_ring(const struct vhost_user *v, unsigned i, const struct served_queue *q,
-		    struct err *err)
+static int set_ring(const struct vhost_user *v, const struct guest_ram *ram, unsigned i,
+		    const struct served_queue *q, struct err *err)
 {
-	struct message m = request(SET_VRING_ADDR);
-	int ret = set_state(v, SET_VRING_NUM, i, q->size, err);
+	struct wire_message m = wire_request(WIRE_SET_VRING_ADDR);
+	int ret = set_state(v, WIRE_SET_VRING_NUM, i, q->size, err);
 
-	add(&m, i, 4);
-	add(&m, 0, 4); /* flags */
-	add(&m, (uintptr_t)q->desc, 8);
-	add(&m, (uintptr_t)q->device, 8);
-	add(&m, (uintptr_t)q->driver, 8);
-	add(&m, 0, 8); /* log */
+	wire_add(&m, i, 4);
+	wire_add(&m, 0, 4); /* flags */
+	wire_add(&m, guest_address(ram, q->desc), 8);
+	wire_add(&m, guest_address(ram, q->device), 8);
+	wire_add(&m, guest_address(ram, q->driver), 8);
+	wire_add(&m, 0, 8); /* log */
 	if (ret == 0)
-		ret = set_state(v, SET_VRING_BASE, i, ring_index(q->device), err);
+		ret = set_state(v, WIRE_SET_VRING_BASE, i, ring_index(q->device), err);
 	if (ret == 0)
-		ret = tell(v, &m, err);
+		ret = wire_tell(&v->wire, &m, err);
 	if (ret == 0)
-		ret = set_fd(v, SET_VRING_CALL, i, q->call, err);
+		ret = set_fd(v, WIRE_SET_VRING_CALL, i, q->call, err);
 	if (ret == 0)
-		ret = set_fd(v, SET_VRING_KICK, i, q->kick, err);
+		ret = set_fd(v, WIRE_SET_VRING_ERR, i, q->error, err);
+	if (ret == 0)
+		ret = set_fd(v, WIRE_SET_VRING_KICK, i, q->kick, err);
 	return ret;
 }
 
@@ -536,29 +390,29 @@ static int set_ring(const struct vhost_user *v, unsigned i, const struct served_
  */
 static int set_inflight(struct vhost_user *v, unsigned n, unsigned size, struct err *err)
 {
-	struct message m = request(GET_INFLIGHT_FD);
+	struct wire_message m = wire_request(WIRE_GET_INFLIGHT_FD);
 	int ret = 0;
 
-	if (!(v->protocol & PROTOCOL_INFLIGHT))
+	if (!(v->wire.protocol & WIRE_INFLIGHT))
 		return 0;
 	if (!v->resume || v->inflight < 0) {
 		if (v->inflight >= 0)
 			close(v->inflight);
 		v->inflight = -1;
-		add(&m, 0, 8); /* mmap_size, mmap_offset: the answer says */
-		add(&m, 0, 8);
-		add(&m, n, 2);
-		add(&m, size, 2);
-		ret = ask(v, &m, sizeof(v->inflight_shape), 0, &v->inflight, err);
+		wire_add(&m, 0, 8); /* mmap_size, mmap_offset: the answer says */
+		wire_add(&m, 0, 8);
+		wire_add(&m, n, 2);
+		wire_add(&m, size, 2);
+		ret = wire_ask(&v->wire, &m, sizeof(v->inflight_shape), &v->inflight, err);
 		if (ret < 0 || v->inflight < 0)
 			return ret;
-		memcpy(v->inflight_shape, payload(&m), sizeof(v->inflight_shape));
+		memcpy(v->inflight_shape, wire_payload(&m), sizeof(v->inflight_shape));
 	}
-	m = request(SET_INFLIGHT_FD);
-	memcpy(payload(&m), v->inflight_shape, sizeof(v->inflight_shape));
+	m = wire_request(WIRE_SET_INFLIGHT_FD);
+	memcpy(wire_payload(&m), v->inflight_shape, sizeof(v->inflight_shape));
 	m.size = sizeof(v->inflight_shape);
 	m.fds[m.nr_fds++] = v->inflight;
-	return tell(v, &m, err);
+	return wire_tell(&v->wire, &m, err);
 }
 
 /* A driver may make each ring smaller than the device has it. */
@@ -577,9 +431,10 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 {
 	int ret;
 
-	if (v->fd < 0)
-		return err_set(err, ENOTCONN, "%s%s: it is gone", v->option, v->path);
-	ret = tell_number(v, SET_FEATURES, (features | F_PROTOCOL) & v->features, err);
+	if (v->wire.fd < 0)
+		return err_set(err, ENOTCONN, "%s%s: it is gone", v->wire.option, v->wire.path);
+	ret = wire_tell_number(&v->wire, WIRE_SET_FEATURES, (features | F_PROTOCOL) & v->features,
+			       err);
 	if (ret == 0)
 		ret = set_memory(v, ram, err);
 	if (ret == 0)
@@ -587,10 +442,10 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 	v->begun = ret == 0;
 	for (unsigned i = 0; ret == 0 && i < n; i++)
 		if (queues[i].size)
-			ret = set_ring(v, i, &queues[i], err);
+			ret = set_ring(v, ram, i, &queues[i], err);
 	for (unsigned i = 0; ret == 0 && (v->features & F_PROTOCOL) && i < n; i++)
 		if (queues[i].size)
-			ret = set_state(v, SET_VRING_ENABLE, i, 1, err);
+			ret = set_state(v, WIRE_SET_VRING_ENABLE, i, 1, err);
 	return ret;
 }
 
@@ -602,12 +457,12 @@ static int start(void *server, const struct guest_ram *ram, const struct served_
 
 	pthread_mutex_lock(&v->lock);
 	v->begun = false;
-	be_patient(v);
+	wire_be_patient(&v->wire);
 	ret = start_rings(v, ram, queues, n, features, err);
 	v->resume = ret == 0 || ((v->resume || v->begun) && ret == -ENOTCONN);
 	v->gone &= ret != 0;
-	if (ret < 0 && v->fd >= 0)
-		shutdown(v->fd, SHUT_RDWR); /* half started, or out of step: begin anew */
+	if (ret < 0)
+		wire_shut(&v->wire); /* half started, or out of step: begin anew */
 	for (unsigned i = 0; i < n; i++) {
 		v->drivers[i] = queues[i].size ? queues[i].driver : NULL;
 		v->devices[i] = queues[i].device;
@@ -624,19 +479,19 @@ static void stop(void *server, unsigned n)
 
 	pthread_mutex_lock(&v->lock);
 	v->resume = false;
-	be_patient(v);
-	for (unsigned i = 0; ret == 0 && v->fd >= 0 && i < n; i++) {
-		struct message m = request(GET_VRING_BASE);
+	wire_be_patient(&v->wire);
+	for (unsigned i = 0; ret == 0 && v->wire.fd >= 0 && i < n; i++) {
+		struct wire_message m = wire_request(WIRE_GET_VRING_BASE);
 
 		if (!v->drivers[i])
 			continue;
-		add(&m, i, 4);
-		add(&m, 0, 4);
-		ret = ask(v, &m, 8, 0, NULL, NULL);
+		wire_add(&m, i, 4);
+		wire_add(&m, 0, 4);
+		ret = wire_ask(&v->wire, &m, 8, NULL, NULL);
 	}
 	memset(v->drivers, 0, sizeof(v->drivers));
 	if (ret < 0)
-		shutdown(v->fd, SHUT_RDWR);
+		wire_shut(&v->wire);
 	pthread_mutex_unlock(&v->lock);
 }
 

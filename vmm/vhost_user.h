@@ -11,12 +11,12 @@
 
 #include "vmm/err.h"
 #include "vmm/server.h"
+#include "vmm/vhost_user_wire.h"
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <time.h>
 
-#define VHOST_USER_CONFIG_MAX 256
+#define VHOST_USER_CONFIG_MAX WIRE_CONFIG_MAX
 
 /* Features of virtio-blk and virtio-net (virtio 1.2, 5.2.3 and 5.1.3) that ask nothing of us. */
 #define VHOST_USER_BLK_FEATURES UINT64_C(0x7676)
@@ -37,24 +37,20 @@ struct vhost_user_kind {
 	enum vhost_user_state state;
 };
 
-#define VHOST_USER_REGIONS_MAX 8 /* of guest memory, in one message */
-
 struct vhost_user {
-	pthread_mutex_t lock;  /* the driver starts and stops it, the loop connects it again */
-	int fd;		       /* -1: not connected */
-	time_t patience;       /* seconds for all answers to what belongs together */
-	struct timespec until; /* they are awaited */
-	const char *option;    /* "--disk vhost-user="; `path` follows */
-	const char *path;
+	pthread_mutex_t lock; /* the driver starts and stops it, a thread connects it again */
+	struct wire wire;     /* set by that thread alone */
+	/* as it was at first, and is still when it comes back */
 	const struct vhost_user_kind *kind; /* NULL: not open */
 	unsigned nr_queues;
-	uint64_t features; /* that it has: of `kind` and of the ring */
-	uint64_t protocol;
+	uint64_t features;    /* that it has: of `kind` and of the ring */
+	uint64_t regions_max; /* of guest memory, that it can be told of */
 	uint8_t config[VHOST_USER_CONFIG_MAX];
-	bool gone;   /* and not started since */
-	bool begun;  /* it was told of a ring */
-	bool resume; /* rings were running when it went */
-	bool idle;   /* and it had done all that it was asked for */
+	bool knows_memory; /* it was told of it, region by region */
+	bool gone;	   /* and not started since */
+	bool begun;	   /* it was told of a ring */
+	bool resume;	   /* rings were running when it went */
+	bool idle;	   /* and it had done all that it was asked for */
 	/* of rings that run: what the driver and the process say of them */
 	const uint8_t *drivers[VHOST_USER_QUEUES_MAX], *devices[VHOST_USER_QUEUES_MAX];
 	/* what it has taken of the rings, in memory that outlives it; -1: it does not keep it so */
@@ -62,9 +58,9 @@ struct vhost_user {
 	uint8_t inflight_shape[20];
 };
 
-#define VHOST_USER_EMPTY                                                     \
-	{                                                                    \
-		.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .inflight = -1, \
+#define VHOST_USER_EMPTY                                                               \
+	{                                                                              \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .wire = WIRE_EMPTY, .inflight = -1, \
 	}
 
 /* `option`, `path` and `kind` are borrowed. -EINVAL: it does not serve such a device. */
@@ -72,10 +68,29 @@ int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
 		    const struct vhost_user_kind *kind, unsigned nr_queues, struct err *err);
 void vhost_user_close(struct vhost_user *v);
 
-/* The socket is readable: the process is gone. */
+/* Whether it can be told of guest memory. -E2BIG: it cannot. */
+int vhost_user_check_memory(const struct vhost_user *v, const struct guest_ram *ram,
+			    struct err *err);
+
+/*
+ * It goes and comes back: on one thread, which waits for it, and not for long under the lock that
+ * start and stop take.
+ */
+/* The process is gone: its socket hung up. */
 void vhost_user_lost(struct vhost_user *v);
 /* Connects again. -EINVAL: it serves another device now; others: not yet. */
 int vhost_user_reconnect(struct vhost_user *v, struct err *err);
+/*
+ * Seconds until the next look for it: `ret` is what the last one gave, before which `last` seconds
+ * had passed. One that is there and does not answer is looked for ever less often.
+ */
+unsigned vhost_user_retry(unsigned last, int ret);
+/*
+ * Nothing is waited for any more, or again: who does so now ends as if the program did not answer.
+ * Any thread.
+ */
+void vhost_user_hurry(const struct vhost_user *v, bool hurry);
+
 /* A struct vhost_user. start returns -ENOTCONN while the process is gone. */
 extern const struct server_ops vhost_user_ops;
 

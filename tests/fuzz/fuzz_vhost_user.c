@@ -71,8 +71,8 @@ static void use(struct vhost_user *v)
 	const struct ram_block block = { { 0, MEMORY }, memory, memfd, 0 };
 	const struct guest_ram ram = { &block, 1 };
 	const struct served_queue queues[] = {
-		{ 16, memory, memory + 1024, memory + 2048, memfd, memfd },
-		{ .size = 0, .kick = -1, .call = -1 },
+		{ 16, memory, memory + 1024, memory + 2048, memfd, memfd, memfd },
+		{ .size = 0, .kick = -1, .call = -1, .error = -1 },
 	};
 	struct err err = { "" };
 
@@ -80,7 +80,7 @@ static void use(struct vhost_user *v)
 		must(*err.text);
 	vhost_user_ops.stop(v, 2);
 	vhost_user_lost(v);
-	must(v->fd < 0 && vhost_user_ops.state(v) == SERVER_RESUMES);
+	must(v->wire.fd < 0 && vhost_user_ops.state(v) == SERVER_RESUMES);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (vhost_user_open(&v, "--disk vhost-user=", path, &blk, 2, &err) == 0)
 		use(&v);
 	else
-		must(*err.text && v.fd < 0);
+		must(*err.text && v.wire.fd < 0);
 	vhost_user_close(&v);
 	pthread_join(thread, NULL);
 	after = dup(0);

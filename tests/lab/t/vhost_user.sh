@@ -28,6 +28,18 @@ for options in "" ",queues=2"; do
 	check_complaints "qcow2$options"
 done
 
+# More memory than one message can tell of.
+files=
+for i in 1 2 3 4 5 6 7; do
+	truncate -s 2M /tmp/vu/pmem$i
+	files="$files --pmem /tmp/vu/pmem$i"
+done
+# shellcheck disable=SC2086
+guest lean dma,complaints $across $files --disk vhost-user=$socket
+same "ten spans of memory: powers off" 0 "$status"
+check_dma "ten spans of memory" vda
+check_complaints "ten spans of memory"
+
 guest lean again --disk vhost-user=$socket
 same "guest reset: powers off" 0 "$status"
 same "guest reset: what was written before is there" yes "$(said again)"

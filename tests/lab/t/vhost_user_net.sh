@@ -32,10 +32,11 @@ start_switch
 nc -ll -p 7 -e cat &
 server=$!
 # shellcheck disable=SC2086 # a list of options
-interactive lean ask,offloads,pci,ask,complaints $across --cpus 2 --net vhost-user=$socket,mac=52:54:00:12:34:56
+interactive lean ask,offloads,pci,ask,ask,complaints $across --cpus 2 --net vhost-user=$socket,mac=52:54:00:12:34:56
 tell net
 stop_switch
 await "is gone"
+tell link
 start_switch
 await "is back"
 tell_only net
@@ -43,6 +44,7 @@ ended $straddle
 same "powers off" 0 "$status"
 same "what the host echoes is what was sent, before and after the switch died" "eth0 same eth0 same" \
 	"$(said net | xargs)"
+same "there is no link while nobody serves it" 0 "$(said carrier)"
 same "the adapter's address" 52:54:00:12:34:56 "$(said mac)"
 check_irq "MSI-X" "PCI-MSIX.*virtio.*-input"
 check_complaints "switch"

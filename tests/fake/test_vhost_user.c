@@ -1,0 +1,442 @@
+/*
+ * The front-end of vhost-user, and a program on the other side of the socket: what it is told, and
+ * that nobody waits for one that does not answer who has something else to do.
+ */
+#include "tests/fake/wrap.h"
+#include "vmm/bytes.h"
+#include "vmm/vhost_user.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define PAGE	 4096u
+#define BLOCKS	 10
+#define FEATURES (UINT64_C(1) << 32 | UINT64_C(1) << 30) /* VERSION_1, and protocol features */
+
+static char path[64];
+static int listener = -1;
+static struct vhost_user user;
+static struct err err;
+
+/* --- guest memory: blocks far apart, of one file --- */
+
+static uint8_t *memory;
+static int memfd;
+static struct ram_block blocks[BLOCKS];
+static struct guest_ram ram = { blocks, BLOCKS };
+
+static void make_memory(void)
+{
+	memfd = memfd_create("ram", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(memfd, BLOCKS * PAGE), 0);
+	memory = mmap(NULL, BLOCKS * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		blocks[i] = (struct ram_block){ { 0x10000000 * i, 0x10000000 * i + PAGE },
+						memory + i * PAGE,
+						memfd,
+						i * PAGE };
+}
+
+/* --- the program: one connection at a time, on a thread of its own --- */
+
+static struct program {
+	uint64_t protocol, slots;
+	uint32_t silent_at; /* the request that it does not answer, nor any after it; 0: none */
+	/* what it was told */
+	unsigned tables, regions, errors, bases;
+	uint64_t user_address[16], guest_address[16];
+	uint64_t rings[3];
+	bool silent;
+} program;
+static pthread_t thread;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+
+/* A whole message. Descriptors are closed, but the last one is *fd. False: the other side hung up.
+ */
+static bool hear(int from, uint8_t *header, uint8_t *payload, int *fd)
+{
+	char control[CMSG_SPACE(16 * sizeof(int))];
+	struct iovec part = { header, 12 };
+	struct msghdr h = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c;
+
+	*fd = -1;
+	if (recvmsg(from, &h, MSG_CMSG_CLOEXEC | MSG_WAITALL) != 12)
+		return false;
+	c = CMSG_FIRSTHDR(&h);
+	for (size_t i = 0; c && i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+		if (*fd >= 0)
+			close(*fd);
+		memcpy(fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+	}
+	return !load_le(header + 8, 4) || recv(from, payload, load_le(header + 8, 4),
+					       MSG_WAITALL) == (ssize_t)load_le(header + 8, 4);
+}
+
+static void note_region(const uint8_t *region)
+{
+	program.guest_address[program.regions] = load_le(region, 8);
+	program.user_address[program.regions++] = load_le(region + 16, 8);
+}
+
+/* Notes what it is told. Returns the bytes of its answer, which it leaves in `payload`. */
+static size_t obey(uint32_t request, uint8_t *payload, int fd)
+{
+	uint64_t one = 1;
+	unsigned n;
+
+	switch (request) {
+	case WIRE_GET_FEATURES:
+		store_le(payload, FEATURES, 8);
+		return 8;
+	case WIRE_GET_PROTOCOL_FEATURES:
+		store_le(payload, program.protocol, 8);
+		return 8;
+	case WIRE_GET_MAX_MEM_SLOTS:
+		store_le(payload, program.slots, 8);
+		return 8;
+	case WIRE_GET_VRING_BASE:
+		program.bases++;
+		return 8;
+	case WIRE_SET_MEM_TABLE:
+		program.tables++;
+		n = (unsigned)load_le(payload, 4);
+		for (unsigned i = 0; i < n; i++)
+			note_region(payload + 8 + 32 * i);
+		break;
+	case WIRE_ADD_MEM_REG:
+		note_region(payload + 8);
+		break;
+	case WIRE_SET_VRING_ADDR:
+		for (unsigned i = 0; i < 3; i++)
+			program.rings[i] = load_le(payload + 8 + 8 * i, 8);
+		break;
+	case WIRE_SET_VRING_ERR:
+		program.errors++;
+		(void)!write(fd, &one, sizeof(one)); /* it gives the ring up at once */
+		break;
+	}
+	if (!(program.protocol & WIRE_REPLY_ACK))
+		return 0;
+	store_le(payload, 0, 8);
+	return 8;
+}
+
+static void serve(int to)
+{
+	uint8_t header[12], payload[512];
+	size_t n;
+	int fd;
+
+	while (hear(to, header, payload, &fd)) {
+		uint32_t request = (uint32_t)load_le(header, 4);
+
+		pthread_mutex_lock(&lock);
+		program.silent |= request == program.silent_at;
+		n = program.silent ? 0 : obey(request, payload, fd);
+		pthread_cond_broadcast(&changed);
+		pthread_mutex_unlock(&lock);
+		if (fd >= 0)
+			close(fd);
+		/* Only what asks for it is acknowledged. */
+		if (!n || (!(load_le(header + 4, 4) & 8) && request != WIRE_GET_FEATURES &&
+			   request != WIRE_GET_PROTOCOL_FEATURES &&
+			   request != WIRE_GET_MAX_MEM_SLOTS && request != WIRE_GET_VRING_BASE))
+			continue;
+		store_le(header + 4, 1 | 4, 4);
+		store_le(header + 8, n, 4);
+		(void)!send(to, header, 12, MSG_NOSIGNAL);
+		(void)!send(to, payload, n, MSG_NOSIGNAL);
+	}
+	close(to);
+}
+
+static void *run(void *arg)
+{
+	int fd;
+
+	(void)arg;
+	while ((fd = accept(listener, NULL, NULL)) >= 0)
+		serve(fd);
+	return NULL;
+}
+
+static void await_silence(void)
+{
+	pthread_mutex_lock(&lock);
+	while (!program.silent)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+static void start_program(uint64_t protocol, uint64_t slots)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	program = (struct program){ .protocol = protocol, .slots = slots };
+	snprintf(path, sizeof(path), "/tmp/fake-vhost-user-%d", (int)getpid());
+	strcpy(addr.sun_path, path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unlink(path);
+	assert_int_equal(bind(listener, (void *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	assert_int_equal(pthread_create(&thread, NULL, run, NULL), 0);
+}
+
+/* The other side has hung up. */
+static void end_program(void)
+{
+	shutdown(listener, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	close(listener);
+	unlink(path);
+}
+
+static int set_up(void **state)
+{
+	wrap_setup(state);
+	make_memory();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	wrap_reset();
+	munmap(memory, BLOCKS * PAGE);
+	close(memfd);
+	return 0;
+}
+
+/* --- the front-end --- */
+
+static const struct vhost_user_kind kind = { .state = VHOST_USER_FRAMES };
+
+static int open_user(void)
+{
+	return vhost_user_open(&user, "--net vhost-user=", path, &kind, 2, &err);
+}
+
+static int start(const struct guest_ram *of, int error)
+{
+	const struct served_queue queues[] = {
+		{ 16, blocks[2].hva + 0x100, blocks[2].hva + 0x400, blocks[3].hva + 0x800, memfd,
+		  memfd, error },
+		{ .size = 0, .kick = -1, .call = -1, .error = -1 },
+	};
+
+	return vhost_user_ops.start(&user, of, queues, 2, FEATURES, &err);
+}
+
+/* Addresses of this process stay here. */
+static void test_addresses(void **state)
+{
+	const struct guest_ram few = { blocks, 4 };
+
+	(void)state;
+	for (unsigned acks = 0; acks < 2; acks++) {
+		start_program(acks ? WIRE_REPLY_ACK : 0, 0);
+		assert_int_equal(open_user(), 0);
+		assert_int_equal(start(&few, -1), 0);
+		vhost_user_ops.stop(&user, 2); /* answered: it has heard all */
+		assert_int_equal(program.tables, 1);
+		assert_int_equal(program.regions, 4);
+		for (unsigned i = 0; i < 4; i++) {
+			assert_int_equal(program.guest_address[i], blocks[i].gpa.base);
+			assert_int_equal(program.user_address[i], blocks[i].gpa.base);
+		}
+		assert_int_equal(program.rings[0], blocks[2].gpa.base + 0x100);
+		assert_int_equal(program.rings[1], blocks[3].gpa.base + 0x800); /* used */
+		assert_int_equal(program.rings[2], blocks[2].gpa.base + 0x400);
+		vhost_user_close(&user);
+		end_program();
+	}
+}
+
+/* More memory than one message has room for, for programs that can be told of it. */
+static void test_memory_slots(void **state)
+{
+	(void)state;
+	start_program(WIRE_REPLY_ACK, 32);
+	assert_int_equal(open_user(), 0);
+	assert_int_equal(vhost_user_check_memory(&user, &ram, &err), -E2BIG);
+	wrap_assert_says(&err, "10 spans, with those of --pmem; its program can be told of 8");
+	assert_int_equal(start(&ram, -1), -E2BIG);
+	vhost_user_close(&user);
+	end_program();
+
+	start_program(WIRE_REPLY_ACK | WIRE_SLOTS, 9);
+	assert_int_equal(open_user(), 0);
+	assert_int_equal(vhost_user_check_memory(&user, &ram, &err), -E2BIG);
+	vhost_user_close(&user);
+	end_program();
+
+	start_program(WIRE_REPLY_ACK | WIRE_SLOTS, BLOCKS);
+	assert_int_equal(open_user(), 0);
+	assert_int_equal(vhost_user_check_memory(&user, &ram, &err), 0);
+	for (unsigned life = 0; life < 2; life++) { /* it keeps what it was told */
+		assert_int_equal(start(&ram, -1), 0);
+		assert_int_equal(program.tables, 0);
+		assert_int_equal(program.regions, BLOCKS);
+		vhost_user_ops.stop(&user, 2);
+	}
+	for (unsigned i = 0; i < BLOCKS; i++)
+		assert_int_equal(program.user_address[i], blocks[i].gpa.base);
+	/* The next one knows nothing yet. */
+	vhost_user_lost(&user);
+	assert_int_equal(vhost_user_reconnect(&user, &err), 0);
+	program.regions = 0;
+	assert_int_equal(start(&ram, -1), 0);
+	assert_int_equal(program.regions, BLOCKS);
+	vhost_user_ops.stop(&user, 2);
+	/* And one that can be told of less is another program. */
+	vhost_user_lost(&user);
+	program.slots = 9;
+	assert_int_equal(vhost_user_reconnect(&user, &err), -EINVAL);
+	vhost_user_close(&user);
+	end_program();
+}
+
+static void test_ring_error(void **state)
+{
+	const struct guest_ram few = { blocks, 4 };
+	int error = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t count;
+
+	(void)state;
+	start_program(WIRE_REPLY_ACK, 0);
+	assert_int_equal(open_user(), 0);
+	assert_int_equal(start(&few, error), 0);
+	assert_int_equal(program.errors, 1);
+	assert_int_equal(read(error, &count, sizeof(count)), sizeof(count));
+	vhost_user_ops.stop(&user, 2);
+	vhost_user_close(&user);
+	end_program();
+	close(error);
+}
+
+static bool over;
+
+static void *reconnect(void *arg)
+{
+	int *ret = arg;
+	struct err quiet;
+
+	*ret = vhost_user_reconnect(&user, &quiet);
+	__atomic_store_n(&over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* One that accepts and is silent: whoever starts rings does not wait for it. */
+static void test_silent_when_back(void **state)
+{
+	const struct guest_ram few = { blocks, 4 };
+	pthread_t looker;
+	int ret = 0;
+
+	(void)state;
+	over = false;
+	start_program(WIRE_REPLY_ACK, 0);
+	assert_int_equal(open_user(), 0);
+	vhost_user_lost(&user);
+	program.silent_at = WIRE_GET_FEATURES;
+	assert_int_equal(pthread_create(&looker, NULL, reconnect, &ret), 0);
+	await_silence();
+	assert_int_equal(start(&few, -1), -ENOTCONN);
+	assert_int_equal(vhost_user_ops.state(&user), SERVER_RESUMES);
+	vhost_user_ops.stop(&user, 2);
+	assert_false(__atomic_load_n(&over, __ATOMIC_ACQUIRE));
+	/* Nor is it waited for at the end. */
+	vhost_user_hurry(&user, true);
+	pthread_join(looker, NULL);
+	assert_int_equal(ret, -ENOTCONN);
+	vhost_user_hurry(&user, false);
+	program.silent_at = 0;
+	program.silent = false;
+	assert_int_equal(vhost_user_reconnect(&user, &err), 0);
+	assert_int_equal(start(&few, -1), 0);
+	vhost_user_ops.stop(&user, 2);
+	vhost_user_close(&user);
+	end_program();
+}
+
+static void *stop(void *arg)
+{
+	(void)arg;
+	vhost_user_ops.stop(&user, 2);
+	return NULL;
+}
+
+/* One that is silent when its ring is to stop, at the end of everything. */
+static void test_silent_at_the_end(void **state)
+{
+	const struct guest_ram few = { blocks, 4 };
+	struct pollfd hangup = { .events = 0 };
+	pthread_t stopper;
+
+	(void)state;
+	start_program(WIRE_REPLY_ACK, 0);
+	assert_int_equal(open_user(), 0);
+	assert_int_equal(start(&few, -1), 0);
+	program.silent_at = WIRE_GET_VRING_BASE;
+	assert_int_equal(pthread_create(&stopper, NULL, stop, NULL), 0);
+	await_silence();
+	vhost_user_hurry(&user, true);
+	pthread_join(stopper, NULL);
+	/* It is hung up on. */
+	hangup.fd = user.wire.fd;
+	assert_int_equal(poll(&hangup, 1, 0), 1);
+	assert_true(hangup.revents & POLLHUP);
+	vhost_user_close(&user);
+	end_program();
+}
+
+static void test_looks(void **state)
+{
+	unsigned last = 1, sum = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		last = vhost_user_retry(last, -ENOTCONN);
+		assert_in_range(last, 2, 10);
+		sum += last;
+	}
+	assert_in_range(sum, 60, 100);
+	assert_int_equal(vhost_user_retry(last, -ECONNREFUSED), 1);
+	assert_int_equal(vhost_user_retry(last, -ENOENT), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_addresses, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_memory_slots, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ring_error, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_silent_when_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_silent_at_the_end, set_up, tear_down),
+		cmocka_unit_test(test_looks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
