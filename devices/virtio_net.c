@@ -294,9 +294,9 @@ static bool has_control(const struct virtio_net *net)
 	return net->dev.accepted & F_CTRL_VQ;
 }
 
-bool virtio_net_may_control(const struct virtio_net *net, unsigned i)
+unsigned virtio_net_control_queue(const struct virtio_net *net)
 {
-	return net->nr_pairs > 1 && (i == 2 || i == 2 * net->nr_pairs);
+	return control_queue(net);
 }
 
 /* The queue's lock held. */
@@ -364,6 +364,8 @@ static void ready(struct virtio_device *dev)
 
 	port->ops->offloads(port->to, dev->accepted);
 	dev->nr_served = dev->accepted & F_MQ ? 2 * net->nr_pairs : 2;
+	if (net->nr_pairs > 1)
+		virtio_again(dev, 2 * net->nr_pairs);
 }
 
 /* One pair is used until the driver says more. */

@@ -59,8 +59,10 @@ void virtio_net_link_down(struct virtio_net *net);
 /* Section 5.1.3.1: whether those of VIRTIO_NET_F_* that need another one have it. */
 bool virtio_net_features_good(uint64_t features);
 
-/* Whether queue `i` is, or may become, the control queue (section 5.1.2): no server has its kicks.
+/*
+ * The control queue (section 5.1.2), whose kicks no server has: the last one, or queue 2 for a
+ * driver of one pair, as it turns out when the driver is ready. Then the last one is kicked.
  */
-bool virtio_net_may_control(const struct virtio_net *net, unsigned i);
+unsigned virtio_net_control_queue(const struct virtio_net *net);
 
 #endif

@@ -298,6 +298,21 @@ static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
 	return ret;
 }
 
+/*
+ * Queue 2 is the control queue or one of the second pair's, which the kernel hears itself: watched
+ * all the same, it would wake this loop for every receive buffer.
+ */
+static void control_kicked(void *to, short revents)
+{
+	struct virtio_slot_queue *q = to;
+	struct virtio_slot *s = q->slot;
+	short events = virtio_net_control_queue(&s->net) == 2 ? POLLIN : 0;
+
+	kick_ready(to, revents);
+	/* There is a place for it: it was watched at first. */
+	(void)loop_want(s->loop, s->kicks[2], events, control_kicked, &s->queues[2]);
+}
+
 /* The kernel has the pairs. The main loop has the control queue, and sees the interface go. */
 static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct err *err)
 {
@@ -306,9 +321,10 @@ static int serve_kernel_net(struct virtio_slot *s, const struct net *net, struct
 	s->served_here = true;
 	if (ret == 0)
 		ret = watch(s->loop, s->error, POLLIN, ring_failed, s, err);
-	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
-		if (virtio_net_may_control(&s->net, i))
-			ret = watch_queue(s, s->loop, i, err);
+	for (unsigned i = 2; ret == 0 && i < s->dev->nr_queues; i++)
+		if (i == 2 || i == 2 * net->nr_pairs)
+			ret = watch(s->loop, s->kicks[i], POLLIN, control_kicked, &s->queues[i],
+				    err);
 	if (ret == 0 && net_is_gone(net))
 		machine_serve_wake(s); /* in the guest's last life */
 	return ret;
