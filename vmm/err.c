@@ -4,46 +4,70 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * Appends to the sentence. Names in it may come from files and command lines that somebody else
+ * wrote: their control characters would move the cursor of the terminal that shows it, or end the
+ * line of a log, so each becomes a '?'. Other bytes stay, because names may be UTF-8.
+ */
+static void append(struct err *err, const char *fmt, va_list ap)
+{
+	size_t len = strlen(err->text);
+
+	vsnprintf(err->text + len, sizeof(err->text) - len, fmt, ap);
+	for (char *p = err->text + len; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == '\x7f')
+			*p = '?';
+}
+
+static void __attribute__((format(printf, 2, 3))) add(struct err *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	append(err, fmt, ap);
+	va_end(ap);
+}
+
 int err_set(struct err *err, int code, const char *fmt, ...)
 {
+	struct err sentence = { "" }; /* an argument may be the old one */
 	va_list ap;
 
 	if (err) {
 		va_start(ap, fmt);
-		vsnprintf(err->text, sizeof(err->text), fmt, ap);
+		append(&sentence, fmt, ap);
 		va_end(ap);
+		*err = sentence;
 	}
 	return -code;
 }
 
 int err_sys(struct err *err, int code, const char *fmt, ...)
 {
+	struct err sentence = { "" };
 	va_list ap;
-	size_t len;
 
 	if (err) {
 		va_start(ap, fmt);
-		vsnprintf(err->text, sizeof(err->text), fmt, ap);
+		append(&sentence, fmt, ap);
 		va_end(ap);
-		len = strlen(err->text);
-		snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(code));
+		add(&sentence, ": %s", strerror(code));
+		*err = sentence;
 	}
 	return -code;
 }
 
 int err_prefix(struct err *err, int ret, const char *fmt, ...)
 {
-	char sentence[sizeof(err->text)];
+	struct err sentence = { "" };
 	va_list ap;
-	size_t len;
 
 	if (err) {
-		memcpy(sentence, err->text, sizeof(sentence));
 		va_start(ap, fmt);
-		vsnprintf(err->text, sizeof(err->text), fmt, ap);
+		append(&sentence, fmt, ap);
 		va_end(ap);
-		len = strlen(err->text);
-		snprintf(err->text + len, sizeof(err->text) - len, "%s", sentence);
+		add(&sentence, "%s", err->text);
+		*err = sentence;
 	}
 	return ret;
 }

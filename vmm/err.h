@@ -8,7 +8,7 @@
 #define VMM_ERR_H
 
 struct err {
-	char text[1024];
+	char text[1024]; /* control characters of names in it are shown as "?" */
 };
 
 /* Writes the sentence and returns -code: `return err_set(err, ENOENT, ...)`. `err` may be NULL. */
