@@ -103,70 +103,20 @@ static const struct config_option *option_at(size_t i)
 	return config_options(&n) + i;
 }
 
+static bool is_name(const char *name, size_t len, const char *wanted)
+{
+	return strlen(wanted) == len && !memcmp(wanted, name, len);
+}
+
 /* The row with exactly this name, or OPTIONS. */
 static size_t find_exact(const char *name, size_t len)
 {
 	size_t i;
 
 	for (i = 0; i < OPTIONS; i++)
-		if (strlen(option_at(i)->name) == len && !memcmp(option_at(i)->name, name, len))
+		if (is_name(name, len, option_at(i)->name))
 			break;
 	return i;
-}
-
-#define NAME_LEN_MAX 24
-
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned ab = a < b ? a : b;
-
-	return ab < c ? ab : c;
-}
-
-/* Letters to insert, delete, replace or swap with a neighbour (optimal string alignment). */
-static unsigned edit_distance(const char *a, size_t na, const char *b)
-{
-	unsigned d[NAME_LEN_MAX + 1][NAME_LEN_MAX + 1];
-	size_t nb = strlen(b);
-
-	for (size_t i = 0; i <= na; i++) {
-		for (size_t j = 0; j <= nb; j++) {
-			if (!i || !j) {
-				d[i][j] = (unsigned)(i + j);
-				continue;
-			}
-			d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1,
-				       d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				d[i][j] = min3(d[i][j], d[i - 2][j - 2] + 1, d[i][j]);
-		}
-	}
-	return d[na][nb];
-}
-
-/* The option that was probably meant, or NULL if none is near: one slip, or one in three letters.
- */
-static const char *suggest(const char *name, size_t len, enum config_command cmd, bool in_file)
-{
-	const char *best = NULL;
-	unsigned nearest;
-
-	if (len > NAME_LEN_MAX)
-		return NULL;
-	nearest = len < 6 ? 2 : (unsigned)len / 3 + 1;
-	for (size_t i = 0; i < OPTIONS; i++) {
-		const struct config_option *o = option_at(i);
-		unsigned distance;
-
-		if (!(o->commands & cmd) || (in_file && !o->in_file))
-			continue;
-		distance = edit_distance(name, len, o->name);
-		if (distance < nearest) {
-			nearest = distance;
-			best = o->name;
-		}
-	}
-	return best;
 }
 
 /* --- applying one --- */
@@ -263,11 +213,14 @@ static int find_by_prefix(const char *name, size_t len, enum config_command cmd,
 static int unknown_option(const char *dashes, const char *name, size_t len, enum config_command cmd,
 			  struct err *err)
 {
-	const char *meant = suggest(name, len, cmd, false);
+	const struct suggestion meant = config_suggest(name, len, cmd, false);
 
-	if (meant)
+	if (meant.needless)
+		return err_set(err, EINVAL, "unknown option %s%s; leave it out, because %s", dashes,
+			       SHOWN_N(name, len), meant.needless);
+	if (meant.option)
 		return err_set(err, EINVAL, "unknown option %s%s; did you mean --%s?", dashes,
-			       SHOWN_N(name, len), meant);
+			       SHOWN_N(name, len), meant.option);
 	return err_set(err, EINVAL, "unknown option %s%s; straddle %s --help lists the options",
 		       dashes, SHOWN_N(name, len), command_name(cmd));
 }
@@ -304,8 +257,8 @@ static int parse_letters(struct config *c, struct source *from, enum config_comm
 	size_t len = strcspn(text, "=");
 	int ret = 0;
 
-	/* -memory, as some programs write it, is not -m emory. */
-	if (len > 1 && find_exact(text, len) < OPTIONS)
+	/* -memory and -smp, as some programs write them, are not -m emory and -s mp. */
+	if (len > 1 && (find_exact(text, len) < OPTIONS || config_is_foreign(text, len)))
 		return unknown_option("-", text, len, cmd, err);
 	while (ret == 0 && *text) {
 		const char *value = NULL;
@@ -452,7 +405,7 @@ static int parse_line(struct config *c, struct source *from, enum config_command
 		      struct err *err)
 {
 	char *key, *value;
-	const char *meant;
+	struct suggestion meant;
 	size_t id;
 	int ret = split_line(line, &key, &value, err);
 
@@ -468,10 +421,16 @@ static int parse_line(struct config *c, struct source *from, enum config_command
 			       "'%s' cannot stand in a configuration file; give it on the command "
 			       "line",
 			       SHOWN(key));
-	meant = suggest(key, strlen(key), cmd, true);
-	return err_set(err, EINVAL, "unknown key '%s'; %s%s%s", SHOWN(key),
-		       meant ? "did you mean " : "keys are the long options without their dashes",
-		       meant ? meant : "", meant ? "?" : "");
+	meant = config_suggest(key, strlen(key), cmd, true);
+	if (meant.needless)
+		return err_set(err, EINVAL, "unknown key '%s'; leave it out, because %s",
+			       SHOWN(key), meant.needless);
+	if (meant.option)
+		return err_set(err, EINVAL, "unknown key '%s'; did you mean %s?", SHOWN(key),
+			       meant.option);
+	return err_set(err, EINVAL,
+		       "unknown key '%s'; keys are the long options without their dashes",
+		       SHOWN(key));
 }
 
 int config_parse_file(struct config *c, enum config_command cmd, const char *name, const char *text,

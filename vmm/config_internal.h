@@ -94,6 +94,22 @@ int config_set_host_usable(struct config *c, const char *value, struct err *err)
 int config_check_vfio(const struct config *c, struct err *err);
 int config_check_host(struct config *c, struct err *err);
 
+/* --- what an unknown option may have meant (config_suggest.c) --- */
+
+struct suggestion {
+	const char *option;   /* the name of the option that was probably meant, or NULL */
+	const char *needless; /* why it can be left out, or NULL: "KVM is always used" */
+};
+
+/*
+ * For `len` bytes of a name that no option of the command has: the option that other monitors call
+ * so, else the one that differs by a slip or two. Both fields are NULL if there is none.
+ */
+struct suggestion config_suggest(const char *name, size_t len, enum config_command cmd,
+				 bool in_file);
+/* Whether other monitors have an option of exactly this name, and straddle has none. */
+bool config_is_foreign(const char *name, size_t len);
+
 /* --- values that are lists: WORD,KEY=VALUE,... (config_lists.c) --- */
 
 #define WORDS_MAX 1024

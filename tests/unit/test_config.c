@@ -3,6 +3,7 @@
  * is one sentence that names the option, the value and the way out.
  */
 #include "tests/unit/config_line.h"
+#include "vmm/config_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -151,6 +152,51 @@ static void test_bad_spellings(void **state)
 	       "--memory is given twice, the second time as '2G'; keep one");
 	refuse(CMD_RUN, "--kernel=", "--kernel '': a file name is missing");
 	refuse(CMD_RUN, "--kernel|k|--mem\x1b[2Jory", "unknown option --mem?[2Jory");
+}
+
+/* Names that other monitors have for something are not taken for slips of the fingers. */
+static void test_foreign_names(void **state)
+{
+	(void)state;
+	refuse(CMD_RUN, "-smp 2", "unknown option -smp; did you mean --cpus?");
+	refuse(CMD_RUN, "--smp 2", "unknown option --smp; did you mean --cpus?");
+	refuse(CMD_RUN, "-hda disk.img", "unknown option -hda; did you mean --disk?");
+	refuse(CMD_RUN, "-drive=file=x", "unknown option -drive; did you mean --disk?");
+	refuse(CMD_RUN, "-device vfio-pci,host=41:00.0",
+	       "unknown option -device; did you mean --vfio?");
+	refuse(CMD_RUN, "--cmdline quiet", "unknown option --cmdline; did you mean --append?");
+	refuse(CMD_RUN, "-nographic",
+	       "unknown option -nographic; leave it out, because the serial line is on the");
+	refuse(CMD_RUN, "-enable-kvm", "leave it out, because KVM is always used");
+	/* bind has no --cpus to be meant. */
+	refuse(CMD_BIND, "--smp 2", "unknown option --smp; straddle bind --help lists");
+}
+
+/* Every name there leads to an option, and none is an option's own. */
+static void test_foreign_table(void **state)
+{
+	static const char *const names[] = {
+		"accel",  "api-sock", "block",	   "cdrom",	"cmdline", "cpu",
+		"device", "drive",    "hda",	   "initramfs", "machine", "mem",
+		"netdev", "nic",      "nographic", "params",	"smp",
+	};
+	const struct config_option *options;
+	size_t n;
+
+	(void)state;
+	options = config_options(&n);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct suggestion s = config_suggest(names[i], strlen(names[i]), CMD_RUN, false);
+		bool found = s.needless;
+
+		assert_true(config_is_foreign(names[i], strlen(names[i])));
+		for (size_t j = 0; j < n; j++) {
+			assert_string_not_equal(options[j].name, names[i]);
+			found |= s.option && !strcmp(options[j].name, s.option);
+		}
+		if (!found)
+			fail_msg("%s leads nowhere", names[i]);
+	}
 }
 
 static void test_bad_values(void **state)
@@ -492,16 +538,23 @@ static void test_bad_file(void **state)
 	REFUSE_FILE("memory # = 1G", "vm.conf:1: memory needs a value: memory = SIZE");
 	REFUSE_FILE("memory =", "vm.conf:1: memory '': a size is missing");
 	REFUSE_FILE("no-reboot = yes", "vm.conf:1: no-reboot takes no value, but 'yes' is given");
-	REFUSE_FILE("= 1G", "vm.conf:1: a key is missing before '='");
-	REFUSE_FILE("cpus = 1\ncpus = 2", "vm.conf:2: cpus is given twice, the second time as '2'");
-	REFUSE_FILE("config = x", "vm.conf:1: 'config' cannot stand in a configuration file");
-	REFUSE_FILE("json", "vm.conf:1: 'json' cannot stand in a configuration file");
-	REFUSE_FILE("append = \"x", "vm.conf:1: append: the closing quote is missing");
-	REFUSE_FILE("append = \"x\" y", "vm.conf:1: append: the closing quote is missing, or");
-	REFUSE_FILE("append = \"", "vm.conf:1: append: the closing quote is missing");
-	REFUSE_FILE("append = \"x\"#", "vm.conf:1: append: the closing quote is missing");
-	REFUSE_FILE("cpus = 1\nappend = a\0b\n", "vm.conf:2: the line holds a NUL byte");
-	REFUSE_FILE("cpus = 1\r2\n", "vm.conf:1: cpus 1?2: '1?2' is not a number");
+	REFUSE_FILE("smp = 2", "vm.conf:1: unknown key 'smp'; did you mean cpus?");
+	REFUSE_FILE("accel = kvm", "vm.conf:1: unknown key 'accel'; leave it out, because KVM");
+		    REFUSE_FILE("= 1G", "vm.conf:1: a key is missing before '='");
+		    REFUSE_FILE("cpus = 1\ncpus = 2",
+				"vm.conf:2: cpus is given twice, the second time as '2'");
+		    REFUSE_FILE("config = x",
+				"vm.conf:1: 'config' cannot stand in a configuration file");
+		    REFUSE_FILE("json", "vm.conf:1: 'json' cannot stand in a configuration file");
+		    REFUSE_FILE("append = \"x", "vm.conf:1: append: the closing quote is missing");
+		    REFUSE_FILE("append = \"x\" y",
+				"vm.conf:1: append: the closing quote is missing, or");
+		    REFUSE_FILE("append = \"", "vm.conf:1: append: the closing quote is missing");
+		    REFUSE_FILE("append = \"x\"#",
+				"vm.conf:1: append: the closing quote is missing");
+		    REFUSE_FILE("cpus = 1\nappend = a\0b\n",
+				"vm.conf:2: the line holds a NUL byte");
+		    REFUSE_FILE("cpus = 1\r2\n", "vm.conf:1: cpus 1?2: '1?2' is not a number");
 }
 
 static void test_line_length(void **state)
@@ -598,15 +651,16 @@ static void test_policy_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),     cmocka_unit_test(test_every_option),
-		cmocka_unit_test(test_spellings),    cmocka_unit_test(test_bad_spellings),
-		cmocka_unit_test(test_bad_values),   cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_host),	     cmocka_unit_test(test_vfio),
-		cmocka_unit_test(test_operands),     cmocka_unit_test(test_other_host),
-		cmocka_unit_test(test_file),	     cmocka_unit_test(test_file_and_command_line),
-		cmocka_unit_test(test_bad_file),     cmocka_unit_test(test_line_length),
-		cmocka_unit_test(test_help),	     cmocka_unit_test(test_table),
-		cmocka_unit_test(test_policy_names),
+		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_spellings),     cmocka_unit_test(test_bad_spellings),
+		cmocka_unit_test(test_bad_values),    cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_host),	      cmocka_unit_test(test_vfio),
+		cmocka_unit_test(test_operands),      cmocka_unit_test(test_other_host),
+		cmocka_unit_test(test_file),	      cmocka_unit_test(test_file_and_command_line),
+		cmocka_unit_test(test_bad_file),      cmocka_unit_test(test_line_length),
+		cmocka_unit_test(test_help),	      cmocka_unit_test(test_table),
+		cmocka_unit_test(test_policy_names),  cmocka_unit_test(test_foreign_names),
+		cmocka_unit_test(test_foreign_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
