@@ -119,6 +119,28 @@ static size_t find_exact(const char *name, size_t len)
 	return i;
 }
 
+/*
+ * The flag that this name takes back, or OPTIONS: --no-rng is the opposite of --rng, and --reboot
+ * that of --no-reboot. Only flags that may stand in a configuration file have one, because only
+ * they can have been set where the user does not look.
+ */
+static size_t find_opposite(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < OPTIONS; i++) {
+		const struct config_option *o = option_at(i);
+
+		if (o->argument || !o->in_file)
+			continue;
+		if (!strncmp(o->name, "no-", 3) ? is_name(name, len, o->name + 3)
+						: len > 3 && !strncmp(name, "no-", 3) &&
+							  is_name(name + 3, len - 3, o->name))
+			break;
+	}
+	return i;
+}
+
 /* --- applying one --- */
 
 /* What one source (the command line or the file) has given so far. */
@@ -136,7 +158,7 @@ static int check_use(const struct source *from, size_t id, const char *value, st
 	if (o->argument && !value)
 		return err_set(err, EINVAL, "%s%s needs a value: %s%s%s%s", from->dashes, o->name,
 			       from->dashes, o->name, from->assign, o->argument);
-	if (!o->argument && value)
+	if (!o->argument && value && !o->in_file)
 		return err_set(err, EINVAL, "%s%s takes no value, but '%s' is given", from->dashes,
 			       o->name, SHOWN(value));
 	if (!o->repeatable && o->argument && from->given >> id & 1)
@@ -234,6 +256,8 @@ static int parse_long(struct config *c, struct source *from, enum config_command
 	char commands[64];
 	int ret = 0;
 
+	if (id == OPTIONS && !value && (id = find_opposite(text, len)) < OPTIONS)
+		value = "off";
 	if (id < OPTIONS && !(option_at(id)->commands & cmd))
 		return err_set(err, EINVAL,
 			       "--%s is not an option of straddle %s; it belongs to straddle %s",
@@ -414,6 +438,8 @@ static int parse_line(struct config *c, struct source *from, enum config_command
 	if (!*key)
 		return err_set(err, EINVAL, "a key is missing before '='; write key = value");
 	id = find_exact(key, strlen(key));
+	if (id == OPTIONS && !value && (id = find_opposite(key, strlen(key))) < OPTIONS)
+		value = "off";
 	if (id < OPTIONS && option_at(id)->in_file && option_at(id)->commands & cmd)
 		return apply(c, from, id, value, err);
 	if (id < OPTIONS)
@@ -437,10 +463,13 @@ int config_parse_file(struct config *c, enum config_command cmd, const char *nam
 		      size_t len, struct err *err)
 {
 	struct source from = { .fixed = c->given, .dashes = "", .assign = " = " };
+	/* Editors of other systems begin UTF-8 with a byte order mark (Unicode 15, section 23.8).
+	 */
+	size_t begin = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
 	unsigned line = 1;
 	int ret = 0;
 
-	for (size_t at = 0; ret == 0 && at < len; line++) {
+	for (size_t at = begin; ret == 0 && at < len; line++) {
 		const char *newline = memchr(text + at, '\n', len - at);
 		size_t end = newline ? (size_t)(newline - text) : len;
 		size_t n = end - at;

@@ -235,21 +235,22 @@ int config_parse_size(const char *text, uint64_t *bytes, struct err *err);
 /*
  * Parses argv[0..argc) (without program and command name) for one command. -EINVAL and a sentence
  * on the first mistake. GNU long options: --name VALUE, --name=VALUE, unique prefixes; -v; "--"
- * ends. Other words are operands of the commands that have some, and stand together. Options given
- * on the command line win over those of the configuration file: the caller parses argv, then the
- * file's text with config_parse_file, which sets only what argv did not give (repeatable options
- * add up).
+ * ends. A flag that may stand in a file is taken back by --no-NAME (--no-reboot by --reboot). Other
+ * words are operands of the commands that have some, and stand together. Options given on the
+ * command line win over those of the configuration file: the caller parses argv, then the file's
+ * text with config_parse_file, which sets only what argv did not give (repeatable options add up).
  */
 int config_parse(struct config *c, enum config_command cmd, int argc, char *const argv[],
 		 struct err *err);
 
 /*
- * Lines of `key = value` or `key` (for options without argument). # begins a comment, at the start
- * of a line or value or after a blank. A value is the rest of the line without the blanks around
- * it, or in double quotes, which keep blanks and #; the closing quote is the first one that nothing
- * but blanks or a comment follows, so a quoted value may have quotes of its own, and there are no
- * escapes. The text is untrusted: no NUL, no line beyond 64 KiB; CR before LF is ignored. The
- * sentence begins with "NAME:LINE: ".
+ * Lines of `key = value` or `key` (for options without argument, which also take `= on` and
+ * `= off`, and `no-key`). A UTF-8 byte order mark at the beginning is skipped. # begins a comment,
+ * at the start of a line or value or after a blank. A value is the rest of the line without the
+ * blanks around it, or in double quotes, which keep blanks and #; the closing quote is the first
+ * one that nothing but blanks or a comment follows, so a quoted value may have quotes of its own,
+ * and there are no escapes. The text is untrusted: no NUL, no line beyond 64 KiB; CR before LF is
+ * ignored. The sentence begins with "NAME:LINE: ".
  */
 int config_parse_file(struct config *c, enum config_command cmd, const char *name, const char *text,
 		      size_t len, struct err *err);

@@ -46,11 +46,14 @@ static int set_size(uint64_t *to, const char *value, struct err *err)
 	return ret;
 }
 
+/* "rng", and what a configuration file may say of it: "rng = on" or "rng = off". */
 static int set_flag(bool *to, const char *value, struct err *err)
 {
-	(void)value; /* NULL */
-	(void)err;
-	*to = true;
+	bool on = !value || !strcmp(value, "on") || !strcmp(value, "yes");
+
+	if (!on && strcmp(value, "off") != 0 && strcmp(value, "no") != 0)
+		return err_set(err, EINVAL, "it is on or off");
+	*to = on;
 	return 0;
 }
 
@@ -360,7 +363,7 @@ static const struct config_option options[OPTIONS] = {
 		       "use the plan of a --dtb file instead of making one", set_plan_file },
 	[OPT_CONFIG] = { "config", 0, "FILE", RUN_PLAN, ARGV_ONLY, ONCE,
 			 "read more options from a file: lines of memory = 4G, # for comments;\n"
-			 "what the command line gives wins",
+			 "what the command line gives wins; --no-rng takes back a flag",
 			 set_config_file },
 	[OPT_FOLD] = { "fold", 0, "SIZE", RUN_PLAN, ARGV_ONLY, ONCE,
 		       "for tests: all RAM is this much host memory, over and over, so that\n"

@@ -147,7 +147,13 @@ static void test_bad_spellings(void **state)
 	refuse(CMD_RUN, "--memory", "--memory needs a value: --memory SIZE");
 	refuse(CMD_RUN, "-m", "--memory needs a value: --memory SIZE");
 	refuse(CMD_RUN, "--memory=", "--memory '': a size is missing");
-	refuse(CMD_RUN, "--no-reboot=yes", "--no-reboot takes no value, but 'yes' is given");
+	refuse(CMD_RUN, "--no-reboot=maybe", "--no-reboot maybe: it is on or off");
+	refuse(CMD_PLAN, "--json=on", "--json takes no value, but 'on' is given");
+	refuse(CMD_PLAN, "--no-json", "unknown option --no-json");
+	refuse(CMD_RUN, "--no-help", "unknown option --no-help");
+	refuse(CMD_RUN, "--no-memory", "unknown option --no-memory");
+	refuse(CMD_RUN, "--no-rng=on", "unknown option --no-rng");
+	refuse(CMD_BIND, "--no-rng", "--rng is not an option of straddle bind");
 	refuse(CMD_RUN, "--memory 1G -m2G",
 	       "--memory is given twice, the second time as '2G'; keep one");
 	refuse(CMD_RUN, "--kernel=", "--kernel '': a file name is missing");
@@ -197,6 +203,35 @@ static void test_foreign_table(void **state)
 		if (!found)
 			fail_msg("%s leads nowhere", names[i]);
 	}
+}
+
+/* What a file turned on, the command line turns off. */
+static void test_flags_taken_back(void **state)
+{
+	static const char text[] = "rng\nwatchdog = yes\nno-reboot = on\nverbose = no\n";
+	char *const argv[] = { "--no-watchdog", "--reboot" };
+	struct config c = CONFIG_EMPTY;
+	struct err err = { "" };
+
+	(void)state;
+	assert_int_equal(config_parse(&c, CMD_RUN, ARRAY_SIZE(argv), argv, &err), 0);
+	if (config_parse_file(&c, CMD_RUN, "f", text, sizeof(text) - 1, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_true(c.rng);
+	assert_false(c.watchdog || c.no_reboot || c.verbose);
+	config_free(&c);
+	assert_int_equal(config_parse_file(&c, CMD_RUN, "f", text, sizeof(text) - 1, &err), 0);
+	assert_true(c.rng && c.watchdog && c.no_reboot);
+	config_free(&c);
+	assert_int_equal(config_parse_file(&c, CMD_RUN, "f", "rng\nno-rng\n", 11, &err), 0);
+	assert_false(c.rng);
+	config_free(&c);
+	accept(&c, CMD_RUN, "--kernel k --rng --no-rng --no-reboot --reboot");
+	assert_false(c.rng || c.no_reboot);
+	config_free(&c);
+	accept(&c, CMD_RUN, "--kernel k --no-rng --rng");
+	assert_true(c.rng);
+	config_free(&c);
 }
 
 static void test_bad_values(void **state)
@@ -499,6 +534,11 @@ static void test_file(void **state)
 	assert_int_equal(take_file(&c, "kernel=k\nappend=\n", 17, &err), 0);
 	assert_string_equal(c.append, "");
 	config_free(&c);
+	assert_int_equal(take_file(&c, "\xef\xbb\xbfmemory = 3G", 14, &err), 0);
+	assert_int_equal(c.memory, 3 * GIB);
+	config_free(&c);
+	assert_int_equal(take_file(&c, "\xef\xbb\xbf", 3, &err), 0);
+	config_free(&c);
 	assert_int_equal(take_file(&c, "append=\"\"", 9, &err), 0);
 	assert_string_equal(c.append, "");
 	config_free(&c);
@@ -537,24 +577,23 @@ static void test_bad_file(void **state)
 	REFUSE_FILE("memory", "vm.conf:1: memory needs a value: memory = SIZE");
 	REFUSE_FILE("memory # = 1G", "vm.conf:1: memory needs a value: memory = SIZE");
 	REFUSE_FILE("memory =", "vm.conf:1: memory '': a size is missing");
-	REFUSE_FILE("no-reboot = yes", "vm.conf:1: no-reboot takes no value, but 'yes' is given");
+	REFUSE_FILE("no-reboot = 1", "vm.conf:1: no-reboot 1: it is on or off");
 	REFUSE_FILE("smp = 2", "vm.conf:1: unknown key 'smp'; did you mean cpus?");
 	REFUSE_FILE("accel = kvm", "vm.conf:1: unknown key 'accel'; leave it out, because KVM");
-		    REFUSE_FILE("= 1G", "vm.conf:1: a key is missing before '='");
-		    REFUSE_FILE("cpus = 1\ncpus = 2",
-				"vm.conf:2: cpus is given twice, the second time as '2'");
-		    REFUSE_FILE("config = x",
-				"vm.conf:1: 'config' cannot stand in a configuration file");
-		    REFUSE_FILE("json", "vm.conf:1: 'json' cannot stand in a configuration file");
-		    REFUSE_FILE("append = \"x", "vm.conf:1: append: the closing quote is missing");
-		    REFUSE_FILE("append = \"x\" y",
-				"vm.conf:1: append: the closing quote is missing, or");
-		    REFUSE_FILE("append = \"", "vm.conf:1: append: the closing quote is missing");
-		    REFUSE_FILE("append = \"x\"#",
-				"vm.conf:1: append: the closing quote is missing");
-		    REFUSE_FILE("cpus = 1\nappend = a\0b\n",
-				"vm.conf:2: the line holds a NUL byte");
-		    REFUSE_FILE("cpus = 1\r2\n", "vm.conf:1: cpus 1?2: '1?2' is not a number");
+	REFUSE_FILE("\xef\xbb\xbfmemroy = 2G", "vm.conf:1: unknown key 'memroy'; did you mean");
+	REFUSE_FILE("\nmemory = 2G\n\xef\xbb\xbf"
+		    "cpus = 2",
+		    "vm.conf:3: unknown key '???cpus'");
+	REFUSE_FILE("= 1G", "vm.conf:1: a key is missing before '='");
+	REFUSE_FILE("cpus = 1\ncpus = 2", "vm.conf:2: cpus is given twice, the second time as '2'");
+	REFUSE_FILE("config = x", "vm.conf:1: 'config' cannot stand in a configuration file");
+	REFUSE_FILE("json", "vm.conf:1: 'json' cannot stand in a configuration file");
+	REFUSE_FILE("append = \"x", "vm.conf:1: append: the closing quote is missing");
+	REFUSE_FILE("append = \"x\" y", "vm.conf:1: append: the closing quote is missing, or");
+	REFUSE_FILE("append = \"", "vm.conf:1: append: the closing quote is missing");
+	REFUSE_FILE("append = \"x\"#", "vm.conf:1: append: the closing quote is missing");
+	REFUSE_FILE("cpus = 1\nappend = a\0b\n", "vm.conf:2: the line holds a NUL byte");
+	REFUSE_FILE("cpus = 1\r2\n", "vm.conf:1: cpus 1?2: '1?2' is not a number");
 }
 
 static void test_line_length(void **state)
@@ -660,7 +699,7 @@ int main(void)
 		cmocka_unit_test(test_bad_file),      cmocka_unit_test(test_line_length),
 		cmocka_unit_test(test_help),	      cmocka_unit_test(test_table),
 		cmocka_unit_test(test_policy_names),  cmocka_unit_test(test_foreign_names),
-		cmocka_unit_test(test_foreign_table),
+		cmocka_unit_test(test_foreign_table), cmocka_unit_test(test_flags_taken_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
