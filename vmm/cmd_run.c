@@ -28,7 +28,8 @@ struct run {
 	struct ram ram;
 	struct ram_block blocks[PLAN_LIST_MAX + MAP_PMEM_MAX];
 	struct guest_ram guest_ram; /* these: all RAM and the files of --pmem */
-	struct image kernel, initrd;
+	struct image kernel;
+	struct images initrd;
 	struct boot_kernel boot_kernel;
 	struct loop loop;
 	struct console lines[LINES]; /* of characters */
@@ -107,6 +108,8 @@ static int catch_signals(struct run *run, struct err *err)
 
 /* --- files --- */
 
+_Static_assert(CONFIG_INITRDS_MAX <= IMAGES_MAX, "each --initrd has a place");
+
 static int open_images(struct run *run, struct err *err)
 {
 	const struct config *c = &run->config;
@@ -117,13 +120,15 @@ static int open_images(struct run *run, struct err *err)
 	ret = boot_kernel_parse(&run->boot_kernel, run->kernel.data, run->kernel.len, err);
 	if (ret < 0)
 		return err_prefix(err, ret, "--kernel %s: ", c->kernel);
-	if (!c->initrd)
-		return 0;
-	ret = image_open(&run->initrd, "--initrd", c->initrd, err);
-	if (ret < 0)
-		return ret;
-	ret = boot_initrd_check(run->initrd.data, run->initrd.len, err);
-	return ret < 0 ? err_prefix(err, ret, "--initrd %s: ", c->initrd) : 0;
+	ret = images_open(&run->initrd, "--initrd", c->initrds, c->nr_initrds, err);
+	for (unsigned i = 0; ret == 0 && i < run->initrd.n; i++) {
+		const struct image *part = &run->initrd.parts[i];
+
+		ret = boot_initrd_check(part->data, part->len, err);
+		if (ret < 0)
+			err_prefix(err, ret, "--initrd %s: ", part->path);
+	}
+	return ret;
 }
 
 static int open_lines(struct run *run, struct err *err)
@@ -310,7 +315,7 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 	const struct machine_parts parts = {
 		.plan = &run->plan,
 		.kernel = &run->kernel,
-		.initrd = c->initrd ? &run->initrd : NULL,
+		.initrd = &run->initrd,
 		.boot_kernel = &run->boot_kernel,
 		.append = c->append,
 		.ram = &run->ram,
@@ -411,7 +416,7 @@ static void run_close(struct run *run)
 	if (run->signals >= 0)
 		close(run->signals);
 	loop_destroy(&run->loop);
-	image_close(&run->initrd);
+	images_close(&run->initrd);
 	image_close(&run->kernel);
 	config_free(&run->config);
 	free(run);
@@ -487,7 +492,8 @@ static struct run *run_new(struct err *err)
 	run->config = (struct config)CONFIG_EMPTY;
 	run->passthrough.iommu = (struct iommu)IOMMU_EMPTY;
 	run->ram = (struct ram)RAM_EMPTY;
-	run->kernel = run->initrd = (struct image)IMAGE_EMPTY;
+	run->kernel = (struct image)IMAGE_EMPTY;
+	run->initrd = (struct images)IMAGES_EMPTY;
 	run->loop = (struct loop)LOOP_EMPTY;
 	run->control = (struct control)CONTROL_EMPTY;
 	run->signals = -1;

@@ -17,7 +17,8 @@
 void config_free(struct config *c)
 {
 	free(c->kernel);
-	free(c->initrd);
+	for (unsigned i = 0; i < c->nr_initrds; i++)
+		free(c->initrds[i]);
 	free(c->append);
 	free(c->serial.path);
 	free(c->console.path);

@@ -47,6 +47,7 @@ enum config_command {
 	CMD_UNBIND = 1 << 4, /* the same */
 };
 
+#define CONFIG_INITRDS_MAX 16
 #define CONFIG_RESERVE_MAX 64
 #define CONFIG_NODES_MAX   64
 
@@ -143,7 +144,8 @@ enum vfio_backend {
 struct config {
 	/* boot */
 	char *kernel;
-	char *initrd;
+	char *initrds[CONFIG_INITRDS_MAX]; /* in the order in which the kernel unpacks them */
+	unsigned nr_initrds;
 	char *append;
 	/* memory */
 	uint64_t memory;	    /* bytes; default 1 GiB */

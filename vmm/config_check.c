@@ -254,10 +254,10 @@ static int check_files(const struct config *c, enum config_command cmd, struct e
 	if (c->json && c->dtb_file)
 		return err_set(err, EINVAL,
 			       "--json and --dtb exclude each other; run straddle plan twice");
-	if (c->initrd && !c->kernel)
+	if (c->nr_initrds && !c->kernel)
 		return err_set(err, EINVAL,
 			       "--initrd %s needs a kernel to give it to; add --kernel FILE",
-			       SHOWN(c->initrd));
+			       SHOWN(c->initrds[0]));
 	if (c->append && !c->kernel)
 		return err_set(err, EINVAL,
 			       "--append needs a kernel to give it to; add --kernel FILE");

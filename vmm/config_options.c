@@ -65,7 +65,6 @@ static int set_flag(bool *to, const char *value, struct err *err)
 	}
 
 SETTER(set_path, kernel)
-SETTER(set_path, initrd)
 SETTER(set_string, append)
 SETTER(set_any_size, memory) /* 0 is judged by config_check, with the other rules of RAM */
 SETTER(set_size, max_memory)
@@ -133,6 +132,19 @@ static int set_iova_policy(struct config *c, const char *value, struct err *err)
 		}
 	}
 	return err_set(err, EINVAL, "the policy is auto, vendor, host or off");
+}
+
+static int set_initrd(struct config *c, const char *value, struct err *err)
+{
+	int ret;
+
+	if (c->nr_initrds == CONFIG_INITRDS_MAX)
+		return err_set(err, EINVAL, "there can be at most %u; join some with cat",
+			       CONFIG_INITRDS_MAX);
+	ret = set_path(&c->initrds[c->nr_initrds], value, err);
+	if (ret == 0)
+		c->nr_initrds++;
+	return ret;
 }
 
 /* Overlaps are config_check's: it sees both sources. */
@@ -207,8 +219,10 @@ static int set_balloon(struct config *c, const char *value, struct err *err)
 static const struct config_option options[OPTIONS] = {
 	[OPT_KERNEL] = { "kernel", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
 			 "the kernel to boot: bzImage or ELF vmlinux", set_kernel },
-	[OPT_INITRD] = { "initrd", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
-			 "initial RAM disk, given to the kernel", set_initrd },
+	[OPT_INITRD] = { "initrd", 0, "FILE", RUN_PLAN, IN_FILE, MANY,
+			 "initial RAM disk, given to the kernel; may be repeated: the kernel\n"
+			 "unpacks one after the other. FILE may be a pipe, as for --kernel",
+			 set_initrd },
 	[OPT_APPEND] = { "append", 0, "TEXT", RUN_PLAN, IN_FILE, ONCE, "the kernel's command line",
 			 set_append },
 	[OPT_CPUS] = { "cpus", 0, "N[,TOPOLOGY]", RUN_PLAN, IN_FILE, ONCE,

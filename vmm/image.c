@@ -1,30 +1,111 @@
 #include "vmm/image.h"
 
+#include "vmm/span.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+
+/* What a pipe may hold: no initrd is larger, and one that never ends must not fill the host. */
+#define IMAGE_PIPE_MAX (4 * GIB)
+
+static const char *kind_of(mode_t mode)
+{
+	return S_ISDIR(mode) ? "a directory" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+/* Copies what comes out of `pipe` to `to` until its other end is closed. */
+static int copy_pipe(const struct image *image, int pipe, int to, struct err *err)
+{
+	static uint8_t buffer[64 * KIB]; /* called before there are threads */
+	uint64_t len = 0;
+	ssize_t n;
+
+	while ((n = read(pipe, buffer, sizeof(buffer))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "%s %s cannot be read", image->option,
+				       image->path);
+		len += (uint64_t)n;
+		if (len > IMAGE_PIPE_MAX)
+			return err_set(err, EFBIG,
+				       "%s %s is a pipe of more than %" PRIu64
+				       " GiB; write it to a file, and give the file",
+				       image->option, image->path, IMAGE_PIPE_MAX / GIB);
+		for (ssize_t done = 0, w; done < n; done += w) {
+			w = write(to, buffer + done, (size_t)(n - done));
+			if (w < 0 && errno == EINTR)
+				w = 0;
+			if (w < 0)
+				return err_sys(err, errno,
+					       "%s %s is a pipe, and memory cannot hold what comes "
+					       "out of it",
+					       image->option, image->path);
+		}
+	}
+	return 0;
+}
+
+/*
+ * A pipe can be read once, but a guest that resets is given the same file again: what comes out of
+ * it becomes a file in memory. image->fd is one reading end; it stays open until there is another
+ * one, which waits for a writer, so that a writer that is there already does not lose its reader.
+ */
+static int take_pipe(struct image *image, struct err *err)
+{
+	int pipe = open(image->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int copy = pipe < 0 ? -1 : memfd_create("straddle image", MFD_CLOEXEC);
+	int ret =
+		copy < 0 ? err_sys(err, errno, "%s %s cannot be opened", image->option, image->path)
+			 : copy_pipe(image, pipe, copy, err);
+
+	if (pipe >= 0)
+		close(pipe);
+	if (copy >= 0) {
+		close(image->fd);
+		image->fd = copy;
+	}
+	return ret;
+}
+
+static bool is_null(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3); /* Linux, devices.txt */
+}
 
 int image_open(struct image *image, const char *option, const char *path, struct err *err)
 {
 	struct stat st;
 	void *data;
-	int ret;
+	int ret = 0;
 
 	*image = (struct image)IMAGE_EMPTY;
 	image->option = option;
 	image->path = path;
-	/* O_NONBLOCK: opening a FIFO must not wait for its writer before we can refuse it. */
+	/* O_NONBLOCK: opening a serial line must not wait for it before we can refuse it. */
 	image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (image->fd < 0 || fstat(image->fd, &st) < 0) {
 		ret = err_sys(err, errno, "%s %s cannot be opened", option, path);
 		goto fail;
 	}
-	if (!S_ISREG(st.st_mode)) {
-		ret = err_set(err, EINVAL, "%s %s is %s: give a regular file", option, path,
-			      S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
+	if (S_ISFIFO(st.st_mode)) {
+		ret = take_pipe(image, err);
+		if (ret < 0)
+			goto fail;
+		if (fstat(image->fd, &st) < 0) {
+			ret = err_sys(err, errno, "%s %s cannot be opened", option, path);
+			goto fail;
+		}
+	} else if (!S_ISREG(st.st_mode) && !is_null(&st)) {
+		ret = err_set(err, EINVAL, "%s %s is %s: give a regular file or a pipe", option,
+			      path, kind_of(st.st_mode));
 		goto fail;
 	}
 	image->len = (size_t)st.st_size;
@@ -69,4 +150,59 @@ void image_close(struct image *image)
 	if (image->fd >= 0)
 		close(image->fd);
 	*image = (struct image)IMAGE_EMPTY;
+}
+
+/* --- several in a row --- */
+
+/* Linux looks for the next archive at a multiple of this (init/initramfs.c, unpack_to_rootfs()). */
+#define ARCHIVE_ALIGN 4
+
+static uint64_t padded(uint64_t len)
+{
+	return align_up(len, ARCHIVE_ALIGN);
+}
+
+int images_open(struct images *images, const char *option, char *const *paths, unsigned n,
+		struct err *err)
+{
+	*images = (struct images)IMAGES_EMPTY;
+	for (unsigned i = 0; i < n; i++) {
+		int ret = image_open(&images->parts[i], option, paths[i], err);
+
+		if (ret < 0) {
+			images_close(images);
+			return ret;
+		}
+		images->n++;
+		images->len = padded(images->len) + images->parts[i].len;
+	}
+	return 0;
+}
+
+int images_read(const struct images *images, uint64_t offset, void *to, size_t len, struct err *err)
+{
+	struct span wanted = { offset, offset + len };
+	uint64_t start = 0;
+	int ret = 0;
+
+	memset(to, 0, len); /* what lies between two */
+	for (unsigned i = 0; ret == 0 && i < images->n; i++) {
+		const struct image *part = &images->parts[i];
+		struct span at = { start, start + part->len };
+		struct span piece = span_common(at, wanted);
+
+		if (span_overlaps(at, wanted))
+			ret = image_read(part, piece.base - start,
+					 (uint8_t *)to + (piece.base - offset),
+					 (size_t)span_size(piece), err);
+		start += padded(part->len);
+	}
+	return ret;
+}
+
+void images_close(struct images *images)
+{
+	for (unsigned i = 0; i < images->n; i++)
+		image_close(&images->parts[i]);
+	*images = (struct images)IMAGES_EMPTY;
 }

@@ -25,9 +25,39 @@ struct image {
 		.fd = -1 \
 	}
 
+/*
+ * Opens a regular file, /dev/null (an empty one), or a pipe, whose bytes become a file in memory:
+ * 4 GiB at most, and it waits until the writer is done. Call it before there are threads.
+ * Returns 0, or a negative errno and a sentence; *image is then empty. `path` is borrowed.
+ */
 int image_open(struct image *image, const char *option, const char *path, struct err *err);
 /* Reads `len` bytes at `offset` into `to`; a file that has shrunk meanwhile is an error. */
 int image_read(const struct image *image, uint64_t offset, void *to, size_t len, struct err *err);
 void image_close(struct image *image);
+
+#define IMAGES_MAX 16
+
+/*
+ * Several files in a row, each but the first at the next multiple of 4 bytes, as Linux wants
+ * archives that follow each other in one initrd.
+ */
+struct images {
+	struct image parts[IMAGES_MAX];
+	unsigned n;
+	uint64_t len; /* bytes from the first byte of the first to the last of the last */
+};
+
+#define IMAGES_EMPTY   \
+	{              \
+		.n = 0 \
+	}
+
+/* Opens `n` files, IMAGES_MAX at most; as image_open(). */
+int images_open(struct images *images, const char *option, char *const *paths, unsigned n,
+		struct err *err);
+/* Reads `len` bytes at `offset` of the row into `to`; zeroes lie between two files. */
+int images_read(const struct images *images, uint64_t offset, void *to, size_t len,
+		struct err *err);
+void images_close(struct images *images);
 
 #endif

@@ -83,7 +83,7 @@ static int copy_place(struct machine *m, const struct boot_place *place, const u
 	case BOOT_FROM_KERNEL:
 		return image_read(m->parts.kernel, place->offset, to, place->len, err);
 	case BOOT_FROM_INITRD:
-		return image_read(m->parts.initrd, place->offset, to, place->len, err);
+		return images_read(m->parts.initrd, place->offset, to, place->len, err);
 	case BOOT_FROM_DATA:
 		memcpy(to, scratch + place->offset, place->len);
 		break;
@@ -99,7 +99,7 @@ static int write_boot(struct machine *m, struct entry_cpu *cpu, struct err *err)
 		.e820 = e820,
 		.nr_e820 = plan_e820(m->parts.plan, e820, PLAN_LIST_MAX),
 		.kernel = m->parts.boot_kernel,
-		.initrd_size = m->parts.initrd ? m->parts.initrd->len : 0,
+		.initrd_size = m->parts.initrd->len,
 		.cmdline = m->parts.append,
 		.rsdp = ACPI_RSDP,
 		.scratch = scratch,

@@ -36,7 +36,7 @@ enum machine_end {
 struct machine_parts {
 	const struct plan *plan;
 	const struct image *kernel;
-	const struct image *initrd;	       /* NULL: none */
+	const struct images *initrd;	       /* empty: none */
 	const struct boot_kernel *boot_kernel; /* the parsed kernel */
 	const char *append;		       /* NULL: empty */
 	struct ram *ram;

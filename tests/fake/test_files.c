@@ -14,8 +14,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,159 @@ static void test_image_in_pieces(void **state)
 	(void)state;
 	wrap_short_reads(5);
 	assert_int_equal(image_attempt(NULL, &err), 0);
+}
+
+/* The path of a pipe's reading end, whose writer has written CONTENT and gone. */
+static const char *full_pipe(int *fd)
+{
+	static char name[32];
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], CONTENT, sizeof(CONTENT)), sizeof(CONTENT));
+	close(ends[1]);
+	*fd = ends[0];
+	snprintf(name, sizeof(name), "/dev/fd/%d", ends[0]);
+	return name;
+}
+
+static int pipe_attempt(void *to, struct err *e)
+{
+	struct image image;
+	char content[sizeof(CONTENT)] = "";
+	int fd, ret;
+
+	(void)to;
+	ret = image_open(&image, "--kernel", full_pipe(&fd), e);
+	close(fd);
+	if (ret < 0)
+		return ret;
+	assert_int_equal(image.len, sizeof(CONTENT));
+	assert_memory_equal(image.data, CONTENT, sizeof(CONTENT));
+	/* A reset reads it again. */
+	for (unsigned i = 0; ret == 0 && i < 2; i++) {
+		ret = image_read(&image, 0, content, sizeof(content), e);
+		if (ret == 0)
+			assert_string_equal(content, CONTENT);
+	}
+	image_close(&image);
+	return ret;
+}
+
+static void test_image_of_a_pipe(void **state)
+{
+	static const struct wrap_harmless retried[] = {
+		{ { .name = "pread" }, EINTR, "tried again" },
+		{ { .name = "read" }, EINTR, "tried again" },
+		{ { 0 }, 0, NULL },
+	};
+
+	(void)state;
+	wrap_sweep(pipe_attempt, NULL, EIO, NULL);
+	wrap_sweep(pipe_attempt, NULL, EINTR, retried);
+}
+
+/* A named pipe whose writer comes after us. */
+static void *write_later(void *to)
+{
+	int fd = open(to, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, CONTENT, sizeof(CONTENT)), sizeof(CONTENT));
+	close(fd);
+	return NULL;
+}
+
+static void test_image_of_a_named_pipe(void **state)
+{
+	char name[] = "/tmp/straddle-fake-fifo-XXXXXX", fifo[64];
+	struct image image;
+	pthread_t writer;
+
+	(void)state;
+	assert_non_null(mkdtemp(name));
+	snprintf(fifo, sizeof(fifo), "%s/fifo", name);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(pthread_create(&writer, NULL, write_later, fifo), 0);
+	assert_int_equal(image_open(&image, "--config", fifo, &err), 0);
+	assert_int_equal(image.len, sizeof(CONTENT));
+	assert_memory_equal(image.data, CONTENT, sizeof(CONTENT));
+	image_close(&image);
+	assert_int_equal(pthread_join(writer, NULL), 0);
+	unlink(fifo);
+	rmdir(name);
+}
+
+static void test_image_of_devices(void **state)
+{
+	struct image image;
+
+	(void)state;
+	assert_int_equal(image_open(&image, "--config", "/dev/null", &err), 0);
+	assert_int_equal(image.len, 0);
+	image_close(&image);
+	assert_int_equal(image_open(&image, "--config", "/dev/zero", &err), -EINVAL);
+	wrap_assert_says(&err, "--config /dev/zero is a device: give a regular file or a pipe");
+}
+
+/* --- several in a row --- */
+
+static int images_attempt(void *to, struct err *e)
+{
+	char *const paths[] = { path, to, path };
+	struct images images;
+	char got[3 * sizeof(CONTENT) + 16];
+	size_t second = (sizeof(CONTENT) + 3) / 4 * 4, third = second + 4;
+	int ret = images_open(&images, "--initrd", paths, 3, e);
+
+	if (ret < 0)
+		return ret;
+	assert_int_equal(images.len, third + sizeof(CONTENT));
+	memset(got, 0x55, sizeof(got));
+	ret = images_read(&images, 0, got, (size_t)images.len, e);
+	if (ret == 0) {
+		assert_memory_equal(got, CONTENT, sizeof(CONTENT));
+		for (size_t i = sizeof(CONTENT); i < second; i++)
+			assert_int_equal(got[i], 0);
+		assert_memory_equal(got + second, "x\0\0", 4);
+		assert_memory_equal(got + third, CONTENT, sizeof(CONTENT));
+		assert_int_equal(got[images.len], 0x55);
+		/* From the middle of the first to the middle of the last. */
+		ret = images_read(&images, 2, got, third, e);
+	}
+	if (ret == 0) {
+		assert_memory_equal(got, &CONTENT[2], sizeof(CONTENT) - 2);
+		assert_memory_equal(got + third - 2, CONTENT, 2);
+	}
+	images_close(&images);
+	return ret;
+}
+
+static void test_images(void **state)
+{
+	static const struct wrap_harmless retried[] = {
+		{ { .name = "pread" }, EINTR, "tried again" }, { { 0 }, 0, NULL }
+	};
+	char small[] = "/tmp/straddle-fake-XXXXXX";
+	int fd = mkstemp(small);
+
+	(void)state;
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+	wrap_sweep(images_attempt, small, EIO, NULL);
+	wrap_sweep(images_attempt, small, EINTR, retried);
+	unlink(small);
+	assert_int_equal(images_attempt(small, &err), -ENOENT);
+}
+
+static void test_no_images(void **state)
+{
+	struct images images;
+
+	(void)state;
+	assert_int_equal(images_open(&images, "--initrd", NULL, 0, &err), 0);
+	assert_int_equal(images.len, 0);
+	images_close(&images);
 }
 
 static void test_image_cut_short(void **state)
@@ -280,6 +434,11 @@ int main(void)
 		cmocka_unit_test_setup(test_image_sentences, wrap_setup),
 		cmocka_unit_test_setup(test_image_in_pieces, wrap_setup),
 		cmocka_unit_test_setup(test_image_cut_short, wrap_setup),
+		cmocka_unit_test_setup(test_image_of_a_pipe, wrap_setup),
+		cmocka_unit_test_setup(test_image_of_a_named_pipe, wrap_setup),
+		cmocka_unit_test_setup(test_image_of_devices, wrap_setup),
+		cmocka_unit_test_setup(test_images, wrap_setup),
+		cmocka_unit_test_setup(test_no_images, wrap_setup),
 		cmocka_unit_test_setup(test_ram, wrap_setup),
 		cmocka_unit_test_setup(test_ram_folded, wrap_setup),
 		cmocka_unit_test_setup(test_ram_clear, wrap_setup),

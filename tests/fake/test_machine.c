@@ -41,7 +41,8 @@ static const uint8_t guest_prints[] = {
 
 static struct err err;
 static struct plan plan;
-static struct image kernel, initrd;
+static struct image kernel;
+static struct images initrd;
 static struct boot_kernel boot_kernel;
 static struct loop loop;
 static struct console console;
@@ -133,7 +134,8 @@ static int attempt(void *to, struct err *e)
 static int set_up(void **state)
 {
 	wrap_setup(state);
-	kernel = initrd = (struct image)IMAGE_EMPTY;
+	kernel = (struct image)IMAGE_EMPTY;
+	initrd = (struct images)IMAGES_EMPTY;
 	if (loop_create(&loop, &err) < 0 ||
 	    console_open(&console, "serial", &(struct config_line){ SERIAL_NONE, (char *)NULL },
 			 &loop, &err) < 0)
@@ -142,7 +144,9 @@ static int set_up(void **state)
 	ram = (struct ram)RAM_EMPTY;
 	if (make_ram(&err) < 0)
 		return -1;
-	open_image(&initrd, "--initrd", "070701", 6);
+	open_image(&initrd.parts[0], "--initrd", "070701", 6);
+	initrd.n = 1;
+	initrd.len = 6;
 	LOAD(guest_exits);
 	if (attempt(NULL, &err) < 0)
 		fail_msg("%s", err.text);
@@ -154,7 +158,7 @@ static int tear_down(void **state)
 	(void)state;
 	wrap_reset();
 	image_close(&kernel);
-	image_close(&initrd);
+	images_close(&initrd);
 	ram_destroy(&ram);
 	console_close(&console);
 	loop_destroy(&loop);

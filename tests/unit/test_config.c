@@ -40,7 +40,8 @@ static void test_every_option(void **state)
 	       "--pci64-window|0.5T|--numa|1G,cpus=0-5|--numa|2G,cpus=6-7|--serial|file:/a:b|"
 	       "--no-reboot|--debug-exit|0xf4|-v");
 	assert_string_equal(c.kernel, "vm linuz");
-	assert_string_equal(c.initrd, "rd.img");
+	assert_int_equal(c.nr_initrds, 1);
+	assert_string_equal(c.initrds[0], "rd.img");
 	assert_string_equal(c.append, "console=ttyS0 a=b");
 	assert_int_equal(c.memory, 3 * GIB);
 	assert_int_equal(c.max_memory, 8 * GIB);
@@ -72,6 +73,12 @@ static void test_every_option(void **state)
 	assert_int_equal(c.debug_exit_port, 0xf4);
 	config_free(&c);
 	assert_null(c.kernel);
+
+	accept(&c, CMD_RUN, "--kernel k --initrd a --initrd b");
+	assert_int_equal(c.nr_initrds, 2);
+	assert_string_equal(c.initrds[0], "a");
+	assert_string_equal(c.initrds[1], "b");
+	config_free(&c);
 
 	accept(&c, CMD_RUN, "--kernel k --plan p.dtb --serial unix:/s --config c");
 	assert_string_equal(c.plan_file, "p.dtb");
@@ -280,6 +287,7 @@ static void test_too_many(void **state)
 	struct config c = CONFIG_EMPTY;
 	struct err err = { "" };
 	char reserve[64], *argv[] = { "--reserve", reserve }, *node[] = { "--numa", "2M" };
+	char *initrd[] = { "--initrd", "rd" };
 
 	(void)state;
 	for (unsigned i = 0; i < CONFIG_RESERVE_MAX; i++) {
@@ -292,6 +300,10 @@ static void test_too_many(void **state)
 		assert_int_equal(config_parse(&c, CMD_RUN, 2, node, &err), 0);
 	assert_int_equal(config_parse(&c, CMD_RUN, 2, node, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "at most 64 nodes"));
+	for (unsigned i = 0; i < CONFIG_INITRDS_MAX; i++)
+		assert_int_equal(config_parse(&c, CMD_RUN, 2, initrd, &err), 0);
+	assert_int_equal(config_parse(&c, CMD_RUN, 2, initrd, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "at most 16; join some with cat"));
 	config_free(&c);
 }
 
