@@ -65,6 +65,8 @@ static inline bool option_given(const struct config *c, enum option_id id)
 /* No x86 CPU has more physical address bits (AMD64 APM volume 2, section 5.1). */
 #define CONFIG_BITS_MIN 32
 #define CONFIG_BITS_MAX 52
+/* A guest has a 64-bit PCI window, which begins at 4 GiB or above. */
+#define GUEST_BITS_MIN 33
 
 /*
  * A decimal number, or 0x and hexadecimal digits, from min to max. -EINVAL and a sentence to follow

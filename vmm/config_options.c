@@ -102,7 +102,7 @@ static int set_page_size(struct config *c, const char *value, struct err *err)
 static int set_phys_bits(struct config *c, const char *value, struct err *err)
 {
 	uint64_t bits;
-	int ret = config_parse_number(value, CONFIG_BITS_MIN, CONFIG_BITS_MAX, &bits, err);
+	int ret = config_parse_number(value, GUEST_BITS_MIN, CONFIG_BITS_MAX, &bits, err);
 
 	if (ret == 0)
 		c->phys_bits = (unsigned)bits;
@@ -244,7 +244,7 @@ static const struct config_option options[OPTIONS] = {
 	[OPT_PAGE_SIZE] = { "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
 			    "the host's pages that RAM is made of (default 4K)", set_page_size },
 	[OPT_PHYS_BITS] = { "phys-bits", 0, "N", MAKES, IN_FILE, ONCE,
-			    "address bits that the guest's CPUs announce, 32 to 52\n"
+			    "address bits that the guest's CPUs announce, 33 to 52\n"
 			    "(default: as many as the host can map)",
 			    set_phys_bits },
 	[OPT_IOVA_POLICY] = { "iova-policy", 0, "POLICY", MAKES, IN_FILE, ONCE,
