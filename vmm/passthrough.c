@@ -1,7 +1,10 @@
 #include "vmm/passthrough.h"
 
+#include "vmm/host_memory.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -166,11 +169,33 @@ static int allow_plan(struct passthrough *pt, const struct plan *plan, struct er
 	return pt->iommu.ops->allow(&pt->iommu, a.spans, a.n, err);
 }
 
+/* Pages of 4 KiB that are pinned and not there end in the host's OOM killer, after minutes. */
+static int check_memory(const struct ram *ram, struct err *err)
+{
+	struct host_memory m;
+	uint64_t needed = 0;
+
+	for (size_t i = 0; i < ram->nr_blocks; i++)
+		needed += span_size(ram->blocks[i].gpa);
+	host_memory_probe("", &m);
+	if (ram->folded || ram->page_size != 4 * KIB || !m.available ||
+	    needed <= m.available + m.swap)
+		return 0;
+	return err_set(err, ENOMEM,
+		       "devices pin all %" PRIu64 " MiB of guest RAM, and the host has %" PRIu64
+		       " MiB available: use less --memory",
+		       needed / MIB, (m.available + m.swap) / MIB);
+}
+
 int passthrough_map(struct passthrough *pt, const struct plan *plan, const struct ram *ram,
 		    const struct iommu_progress *progress, struct err *err)
 {
-	struct iommu_mapping *list = calloc(ram->nr_blocks, sizeof(*list));
-	int ret;
+	struct iommu_mapping *list;
+	int ret = pt->iommu.no_iommu ? 0 : check_memory(ram, err);
+
+	if (ret < 0)
+		return ret;
+	list = calloc(ram->nr_blocks, sizeof(*list));
 
 	if (!list)
 		return err_sys(err, ENOMEM, "cannot list %zu spans of RAM", ram->nr_blocks);

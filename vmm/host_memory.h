@@ -1,0 +1,35 @@
+/*
+ * What memory this host has left, by procfs and sysfs: for `check`, and before RAM is pinned.
+ *
+ * Host side, read-only. `root` is put before every path: "" on a real host.
+ */
+#ifndef VMM_HOST_MEMORY_H
+#define VMM_HOST_MEMORY_H
+
+#include "vmm/span.h"
+
+#include <stddef.h>
+
+enum { HOST_PAGES_2M, HOST_PAGES_1G, HOST_PAGES }; /* sizes of huge pages */
+
+#define HOST_NODES_MAX 64
+
+struct host_memory {
+	uint64_t available; /* bytes that programs could still have: MemAvailable */
+	uint64_t swap;	    /* bytes: what could move away for them: SwapFree */
+	/* Huge pages that are free and not promised; by size. */
+	uint64_t huge[HOST_PAGES];
+	/* The free ones of each NUMA node, promised or not; sorted by number. */
+	struct {
+		unsigned number;
+		uint64_t huge[HOST_PAGES];
+	} nodes[HOST_NODES_MAX];
+	unsigned nr_nodes; /* 0: the kernel does not say */
+};
+
+/* What cannot be read is 0. */
+void host_memory_probe(const char *root, struct host_memory *m);
+/* The index of a size in bytes, or -1 for 4 KiB. */
+int host_pages(uint64_t page_size);
+
+#endif
