@@ -1,6 +1,6 @@
 /*
  * BARs of a passed-through function: mapped straight into the guest where VFIO allows it, trapped
- * where the MSI-X table is, where pages are shared (BARs smaller than a page), and for I/O ports.
+ * where the MSI-X table is, where pages are shared, and for I/O ports.
  */
 #include "vfio/pci_internal.h"
 
@@ -349,6 +349,31 @@ static int map_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct err *err)
 	return 0;
 }
 
+static bool is_small(const struct vfio_bar *bar)
+{
+	return bar->size && bar->size < PAGE;
+}
+
+/*
+ * VFIO lets a BAR smaller than a page be mapped where it is alone on its page in the host
+ * (vfio_pci_probe_mmaps()). What cannot be mapped after all is trapped.
+ */
+static void map_small(struct vfio_pci *dev, struct vfio_bar *bar)
+{
+	struct span tables[2];
+	void *at;
+
+	if (trapped_spans(dev, bar->index, tables))
+		return;
+	at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, dev->fd,
+		  (off_t)bar->region_offset);
+	if (at == MAP_FAILED)
+		return;
+	bar->base = at;
+	bar->nr_parts = 1;
+	bar->parts[0] = (struct vfio_part){ .at = { 0, PAGE }, .hva = at, .handle = -1 };
+}
+
 int vfio_bars_map(struct vfio_pci *dev, struct err *err)
 {
 	int ret = 0;
@@ -356,7 +381,11 @@ int vfio_bars_map(struct vfio_pci *dev, struct err *err)
 	for (unsigned i = 0; ret == 0 && i < PCI_ROM; i++) {
 		struct vfio_bar *bar = &dev->bars[i];
 
-		if (bar->size >= PAGE && bar->can_map && !bar->io)
+		if (!bar->size || !bar->can_map || bar->io)
+			continue;
+		if (is_small(bar))
+			map_small(dev, bar);
+		else
 			ret = map_bar(dev, bar, err);
 	}
 	return ret;
@@ -368,7 +397,7 @@ void vfio_bars_unmap(struct vfio_pci *dev)
 		struct vfio_bar *bar = &dev->bars[i];
 
 		if (bar->base)
-			munmap(bar->base, bar->size);
+			munmap(bar->base, max_u64(bar->size, PAGE));
 		bar->base = NULL;
 		bar->nr_parts = 0;
 	}
@@ -412,7 +441,7 @@ static void p2p_unmap(struct vfio_pci *dev, struct vfio_bar *bar, struct vfio_pa
 	part->p2p = false;
 }
 
-static void hide_bar(struct vfio_pci *dev, struct vfio_bar *bar)
+static void unmap_parts(struct vfio_pci *dev, struct vfio_bar *bar)
 {
 	for (unsigned i = 0; i < bar->nr_parts; i++) {
 		struct vfio_part *part = &bar->parts[i];
@@ -423,6 +452,43 @@ static void hide_bar(struct vfio_pci *dev, struct vfio_bar *bar)
 			dev->env->unmap(dev->env->to, part->handle);
 		part->handle = -1;
 	}
+}
+
+static struct span pages_of(struct span at)
+{
+	return (struct span){ align_down(at.base, PAGE), align_up(at.end, PAGE) };
+}
+
+/* Two BARs in one page are both trapped there, so the one that was alone loses its mapping. */
+static bool is_crowded(struct vfio_pci *dev, const struct vfio_bar *bar)
+{
+	bool crowded = false;
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		struct vfio_bar *other = &dev->bars[i];
+
+		if (other == bar || other->io || !other->claimed ||
+		    !span_overlaps(pages_of(other->at), pages_of(bar->at)))
+			continue;
+		crowded = true;
+		if (is_small(other))
+			unmap_parts(dev, other);
+	}
+	return crowded;
+}
+
+/*
+ * A small BAR is mapped with the whole page that it is in, so it must begin it and be alone there.
+ * Behind a port only the device's own BARs can be: windows are of 1 MiB.
+ */
+static bool can_show(const struct vfio_pci *dev, const struct vfio_bar *bar, bool crowded)
+{
+	return !is_small(bar) || (!crowded && !dev->place.root_bus && bar->at.base % PAGE == 0);
+}
+
+static void hide_bar(struct vfio_pci *dev, struct vfio_bar *bar)
+{
+	unmap_parts(dev, bar);
 	if (bar->claimed)
 		dev->env->unclaim(dev->env->to, bar->io, bar->at);
 	bar->claimed = false;
@@ -436,12 +502,14 @@ static void hide_bar(struct vfio_pci *dev, struct vfio_bar *bar)
 static int show_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct span at, struct err *err)
 {
 	int ret = dev->env->claim(dev->env->to, bar->io, at, &bar->trap, err);
+	bool crowded;
 
 	if (ret < 0)
 		return ret;
 	bar->at = at;
 	bar->claimed = true;
-	for (unsigned i = 0; i < bar->nr_parts; i++) {
+	crowded = !bar->io && is_crowded(dev, bar);
+	for (unsigned i = 0; can_show(dev, bar, crowded) && i < bar->nr_parts; i++) {
 		struct vfio_part *part = &bar->parts[i];
 		struct span gpa = { at.base + part->at.base, at.base + part->at.end };
 
@@ -450,7 +518,8 @@ static int show_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct span at, 
 			return part->handle;
 	}
 	for (unsigned i = 0; i < bar->nr_parts; i++)
-		p2p_map(dev, bar, &bar->parts[i]);
+		if (bar->parts[i].handle >= 0)
+			p2p_map(dev, bar, &bar->parts[i]);
 	return 0;
 }
 

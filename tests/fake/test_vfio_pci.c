@@ -26,6 +26,7 @@
 #define PORTS_FILE 0x20000u
 #define ROM_FILE   0x21000u
 #define ROM_SIZE   0x800u
+#define SMALL_FILE 0x22000u /* two BARs smaller than a page */
 #define FILE_SIZE  0x30000
 #define AER	   0x100 /* in configuration space of 4096 bytes */
 #define VECTORS	   16	 /* of MSI-X; MSI has 8 */
@@ -38,8 +39,9 @@
 #define MSI	 0x50
 #define MSIX	 0x70
 
-#define BAR0_GPA UINT64_C(0x20000000000)
-#define ROM_GPA	 UINT64_C(0xe0000000)
+#define BAR0_GPA  UINT64_C(0x20000000000)
+#define ROM_GPA	  UINT64_C(0xe0000000)
+#define SMALL_GPA UINT64_C(0xe1000000)
 
 static struct err err;
 static struct vfio_pci *dev;
@@ -58,6 +60,7 @@ static struct {
 	uint32_t nr_affected; /* by a reset of the bus */
 	struct vfio_pci_dependent_device affected[3];
 	uint32_t config_size;
+	bool has_small;
 	bool has_rom, mediated; /* ... devices describe what they have */
 	int intx_error;
 	uint32_t vectors; /* that the host has left */
@@ -143,6 +146,10 @@ static bool play_ioctl(int fd, unsigned long request, void *arg, int *ret)
 			region->flags |= VFIO_REGION_INFO_FLAG_MMAP;
 			region->offset = BAR0_FILE;
 			region->size = BAR0_SIZE;
+		} else if (host.has_small && (region->index == 2 || region->index == 3)) {
+			region->flags |= VFIO_REGION_INFO_FLAG_MMAP;
+			region->offset = SMALL_FILE + 0x1000 * region->index;
+			region->size = 256;
 		} else if (region->index == 4) {
 			region->offset = PORTS_FILE;
 			region->size = 32;
@@ -232,6 +239,8 @@ static int env_claim(void *to, bool io, struct span at, struct device *device, s
 		machine.rom = device;
 		return 0;
 	}
+	if (at.base >> 24 == SMALL_GPA >> 24)
+		return 0;
 	assert_null(machine.trap[io]);
 	machine.trap[io] = device;
 	machine.at[io] = at;
@@ -245,6 +254,8 @@ static void env_unclaim(void *to, bool io, struct span at)
 		machine.rom = NULL;
 		return;
 	}
+	if (at.base >> 24 == SMALL_GPA >> 24)
+		return;
 	assert_int_equal(machine.at[io].base, at.base);
 	machine.trap[io] = NULL;
 }
@@ -786,6 +797,34 @@ static void test_rom(void **state)
 	wrap_reset();
 }
 
+/* Mapped where it is alone on its page, on both sides. */
+static void test_small_bars(void **state)
+{
+	(void)state;
+	play(state);
+	host.has_small = true;
+	assert_int_equal(open_device(&err), 0);
+	assert_int_equal(plug(&err), 0);
+	write_config(0x18, 4, SMALL_GPA);
+	write_config(0x1c, 4, SMALL_GPA + 0x1000);
+	write_config(COMMAND, 2, IO_MEM);
+	assert_int_equal(machine.maps, 3); /* BAR 0, and both */
+	write_config(COMMAND, 2, 0);
+	assert_int_equal(machine.maps, 0);
+	write_config(0x1c, 4, SMALL_GPA + 0x100); /* in the other one's page */
+	write_config(COMMAND, 2, IO_MEM);
+	assert_int_equal(machine.maps, 1);
+	write_config(COMMAND, 2, 0);
+	write_config(0x1c, 4, SMALL_GPA + 0x1100); /* a mapping would be 256 bytes off */
+	write_config(COMMAND, 2, IO_MEM);
+	assert_int_equal(machine.maps, 2);
+	vfio_pci_unplug(dev);
+	assert_int_equal(machine.maps, 0);
+	vfio_pci_close(dev);
+	wrap_assert_released(before, "the end");
+	wrap_reset();
+}
+
 /* A mediated device describes the regions that it has. */
 static void test_mediated(void **state)
 {
@@ -995,6 +1034,7 @@ int main(void)
 		cmocka_unit_test(test_bus_reset_together),
 		cmocka_unit_test(test_reset_alone),
 		cmocka_unit_test(test_rom),
+		cmocka_unit_test(test_small_bars),
 		cmocka_unit_test(test_mediated),
 		cmocka_unit_test(test_errors),
 		PLUGGED(test_give_back),

@@ -25,6 +25,35 @@ mke2fs /dev/sda >/dev/null 2>&1 # no later test looks at what this disk says
 mount -t ext4 /dev/sda /mnt || mount -t ext2 /dev/sda /mnt
 in_use "disk mounted" "sda is mounted" $ahci ahci
 umount /mnt
+# Mounted where this namespace does not see it: the kernel knows.
+mkfifo /tmp/mounted
+unshare -m sh -c '{ mount -t ext4 /dev/sda /mnt || mount -t ext2 /dev/sda /mnt; } && echo yes >/tmp/mounted && exec sleep 1000' &
+holder=$!
+read -r _ </tmp/mounted
+same "disk mounted elsewhere: not seen from here" 0 "$(grep -c sda /proc/self/mountinfo)"
+in_use "disk mounted elsewhere" "sda is claimed" $ahci ahci
+kill $holder
+wait $holder 2>/dev/null
+exec 5</dev/sda
+in_use "disk open in a program" "sh (process $$) has /dev/sda open" $ahci ahci
+exec 5<&-
+
+# All or none: the second cannot be bound, so the first gets its driver back.
+override=/sys/bus/pci/devices/$nic/driver_override
+mount --bind /proc/version "$override"
+straddle bind $nvme $nic >/tmp/out 2>&1
+same "bind two, one fails: status" 1 $?
+same "bind two, one fails: the first is bound" 1 "$(grep -c "^$nvme: nvme -> vfio-pci" /tmp/out)"
+same "bind two, one fails: and back" 1 "$(grep -c "^$nvme: vfio-pci -> nvme" /tmp/out)"
+umount "$override"
+same "bind two, one fails: no override stays" "(null)" \
+	"$(cat /sys/bus/pci/devices/$nvme/driver_override)"
+
+# What the host had in driver_override comes back.
+echo nvme >/sys/bus/pci/devices/$nvme2/driver_override
+straddle bind $nvme2 && straddle unbind $nvme2
+same "driver_override of the host's own" nvme "$(cat /sys/bus/pci/devices/$nvme2/driver_override)"
+echo >/sys/bus/pci/devices/$nvme2/driver_override
 
 same "bind" "$nvme: nvme -> vfio-pci" "$(straddle bind ${nvme#0000:})"
 same "bind again" "$nvme: vfio-pci -> vfio-pci" "$(straddle bind /sys/bus/pci/devices/$nvme)"
@@ -34,6 +63,13 @@ same "check: the IOMMU" 1 "$(grep -c "^iommu *AMD-Vi" "$log")"
 same "check: the bound device" 1 "$(grep -c "^bound *$nvme: IOMMU group [0-9]*, driver vfio-pci" "$log")"
 same "check: what the group reserves" 1 \
 	"$(grep -c "^forbid *0xfd00000000-0x10000000000 *IOMMU group" "$log")"
+same "check: interrupts are remapped" 1 "$(grep -c "^irqs *remapped by the IOMMU" "$log")"
+same "check: resets" 1 "$(grep -c "^device *$nvme: .*, resets: " "$log")"
+straddle check --vfio $nvme --memory 8G >"$log" 2>&1
+same "check: more RAM than there is: says so" 1 "$(grep -c "^ram *no: devices pin all 8192 MiB" "$log")"
+guest lean poweroff --vfio $nvme --memory 8G
+same "more RAM than there is: status" 1 "$status"
+same "more RAM than there is: says so" 1 "$(grep -c "devices pin all 8192 MiB" "$log")"
 straddle check --vfio $nvme --memory 1G --json | awk -f /lab/json.awk >/tmp/json
 same "check --json: the device is ready" 1 "$(grep -c '^guest ok=true$' /tmp/json)"
 same "check --json: the bound device" 1 "$(grep -c "^bound name=$nvme group=[0-9]* driver=vfio-pci" /tmp/json)"
