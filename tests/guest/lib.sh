@@ -22,3 +22,13 @@ need_kvm()
 	echo "ok guests on /dev/kvm # SKIP no usable /dev/kvm on this host"
 	exit 0
 }
+
+# eventually COMMAND...: waits until it succeeds, a minute at most: slow machines emulate.
+eventually()
+{
+	local end=$((SECONDS + 60))
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.02
+	done
+}

@@ -24,7 +24,7 @@ talk() # OPTIONS -- STEP...
 	rm -f "$work/in"
 	mkfifo "$work/in"
 	: >"$work/out"
-	timeout -s KILL 15 "$straddle" run --kernel "$guests/monitor.elf" --memory 4M \
+	timeout -s KILL 100 "$straddle" run --kernel "$guests/monitor.elf" --memory 4M \
 		"${options[@]}" <"$work/in" >"$work/out" 2>"$work/stderr" &
 	pid=$!
 	exec 9>"$work/in"
@@ -38,15 +38,8 @@ talk() # OPTIONS -- STEP...
 	out=$(cat "$work/out")
 }
 
-await() # TEXT: until the output ends with it; 10 seconds at most
-{
-	local i
-	for ((i = 0; i < 500; i++)); do
-		[[ $(<"$work/out") == *"$1" ]] && return 0
-		sleep 0.02
-	done
-	return 1
-}
+ends_with() { [[ $(<"$work/out") == *"$1" ]]; } # TEXT
+await() { eventually ends_with "$1"; } # TEXT: until the output does
 
 usable() # OPTION...: the E820 that the plan promises, as walk.S prints it
 {
@@ -120,8 +113,8 @@ check "serial input of 3000 bytes at once, 4096 out" \
 
 out=$(printf 'fp' | timeout -s KILL 60 "$straddle" run --kernel "$guests/monitor.elf" --memory 4M \
 	--serial "unix:$work/sock" --debug-exit 0xf4 2>&1 & pid=$!
-	for ((i = 0; i < 500; i++)); do [ -S "$work/sock" ] && break; sleep 0.02; done
-	printf 'fd' | timeout 20 socat -t 5 - "UNIX-CONNECT:$work/sock" 2>&1
+	eventually [ -S "$work/sock" ]
+	printf 'fd' | timeout 60 socat -t 30 - "UNIX-CONNECT:$work/sock" 2>&1
 	wait $pid; echo "status $?")
 check "serial over a Unix socket: early output is kept for the reader" \
 	[ "$(head -n 1 <<<"$out")" = ready ]
@@ -165,17 +158,25 @@ fi
 
 signal() # NAME LETTER EXPECTED SIGNAL...
 {
-	local name=$1 letter=$2 expected=$3 pid
+	local name=$1 letter=$2 expected=$3 pid s
 	shift 3
 	: >"$work/out"
-	(sleep 0.5; printf '%s' "$letter"; sleep 20) | timeout -s KILL 30 "$straddle" run \
-		--kernel "$guests/monitor.elf" --memory 4M >"$work/out" 2>"$work/stderr" &
-	await "$([ "$letter" = w ] && echo waiting || echo ready)"
-	pid=$(pgrep -n -x straddle)
-	for s in "$@"; do kill "-$s" "$pid"; sleep 0.2; done
-	wait $!
+	rm -f "$work/in"
+	mkfifo "$work/in"
+	timeout -s KILL 100 "$straddle" run --kernel "$guests/monitor.elf" --memory 4M \
+		<"$work/in" >"$work/out" 2>"$work/stderr" &
+	pid=$!
+	exec 9>"$work/in"
+	await ready
+	printf '%s' "$letter" >&9
+	[ "$letter" != w ] || await waiting
+	for s; do
+		pkill "-$s" -P $pid
+		sleep 0.5
+	done
+	wait $pid
 	status=$?
-	pkill -x -f 'sleep 20'
+	exec 9>&-
 	check "$name" [ $status = "$expected" ]
 }
 signal "SIGTERM: the guest sees the power button and powers off" w 0 TERM

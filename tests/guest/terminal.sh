@@ -5,15 +5,7 @@ set -u
 monitor=$guests/monitor.elf
 need_kvm
 
-await() # TEXT FILE: 10 seconds at most
-{
-	local i
-	for ((i = 0; i < 500; i++)); do
-		grep -aq "$1" "$2" 2>/dev/null && return 0
-		sleep 0.02
-	done
-	return 1
-}
+await() { eventually grep -aq "$1" "$2" 2>/dev/null; } # TEXT FILE
 
 # --- the terminal: `script` gives the guest one ---
 
@@ -24,7 +16,7 @@ in_terminal()
 	rm -f keys log
 	mkfifo keys
 	: >log
-	timeout -s KILL 20 script -qfec "stty -g >before; $straddle run --memory 4M \
+	timeout -s KILL 100 script -qfec "stty -g >before; $straddle run --memory 4M \
 		--debug-exit 0xf4 --kernel $monitor; echo status=\$?; stty -g >after" log \
 		<keys >/dev/null 2>&1 &
 	exec 8>keys
@@ -52,20 +44,20 @@ check "the terminal is as before, after a debug exit" same_terminal
 
 # --- standard input and output ---
 
-timeout -s KILL 10 "$straddle" run --kernel "$monitor" --memory 4M --debug-exit 0xf4 \
+timeout -s KILL 100 "$straddle" run --kernel "$monitor" --memory 4M --debug-exit 0xf4 \
 	--serial "file:$work/line" <&- &
 await ready line
 kill -TERM $! && sleep 0.2
 pkill -KILL -P $!
 wait $! 2>/dev/null
 check "with standard input closed, the guest gets no input" [ "$(cat line)" = ready ]
-out=$(printf 'reee\nxxxx\np' | timeout -s KILL 10 "$straddle" run --kernel "$monitor" --memory 4M \
+out=$(printf 'reee\nxxxx\np' | timeout -s KILL 100 "$straddle" run --kernel "$monitor" --memory 4M \
 	2>/dev/null)
 check "input that a reset left unread goes to the rebooted guest" [ "$out" = $'ready\nready\ne' ]
-printf 'fp' | timeout -s KILL 10 "$straddle" run --kernel "$monitor" --memory 4M 2>err | true
+printf 'fp' | timeout -s KILL 100 "$straddle" run --kernel "$monitor" --memory 4M 2>err | true
 check "a closed pipe behind standard output: status 1" [ "${PIPESTATUS[1]}" = 1 ]
 check "a closed pipe behind standard output: why" grep -q 'standard output: Broken pipe' err
-printf 'p' | timeout -s KILL 10 "$straddle" run --kernel "$monitor" --memory 4M \
+printf 'p' | timeout -s KILL 100 "$straddle" run --kernel "$monitor" --memory 4M \
 	--serial file:/dev/full </dev/null 2>err
 check "a full disk behind --serial: status 1" [ $? = 1 ]
 check "a full disk behind --serial: why" grep -q '/dev/full: No space left' err
@@ -77,18 +69,18 @@ check "a guest that does not start leaves --serial's file alone" [ "$(cat kept)"
 
 # --- a socket's readers come and go ---
 
-timeout -s KILL 20 "$straddle" run --kernel "$monitor" --memory 4M --debug-exit 0xf4 \
+timeout -s KILL 100 "$straddle" run --kernel "$monitor" --memory 4M --debug-exit 0xf4 \
 	--serial "unix:$work/sock" &
 run=$!
-for ((i = 0; i < 500; i++)); do [ -S sock ] && break; sleep 0.02; done
-head -c 2000 /dev/zero | tr '\0' z | timeout 5 socat -u - UNIX-CONNECT:sock
-out=$( (sleep 0.3; printf 'fffd') | timeout 10 socat -t 3 - UNIX-CONNECT:sock)
+eventually [ -S sock ]
+head -c 2000 /dev/zero | tr '\0' z | timeout 60 socat -u - UNIX-CONNECT:sock
+out=$( (sleep 0.3; printf 'fffd') | timeout 60 socat -t 30 - UNIX-CONNECT:sock)
 wait $run
 check "a second reader is served after the first left" [ $? = 85 ]
 check "and gets all that is said" [ "$(tr -dc . <<<"$out" | wc -c)" = 12288 ]
-timeout -s KILL 20 "$straddle" run --kernel "$monitor" --memory 4M --serial "unix:$work/sock" &
+timeout -s KILL 100 "$straddle" run --kernel "$monitor" --memory 4M --serial "unix:$work/sock" &
 run=$!
-for ((i = 0; i < 500; i++)); do [ -S sock ] && break; sleep 0.02; done
+eventually [ -S sock ]
 (printf 'ffffffffffffffffffffffffffffffffp'; sleep 1) | timeout 2 socat -u - UNIX-CONNECT:sock
 wait $run
 check "a guest is not held up by a reader that left" [ $? = 0 ]
@@ -98,9 +90,9 @@ check "a guest is not held up by a reader that left" [ $? = 0 ]
 rm -f sock
 (trap "" HUP; exec "$straddle" run --kernel "$monitor" --memory 4M \
 	--debug-exit 0xf4 --serial "unix:$work/sock") &
-for ((i = 0; i < 500; i++)); do [ -S sock ] && break; sleep 0.02; done
+eventually [ -S sock ]
 kill -HUP $!
 sleep 0.2
-printf d | timeout 5 socat -t 2 - UNIX-CONNECT:sock >/dev/null
+printf d | timeout 60 socat -t 30 - UNIX-CONNECT:sock >/dev/null
 wait $!
 check "a signal that the parent ignores is ignored" [ $? = 85 ]

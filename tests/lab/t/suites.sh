@@ -1,4 +1,4 @@
-# lab: host=lean kernels=none limit=400 with=suites
+# lab: host=lean kernels=none limit=600 with=suites
 # The tests that need a KVM but no guest of the lab's: tests/guest/run.sh, tests/guest/terminal.sh (once
 # more with the sanitizers), tests/fake/test_machine. tests/check.sh leaves them to this file where its machine
 # has no KVM. /suites is laid out as the source tree is. They get the programs of a Debian, not busybox'.
@@ -12,20 +12,22 @@ suite()
 {
 	name=$1 begin=$(date +%s)
 	shift
-	"$@" >/tmp/suite 2>&1
-	status=$?
-	echo "$name: $(($(date +%s) - begin)) s"
-	while read -r line; do
+	{
+		"$@" 2>&1
+		echo "status $?"
+	} | tee /tmp/suite | while read -r line; do
 		case $line in
 		"ok "*) result "ok $test: $name: ${line#ok }" ;;
 		"not ok "*) result "not ok $test: $name: ${line#not ok }" ;;
 		esac
-	done </tmp/suite
-	if [ $status != 0 ] || grep -q '^not ok' /tmp/suite; then
+	done
+	status=$(sed -n '$s/^status //p' /tmp/suite)
+	echo "$name: $(($(date +%s) - begin)) s"
+	if [ "$status" != 0 ] || grep -q '^not ok' /tmp/suite; then
 		grep -v '^ok' /tmp/suite | tail -n 40 | sed 's/^/    | /'
 	fi
 	if ! grep -q '^not ok' /tmp/suite; then
-		same "$name: status" 0 $status
+		same "$name: status" 0 "$status"
 	fi
 	at_least "$name: results" 10 "$(grep -c '^ok' /tmp/suite)"
 }
