@@ -1,0 +1,25 @@
+# lab: host=lean kernels=cloud510,cloud,cloud612,cloud7,full,full7 limit=600
+# Debian's kernels, from 5.10 to 7.x, find what was planned with four CPUs and two NUMA nodes, are reset,
+# panic, and power off.
+. /lab/lib.sh
+
+options="--memory 768M --cpus 4 --numa 384M --numa 384M"
+for kernel in cloud510 cloud cloud612 cloud7 full full7; do
+	# shellcheck disable=SC2086 # a list of options
+	interactive $kernel facts,srat,nodes,ask $options
+	same "$kernel: CPUs" 4 "$(grep 'lab: cpus' "$log" | tr -dc 0-9)"
+	tell_only reboot
+	await asking 2
+	tell_only panic
+	ended $straddle
+	same "$kernel: reset, then a panic" "2 4" "$(said asking | wc -l) $status"
+	sed '/^asking/,$d' "$facts" >/tmp/first && mv /tmp/first "$facts"
+	straddle plan --json $options | awk -f /lab/json.awk >"$plan"
+	check_memory $kernel
+	check_iomem $kernel
+	check_total $kernel
+	same "$kernel: nodes" 0-1 "$(said nodes)"
+	guest $kernel complaints --memory 256M
+	same "$kernel: powers off" 0 "$status"
+	check_complaints $kernel
+done
