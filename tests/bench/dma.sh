@@ -16,6 +16,7 @@ prepare lean lean bench
 rm -rf "$extra" && mkdir -p "$extra"/{lab/t,bin}
 cp "$BUILD/tests/bench/dma" "$extra/bin/"
 cat >"$extra/lab/t/bench.sh" <<-END
+	# lab: root=yes
 	. /lab/lib.sh
 	echo 256 >/proc/sys/vm/nr_hugepages
 	take \$nvme

@@ -1,3 +1,4 @@
+# lab: root=yes
 # The part of lab.sh that runs inside the lab host (busybox sh, by tests/lab/host/init): boots the
 # same guest under each VMM in turn and sends one line for each boot to descriptor 3:
 #

@@ -1,3 +1,4 @@
+# lab: root=yes
 # The part of io.sh that runs inside the lab host (busybox sh, by tests/lab/host/init): the same guest
 # with the same disk and tap interface under each VMM in turn. One line for each measurement goes to
 # descriptor 3:
