@@ -1,5 +1,6 @@
 #include "vmm/disk.h"
 
+#include "vmm/file_lock.h"
 #include "vmm/span.h"
 
 #include <errno.h>
@@ -70,24 +71,6 @@ static int find_size(struct disk *d, struct err *err)
 	return 0;
 }
 
-int disk_lock(int fd, const char *option, const char *path, bool alone, const char *way_out,
-	      struct err *err)
-{
-	struct flock lock = {
-		.l_type = alone ? F_WRLCK : F_RDLCK,
-		.l_whence = SEEK_SET,
-	};
-
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	if (errno != EAGAIN)
-		return 0; /* a kernel or a file system without locks */
-	return err_set(
-		err, EBUSY,
-		"%s %s is in use by another process, or given twice: it is locked; end that, or %s",
-		option, path, way_out);
-}
-
 static int open_queue(struct disk *d, struct disk_queue *q, struct err *err)
 {
 	int ret;
@@ -134,9 +117,14 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 				       ? " for writing (or is readonly=on "
 					 "meant?)"
 				       : "");
-	ret = find_size(d, err);
+	ret = options->readonly
+		      ? 0
+		      : file_claim(&d->fd, "--disk", path, flags | (options->direct ? O_DIRECT : 0),
+				   "open it readonly=on", err);
 	if (ret == 0)
-		ret = disk_lock(d->fd, "--disk", path, !options->readonly,
+		ret = find_size(d, err);
+	if (ret == 0)
+		ret = file_lock(d->fd, "--disk", path, !options->readonly,
 				"open it readonly=on in both", err);
 	d->looks_out = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
 	for (unsigned i = 0; ret == 0 && i < options->queues; i++)

@@ -2,8 +2,7 @@
  * A raw image or a block device, served by io_uring: what is behind a virtual disk.
  *
  * Host side: opens, locks and asks the file. A disk is opened once and outlives guest resets; each
- * of its queues is one thread's. Opening the same image twice is refused, by an open file
- * description lock (fcntl(2)) that other VMMs respect, too: QEMU takes such locks itself.
+ * of its queues is one thread's. Opening the same image twice is refused (vmm/file_lock.h).
  */
 #ifndef VMM_DISK_H
 #define VMM_DISK_H
@@ -55,12 +54,6 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 /* The size of the file or device, which may have changed. -EINVAL: it can be no disk now. */
 int disk_look_again(struct disk *d, struct err *err);
 void disk_close(struct disk *d);
-/*
- * Keeps an image to ourselves (`alone`) or to readers. -EBUSY: somebody has it; the sentence names
- * `option` and `path`, and ends with the way out.
- */
-int disk_lock(int fd, const char *option, const char *path, bool alone, const char *way_out,
-	      struct err *err);
 
 /* For the thread of one queue (`queue` is a struct disk_queue). */
 extern const struct block_queue_ops disk_queue_ops;

@@ -1,6 +1,6 @@
 #include "vmm/pmem.h"
 
-#include "vmm/disk.h"
+#include "vmm/file_lock.h"
 #include "vmm/ram.h"
 
 #include <errno.h>
@@ -94,8 +94,10 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 	ret = find_size(p->fd, path, &size, err);
 	if (ret == 0 && size != span_size(gpa))
 		ret = err_set(err, EINVAL, "--pmem %s has changed its size meanwhile", path);
+	if (ret == 0 && !private)
+		ret = file_claim(&p->fd, "--pmem", path, O_RDWR | O_CLOEXEC, "use private=on", err);
 	if (ret == 0)
-		ret = disk_lock(p->fd, "--pmem", path, !private, "use private=on in both", err);
+		ret = file_lock(p->fd, "--pmem", path, !private, "use private=on in both", err);
 	/* EOPNOTSUPP: a block device, or a file system that cannot. */
 	if (ret == 0 && !private && fallocate(p->fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP)
 		ret = err_sys(err, errno,

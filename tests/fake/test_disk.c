@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SIZE (1u << 20)
@@ -154,6 +155,110 @@ static void test_large_blocks(void **state)
 	wrap_assert_says(&err, "no multiple of 4096");
 }
 
+/* What a program locks, and whether we may have the image beside it, to write and to read. */
+struct locker {
+	const char *name;
+	short type;
+	off_t bytes[5]; /* up to one that is 0; -1: the whole file */
+	bool beside_writer, beside_reader;
+};
+
+static const struct locker lockers[] = {
+	{ "QEMU writing", F_RDLCK, { 100, 101, 103, 201, 203 }, false, false },
+	{ "QEMU reading", F_RDLCK, { 100, 201, 203 }, false, true },
+	{ "QEMU looking, --force-share", F_RDLCK, { 100 }, true, true },
+	{ "Cloud Hypervisor writing", F_WRLCK, { -1 }, false, false },
+};
+
+static int lock_bytes(int fd, const struct locker *l)
+{
+	for (unsigned i = 0; i < 5 && l->bytes[i]; i++) {
+		struct flock lock = { .l_type = l->type, .l_whence = SEEK_SET };
+
+		lock.l_start = l->bytes[i] < 0 ? 0 : l->bytes[i];
+		lock.l_len = l->bytes[i] < 0 ? 0 : 1;
+		if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static void test_other_programs(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < sizeof(lockers) / sizeof(lockers[0]); i++) {
+		for (int readonly = 0; readonly < 2; readonly++) {
+			const struct disk_options options = { .queues = 1, .readonly = readonly };
+			const struct locker *l = &lockers[i];
+			bool may = readonly ? l->beside_reader : l->beside_writer;
+			int fd = open(path, O_RDWR), ret;
+
+			assert_int_equal(lock_bytes(fd, l), 0);
+			ret = disk_open(&disk, path, &options, &err);
+			if (ret != (may ? 0 : -EBUSY))
+				fail_msg("%s, readonly %d: %d", l->name, readonly, ret);
+			disk_close(&disk);
+			close(fd);
+		}
+	}
+}
+
+/* The other way round: QEMU takes its bytes, then asks whether anybody has the opposite ones. */
+static bool may_qemu(bool writes)
+{
+	static const off_t asked[] = { 200, 101, 103, 201, 203 };
+	const struct locker *l = &lockers[writes ? 0 : 1];
+	int fd = open(path, O_RDWR);
+	bool may = lock_bytes(fd, l) == 0;
+
+	for (unsigned i = 0; i < (writes ? 5 : 3); i++) {
+		struct flock lock = {
+			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = asked[i], .l_len = 1
+		};
+
+		assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+		may &= lock.l_type == F_UNLCK;
+	}
+	close(fd);
+	return may;
+}
+
+static void test_beside_us(void **state)
+{
+	const struct disk_options reads = { .queues = 1, .readonly = true };
+	struct disk other;
+
+	(void)state;
+	assert_int_equal(disk_open(&disk, path, &direct, &err), 0);
+	assert_false(may_qemu(true));
+	assert_false(may_qemu(false));
+	assert_int_equal(disk_open(&other, path, &reads, &err), -EBUSY);
+	disk_close(&disk);
+	assert_int_equal(disk_open(&disk, path, &reads, &err), 0);
+	assert_false(may_qemu(true));
+	assert_true(may_qemu(false));
+	assert_int_equal(disk_open(&other, path, &direct, &err), -EBUSY);
+	assert_int_equal(disk_open(&other, path, &reads, &err), 0);
+	disk_close(&other);
+	disk_close(&disk);
+}
+
+/* A block device that is mounted, or a part of something, is not for a guest to write. */
+static void as_device(struct stat *st)
+{
+	st->st_mode = S_IFBLK;
+}
+
+static void test_mounted(void **state)
+{
+	(void)state;
+	wrap_stat(as_device);
+	wrap_fail_named("open", 2, EBUSY);
+	assert_int_equal(disk_open(&disk, path, &direct, &err), -EBUSY);
+	wrap_assert_says(&err, "it is mounted");
+	wrap_assert_says(&err, "readonly=on");
+}
+
 static void test_in_use(void **state)
 {
 	struct disk other;
@@ -195,6 +300,9 @@ int main(void)
 		cmocka_unit_test_setup(test_ends, reset),
 		cmocka_unit_test_setup(test_large_blocks, reset),
 		cmocka_unit_test_setup(test_in_use, reset),
+		cmocka_unit_test_setup(test_other_programs, reset),
+		cmocka_unit_test_setup(test_beside_us, reset),
+		cmocka_unit_test_setup(test_mounted, reset),
 		cmocka_unit_test_setup(test_host_refuses, reset),
 	};
 

@@ -39,6 +39,7 @@ static const char *redirect_from, *redirect_to;
 static const char *fail_path;
 static int fail_path_code;
 static size_t short_reads;
+static void (*stat_change)(struct stat *st);
 
 /* What is held; any thread. */
 static uint64_t mapped;
@@ -98,6 +99,11 @@ void wrap_redirect(const char *from, const char *to)
 	redirect_to = to;
 }
 
+void wrap_stat(void (*change)(struct stat *st))
+{
+	stat_change = change;
+}
+
 void wrap_short_reads(size_t most)
 {
 	short_reads = most;
@@ -111,6 +117,7 @@ void wrap_reset(void)
 	wrap_redirect(NULL, NULL);
 	wrap_fail_path(NULL, 0);
 	wrap_short_reads(0);
+	wrap_stat(NULL);
 }
 
 /* Counts a call; true if it is the one to fail, with errno set. */
@@ -139,7 +146,6 @@ static bool fails(const char *name)
 		return fails(#name) ? (failure) : __real_##name args; \
 	}
 
-WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(ssize_t, -1, read, (int fd, void *to, size_t n), (fd, to, n))
 WRAP(int, -1, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms))
 WRAP(int, -1, madvise, (void *at, size_t len, int advice), (at, len, advice))
@@ -165,6 +171,17 @@ WRAP(int, -1, inotify_init1, (int flags), (flags))
 WRAP(int, -1, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
 WRAP(int, -1, sigaction, (int sig, const struct sigaction *act, struct sigaction *old),
      (sig, act, old))
+
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st)
+{
+	int ret = fails("fstat") ? -1 : __real_fstat(fd, st);
+
+	if (ret == 0 && stat_change)
+		stat_change(st);
+	return ret;
+}
 
 static bool redirected(const char *path)
 {

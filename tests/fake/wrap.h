@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /* A call: `request` and `arg` are set for ioctl(2) only. */
 struct wrap_call {
@@ -46,6 +47,8 @@ void wrap_ioctl(wrap_ioctl_fn *answer);
 /* Opening `from`, or what begins as it does if it ends with a *, opens `to`; both outlive the test.
  */
 void wrap_redirect(const char *from, const char *to);
+/* Changes what fstat(2) says; NULL: nothing. */
+void wrap_stat(void (*change)(struct stat *st));
 /* pread(2) gives at most so many bytes at once; 0: all. */
 void wrap_short_reads(size_t most);
 

@@ -1,0 +1,104 @@
+/*
+ * Files that are the guest's memory: in use, on a block device, and flushes that fail.
+ */
+#include "tests/fake/wrap.h"
+#include "vmm/pmem.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SIZE (4 * MIB)
+
+static const struct span at = { TIB, TIB + SIZE };
+static char path[] = "straddle-fake-pmem-XXXXXX";
+static struct pmem pmem = PMEM_EMPTY;
+static struct err err;
+
+static int make_file(void **state)
+{
+	int fd = mkstemp(path);
+
+	(void)state;
+	if (fd < 0 || ftruncate(fd, SIZE) < 0)
+		return -1;
+	return close(fd);
+}
+
+static int remove_file(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+static int reset(void **state)
+{
+	pmem_close(&pmem); /* what a test that failed left open */
+	return wrap_setup(state);
+}
+
+/* One machine may have it, or several that keep to themselves what they write. */
+static void test_in_use(void **state)
+{
+	struct pmem other;
+
+	(void)state;
+	assert_int_equal(pmem_open(&pmem, path, false, at, &err), 0);
+	for (int private = 0; private < 2; private ++) {
+		assert_int_equal(pmem_open(&other, path, private, at, &err), -EBUSY);
+		wrap_assert_says(&err, "private=on");
+	}
+	pmem_close(&pmem);
+	assert_int_equal(pmem_open(&pmem, path, true, at, &err), 0);
+	assert_int_equal(pmem_open(&other, path, true, at, &err), 0);
+	pmem_close(&other);
+	assert_int_equal(pmem_open(&other, path, false, at, &err), -EBUSY);
+	pmem_close(&pmem);
+}
+
+static void as_device(struct stat *st)
+{
+	st->st_mode = S_IFBLK;
+}
+
+static bool device_ioctl(int fd, unsigned long request, void *arg, int *ret)
+{
+	(void)fd;
+	if (request != BLKGETSIZE64)
+		return false;
+	*(uint64_t *)arg = SIZE;
+	*ret = 0;
+	return true;
+}
+
+static void test_mounted(void **state)
+{
+	(void)state;
+	wrap_stat(as_device);
+	wrap_ioctl(device_ioctl);
+	wrap_fail_named("open", 2, EBUSY);
+	assert_int_equal(pmem_open(&pmem, path, false, at, &err), -EBUSY);
+	wrap_assert_says(&err, "it is mounted");
+	wrap_assert_says(&err, "private=on");
+	wrap_fail_named("open", 2, EBUSY);
+	assert_int_equal(pmem_open(&pmem, path, true, at, &err), 0);
+	pmem_close(&pmem);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_in_use, reset),
+		cmocka_unit_test_setup(test_mounted, reset),
+	};
+
+	return cmocka_run_group_tests(tests, make_file, remove_file);
+}

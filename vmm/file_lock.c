@@ -1,0 +1,107 @@
+#include "vmm/file_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * QEMU's bytes (block/file-posix.c): one that uses a permission has a shared lock on PERM + its
+ * number, one that does not let others use it on SHARED + its number. Whoever wants a permission
+ * asks whether anybody has the other byte.
+ */
+#define PERM   100
+#define SHARED 200
+#define READ   0 /* BLK_PERM_CONSISTENT_READ */
+#define WRITE  1
+#define RESIZE 3
+/* The bytes from PERM up to OTHERS are left to that scheme. */
+#define OTHERS 300
+
+struct lock {
+	int fd;
+	int error; /* EBUSY: somebody else has it; else what the kernel said; or 0 */
+};
+
+static void take(struct lock *l, short type, off_t start, off_t len)
+{
+	struct flock lock = {
+		.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len
+	};
+
+	if (!l->error && fcntl(l->fd, F_OFD_SETLK, &lock) < 0)
+		l->error = errno == EAGAIN || errno == EACCES ? EBUSY : errno;
+}
+
+/* Nobody may have this byte, shared or not. */
+static void ask(struct lock *l, off_t byte)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1
+	};
+
+	if (!l->error && fcntl(l->fd, F_OFD_GETLK, &lock) < 0)
+		l->error = errno;
+	else if (!l->error && lock.l_type != F_UNLCK)
+		l->error = EBUSY;
+}
+
+int file_lock(int fd, const char *option, const char *path, bool alone, const char *way_out,
+	      struct err *err)
+{
+	short others = alone ? F_WRLCK : F_RDLCK;
+	struct lock l = { .fd = fd };
+
+	/* For programs that lock the whole file, such as Cloud Hypervisor. */
+	take(&l, others, 0, PERM);
+	take(&l, others, OTHERS, 0);
+	/* First take, then ask: of two that do so at once, at least one sees the other. */
+	take(&l, F_RDLCK, PERM + READ, 1);
+	take(&l, F_RDLCK, SHARED + WRITE, 1);
+	take(&l, F_RDLCK, SHARED + RESIZE, 1);
+	if (alone) {
+		take(&l, F_RDLCK, PERM + WRITE, 1);
+		take(&l, F_RDLCK, PERM + RESIZE, 1);
+		ask(&l, SHARED + WRITE);
+		ask(&l, SHARED + RESIZE);
+	}
+	ask(&l, SHARED + READ);
+	ask(&l, PERM + WRITE);
+	ask(&l, PERM + RESIZE);
+	if (l.error != EBUSY)
+		return 0; /* it is ours, or there are no locks */
+	return err_set(
+		err, EBUSY,
+		"%s %s is in use by another process, or given twice: it is locked; end that, or %s",
+		option, path, way_out);
+}
+
+int file_claim(int *fd, const char *option, const char *path, int flags, const char *way_out,
+	       struct err *err)
+{
+	struct stat was, is;
+	int claimed;
+
+	if (fstat(*fd, &was) < 0)
+		return err_sys(err, errno, "%s %s cannot be looked at", option, path);
+	if (!S_ISBLK(was.st_mode))
+		return 0;
+	claimed = open(path, flags | O_EXCL);
+	if (claimed < 0 && errno == EBUSY)
+		return err_set(err, EBUSY,
+			       "%s %s is in use on this host: it is mounted, or swap, or a part of "
+			       "LVM, RAID or device-mapper, or another program has it for itself "
+			       "(lsblk shows which); free it, or %s",
+			       option, path, way_out);
+	if (claimed < 0)
+		return err_sys(err, errno, "%s %s cannot be opened", option, path);
+	close(*fd);
+	*fd = claimed;
+	if (fstat(claimed, &is) < 0)
+		return err_sys(err, errno, "%s %s cannot be looked at", option, path);
+	if (was.st_rdev != is.st_rdev)
+		return err_set(err, EBUSY, "%s %s has become another device meanwhile", option,
+			       path);
+	return 0;
+}
