@@ -31,6 +31,7 @@ static int open_disk(struct backend *b, const struct config_disk *d, unsigned cp
 		.readonly = d->readonly,
 		.direct = d->direct,
 		.discard = d->discard,
+		.raw = d->raw,
 		.queues = d->queues ? d->queues : (unsigned)min_u64(cpus, CONFIG_DISK_QUEUES_MAX),
 	};
 

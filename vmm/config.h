@@ -81,7 +81,8 @@ extern const char *const config_vfio_caps[];
 #define CONFIG_DISKS_MAX       16
 #define CONFIG_DISK_QUEUES_MAX 16
 
-/* --disk [path=]FILE[,readonly=on][,direct=on][,discard=on][,serial=TEXT][,queues=N][,ring=split]
+/* --disk [path=]FILE[,readonly=on][,direct=on][,discard=on][,format=raw][,serial=TEXT]
+ * [,queues=N][,ring=split]
  * or --disk vhost-user=SOCKET[,queues=N]
  */
 struct config_disk {
@@ -90,6 +91,7 @@ struct config_disk {
 	bool readonly;
 	bool direct;	 /* O_DIRECT */
 	bool discard;	 /* space that the guest does not need is given back */
+	bool raw;	 /* format=raw: whatever its first bytes look like */
 	char *serial;	 /* at most 20 bytes; NULL: none */
 	unsigned queues; /* 0: not given */
 	bool split;	 /* ring=split: no packed rings */

@@ -18,17 +18,18 @@ enum disk_key {
 	KEY_READONLY,
 	KEY_DIRECT,
 	KEY_DISCARD,
+	KEY_FORMAT,
 	KEY_SERIAL,
 	KEY_QUEUES,
 	KEY_RING,
 	KEYS
 };
 
-static const char *const names[KEYS] = { "path",    "vhost-user", "readonly", "direct",
-					 "discard", "serial",	  "queues",   "ring" };
+static const char *const names[KEYS] = { "path",   "vhost-user", "readonly", "direct", "discard",
+					 "format", "serial",	 "queues",   "ring" };
 static const char keys[] =
-	"path=FILE, readonly=on, direct=on, discard=on, serial=TEXT, queues=N or ring=split, or "
-	"vhost-user=SOCKET";
+	"path=FILE, readonly=on, direct=on, discard=on, format=raw, serial=TEXT, queues=N or "
+	"ring=split, or vhost-user=SOCKET";
 
 static int set_serial(struct config_disk *d, const char *value, struct err *err)
 {
@@ -50,6 +51,15 @@ static int set_queues(struct config_disk *d, const char *value, struct err *err)
 	return 0;
 }
 
+static int refuse_format(const char *value, struct err *err)
+{
+	return err_set(
+		err, EINVAL,
+		"format=%s: it can be raw alone; have qemu-storage-daemon serve other formats, "
+		"and name its socket with vhost-user=",
+		SHOWN(value));
+}
+
 static int set_key(struct config_disk *d, enum disk_key key, const char *value, struct err *err)
 {
 	switch (key) {
@@ -67,6 +77,9 @@ static int set_key(struct config_disk *d, enum disk_key key, const char *value, 
 		return config_set_switch(&d->direct, "direct", value, "on", "off", err);
 	case KEY_DISCARD:
 		return config_set_switch(&d->discard, "discard", value, "on", "off", err);
+	case KEY_FORMAT:
+		d->raw = !strcmp(value, "raw");
+		return d->raw ? 0 : refuse_format(value, err);
 	case KEY_SERIAL:
 		return set_serial(d, value, err);
 	case KEY_QUEUES:

@@ -1,5 +1,6 @@
 #include "vmm/disk.h"
 
+#include "vmm/disk_format.h"
 #include "vmm/file_lock.h"
 #include "vmm/span.h"
 
@@ -36,9 +37,35 @@ static bool needs_whole_blocks(const struct disk *d)
 	return d->options.direct && pread(d->fd, sector, SECTOR, 0) < 0 && errno == EINVAL;
 }
 
-static int find_size(struct disk *d, struct err *err)
+static int check_format(const struct disk *d, uint64_t size, struct err *err)
 {
-	int block = SECTOR;
+	_Alignas(LARGE_SECTOR) uint8_t head[DISK_FORMAT_HEAD], tail[DISK_FORMAT_TAIL];
+	const char *format;
+	ssize_t n, m = 0;
+
+	if (d->options.raw)
+		return 0;
+	/* What cannot be read is for the guest to find out: an error of the disk names no format.
+	 */
+	n = pread(d->fd, head, sizeof(head), 0);
+	if (size >= sizeof(tail))
+		m = pread(d->fd, tail, sizeof(tail), (off_t)(size - sizeof(tail)));
+	format = disk_format(head, n < 0 ? 0 : (size_t)n, tail, m < 0 ? 0 : (size_t)m);
+	if (!format)
+		return 0;
+	return err_set(
+		err, EINVAL,
+		"--disk %s has the format %s, and straddle serves raw images: have "
+		"qemu-storage-daemon serve it (--disk vhost-user=SOCKET), or make it raw "
+		"(qemu-img convert -O raw); if it is raw, and its guest wrote that there, say "
+		"%s,format=raw",
+		d->path, format, d->path);
+}
+
+/* What a guest writes while it runs is its own business: the format is asked for at first alone. */
+static int find_size(struct disk *d, bool is_new, struct err *err)
+{
+	int block = SECTOR, ret;
 	struct stat st;
 
 	if (fstat(d->fd, &st) < 0)
@@ -56,6 +83,9 @@ static int find_size(struct disk *d, struct err *err)
 	if (d->is_device &&
 	    (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0 || ioctl(d->fd, BLKSSZGET, &block) < 0))
 		return err_sys(err, errno, "--disk %s does not say its size", d->path);
+	ret = is_new ? check_format(d, d->size, err) : 0;
+	if (ret < 0)
+		return ret;
 	if (!d->is_device && needs_whole_blocks(d))
 		block = LARGE_SECTOR;
 	d->block_size = (uint32_t)block;
@@ -122,7 +152,7 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 		      : file_claim(&d->fd, "--disk", path, flags | (options->direct ? O_DIRECT : 0),
 				   "open it readonly=on", err);
 	if (ret == 0)
-		ret = find_size(d, err);
+		ret = find_size(d, true, err);
 	if (ret == 0)
 		ret = file_lock(d->fd, "--disk", path, !options->readonly,
 				"open it readonly=on in both", err);
@@ -137,7 +167,7 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 int disk_look_again(struct disk *d, struct err *err)
 {
 	uint64_t was = d->size;
-	int ret = find_size(d, err);
+	int ret = find_size(d, false, err);
 
 	if (ret < 0)
 		d->size = was;

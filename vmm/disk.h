@@ -18,6 +18,7 @@ struct disk_options {
 	bool readonly;
 	bool direct;  /* O_DIRECT: not through the host's page cache */
 	bool discard; /* give back space that the guest does not need */
+	bool raw;     /* whatever the first bytes look like */
 	unsigned queues;
 };
 

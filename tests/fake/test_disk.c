@@ -24,7 +24,7 @@
 
 static const struct disk_options direct = { .direct = true, .queues = 1 };
 static char path[] = "straddle-fake-disk-XXXXXX"; /* here: /tmp may have no O_DIRECT */
-static struct disk disk;
+static struct disk disk = DISK_EMPTY;
 static struct err err;
 
 static int make_image(void **state)
@@ -45,9 +45,8 @@ static int remove_image(void **state)
 
 static int reset(void **state)
 {
-	(void)state;
-	wrap_reset();
-	return truncate(path, SIZE);
+	disk_close(&disk); /* what a test that failed left open */
+	return wrap_setup(state) || truncate(path, 0) || truncate(path, SIZE);
 }
 
 /* --- one request --- */
@@ -145,12 +144,12 @@ static void test_large_blocks(void **state)
 	assert_int_equal(disk_open(&disk, path, &direct, &err), 0);
 	assert_int_equal(disk.block_size, 512);
 	disk_close(&disk);
-	wrap_fail_named("pread", 1, EINVAL);
+	wrap_fail_named("pread", 3, EINVAL); /* after the first bytes and the last */
 	assert_int_equal(disk_open(&disk, path, &direct, &err), 0);
 	assert_int_equal(disk.block_size, 4096);
 	disk_close(&disk);
 	assert_int_equal(truncate(path, SIZE + 512), 0);
-	wrap_fail_named("pread", 1, EINVAL);
+	wrap_fail_named("pread", 3, EINVAL); /* after the first bytes and the last */
 	assert_int_equal(disk_open(&disk, path, &direct, &err), -EINVAL);
 	wrap_assert_says(&err, "no multiple of 4096");
 }
@@ -259,6 +258,35 @@ static void test_mounted(void **state)
 	wrap_assert_says(&err, "readonly=on");
 }
 
+/* An image of another format is no raw one, whatever its size; a guest may have written that, too.
+ */
+static void test_formats(void **state)
+{
+	struct disk_options options = direct;
+	int fd = open(path, O_RDWR);
+
+	(void)state;
+	options.raw = true;
+	assert_int_equal(pwrite(fd, "QFI\xfb\0\0\0\3", 8, 0), 8);
+	for (int odd = 0; odd < 2; odd++) {
+		assert_int_equal(ftruncate(fd, SIZE + odd), 0);
+		assert_int_equal(disk_open(&disk, path, &direct, &err), -EINVAL);
+		wrap_assert_says(&err, "has the format qcow2");
+		wrap_assert_says(&err, "format=raw");
+		assert_null(strstr(err.text, "truncate"));
+	}
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	assert_int_equal(disk_open(&disk, path, &options, &err), 0);
+	disk_close(&disk);
+	/* One that is written while it is open is the guest's own business. */
+	assert_int_equal(pwrite(fd, "nothing!", 8, 0), 8);
+	assert_int_equal(disk_open(&disk, path, &direct, &err), 0);
+	assert_int_equal(pwrite(fd, "QFI\xfb\0\0\0\3", 8, 0), 8);
+	assert_int_equal(disk_look_again(&disk, &err), 0);
+	disk_close(&disk);
+	close(fd);
+}
+
 static void test_in_use(void **state)
 {
 	struct disk other;
@@ -303,6 +331,7 @@ int main(void)
 		cmocka_unit_test_setup(test_other_programs, reset),
 		cmocka_unit_test_setup(test_beside_us, reset),
 		cmocka_unit_test_setup(test_mounted, reset),
+		cmocka_unit_test_setup(test_formats, reset),
 		cmocka_unit_test_setup(test_host_refuses, reset),
 	};
 

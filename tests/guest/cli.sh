@@ -62,6 +62,11 @@ refused "missing" 1 "nowhere.*No such file" nowhere
 refused "a directory" 2 "is a directory" .
 refused "empty" 2 "is empty; give it a size" empty
 refused "no whole sectors" 2 "1000 bytes, which is no multiple of 512" odd
+printf 'QFI\373\0\0\0\3%0992d' 0 >qcow2
+printf 'KDMV%01020d' 0 >vmdk
+refused "qcow2" 2 "has the format qcow2, .*format=raw" qcow2
+refused "vmdk" 2 "has the format vmdk, .*format=raw" vmdk,readonly=on
+refused "no whole sectors of qcow2" 2 "1000 bytes, which is no multiple of 512" qcow2,format=raw
 refused "no file" 2 "neither a file nor a block device" /dev/null
 refused "twice" 1 "in use by another" image --disk image
 check "disk: nothing is left of the size" [ "$(stat -c %s image)" = 1048576 ]
