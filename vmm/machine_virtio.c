@@ -129,10 +129,22 @@ static int init_vsock(struct virtio_slot *s, struct err *err)
 	return 0;
 }
 
+/* What it could not write it says once: the first time. */
+static bool flush_pmem(void *to)
+{
+	const struct virtio_slot *s = to;
+	struct err err = { "" };
+	int ret = pmem_flush(&s->backend->pmem, &err);
+
+	if (*err.text)
+		s->env->say(s->env->to, err.text);
+	return ret == 0;
+}
+
 static int init_device(struct virtio_slot *s, struct err *err)
 {
 	struct backend *b = s->backend;
-	const struct pmem_host pmem = { pmem_flush, &b->pmem };
+	const struct pmem_host pmem = { flush_pmem, s };
 
 	if (b->user.kind) {
 		init_remote(s);

@@ -119,9 +119,16 @@ void pmem_close(struct pmem *p)
 	*p = (struct pmem)PMEM_EMPTY;
 }
 
-bool pmem_flush(void *pmem)
+int pmem_flush(struct pmem *p, struct err *err)
 {
-	const struct pmem *p = pmem;
-
-	return p->private || fdatasync(p->fd) == 0;
+	if (p->private || p->sync_error)
+		return p->sync_error;
+	if (fdatasync(p->fd) == 0)
+		return 0;
+	p->sync_error = -errno;
+	return err_sys(
+		err, errno,
+		"--pmem %s could not be written: what the guest wrote of late is lost in "
+		"part; each flush of this file fails from now on, until straddle starts anew",
+		p->path);
 }

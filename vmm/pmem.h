@@ -18,7 +18,8 @@ struct pmem {
 	const char *path; /* borrowed */
 	bool private;	  /* what is written stays in this process */
 	struct span gpa;
-	uint8_t *hva; /* of gpa.base; NULL: not mapped */
+	uint8_t *hva;	/* of gpa.base; NULL: not mapped */
+	int sync_error; /* of the first flush that failed */
 };
 
 #define PMEM_EMPTY       \
@@ -33,7 +34,11 @@ int pmem_size(const char *path, uint64_t *size, struct err *err);
 int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, struct err *err);
 void pmem_close(struct pmem *p);
 
-/* Returns when all that the guest wrote before is on the disk; false: it is not. Any thread. */
-bool pmem_flush(void *pmem);
+/*
+ * Returns when all that the guest wrote before is on the disk. A negative errno: it is not, and no
+ * later flush can say otherwise: the kernel takes what it could not write for written, and tells of
+ * it once. There is a sentence the first time. One thread at a time.
+ */
+int pmem_flush(struct pmem *p, struct err *err);
 
 #endif

@@ -93,11 +93,34 @@ static void test_mounted(void **state)
 	pmem_close(&pmem);
 }
 
+/* The kernel says once that it could not write, and that all is well from then on. */
+static void test_failed_flush(void **state)
+{
+	int full, own;
+
+	(void)state;
+	assert_int_equal(pmem_open(&pmem, path, false, at, &err), 0);
+	assert_int_equal(pmem_flush(&pmem, &err), 0);
+	full = open("/dev/full", O_RDWR); /* has no fsync */
+	own = dup(pmem.fd);
+	assert_int_equal(dup2(full, pmem.fd), pmem.fd);
+	assert_int_equal(pmem_flush(&pmem, &err), -EINVAL);
+	wrap_assert_says(&err, "could not be written");
+	assert_int_equal(dup2(own, pmem.fd), pmem.fd);
+	err.text[0] = '\0';
+	assert_int_equal(pmem_flush(&pmem, &err), -EINVAL);
+	assert_string_equal(err.text, "");
+	close(own);
+	close(full);
+	pmem_close(&pmem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_in_use, reset),
 		cmocka_unit_test_setup(test_mounted, reset),
+		cmocka_unit_test_setup(test_failed_flush, reset),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);
