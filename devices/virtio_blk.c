@@ -18,6 +18,7 @@
 #define F_RO	       (UINT64_C(1) << 5)
 #define F_BLK_SIZE     (UINT64_C(1) << 6)
 #define F_FLUSH	       (UINT64_C(1) << 9)
+#define F_TOPOLOGY     (UINT64_C(1) << 10)
 #define F_MQ	       (UINT64_C(1) << 12)
 #define F_DISCARD      (UINT64_C(1) << 13)
 #define F_WRITE_ZEROES (UINT64_C(1) << 14)
@@ -26,6 +27,10 @@
 #define CONFIG_CAPACITY	     0
 #define CONFIG_SEG_MAX	     12
 #define CONFIG_BLK_SIZE	     20
+#define CONFIG_PHYSICAL_EXP  24
+#define CONFIG_FIRST	     25
+#define CONFIG_MIN_IO	     26
+#define CONFIG_OPT_IO	     28
 #define CONFIG_NUM_QUEUES    34
 #define CONFIG_DISCARD_MAX   36
 #define CONFIG_DISCARD_SEG   40
@@ -94,7 +99,7 @@ static void block_done(struct block_request *block, int error)
 
 	if (block->op == BLOCK_READ && !error)
 		r->written = (uint32_t)block->len;
-	finish(r, error ? S_IOERR : S_OK);
+	finish(r, error == -EOPNOTSUPP ? S_UNSUPP : error ? S_IOERR : S_OK);
 }
 
 /* --- taking a request apart --- */
@@ -207,9 +212,9 @@ static int take_apart(struct virtio_blk_request *r)
 		n = trim(&in, b->nr_in, 0, 1);
 		return get_id(r, in, n);
 	case T_DISCARD:
-		return r->queue->blk->disk.discard ? take_range(r, false) : S_UNSUPP;
+		return r->queue->blk->disk.discard_max ? take_range(r, false) : S_UNSUPP;
 	case T_WRITE_ZEROES: /* it is not stable, either */
-		return r->queue->blk->disk.discard && flushes(r) ? take_range(r, true) : S_UNSUPP;
+		return r->queue->blk->disk.zeroes && flushes(r) ? take_range(r, true) : S_UNSUPP;
 	}
 	return S_UNSUPP;
 }
@@ -317,15 +322,17 @@ void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queu
 	pthread_mutex_unlock(&q->lock);
 }
 
-/* Reads may still be writing to the driver's memory. */
+/* Reads may still be writing to the driver's memory; what waits for more than the disk ends. */
 static void reset(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
 
 	for (unsigned i = 0; i < dev->nr_queues; i++) {
 		pthread_mutex_lock(&dev->queues[i].lock);
+		blk->disk.ops->drain(blk->disk.queues[i], true);
 		while (!is_idle(&blk->queues[i]))
 			pthread_cond_wait(&blk->queues[i].idle, &dev->queues[i].lock);
+		blk->disk.ops->drain(blk->disk.queues[i], false);
 		pthread_mutex_unlock(&dev->queues[i].lock);
 	}
 }
@@ -340,6 +347,32 @@ static const struct virtio_ops ops = {
 
 /* --- init --- */
 
+/* Section 5.2.4: in blocks. What has no place in the field is left out. */
+static void fill_topology(struct virtio_blk *blk)
+{
+	const struct virtio_blk_disk *disk = &blk->disk;
+	uint32_t block = disk->block_size, min_io = disk->min_io / block;
+	uint8_t exp = 0;
+
+	while (exp < 31 && (uint64_t)block << (exp + 1) <= disk->physical)
+		exp++;
+	blk->dev.config[CONFIG_PHYSICAL_EXP] = exp;
+	if (disk->first / block <= UINT8_MAX)
+		blk->dev.config[CONFIG_FIRST] = (uint8_t)(disk->first / block);
+	store_le(blk->dev.config + CONFIG_MIN_IO, min_io <= UINT16_MAX ? min_io : 0, 2);
+	store_le(blk->dev.config + CONFIG_OPT_IO, disk->opt_io / block, 4);
+}
+
+/* Sectors of one range; whole pieces of the least that is given back. */
+static uint32_t discard_max(const struct virtio_blk_disk *disk)
+{
+	uint64_t max = disk->discard_max / SECTOR, piece = disk->discard_granularity / SECTOR;
+
+	if (max > RANGE_MAX)
+		max = RANGE_MAX;
+	return (uint32_t)(piece && max > piece ? max - max % piece : max);
+}
+
 static void fill_config(struct virtio_blk *blk)
 {
 	uint8_t *config = blk->dev.config;
@@ -348,9 +381,14 @@ static void fill_config(struct virtio_blk *blk)
 	store_le(config + CONFIG_SEG_MAX, SEG_MAX, 4);
 	store_le(config + CONFIG_BLK_SIZE, blk->disk.block_size, 4);
 	store_le(config + CONFIG_NUM_QUEUES, blk->disk.nr_queues, 2);
-	store_le(config + CONFIG_DISCARD_MAX, RANGE_MAX, 4);
+	fill_topology(blk);
+	store_le(config + CONFIG_DISCARD_MAX, discard_max(&blk->disk), 4);
 	store_le(config + CONFIG_DISCARD_SEG, RANGES_MAX, 4);
-	store_le(config + CONFIG_DISCARD_ALIGN, blk->disk.block_size / SECTOR, 4);
+	store_le(config + CONFIG_DISCARD_ALIGN,
+		 (blk->disk.discard_granularity ? blk->disk.discard_granularity
+						: blk->disk.block_size) /
+			 SECTOR,
+		 4);
 	store_le(config + CONFIG_ZERO_MAX, RANGE_MAX, 4);
 	store_le(config + CONFIG_ZERO_SEG, RANGES_MAX, 4);
 	config[CONFIG_ZERO_UNMAP] = 1;
@@ -360,15 +398,16 @@ static void fill_config(struct virtio_blk *blk)
 int virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_disk *disk, struct err *err)
 {
 	uint16_t sizes[VIRTIO_BLK_QUEUES_MAX];
-	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_MQ;
+	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_FLUSH | F_MQ;
 
 	memset(blk, 0, sizeof(*blk));
 	for (unsigned i = 0; i < disk->nr_queues; i++)
 		sizes[i] = VIRTIO_BLK_QUEUE_SIZE;
 	if (disk->readonly)
 		features |= F_RO;
-	else if (disk->discard)
-		features |= F_DISCARD | F_WRITE_ZEROES;
+	else
+		features |=
+			(disk->discard_max ? F_DISCARD : 0) | (disk->zeroes ? F_WRITE_ZEROES : 0);
 	virtio_init(&blk->dev, &ops, features, sizes, disk->nr_queues);
 	if (disk->split)
 		blk->dev.features &= ~VIRTIO_F_RING_PACKED;

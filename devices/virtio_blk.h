@@ -15,7 +15,12 @@
 struct virtio_blk_disk {
 	uint64_t size;	     /* bytes, a multiple of 512 */
 	uint32_t block_size; /* bytes: the least that is written at once */
-	bool readonly, discard;
+	bool readonly;
+	bool zeroes; /* offer write-zeroes */
+	/* what is behind says of itself, in bytes; 0: nothing */
+	uint32_t physical, first, min_io, opt_io; /* as in vmm/disk.h */
+	uint64_t discard_max;			  /* 0: offer no discard */
+	uint32_t discard_granularity;
 	bool split; /* offer no packed rings */
 	char serial[VIRTIO_BLK_SERIAL + 1];
 	unsigned nr_queues;

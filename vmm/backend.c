@@ -32,6 +32,7 @@ static int open_disk(struct backend *b, const struct config_disk *d, unsigned cp
 		.direct = d->direct,
 		.discard = d->discard,
 		.raw = d->raw,
+		.fail_when_full = d->fail_when_full,
 		.queues = d->queues ? d->queues : (unsigned)min_u64(cpus, CONFIG_DISK_QUEUES_MAX),
 	};
 
@@ -145,6 +146,23 @@ int backends_open(struct backends *b, const struct config *c, const struct plan 
 	if (ret < 0)
 		backends_close(b);
 	return ret;
+}
+
+void backends_remark(const struct backends *b, void (*say)(const char *sentence))
+{
+	bool said = false;
+	struct err err;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		const struct disk *d = &b->list[i].disk;
+
+		if (d->fd >= 0 && disk_lacks_discard(d, &err))
+			say(err.text);
+		if (d->fd >= 0 && !said && disk_lacks_ring(d, &err)) {
+			say(err.text);
+			said = true; /* of all disks */
+		}
+	}
 }
 
 size_t backends_memory(const struct backends *b, struct ram_block *out, size_t cap)

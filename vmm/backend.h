@@ -48,6 +48,8 @@ struct backends {
 /* -EINVAL: not what the user asked for; others: the host refuses. The sentence names the option. */
 int backends_open(struct backends *b, const struct config *c, const struct plan *plan,
 		  struct err *err);
+/* What the user should know of what was opened. */
+void backends_remark(const struct backends *b, void (*say)(const char *sentence));
 /* What of guest memory are files, sorted; at most `cap` are written. Returns how many there are. */
 size_t backends_memory(const struct backends *b, struct ram_block *out, size_t cap);
 /* Whether all who must be told of guest memory can be. -E2BIG: one cannot. */

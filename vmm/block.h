@@ -24,11 +24,21 @@ struct block_request {
 	uint64_t offset, len; /* bytes; within the disk */
 	struct iovec *parts;  /* READ, WRITE: add up to `len`; the server may change them */
 	unsigned nr_parts;
-	/* The end of it: 0 or a negative errno. On the thread that serves the queue. */
+	/*
+	 * The end of it: 0 or a negative errno; -EOPNOTSUPP: the disk has no such operation. On the
+	 * thread that serves the queue, or in `drain`.
+	 */
 	void (*done)(struct block_request *r, int error);
 	/* the server's */
 	uint64_t moved; /* bytes that are done with */
 	void *bounce;
+	struct iovec piece; /* of the bounce buffer */
+	void *queue;
+	struct block_request *next, *same_sync; /* in lists; for which one fsync is enough */
+	int result;
+	uint8_t tries;
+	bool syncs; /* it is done but for an fsync */
+	bool held;  /* counted among those that wait for room */
 };
 
 /* One queue of a disk; one thread at a time. */
@@ -42,6 +52,11 @@ struct block_queue_ops {
 	 * takes: as long as it was worth it of late. Whether there is something.
 	 */
 	bool (*look_out)(void *queue, bool (*more)(void *to), void *to);
+	/*
+	 * The driver is gone: from now on (`on`) no request waits for anything but the disk itself.
+	 * Those that wait for room on it are ended at once.
+	 */
+	void (*drain)(void *queue, bool on);
 };
 
 #endif

@@ -436,6 +436,11 @@ static void allow_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static void remark(const char *sentence)
+{
+	fprintf(stderr, "straddle: %s\n", sentence);
+}
+
 /* Devices first, for what they say shapes the plan. */
 static int make_plan(struct run *run, int *status, struct err *err)
 {
@@ -457,6 +462,8 @@ static int make_plan(struct run *run, int *status, struct err *err)
 	ret = backends_open(&run->backends, &run->config, &run->plan, err);
 	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
 		*status = STATUS_HOST_ERROR;
+	if (ret == 0)
+		backends_remark(&run->backends, remark);
 	return ret;
 }
 

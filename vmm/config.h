@@ -81,7 +81,8 @@ extern const char *const config_vfio_caps[];
 #define CONFIG_DISKS_MAX       16
 #define CONFIG_DISK_QUEUES_MAX 16
 
-/* --disk [path=]FILE[,readonly=on][,direct=on][,discard=on][,format=raw][,serial=TEXT]
+/* --disk
+ * [path=]FILE[,readonly=on][,direct=on][,discard=on][,on-full=error][,format=raw][,serial=TEXT]
  * [,queues=N][,ring=split]
  * or --disk vhost-user=SOCKET[,queues=N]
  */
@@ -89,12 +90,13 @@ struct config_disk {
 	char *path;
 	char *vhost_user; /* the socket of a process that serves it; or NULL */
 	bool readonly;
-	bool direct;	 /* O_DIRECT */
-	bool discard;	 /* space that the guest does not need is given back */
-	bool raw;	 /* format=raw: whatever its first bytes look like */
-	char *serial;	 /* at most 20 bytes; NULL: none */
-	unsigned queues; /* 0: not given */
-	bool split;	 /* ring=split: no packed rings */
+	bool direct;	     /* O_DIRECT */
+	bool discard;	     /* space that the guest does not need is given back */
+	bool fail_when_full; /* on-full=error: a write without room on the host fails */
+	bool raw;	     /* format=raw: whatever its first bytes look like */
+	char *serial;	     /* at most 20 bytes; NULL: none */
+	unsigned queues;     /* 0: not given */
+	bool split;	     /* ring=split: no packed rings */
 };
 
 #define CONFIG_NETS_MAX 8

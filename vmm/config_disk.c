@@ -18,6 +18,7 @@ enum disk_key {
 	KEY_READONLY,
 	KEY_DIRECT,
 	KEY_DISCARD,
+	KEY_ON_FULL,
 	KEY_FORMAT,
 	KEY_SERIAL,
 	KEY_QUEUES,
@@ -25,11 +26,11 @@ enum disk_key {
 	KEYS
 };
 
-static const char *const names[KEYS] = { "path",   "vhost-user", "readonly", "direct", "discard",
-					 "format", "serial",	 "queues",   "ring" };
+static const char *const names[KEYS] = { "path",    "vhost-user", "readonly", "direct", "discard",
+					 "on-full", "format",	  "serial",   "queues", "ring" };
 static const char keys[] =
-	"path=FILE, readonly=on, direct=on, discard=on, format=raw, serial=TEXT, queues=N or "
-	"ring=split, or vhost-user=SOCKET";
+	"path=FILE, readonly=on, direct=on, discard=on, on-full=error, format=raw, serial=TEXT, "
+	"queues=N or ring=split, or vhost-user=SOCKET";
 
 static int set_serial(struct config_disk *d, const char *value, struct err *err)
 {
@@ -77,6 +78,9 @@ static int set_key(struct config_disk *d, enum disk_key key, const char *value, 
 		return config_set_switch(&d->direct, "direct", value, "on", "off", err);
 	case KEY_DISCARD:
 		return config_set_switch(&d->discard, "discard", value, "on", "off", err);
+	case KEY_ON_FULL:
+		return config_set_switch(&d->fail_when_full, "on-full", value, "error", "wait",
+					 err);
 	case KEY_FORMAT:
 		d->raw = !strcmp(value, "raw");
 		return d->raw ? 0 : refuse_format(value, err);

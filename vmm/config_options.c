@@ -290,6 +290,7 @@ static const struct config_option options[OPTIONS] = {
 		       "readonly=on   the guest cannot write; others may read it, too\n"
 		       "direct=on     past the host's page cache (O_DIRECT)\n"
 		       "discard=on    give back the space that the guest does not need\n"
+		       "on-full=error fail what the host has no room for; else it waits\n"
 		       "format=raw    also if it looks like qcow2 or another format\n"
 		       "serial=TEXT   what the guest reads as its serial number\n"
 		       "queues=N      served by N threads (default: one for each CPU)\n"

@@ -1,164 +1,185 @@
-#include "vmm/disk.h"
+#include "vmm/disk_internal.h"
 
-#include "vmm/disk_format.h"
 #include "vmm/file_lock.h"
-#include "vmm/span.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <linux/fs.h>
 #include <sched.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-#define SECTOR	     512
-#define LARGE_SECTOR 4096
-#define RING_SIZE    256
-#define ZEROES	     (64u * 1024) /* written at a time where the file cannot be told to have them */
-#define BOUNCE	     (64u * 1024) /* of a request that O_DIRECT would refuse, at a time */
-#define DIRECT_MIN   512
-/* Nanoseconds: less than it costs to sleep and be woken, and more than many drivers need. */
-#define PATIENCE_MIN 4000
-#define PATIENCE_MAX 50000
+/* --- descriptors --- */
 
-/* --- opening --- */
-
-/* Whether the file is on a disk of larger blocks, of which O_DIRECT takes no part. */
-static bool needs_whole_blocks(const struct disk *d)
+static int access_mode(const struct disk *d)
 {
-	_Alignas(LARGE_SECTOR) uint8_t sector[SECTOR];
-
-	return d->options.direct && pread(d->fd, sector, SECTOR, 0) < 0 && errno == EINVAL;
+	return (d->options.readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC;
 }
 
-static int check_format(const struct disk *d, uint64_t size, struct err *err)
+static int open_path(const struct disk *d, int flags, struct err *err)
 {
-	_Alignas(LARGE_SECTOR) uint8_t head[DISK_FORMAT_HEAD], tail[DISK_FORMAT_TAIL];
-	const char *format;
-	ssize_t n, m = 0;
+	/* O_NONBLOCK: opening a FIFO must not wait before it can be refused. */
+	int fd = open(d->path, access_mode(d) | flags | O_NONBLOCK);
 
-	if (d->options.raw)
-		return 0;
-	/* What cannot be read is for the guest to find out: an error of the disk names no format.
-	 */
-	n = pread(d->fd, head, sizeof(head), 0);
-	if (size >= sizeof(tail))
-		m = pread(d->fd, tail, sizeof(tail), (off_t)(size - sizeof(tail)));
-	format = disk_format(head, n < 0 ? 0 : (size_t)n, tail, m < 0 ? 0 : (size_t)m);
-	if (!format)
-		return 0;
-	return err_set(
-		err, EINVAL,
-		"--disk %s has the format %s, and straddle serves raw images: have "
-		"qemu-storage-daemon serve it (--disk vhost-user=SOCKET), or make it raw "
-		"(qemu-img convert -O raw); if it is raw, and its guest wrote that there, say "
-		"%s,format=raw",
-		d->path, format, d->path);
-}
-
-/* What a guest writes while it runs is its own business: the format is asked for at first alone. */
-static int find_size(struct disk *d, bool is_new, struct err *err)
-{
-	int block = SECTOR, ret;
-	struct stat st;
-
-	if (fstat(d->fd, &st) < 0)
-		return err_sys(err, errno, "--disk %s cannot be looked at", d->path);
-	d->is_device = S_ISBLK(st.st_mode);
-	d->size = (uint64_t)st.st_size;
-	if (S_ISDIR(st.st_mode))
+	if (fd >= 0)
+		return fd;
+	if (errno == EISDIR)
 		return err_set(err, EINVAL,
 			       "--disk %s is a directory; a disk is a file or a block "
 			       "device",
 			       d->path);
-	if (!S_ISREG(st.st_mode) && !d->is_device)
-		return err_set(err, EINVAL, "--disk %s is neither a file nor a block device",
-			       d->path);
-	if (d->is_device &&
-	    (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0 || ioctl(d->fd, BLKSSZGET, &block) < 0))
-		return err_sys(err, errno, "--disk %s does not say its size", d->path);
-	ret = is_new ? check_format(d, d->size, err) : 0;
-	if (ret < 0)
-		return ret;
-	if (!d->is_device && needs_whole_blocks(d))
-		block = LARGE_SECTOR;
-	d->block_size = (uint32_t)block;
-	if (!d->size)
+	if (errno == EINVAL && (flags & O_DIRECT))
 		return err_set(err, EINVAL,
-			       "--disk %s is empty; give it a size first, such as truncate -s 10G",
+			       "--disk %s: its file system has no O_DIRECT; leave "
+			       "direct=on out",
 			       d->path);
-	if (d->size % d->block_size)
-		return err_set(err, EINVAL,
-			       "--disk %s has %" PRIu64 " bytes, which is no multiple of %u; "
-			       "truncate -s %%%u makes it one",
-			       d->path, d->size, d->block_size, d->block_size);
+	return err_sys(err, errno, "--disk %s cannot be opened%s", d->path,
+		       !d->options.readonly && (errno == EACCES || errno == EROFS)
+			       ? " for writing (or is readonly=on "
+				 "meant?)"
+			       : "");
+}
+
+/*
+ * Without it no request may be refused because it would have to wait: some kernels refuse each one
+ * then, for ever (io_uring/rw.c of 5.15 to 6.4, on device-mapper targets without NOWAIT).
+ */
+static int wait_for_disk(int fd, const struct disk *d, struct err *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return err_sys(err, errno, "--disk %s cannot be set to wait for its disk", d->path);
 	return 0;
 }
 
-static int open_queue(struct disk *d, struct disk_queue *q, struct err *err)
+/* The same file, opened once more: an open file of its own. */
+static int open_again(struct disk_queue *q, struct err *err)
 {
-	int ret;
+	const struct disk *d = q->disk;
+	struct stat was, is;
 
-	q->disk = d;
+	q->fd = open_path(d, d->options.direct ? O_DIRECT : 0, err);
+	if (q->fd < 0)
+		return q->fd;
+	if (fstat(d->fd, &was) < 0 || fstat(q->fd, &is) < 0)
+		return err_sys(err, errno, "--disk %s cannot be looked at", d->path);
+	if (was.st_dev != is.st_dev || was.st_ino != is.st_ino || was.st_rdev != is.st_rdev)
+		return err_set(err, EBUSY, "--disk %s has become another file meanwhile", d->path);
+	return wait_for_disk(q->fd, d, err);
+}
+
+static int open_queue(struct disk_queue *q, struct err *err)
+{
+	int ret = open_again(q, err);
+
+	if (ret < 0)
+		return ret;
 	q->completed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->completed < 0)
 		return err_sys(err, errno, "cannot make an eventfd");
-	ret = io_uring_queue_init(RING_SIZE, &q->ring, 0);
-	if (ret < 0)
-		return err_sys(err, -ret,
-			       "cannot make an io_uring (sysctl kernel.io_uring_disabled, or the "
-			       "limit of locked memory)");
-	q->has_ring = true;
-	ret = io_uring_register_eventfd(&q->ring, q->completed);
-	return ret < 0 ? err_sys(err, -ret, "io_uring takes no eventfd") : 0;
+	q->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (q->timer < 0)
+		return err_sys(err, errno, "cannot make a timer");
+	return 0;
 }
 
-int disk_open(struct disk *d, const char *path, const struct disk_options *options, struct err *err)
+/* --- who serves it --- */
+
+/* Rings for all queues, or for none. */
+static int open_rings(struct disk *d)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < d->options.queues; i++)
+		ret = disk_ring_open(&d->queues[i]);
+	for (unsigned i = 0; ret < 0 && i < d->options.queues; i++)
+		disk_ring_close(&d->queues[i]);
+	return ret;
+}
+
+/* Not allowed, not there, or no locked memory for it; anything else is another trouble. */
+static bool can_do_without(int error)
+{
+	return error == -EPERM || error == -EACCES || error == -ENOSYS || error == -ENOMEM;
+}
+
+static int open_server(struct disk *d, struct err *err)
+{
+	int ret = open_rings(d);
+
+	if (ret < 0 && !can_do_without(ret))
+		return err_sys(err, -ret, "cannot make an io_uring for --disk %s", d->path);
+	d->no_ring = ret;
+	/* Threads do what a ring cannot, too: see begin() of disk_request.c. */
+	if (ret < 0 || d->topology.discard_max)
+		return disk_threads_start(d, err);
+	return 0;
+}
+
+const struct block_queue_ops *disk_queue_ops(const struct disk *d)
+{
+	return d->no_ring ? &disk_threads_ops : &disk_ring_ops;
+}
+
+/* --- opening --- */
+
+static int open_image(struct disk *d, struct err *err)
+{
+	static const char way_out[] = "open it readonly=on in both";
+	bool writes = !d->options.readonly;
+	int ret;
+
+	d->fd = open_path(d, 0, err);
+	if (d->fd < 0)
+		return d->fd;
+	ret = disk_probe_type(d, err);
+	if (ret == 0 && writes)
+		ret = file_claim(&d->fd, "--disk", d->path, access_mode(d), "open it readonly=on",
+				 err);
+	if (ret == 0)
+		ret = wait_for_disk(d->fd, d, err);
+	if (ret == 0)
+		ret = file_lock(d->fd, "--disk", d->path, writes, way_out, err);
+	return ret < 0 ? ret : disk_probe_format(d, err);
+}
+
+static void init(struct disk *d, const char *path, const struct disk_options *options)
 {
 	cpu_set_t cpus;
-	int flags = (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
-	int ret;
 
 	*d = (struct disk)DISK_EMPTY;
 	d->path = path;
 	d->options = *options;
-	for (unsigned i = 0; i < DISK_QUEUES_MAX; i++)
-		d->queues[i].completed = -1;
-	d->fd = open(path, flags | (options->direct ? O_DIRECT : 0));
-	if (d->fd < 0 && errno == EISDIR)
-		return err_set(err, EINVAL,
-			       "--disk %s is a directory; a disk is a file or a block "
-			       "device",
-			       path);
-	if (d->fd < 0 && errno == EINVAL && options->direct)
-		return err_set(err, EINVAL,
-			       "--disk %s: its file system has no O_DIRECT; leave "
-			       "direct=on out",
-			       path);
-	if (d->fd < 0)
-		return err_sys(err, errno, "--disk %s cannot be opened%s", path,
-			       !options->readonly && (errno == EACCES || errno == EROFS)
-				       ? " for writing (or is readonly=on "
-					 "meant?)"
-				       : "");
-	ret = options->readonly
-		      ? 0
-		      : file_claim(&d->fd, "--disk", path, flags | (options->direct ? O_DIRECT : 0),
-				   "open it readonly=on", err);
-	if (ret == 0)
-		ret = find_size(d, true, err);
-	if (ret == 0)
-		ret = file_lock(d->fd, "--disk", path, !options->readonly,
-				"open it readonly=on in both", err);
 	d->looks_out = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_mutex_init(&d->threads.lock, NULL);
+	pthread_cond_init(&d->threads.wake, NULL);
+	for (unsigned i = 0; i < DISK_QUEUES_MAX; i++) {
+		struct disk_queue *q = &d->queues[i];
+
+		q->disk = d;
+		q->fd = q->completed = q->timer = -1;
+	}
+}
+
+int disk_open(struct disk *d, const char *path, const struct disk_options *options, struct err *err)
+{
+	int ret;
+
+	init(d, path, options);
+	ret = open_image(d, err);
 	for (unsigned i = 0; ret == 0 && i < options->queues; i++)
-		ret = open_queue(d, &d->queues[i], err);
+		ret = open_queue(&d->queues[i], err);
+	if (ret == 0)
+		ret = disk_probe_blocks(d, options->direct ? d->queues[0].fd : -1, err);
+	if (ret == 0)
+		ret = disk_probe_size(d, err);
+	if (ret == 0)
+		ret = disk_probe_discard(d, err);
+	if (ret == 0)
+		ret = open_server(d, err);
 	if (ret < 0)
 		disk_close(d);
 	return ret;
@@ -166,312 +187,57 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 
 int disk_look_again(struct disk *d, struct err *err)
 {
-	uint64_t was = d->size;
-	int ret = find_size(d, false, err);
+	return disk_probe_size(d, err);
+}
 
-	if (ret < 0)
-		d->size = was;
-	return ret;
+bool disk_lacks_discard(const struct disk *d, struct err *remark)
+{
+	if (!d->options.discard || d->options.readonly || d->topology.discard_max)
+		return false;
+	err_set(remark, 0, "--disk %s: discard=on, but %s; the guest cannot give space back",
+		d->path,
+		d->is_device ? "the device has no discard (its queue/discard_max_bytes is 0)"
+			     : "its file system makes no holes in files");
+	return true;
+}
+
+bool disk_lacks_ring(const struct disk *d, struct err *remark)
+{
+	if (!d->no_ring)
+		return false;
+	err_sys(remark, -d->no_ring,
+		"disks are served by threads, which is slower: this process gets no io_uring, be "
+		"it "
+		"for a seccomp filter (a container's), sysctl kernel.io_uring_disabled, a limit of "
+		"locked memory (ulimit -l) or a kernel before 5.12");
+	return true;
+}
+
+void disk_listen(struct disk *d, void (*say)(void *to, const char *sentence), void *to)
+{
+	d->say = say;
+	d->say_to = to;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 void disk_close(struct disk *d)
 {
 	if (d->fd < 0)
 		return;
+	disk_threads_stop(d);
 	for (unsigned i = 0; i < DISK_QUEUES_MAX; i++) {
 		struct disk_queue *q = &d->queues[i];
 
-		if (q->has_ring)
-			io_uring_queue_exit(&q->ring);
-		q->has_ring = false;
-		if (q->completed >= 0)
-			close(q->completed);
-		q->completed = -1;
+		disk_ring_close(q);
+		close_fd(&q->completed);
+		close_fd(&q->timer);
+		close_fd(&q->fd);
 	}
-	close(d->fd);
-	d->fd = -1;
-}
-
-/* --- requests --- */
-
-static void end(struct block_request *r, int error)
-{
-	free(r->bounce);
-	r->bounce = NULL;
-	r->done(r, error);
-}
-
-/* O_DIRECT moves whole blocks of aligned memory; a driver may offer other memory than that. */
-static bool is_aligned(const struct disk *d, const struct block_request *r)
-{
-	uint64_t all = r->offset | r->len;
-
-	for (unsigned i = 0; i < r->nr_parts; i++)
-		all |= (uintptr_t)r->parts[i].iov_base | r->parts[i].iov_len;
-	return all % max_u64(d->block_size, DIRECT_MIN) == 0;
-}
-
-static int make_bounce(struct block_request *r, size_t size)
-{
-	if (posix_memalign(&r->bounce, 4096, size)) {
-		r->bounce = NULL;
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/* The first `n` bytes of the parts, which have as many, to or from the bounce buffer. */
-static void copy(const struct block_request *r, size_t n, bool to_parts)
-{
-	uint8_t *bounce = r->bounce;
-
-	for (unsigned i = 0; n; i++) {
-		size_t now = min_u64(n, r->parts[i].iov_len);
-
-		if (to_parts)
-			memcpy(r->parts[i].iov_base, bounce, now);
-		else
-			memcpy(bounce, r->parts[i].iov_base, now);
-		bounce += now;
-		n -= now;
-	}
-}
-
-static struct io_uring_sqe *new_sqe(struct disk_queue *q)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&q->ring);
-
-	if (sqe)
-		return sqe;
-	io_uring_submit(&q->ring); /* full: the kernel takes them all at once */
-	return io_uring_get_sqe(&q->ring);
-}
-
-/* PUNCH_HOLE is what block devices and all file systems with holes have; both keep the size. */
-static int space_mode(const struct block_request *r)
-{
-	if (r->op == BLOCK_DISCARD || r->may_unmap)
-		return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-}
-
-/* Zeroes for files that cannot be told: r->bounce is a page of them. */
-static void prepare_zeroes(struct disk *d, struct io_uring_sqe *sqe, const struct block_request *r)
-{
-	io_uring_prep_write(sqe, d->fd, r->bounce, (unsigned)min_u64(r->len - r->moved, ZEROES),
-			    r->offset + r->moved);
-}
-
-/* What is left of it. */
-static void begin(struct disk_queue *q, struct block_request *r)
-{
-	struct io_uring_sqe *sqe = new_sqe(q);
-	struct disk *d = q->disk;
-	uint64_t at = r->offset + r->moved;
-	unsigned piece = (unsigned)min_u64(r->len - r->moved, BOUNCE);
-
-	if (!sqe) {
-		end(r, -EAGAIN);
-		return;
-	}
-	switch (r->op) {
-	case BLOCK_READ:
-		if (r->bounce)
-			io_uring_prep_read(sqe, d->fd, r->bounce, piece, at);
-		else
-			io_uring_prep_readv(sqe, d->fd, r->parts, r->nr_parts, at);
-		break;
-	case BLOCK_WRITE:
-		if (r->bounce) {
-			copy(r, piece, false);
-			io_uring_prep_write(sqe, d->fd, r->bounce, piece, at);
-		} else {
-			io_uring_prep_writev(sqe, d->fd, r->parts, r->nr_parts, at);
-		}
-		sqe->rw_flags = r->stable ? RWF_DSYNC : 0;
-		break;
-	case BLOCK_FLUSH:
-		io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC);
-		break;
-	case BLOCK_DISCARD:
-	case BLOCK_ZERO:
-		if (r->bounce)
-			prepare_zeroes(d, sqe, r);
-		else
-			io_uring_prep_fallocate(sqe, d->fd, space_mode(r), (off_t)r->offset,
-						(off_t)r->len);
-		break;
-	}
-	io_uring_sqe_set_data(sqe, r);
-}
-
-static void submit(void *queue, struct block_request *r)
-{
-	struct disk_queue *q = queue;
-	bool data = r->op == BLOCK_READ || r->op == BLOCK_WRITE;
-
-	r->moved = 0;
-	r->bounce = NULL;
-	if (data && q->disk->options.direct && !is_aligned(q->disk, r) &&
-	    make_bounce(r, min_u64(r->len, BOUNCE)) < 0)
-		end(r, -ENOMEM);
-	else
-		begin(q, r);
-}
-
-/* Takes `n` bytes off the front of the parts. */
-static void advance(struct block_request *r, size_t n)
-{
-	while (n && r->nr_parts) {
-		size_t now = min_u64(n, r->parts[0].iov_len);
-
-		r->parts[0].iov_base = (uint8_t *)r->parts[0].iov_base + now;
-		r->parts[0].iov_len -= now;
-		n -= now;
-		if (r->parts[0].iov_len)
-			continue;
-		r->parts++;
-		r->nr_parts--;
-	}
-}
-
-/* The file cannot be told. A discard may do nothing; zeroes must be there. */
-static void without_holes(struct disk_queue *q, struct block_request *r)
-{
-	if (r->op == BLOCK_ZERO && !r->may_unmap) {
-		r->may_unmap = true; /* many more know that one */
-		begin(q, r);
-	} else if (r->op == BLOCK_DISCARD) {
-		end(r, 0);
-	} else if (make_bounce(r, ZEROES) < 0) {
-		end(r, -ENOMEM);
-	} else {
-		memset(r->bounce, 0, ZEROES);
-		begin(q, r);
-	}
-}
-
-static void completed(struct disk_queue *q, struct block_request *r, int result)
-{
-	bool space = r->op == BLOCK_DISCARD || r->op == BLOCK_ZERO;
-
-	if (space && !r->bounce && result == -EOPNOTSUPP) {
-		without_holes(q, r);
-		return;
-	}
-	if (result == -EINTR || result == -EAGAIN) {
-		begin(q, r);
-		return;
-	}
-	if (result < 0 || r->op == BLOCK_FLUSH || (space && !r->bounce)) {
-		end(r, result < 0 ? result : 0);
-		return;
-	}
-	if (result == 0) { /* the image has become shorter */
-		end(r, -EIO);
-		return;
-	}
-	if (r->bounce && r->op == BLOCK_READ)
-		copy(r, (size_t)result, true);
-	r->moved += (uint64_t)result;
-	if (r->moved >= r->len) {
-		end(r, 0);
-		return;
-	}
-	advance(r, (size_t)result);
-	begin(q, r);
-}
-
-/* What is completed; what that begins anew is submitted. */
-static void reap(struct disk_queue *q)
-{
-	struct io_uring_cqe *cqe;
-
-	while (io_uring_peek_cqe(&q->ring, &cqe) == 0) {
-		struct block_request *r = io_uring_cqe_get_data(cqe);
-		int result = cqe->res;
-
-		io_uring_cqe_seen(&q->ring, cqe);
-		completed(q, r, result);
-	}
-	io_uring_submit(&q->ring);
-}
-
-/*
- * Whether no eventfd says what is done. The kernel writes the end of a request and then reads the
- * switch; we do the reverse: what ended before it was on is to be looked for.
- */
-static void quiet(struct disk_queue *q, bool on)
-{
-	(void)io_uring_cq_eventfd_toggle(&q->ring, !on);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-/* Much is done at once, from the page cache: no eventfd is needed to say so. */
-static void flush(void *queue)
-{
-	struct disk_queue *q = queue;
-
-	quiet(q, true);
-	io_uring_submit(&q->ring);
-	reap(q);
-	quiet(q, false);
-	reap(q); /* what was done before that, unannounced */
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-/* Longer next time if something came soon after the last time; not at all if it took long. */
-static void adapt(struct disk_queue *q, uint64_t now)
-{
-	if (!q->gave_up_at)
-		return;
-	if (now - q->gave_up_at > PATIENCE_MAX)
-		q->patience = 0;
-	else
-		q->patience = min_u64(max_u64(2 * q->patience, PATIENCE_MIN), PATIENCE_MAX);
-	q->gave_up_at = 0;
-}
-
-static bool look_out(void *queue, bool (*more)(void *to), void *to)
-{
-	struct disk_queue *q = queue;
-	uint64_t start, now;
-	bool found = false;
-
-	if (!q->disk->looks_out)
-		return false;
-	now = start = now_ns();
-	adapt(q, start);
-	if (q->patience) {
-		quiet(q, true);
-		while (!found && now - start < q->patience) {
-			__builtin_ia32_pause();
-			found = more(to) || io_uring_cq_ready(&q->ring);
-			now = now_ns();
-		}
-		quiet(q, false);
-		found |= io_uring_cq_ready(&q->ring) != 0;
-	}
-	if (!found)
-		q->gave_up_at = now;
-	return found;
-}
-
-const struct block_queue_ops disk_queue_ops = { submit, flush, look_out };
-
-void disk_reap(void *queue)
-{
-	struct disk_queue *q = queue;
-	uint64_t count;
-
-	if (read(q->completed, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		return;
-	reap(q);
+	close_fd(&d->fd);
 }

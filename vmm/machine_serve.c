@@ -279,18 +279,27 @@ static int watch_timer(struct virtio_slot *s, struct loop *loop,
 	return watch(loop, s->timer, POLLIN, ready, s, err);
 }
 
+static void disk_says(void *to, const char *sentence)
+{
+	tell_user(to, sentence);
+}
+
 /* A thread for each queue of a disk. */
 static int serve_disk(struct virtio_slot *s, struct disk *disk, struct err *err)
 {
 	unsigned n = s->dev->nr_queues;
 	int ret = make_workers(s, n, err);
 
+	disk_listen(disk, disk_says, s);
 	for (unsigned i = 0; ret == 0 && i < n; i++) {
 		struct worker *w = &s->workers[i];
 
 		ret = watch_queue(s, &w->loop, i, err);
 		if (ret == 0)
 			ret = watch(&w->loop, disk->queues[i].completed, POLLIN, disk_ready,
+				    &s->queues[i], err);
+		if (ret == 0)
+			ret = watch(&w->loop, disk->queues[i].timer, POLLIN, disk_ready,
 				    &s->queues[i], err);
 		if (ret == 0)
 			ret = worker_start(w, err);

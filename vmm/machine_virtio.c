@@ -23,10 +23,16 @@ static int init_disk(struct virtio_slot *s, struct err *err)
 		.size = disk->size,
 		.block_size = disk->block_size,
 		.readonly = disk->options.readonly,
-		.discard = disk->options.discard,
+		.zeroes = disk->options.discard,
+		.physical = disk->topology.physical,
+		.first = disk->topology.first,
+		.min_io = disk->topology.min_io,
+		.opt_io = disk->topology.opt_io,
+		.discard_max = disk->topology.discard_max,
+		.discard_granularity = disk->topology.discard_granularity,
 		.split = wanted->split,
 		.nr_queues = disk->options.queues,
-		.ops = &disk_queue_ops,
+		.ops = disk_queue_ops(disk),
 	};
 
 	for (unsigned i = 0; i < d.nr_queues; i++)

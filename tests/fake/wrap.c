@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -39,6 +40,7 @@ static const char *redirect_from, *redirect_to;
 static const char *fail_path;
 static int fail_path_code;
 static size_t short_reads;
+static void (*on_submitted)(struct io_uring *ring, unsigned n);
 static void (*stat_change)(struct stat *st);
 
 /* What is held; any thread. */
@@ -99,6 +101,11 @@ void wrap_redirect(const char *from, const char *to)
 	redirect_to = to;
 }
 
+void wrap_submit(void (*submitted)(struct io_uring *ring, unsigned n))
+{
+	on_submitted = submitted;
+}
+
 void wrap_stat(void (*change)(struct stat *st))
 {
 	stat_change = change;
@@ -118,6 +125,7 @@ void wrap_reset(void)
 	wrap_fail_path(NULL, 0);
 	wrap_short_reads(0);
 	wrap_stat(NULL);
+	wrap_submit(NULL);
 }
 
 /* Counts a call; true if it is the one to fail, with errno set. */
@@ -146,6 +154,9 @@ static bool fails(const char *name)
 		return fails(#name) ? (failure) : __real_##name args; \
 	}
 
+WRAP(int, -fail_code, io_uring_queue_init, (unsigned n, struct io_uring *ring, unsigned flags),
+     (n, ring, flags))
+WRAP(int, -fail_code, io_uring_register_eventfd, (struct io_uring * ring, int fd), (ring, fd))
 WRAP(ssize_t, -1, read, (int fd, void *to, size_t n), (fd, to, n))
 WRAP(int, -1, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms))
 WRAP(int, -1, madvise, (void *at, size_t len, int advice), (at, len, advice))
@@ -171,6 +182,17 @@ WRAP(int, -1, inotify_init1, (int flags), (flags))
 WRAP(int, -1, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
 WRAP(int, -1, sigaction, (int sig, const struct sigaction *act, struct sigaction *old),
      (sig, act, old))
+
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+	int ret = fails("io_uring_submit") ? -fail_code : __real_io_uring_submit(ring);
+
+	if (ret > 0 && on_submitted)
+		on_submitted(ring, (unsigned)ret);
+	return ret;
+}
 
 int __real_fstat(int fd, struct stat *st);
 int __wrap_fstat(int fd, struct stat *st);

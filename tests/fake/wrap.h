@@ -13,6 +13,7 @@
 
 #include "vmm/err.h"
 
+#include <liburing.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,6 +48,8 @@ void wrap_ioctl(wrap_ioctl_fn *answer);
 /* Opening `from`, or what begins as it does if it ends with a *, opens `to`; both outlive the test.
  */
 void wrap_redirect(const char *from, const char *to);
+/* Called with what io_uring_submit(3) submitted, if that is anything; NULL: nothing is. */
+void wrap_submit(void (*submitted)(struct io_uring *ring, unsigned n));
 /* Changes what fstat(2) says; NULL: nothing. */
 void wrap_stat(void (*change)(struct stat *st));
 /* pread(2) gives at most so many bytes at once; 0: all. */

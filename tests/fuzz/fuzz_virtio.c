@@ -85,7 +85,13 @@ static bool look_out(void *queue, bool (*more)(void *to), void *to)
 	return more(to);
 }
 
-static const struct block_queue_ops disk_ops = { submit, flush, look_out };
+static void drain(void *queue, bool on)
+{
+	(void)queue;
+	(void)on;
+}
+
+static const struct block_queue_ops disk_ops = { submit, flush, look_out, drain };
 
 /* --- what is behind the others --- */
 
@@ -409,7 +415,8 @@ static void make_device(unsigned kind)
 	const struct virtio_blk_disk disk = {
 		.size = DISK_SIZE,
 		.block_size = 512,
-		.discard = true,
+		.zeroes = true,
+		.discard_max = DISK_SIZE,
 		.nr_queues = 2,
 		.ops = &disk_ops,
 	};

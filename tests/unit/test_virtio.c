@@ -273,6 +273,14 @@ static bool look_out(void *queue, bool (*more)(void *to), void *to)
 	return more(to);
 }
 
+static unsigned drained;
+
+static void drain(void *queue, bool on)
+{
+	(void)queue;
+	drained += on;
+}
+
 static void start_blk(uint64_t features, unsigned type)
 {
 	blk.dev.accepted = features;
@@ -286,7 +294,7 @@ static void start_blk(uint64_t features, unsigned type)
 
 static void test_disk(void **state)
 {
-	static const struct block_queue_ops ops = { submit, flush, look_out };
+	static const struct block_queue_ops ops = { submit, flush, look_out, drain };
 	const struct virtio_blk_disk disk = {
 		.size = 1 << 20, .block_size = 512, .nr_queues = 1, .ops = &ops
 	};

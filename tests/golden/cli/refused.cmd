@@ -51,6 +51,7 @@ plan --disk a,b
 plan --disk a,serial=123456789012345678901
 plan --disk a,ring=round
 plan --disk a,format=qcow2
+plan --disk a,on-full=stop
 plan --net tap
 plan --net user,vhost=on
 plan --net tap=x,mac=01:00:00:00:00:00

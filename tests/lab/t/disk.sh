@@ -48,14 +48,61 @@ same "readonly: two of them" 2 "$(said disk | grep -c 'ro=1')"
 same "readonly: a write is refused" yes "$(said denied)"
 same "readonly: nothing has changed" "$sum" "$(sha256sum <$image)"
 
-# A host without room: the guest hears of it.
-mkdir -p /tmp/small
-mount -t tmpfs -o size=2M none /tmp/small
-truncate -s 16M /tmp/small/disk
-guest lean full --disk /tmp/small/disk
-same "no room on the host: the guest's writes fail" yes "$(said full)"
+# small: an image on a file system of 2 MiB.
+small()
+{
+	mkdir -p /tmp/small
+	mount -t tmpfs -o size=2M none /tmp/small
+	truncate -s 16M /tmp/small/disk
+}
+
+# A host without room: the guest waits, and goes on when there is some.
+small
+beside lean full --disk /tmp/small/disk
+await "no room for /tmp/small/disk"
+mount -o remount,size=32M /tmp/small
+ended $straddle
+same "no room on the host: the guest's writes wait for it" no "$(said full)"
 same "no room on the host: powers off" 0 "$status"
+same "no room on the host: it is said once, and that there is some" "1 1" \
+	"$(grep -c 'no room for' $log) $(grep -c 'there is room for' $log)"
 umount /tmp/small
+# Or it is told at once. Or ended, or it resets the disk.
+small
+guest lean full --disk /tmp/small/disk,on-full=error
+same "no room on the host, on-full=error: the guest's writes fail" yes "$(said full)"
+same "no room on the host, on-full=error: powers off" 0 "$status"
+beside lean full --disk /tmp/small/disk
+await "no room for /tmp/small/disk"
+kill -TERM $straddle # the power button: its guest does not hear it
+sleep 1
+kill -TERM $straddle
+ended $straddle
+same "no room on the host: SIGTERM ends it" 143 "$status"
+beside lean full_reset --disk /tmp/small/disk --no-reboot
+ended $straddle
+same "no room on the host: a reset ends it" 5 "$status"
+umount /tmp/small
+
+# A block device: not while it is mounted; what the guest gives back is gone from what is below.
+truncate -s 32M /tmp/images/below
+loop=$(losetup -f)
+losetup "$loop" /tmp/images/below
+mke2fs "$loop" >/dev/null 2>&1
+mkdir -p /tmp/mounted
+mount -t ext4 "$loop" /tmp/mounted
+guest lean disks --disk "$loop"
+same "a mounted device: refused" "1 1" "$status $(grep -c 'it is mounted' $log)"
+guest lean disks --disk "$loop,readonly=on"
+same "a mounted device, readonly=on: powers off" 0 "$status"
+umount /tmp/mounted
+dd if=$image of="$loop" bs=1M conv=fsync 2>/dev/null
+before=$(stat -c %b /tmp/images/below)
+guest lean disks,discard --disk "$loop,discard=on"
+same "a device: discard, zeroes: done" "yes yes 0" "$(said discarded) $(said zeroed) $(said zeroes)"
+at_least "a device: a MiB is gone below" 2000 "$((before - $(stat -c %b /tmp/images/below)))"
+losetup -d "$loop"
+rm /tmp/images/below
 
 # A failing drive: the guest hears of its errors, for what they are about and no more.
 worn=/dev/$(ls "/sys/bus/pci/devices/$nvme2/nvme/"nvme*/ | grep -o 'nvme[0-9]*n1')

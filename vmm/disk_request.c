@@ -1,0 +1,460 @@
+#include "vmm/disk_internal.h"
+
+#include "vmm/span.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ZEROES	   (64u * 1024) /* written at a time where the file cannot be told to have them */
+#define BOUNCE	   (64u * 1024) /* of a request that O_DIRECT would refuse, at a time */
+#define DIRECT_MIN 512
+#define TRIES_MAX  100			/* of a step that the kernel did not begin */
+#define SECOND	   UINT64_C(1000000000) /* ns */
+#define FULL_AGAIN (60 * SECOND)	/* before it is said once more that there is no room */
+
+/* --- what the user should read --- */
+
+static void say(struct disk *d, const struct err *sentence)
+{
+	if (d->say)
+		d->say(d->say_to, sentence->text);
+}
+
+void disk_say_error(struct disk *d, const char *what, uint64_t offset, int error)
+{
+	struct err err;
+	bool said;
+
+	pthread_mutex_lock(&d->lock);
+	said = d->said_error;
+	d->said_error = true;
+	pthread_mutex_unlock(&d->lock);
+	if (said)
+		return;
+	err_set(&err, 0,
+		"%s %s at byte %" PRIu64 " failed: %s%s; the guest is told, and is told of further "
+		"errors of this disk without a word here",
+		what, d->path, offset, strerror(-error),
+		error == -EFBIG ? " (ulimit -f says how large this process may make files)" : "");
+	say(d, &err);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
+}
+
+void disk_wake(struct disk_queue *q, uint64_t ns)
+{
+	const struct itimerspec when = {
+		.it_value = { (time_t)(ns / SECOND), (long)(ns % SECOND) },
+	};
+
+	q->has_timer = timerfd_settime(q->timer, 0, &when, NULL) == 0;
+}
+
+/* --- the end of a request --- */
+
+/* It waits for room no longer; the last one that did says so if it got it. */
+static void unhold(struct disk *d, struct block_request *r, bool got_room)
+{
+	struct err err;
+	bool last;
+
+	pthread_mutex_lock(&d->lock);
+	r->held = false;
+	last = --d->nr_held == 0;
+	got_room &= last && d->said_full;
+	d->said_full &= !last;
+	pthread_mutex_unlock(&d->lock);
+	if (!got_room)
+		return;
+	err_set(&err, 0, "there is room for %s again; the guest's writes go on", d->path);
+	say(d, &err);
+}
+
+static void end(struct block_request *r, int error)
+{
+	struct disk_queue *q = r->queue;
+
+	if (r->held)
+		unhold(q->disk, r, !error);
+	free(r->bounce);
+	r->bounce = NULL;
+	r->done(r, error);
+}
+
+/* --- the steps --- */
+
+/* The first `n` bytes of the parts, which have as many, to or from the bounce buffer. */
+static void copy(const struct block_request *r, size_t n, bool to_parts)
+{
+	uint8_t *bounce = r->bounce;
+
+	for (unsigned i = 0; n; i++) {
+		size_t now = min_u64(n, r->parts[i].iov_len);
+
+		if (to_parts)
+			memcpy(r->parts[i].iov_base, bounce, now);
+		else
+			memcpy(bounce, r->parts[i].iov_base, now);
+		bounce += now;
+		n -= now;
+	}
+}
+
+/* PUNCH_HOLE is what block devices and all file systems with holes have; both keep the size. */
+static int space_mode(const struct block_request *r)
+{
+	if (r->op == BLOCK_DISCARD || r->may_unmap)
+		return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+}
+
+struct disk_step disk_next_step(const struct disk *d, struct block_request *r)
+{
+	struct disk_step s = {
+		.call = r->op == BLOCK_READ ? DISK_READ : DISK_WRITE,
+		.offset = r->offset + r->moved,
+		.len = r->len - r->moved,
+		.parts = r->parts,
+		.nr_parts = r->nr_parts,
+	};
+
+	if (r->op == BLOCK_FLUSH || r->syncs) {
+		s.call = DISK_SYNC;
+	} else if (r->op == BLOCK_DISCARD && d->is_device) {
+		s.call = DISK_DISCARD;
+	} else if (r->op > BLOCK_FLUSH && !r->bounce) {
+		s.call = DISK_ALLOCATE;
+		s.flags = space_mode(r);
+	} else if (r->bounce) {
+		/* Of zeroes, for files that cannot be told; or of data that is not aligned. */
+		r->piece = (struct iovec){ r->bounce, min_u64(s.len, BOUNCE) };
+		s.parts = &r->piece;
+		s.nr_parts = 1;
+		if (r->op == BLOCK_WRITE)
+			copy(r, r->piece.iov_len, false);
+	}
+	if (s.call == DISK_WRITE && r->stable && d->options.direct)
+		s.flags = RWF_DSYNC;
+	return s;
+}
+
+static void begin(struct disk_queue *q, struct block_request *r)
+{
+	if (!q->has_ring || (r->op == BLOCK_DISCARD && q->disk->is_device))
+		disk_threads_take(q, r);
+	else
+		disk_ring_start(q, r);
+}
+
+/* --- what survives a power cut --- */
+
+/*
+ * Without O_DIRECT the kernel writes later, and says once to each open file that it could not: the
+ * pages count as written from then on, and the next fsync succeeds (mm/filemap.c,
+ * file_check_and_advance_wb_err). So the first error stays the answer for as long as the disk is
+ * open; each queue has an open file of its own, and one fsync at a time: no other can be told
+ * instead.
+ */
+static int sync_result(struct disk *d, int result)
+{
+	struct err err;
+	int none = 0;
+
+	if (d->options.direct) {
+		if (result < 0)
+			disk_say_error(d, "flushing", 0, result);
+		return result < 0 ? result : 0;
+	}
+	if (result < 0 && __atomic_compare_exchange_n(&d->sync_error, &none, result, false,
+						      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		err_sys(&err, -result,
+			"%s could not be written: what the guest wrote of late is lost in part; "
+			"each "
+			"flush of this disk fails from now on, until straddle starts anew",
+			d->path);
+		say(d, &err);
+	}
+	return __atomic_load_n(&d->sync_error, __ATOMIC_RELAXED);
+}
+
+static void begin_sync(struct disk_queue *q)
+{
+	q->syncing = q->to_sync;
+	q->to_sync = NULL;
+	if (q->syncing)
+		begin(q, q->syncing);
+}
+
+/* A flush, or a write that is done but for that: the next fsync to begin is for it. */
+static void want_sync(struct disk_queue *q, struct block_request *r)
+{
+	r->syncs = true;
+	r->same_sync = q->to_sync;
+	q->to_sync = r;
+	if (!q->syncing)
+		begin_sync(q);
+}
+
+static void synced(struct disk_queue *q, int result)
+{
+	struct block_request *r = q->syncing;
+	int error = sync_result(q->disk, result);
+
+	while (r) {
+		struct block_request *next = r->same_sync;
+
+		end(r, error);
+		r = next;
+	}
+	begin_sync(q);
+}
+
+/* --- no room on the host --- */
+
+static bool may_wait(const struct disk_queue *q, const struct block_request *r, int result)
+{
+	return (result == -ENOSPC || result == -EDQUOT) && !r->syncs && !q->draining &&
+	       !q->disk->options.fail_when_full;
+}
+
+/*
+ * Nothing of it is lost, so the guest need not hear of an error: its file systems would give up
+ * writing, or stop.
+ */
+static void hold(struct disk_queue *q, struct block_request *r, int result)
+{
+	struct disk *d = q->disk;
+	uint64_t now = now_ns();
+	struct err err;
+	bool first;
+
+	if (!q->held)
+		q->held_end = &q->held;
+	r->next = NULL;
+	*q->held_end = r;
+	q->held_end = &r->next;
+	disk_wake(q, SECOND);
+	pthread_mutex_lock(&d->lock);
+	d->nr_held += !r->held;
+	r->held = true;
+	first = !d->said_full && (!d->said_full_at || now - d->said_full_at > FULL_AGAIN);
+	d->said_full |= first;
+	if (first)
+		d->said_full_at = now;
+	pthread_mutex_unlock(&d->lock);
+	if (!first)
+		return;
+	err_sys(&err, -result,
+		"the host has no room for %s; the guest's writes wait until there is, make some "
+		"(on-full=error gives the guest an error instead)",
+		d->path);
+	say(d, &err);
+}
+
+static struct block_request *take_held(struct disk_queue *q)
+{
+	struct block_request *r = q->held;
+
+	q->held = NULL;
+	return r;
+}
+
+static void try_held(struct disk_queue *q)
+{
+	struct block_request *r = take_held(q);
+
+	while (r) {
+		struct block_request *next = r->next;
+
+		begin(q, r);
+		r = next;
+	}
+}
+
+void disk_drain(void *queue, bool on)
+{
+	struct disk_queue *q = queue;
+	struct block_request *r = on ? take_held(q) : NULL;
+
+	q->draining = on;
+	while (r) {
+		struct block_request *next = r->next;
+
+		end(r, -ENOSPC);
+		r = next;
+	}
+}
+
+/* --- submission --- */
+
+/* O_DIRECT moves whole blocks of aligned memory; a driver may offer other memory than that. */
+static bool is_aligned(const struct disk *d, const struct block_request *r)
+{
+	uint64_t all = r->offset | r->len;
+
+	for (unsigned i = 0; i < r->nr_parts; i++)
+		all |= (uintptr_t)r->parts[i].iov_base | r->parts[i].iov_len;
+	return all % max_u64(d->block_size, DIRECT_MIN) == 0;
+}
+
+static int make_bounce(struct block_request *r, size_t size)
+{
+	if (posix_memalign(&r->bounce, DISK_BLOCK_MAX, size)) {
+		r->bounce = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void disk_submit(void *queue, struct block_request *r)
+{
+	struct disk_queue *q = queue;
+	bool data = r->op == BLOCK_READ || r->op == BLOCK_WRITE;
+
+	r->queue = q;
+	r->moved = 0;
+	r->bounce = NULL;
+	r->tries = 0;
+	r->syncs = r->held = false;
+	if (r->op == BLOCK_FLUSH)
+		want_sync(q, r);
+	else if (data && q->disk->options.direct && !is_aligned(q->disk, r) &&
+		 make_bounce(r, min_u64(r->len, BOUNCE)) < 0)
+		end(r, -ENOMEM);
+	else
+		begin(q, r);
+}
+
+/* --- the end of a step --- */
+
+/* Takes `n` bytes off the front of the parts. */
+static void advance(struct block_request *r, size_t n)
+{
+	while (n && r->nr_parts) {
+		size_t now = min_u64(n, r->parts[0].iov_len);
+
+		r->parts[0].iov_base = (uint8_t *)r->parts[0].iov_base + now;
+		r->parts[0].iov_len -= now;
+		n -= now;
+		if (r->parts[0].iov_len)
+			continue;
+		r->parts++;
+		r->nr_parts--;
+	}
+}
+
+/* The file cannot be told. Zeroes must be there all the same; a discard is not done. */
+static void without_holes(struct disk_queue *q, struct block_request *r)
+{
+	if (r->op == BLOCK_DISCARD) {
+		end(r, -EOPNOTSUPP);
+	} else if (!r->may_unmap) {
+		r->may_unmap = true; /* many more know that one */
+		begin(q, r);
+	} else if (make_bounce(r, ZEROES) < 0) {
+		end(r, -ENOMEM);
+	} else {
+		memset(r->bounce, 0, ZEROES);
+		begin(q, r);
+	}
+}
+
+static void failed(struct disk_queue *q, struct block_request *r, int error)
+{
+	static const char *const names[] = {
+		[BLOCK_READ] = "reading",   [BLOCK_WRITE] = "writing",
+		[BLOCK_FLUSH] = "flushing", [BLOCK_DISCARD] = "discarding",
+		[BLOCK_ZERO] = "zeroing",
+	};
+
+	if (may_wait(q, r, error)) {
+		hold(q, r, error);
+		return;
+	}
+	disk_say_error(q->disk, names[r->op], r->offset + r->moved, error);
+	end(r, error);
+}
+
+/* All of it is done. */
+static void finished(struct disk_queue *q, struct block_request *r)
+{
+	if (r->op == BLOCK_WRITE && r->stable && !q->disk->options.direct)
+		want_sync(q, r);
+	else
+		end(r, 0);
+}
+
+void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
+{
+	bool space = r->op == BLOCK_DISCARD || r->op == BLOCK_ZERO;
+
+	/* EAGAIN: what could not wait was not done; the next time it may (disk_ring.c). */
+	if ((result == -EINTR || result == -EAGAIN) && r->tries++ < TRIES_MAX) {
+		begin(q, r);
+		return;
+	}
+	r->tries = 0;
+	if (r->syncs) {
+		synced(q, result);
+	} else if (space && !r->bounce && result == -EOPNOTSUPP) {
+		without_holes(q, r);
+	} else if (result < 0) {
+		failed(q, r, result);
+	} else if (space && !r->bounce) {
+		finished(q, r);
+	} else if (result == 0) { /* the image has become shorter */
+		failed(q, r, -EIO);
+	} else {
+		if (r->bounce && r->op == BLOCK_READ)
+			copy(r, (size_t)result, true);
+		r->moved += (uint64_t)result;
+		advance(r, (size_t)result);
+		if (r->moved >= r->len)
+			finished(q, r);
+		else
+			begin(q, r);
+	}
+}
+
+void disk_take_ended(struct disk_queue *q)
+{
+	struct block_request *r;
+
+	if (!__atomic_load_n(&q->ended, __ATOMIC_RELAXED))
+		return;
+	r = __atomic_exchange_n(&q->ended, NULL, __ATOMIC_ACQUIRE);
+	while (r) {
+		struct block_request *next = r->next;
+
+		disk_step_done(q, r, r->result);
+		r = next;
+	}
+}
+
+void disk_reap(void *queue)
+{
+	struct disk_queue *q = queue;
+	uint64_t count;
+
+	if (read(q->completed, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return;
+	if (q->has_timer && read(q->timer, &count, sizeof(count)) == sizeof(count)) {
+		q->has_timer = false;
+		try_held(q);
+	}
+	disk_take_ended(q);
+	if (q->has_ring)
+		disk_ring_reap(q);
+}

@@ -1,0 +1,169 @@
+#include "vmm/disk_internal.h"
+
+#include "vmm/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* --- one step --- */
+
+static int result_of(ssize_t ret)
+{
+	return ret < 0 ? -errno : (int)ret;
+}
+
+static int take_step(struct disk_queue *q, struct block_request *r)
+{
+	struct disk_step s = disk_next_step(q->disk, r);
+	uint64_t range[2] = { s.offset, s.len };
+
+	switch (s.call) {
+	case DISK_READ:
+		return result_of(preadv2(q->fd, s.parts, (int)s.nr_parts, (off_t)s.offset, 0));
+	case DISK_WRITE:
+		return result_of(
+			pwritev2(q->fd, s.parts, (int)s.nr_parts, (off_t)s.offset, s.flags));
+	case DISK_SYNC:
+		return result_of(fdatasync(q->fd));
+	case DISK_ALLOCATE:
+		return result_of(fallocate(q->fd, s.flags, (off_t)s.offset, (off_t)s.len));
+	case DISK_DISCARD: /* by the descriptor that has claimed the device: see file_claim */
+		return result_of(ioctl(q->disk->fd, BLKDISCARD, range));
+	}
+	return -ENOSYS;
+}
+
+/* --- the threads --- */
+
+static void tell(struct disk_queue *q, struct block_request *r)
+{
+	uint64_t one = 1;
+
+	r->next = __atomic_load_n(&q->ended, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&q->ended, &r->next, r, true, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+	/* If the counter is full it is readable all the same. */
+	(void)!write(q->completed, &one, sizeof(one));
+}
+
+/* With the lock held. NULL: the disk is closed. */
+static struct block_request *next(struct disk_threads *t)
+{
+	struct block_request *r;
+
+	t->nr_idle++;
+	while (!t->first && !t->stop)
+		pthread_cond_wait(&t->wake, &t->lock);
+	t->nr_idle--;
+	r = t->first;
+	if (!r)
+		return NULL;
+	t->first = r->next;
+	t->nr_waiting--;
+	return r;
+}
+
+static void *serve(void *arg)
+{
+	struct disk *d = arg;
+	struct disk_threads *t = &d->threads;
+	struct block_request *r;
+
+	worker_name_thread("disk");
+	pthread_mutex_lock(&t->lock);
+	while ((r = next(t))) {
+		struct disk_queue *q = r->queue;
+
+		pthread_mutex_unlock(&t->lock);
+		r->result = take_step(q, r);
+		tell(q, r);
+		pthread_mutex_lock(&t->lock);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+/* With the lock held. */
+static int add_thread(struct disk *d)
+{
+	struct disk_threads *t = &d->threads;
+	int code = worker_thread(&t->threads[t->nr], NULL, serve, d);
+
+	t->nr += !code;
+	return code;
+}
+
+int disk_threads_start(struct disk *d, struct err *err)
+{
+	struct disk_threads *t = &d->threads;
+	int code = 0;
+
+	pthread_mutex_lock(&t->lock);
+	if (!t->nr)
+		code = add_thread(d);
+	pthread_mutex_unlock(&t->lock);
+	return code ? err_sys(err, code, "cannot start a disk's thread") : 0;
+}
+
+void disk_threads_stop(struct disk *d)
+{
+	struct disk_threads *t = &d->threads;
+
+	pthread_mutex_lock(&t->lock);
+	t->stop = true;
+	pthread_cond_broadcast(&t->wake);
+	pthread_mutex_unlock(&t->lock);
+	for (unsigned i = 0; i < t->nr; i++)
+		pthread_join(t->threads[i], NULL);
+	t->nr = 0;
+}
+
+void disk_threads_take(struct disk_queue *q, struct block_request *r)
+{
+	struct disk_threads *t = &q->disk->threads;
+	bool alone;
+
+	pthread_mutex_lock(&t->lock);
+	if (!t->first)
+		t->last = &t->first;
+	r->next = NULL;
+	*t->last = r;
+	t->last = &r->next;
+	/* One more thread if there is none for it; without one, another has it later. */
+	if (++t->nr_waiting > t->nr_idle && t->nr < DISK_THREADS_MAX)
+		(void)add_thread(q->disk);
+	alone = !t->nr;
+	if (alone) {
+		t->first = NULL;
+		t->nr_waiting = 0;
+	}
+	pthread_cond_signal(&t->wake);
+	pthread_mutex_unlock(&t->lock);
+	if (!alone)
+		return;
+	r->result = take_step(q, r); /* it must be done, if not as fast */
+	tell(q, r);
+}
+
+/* --- a queue that they serve --- */
+
+static void flush(void *queue)
+{
+	disk_take_ended(queue);
+}
+
+static bool look_out(void *queue, bool (*more)(void *to), void *to)
+{
+	(void)queue;
+	(void)more;
+	(void)to;
+	return false;
+}
+
+const struct block_queue_ops disk_threads_ops = { disk_submit, flush, look_out, disk_drain };
