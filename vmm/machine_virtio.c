@@ -251,20 +251,36 @@ static int create_slot(struct machine_virtio *m, unsigned i, struct err *err)
 	return ret < 0 ? err_prefix(err, ret, "%s: ", fn->name) : 0;
 }
 
+static void destroy_workers(struct virtio_slot *s)
+{
+	for (unsigned i = 0; i < s->nr_workers; i++)
+		worker_destroy(&s->workers[i]);
+	free(s->workers);
+	s->workers = NULL;
+	s->nr_workers = 0;
+}
+
+/*
+ * No program is looked for any more: the thread that does so also starts the device when one is
+ * back. If the guest has a next life, the program is waited for when it is told to stop.
+ */
+static void stop_looking(struct virtio_slot *s)
+{
+	vhost_user_hurry(&s->backend->user, true);
+	destroy_workers(s);
+	if (!s->ending)
+		vhost_user_hurry(&s->backend->user, false);
+}
+
 static void destroy_slot(struct virtio_slot *s)
 {
 	if (s->backend && s->backend->console)
 		console_attach(s->backend->console, NULL);
-	/* Workers end what is in flight, so they go after. But no program is looked for any more.
-	 */
+	if (s->backend && s->backend->user.kind)
+		stop_looking(s);
+	/* Other workers end what is in flight, so they go after. */
 	virtio_pci_unplug(&s->pci);
-	if (s->backend && s->backend->user.kind)
-		vhost_user_hurry(&s->backend->user, true);
-	for (unsigned i = 0; i < s->nr_workers; i++)
-		worker_destroy(&s->workers[i]);
-	if (s->backend && s->backend->user.kind)
-		vhost_user_hurry(&s->backend->user, false);
-	free(s->workers);
+	destroy_workers(s);
 	for (unsigned i = 0; s->served_here && i < s->dev->nr_queues; i++)
 		loop_forget(s->loop, s->kicks[i]);
 	if (s->error >= 0) {
@@ -370,9 +386,13 @@ void machine_virtio_set_balloon(struct machine_virtio *m, uint64_t size)
 
 void machine_virtio_hurry(struct machine_virtio *m)
 {
-	for (unsigned i = 0; i < m->nr_slots; i++)
-		if (m->slots[i]->backend->user.kind)
-			vhost_user_hurry(&m->slots[i]->backend->user, true);
+	for (unsigned i = 0; i < m->nr_slots; i++) {
+		struct virtio_slot *s = m->slots[i];
+
+		s->ending = true;
+		if (s->backend->user.kind)
+			vhost_user_hurry(&s->backend->user, true);
+	}
 }
 
 void machine_virtio_destroy(struct machine_virtio *m)

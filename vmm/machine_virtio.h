@@ -64,6 +64,7 @@ struct virtio_slot {
 	unsigned nr_workers;
 	struct loop *loop; /* the main loop */
 	bool served_here;  /* by it */
+	bool ending;	   /* there is no next life: no program is waited for */
 	bool gone;	   /* what a network adapter was connected to, and that was said */
 	int timer; /* timerfd: wakes the main loop, or the one thread, for this slot; -1: none */
 	unsigned retry;		      /* seconds until the next look for a program that is gone */
@@ -97,7 +98,10 @@ struct virtio_balloon *machine_virtio_balloon(struct machine_virtio *m);
 /* Asks the guest for a balloon of `size` bytes, in this life and the next ones. It has one. On the
  * loop's thread. */
 void machine_virtio_set_balloon(struct machine_virtio *m, uint64_t size);
-/* The end has come: who waits for a program to answer waits no longer. Any thread. */
+/*
+ * The end has come: who waits for a program to answer waits no longer. On the loop's thread; the
+ * machine is destroyed next.
+ */
 void machine_virtio_hurry(struct machine_virtio *m);
 /* Safe on MACHINE_VIRTIO_EMPTY and half-way. */
 void machine_virtio_destroy(struct machine_virtio *m);

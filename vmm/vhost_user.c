@@ -172,19 +172,18 @@ void vhost_user_hurry(const struct vhost_user *v, bool hurry)
 		(void)!read(v->wire.hurry, &count, sizeof(count));
 }
 
-int vhost_user_check_memory(const struct vhost_user *v, const struct guest_ram *ram,
-			    struct err *err)
+int vhost_user_check_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
 {
-	size_t n = 0;
-
+	v->regions = 0;
 	for (size_t i = 0; i < ram->n; i++)
-		n += ram->blocks[i].fd >= 0;
-	if (n <= v->regions_max)
+		v->regions += ram->blocks[i].fd >= 0;
+	if (v->regions <= v->regions_max)
 		return 0;
 	return err_set(err, E2BIG,
-		       "%s%s: guest memory has %zu spans, with those of --pmem; its program can be "
+		       "%s%s: guest memory has %u spans, with those of --pmem; its program can be "
 		       "told of %u: use fewer files or holes",
-		       v->wire.option, v->wire.path, n, (unsigned)v->regions_max);
+		       v->wire.option, v->wire.path, (unsigned)v->regions,
+		       (unsigned)v->regions_max);
 }
 
 /* The index that follows the flags at the start of both areas: virtio 1.2 sections 2.7.6, 2.7.8. */
@@ -216,28 +215,41 @@ unsigned vhost_user_retry(unsigned last, int ret)
 	return last * 2 < RETRY_MAX ? last * 2 : RETRY_MAX;
 }
 
+/* Whether a driver that knows the one that went could not go on with this one. */
+static bool is_other(const struct vhost_user *v, const struct greeting *g)
+{
+	return (v->features & ~g->features) || g->regions < v->regions ||
+	       memcmp(g->config, v->config, v->kind->config) != 0;
+}
+
 /* With a wire of its own: who starts and stops the rings meanwhile does not wait for the answers.
  */
 int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 {
-	struct wire w = v->wire;
+	struct wire w = {
+		.fd = -1,
+		.hurry = v->wire.hurry,
+		.option = v->wire.option,
+		.path = v->wire.path,
+	};
 	struct greeting g = { 0 };
 	int ret = greet(v, &w, PATIENCE_BACK, &g, err);
 
-	if (ret == 0 && ((v->features & ~g.features) || g.regions < v->regions_max ||
-			 memcmp(g.config, v->config, v->kind->config) != 0)) {
-		wire_close(&w);
-		ret = err_set(err, EINVAL, "%s%s: it came back with another device", w.option,
-			      w.path);
-	}
 	if (ret < 0)
 		return ret;
 	w.patience = PATIENCE;
 	pthread_mutex_lock(&v->lock);
-	v->wire = w;
-	v->knows_memory = false;
+	if (is_other(v, &g)) {
+		wire_close(&w);
+		ret = err_set(err, EINVAL, "%s%s: it came back with another device", w.option,
+			      w.path);
+	} else {
+		v->wire = w;
+		v->regions_max = g.regions;
+		v->knows_memory = false;
+	}
 	pthread_mutex_unlock(&v->lock);
-	return 0;
+	return ret;
 }
 
 static bool resumes(const struct vhost_user *v)
@@ -292,12 +304,11 @@ static uint64_t guest_address(const struct guest_ram *ram, const uint8_t *at)
 	return UINT64_MAX; /* rings lie in guest memory */
 }
 
-static int set_table(const struct vhost_user *v, const struct guest_ram *ram, size_t n,
-		     struct err *err)
+static int set_table(const struct vhost_user *v, const struct guest_ram *ram, struct err *err)
 {
 	struct wire_message m = wire_request(WIRE_SET_MEM_TABLE);
 
-	wire_add(&m, n, 4);
+	wire_add(&m, v->regions, 4);
 	wire_add(&m, 0, 4);
 	for (size_t i = 0; i < ram->n; i++)
 		if (ram->blocks[i].fd >= 0)
@@ -326,13 +337,10 @@ static int add_memory(struct vhost_user *v, const struct guest_ram *ram, struct 
 static int set_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
 {
 	int ret = vhost_user_check_memory(v, ram, err);
-	size_t n = 0;
 
 	if (ret < 0)
 		return ret;
-	for (size_t i = 0; i < ram->n; i++)
-		n += ram->blocks[i].fd >= 0;
-	return n <= WIRE_REGIONS_MAX ? set_table(v, ram, n, err) : add_memory(v, ram, err);
+	return v->regions <= WIRE_REGIONS_MAX ? set_table(v, ram, err) : add_memory(v, ram, err);
 }
 
 static int set_state(const struct vhost_user *v, uint32_t what, unsigned i, uint32_t value,

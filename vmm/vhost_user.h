@@ -44,7 +44,8 @@ struct vhost_user {
 	const struct vhost_user_kind *kind; /* NULL: not open */
 	unsigned nr_queues;
 	uint64_t features;    /* that it has: of `kind` and of the ring */
-	uint64_t regions_max; /* of guest memory, that it can be told of */
+	uint64_t regions;     /* of guest memory, that it must be told of */
+	uint64_t regions_max; /* that it can be told of */
 	uint8_t config[VHOST_USER_CONFIG_MAX];
 	bool knows_memory; /* it was told of it, region by region */
 	bool gone;	   /* and not started since */
@@ -68,9 +69,8 @@ int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
 		    const struct vhost_user_kind *kind, unsigned nr_queues, struct err *err);
 void vhost_user_close(struct vhost_user *v);
 
-/* Whether it can be told of guest memory. -E2BIG: it cannot. */
-int vhost_user_check_memory(const struct vhost_user *v, const struct guest_ram *ram,
-			    struct err *err);
+/* Whether it can be told of guest memory, which is this. -E2BIG: it cannot. */
+int vhost_user_check_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err);
 
 /*
  * It goes and comes back: on one thread, which waits for it, and not for long under the lock that
