@@ -357,6 +357,12 @@ static void from_outside(unsigned what)
 		if (server_is != SERVER_RUNS)
 			served = false;
 		(void)virtio_server_back(dev);
+		if (what & 0x80) {
+			(void)!eventfd_write(dev->server_error, 1);
+			virtio_server_failed(dev);
+		}
+		if (dev->ops->type == 1)
+			virtio_remote_link(&remote, what & 1);
 	}
 }
 
@@ -464,6 +470,10 @@ static void make_device(unsigned kind)
 		virtio_remote_blk(&remote, 0x7676, config, 2, &server);
 		dev = &remote.dev;
 		break;
+	case 10:
+		virtio_remote_net(&remote, 0xff83, mac, &server);
+		dev = &remote.dev;
+		break;
 	case 6:
 		virtio_remote_fs(&remote, "tag", &server);
 		dev = &remote.dev;
@@ -476,7 +486,7 @@ static void make_device(unsigned kind)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static int kicks[QUEUES], vectors[QUEUES + 1];
+	static int kicks[QUEUES], vectors[QUEUES + 1], error;
 	struct bytes_in in = { .data = data, .len = size };
 	uint64_t count;
 
@@ -484,10 +494,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		kicks[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	for (unsigned i = 0; !vectors[QUEUES] && i <= QUEUES; i++)
 		vectors[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (!error)
+		error = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	memset(memory, 0, sizeof(memory));
 	submitted = events = 0;
 	served = false;
 	make_device(size ? data[size - 1] % 16 : 0);
+	dev->server_error = error;
 	virtio_pci_plug(&pci, dev, &ram, &env, kicks, vectors, UINT64_C(0x100000000));
 	while (!in.failed && in.at < in.len)
 		one_step(&in);
@@ -501,5 +514,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)!eventfd_read(vectors[i], &count);
 		(void)!eventfd_read(kicks[i % QUEUES], &count);
 	}
+	(void)!eventfd_read(error, &count);
 	return 0;
 }

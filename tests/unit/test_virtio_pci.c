@@ -346,12 +346,68 @@ static void test_bus_master_of_server(void **state)
 	}
 }
 
+/* A ring that was given up is a driver's that must start anew; of the last one's nobody hears. */
+static void test_ring_given_up(void **state)
+{
+	const struct server server = { &server_ops, NULL, 0 };
+	int error = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	uint64_t one = 1;
+
+	(void)state;
+	plug_net(&server, 1);
+	dev->server_error = error;
+	virtio_server_failed(dev); /* nothing is served yet, nor was anything said */
+	start_driver();
+	virtio_server_failed(dev);
+	assert_int_equal(bar_status(), 7 | FEATURES_OK);
+	assert_int_equal(write(error, &one, sizeof(one)), sizeof(one));
+	virtio_server_failed(dev);
+	assert_int_equal(bar_status(), 7 | FEATURES_OK | NEEDS_RESET);
+	assert_int_equal(said, 1);
+	assert_non_null(strstr(told, "gave a ring up"));
+
+	assert_int_equal(write(error, &one, sizeof(one)), sizeof(one));
+	start_driver();
+	virtio_server_failed(dev);
+	assert_int_equal(bar_status(), 7 | FEATURES_OK);
+	bar_write(STATUS, 1, 0);
+	assert_int_equal(write(error, &one, sizeof(one)), sizeof(one));
+	virtio_server_failed(dev);
+	assert_int_equal(bar_status(), 0);
+	assert_int_equal(said, 1);
+	unplug_pci();
+	virtio_net_destroy(&net);
+	close(error);
+}
+
+/* Section 5.1.4: the driver sees the link go and come. */
+static void test_link(void **state)
+{
+	const struct server server = { &server_ops, NULL, 0 };
+	static const uint8_t mac[6] = { 0x52, 0x54 };
+	uint64_t count;
+
+	(void)state;
+	virtio_remote_net(&remote, 0, mac, &server);
+	plug_pci(&remote.dev);
+	start_driver();
+	bar_write(CONFIG_VECTOR, 2, 2);
+	for (unsigned up = 0; up < 2; up++) {
+		virtio_remote_link(&remote, up);
+		assert_int_equal(pci.bar.ops->read(&pci.bar, 0x2000 + 6, 2), up);
+		assert_int_equal(read(vectors[2], &count, sizeof(count)), sizeof(count));
+	}
+	unplug_pci();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_features, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bus_master, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bus_master_of_server, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ring_given_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_link, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
