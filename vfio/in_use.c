@@ -23,7 +23,7 @@ struct node {
 	dev_t number;
 };
 
-#define NODES_MAX 128
+#define NODES_MAX 4096
 
 struct function {
 	const char *root;
@@ -376,6 +376,18 @@ int vfio_check_no_functions(const char *root, const struct vfio_id *id, struct e
 		       id->name, n, id->path);
 }
 
+/* udev opens what has just come, to see what it is, and closes it again. */
+static int check_programs_patiently(const struct function *f, struct err *err)
+{
+	int ret = check_programs(f, err);
+
+	for (unsigned i = 0; ret == -EBUSY && i < 5; i++) {
+		usleep(200 * 1000);
+		ret = check_programs(f, err);
+	}
+	return ret;
+}
+
 static int check_nodes(struct function *f, struct err *err)
 {
 	int ret = add_class(f, "block", "", err);
@@ -389,7 +401,7 @@ static int check_nodes(struct function *f, struct err *err)
 	if (ret == 0)
 		ret = add_class(f, "accel", "accel/", err);
 	add_nvidia(f);
-	return ret < 0 ? ret : check_programs(f, err);
+	return ret < 0 ? ret : check_programs_patiently(f, err);
 }
 
 int vfio_check_unused(const char *root, const struct vfio_id *id, struct err *err)

@@ -170,8 +170,12 @@ void vfio_pci_reset_alone(struct vfio_pci *dev, struct err *err)
 	bool done[1] = { false };
 	int ret = -EBUSY;
 
+	if (dev->io) /* groups may leave meanwhile */
+		pthread_mutex_lock(&dev->io->lock);
 	if (dev->flags & VFIO_DEVICE_FLAGS_RESET || !would_reset_others(dev, &dev->place))
 		ret = reset_one(&dev, 1, 0, dev->io, done);
+	if (dev->io)
+		pthread_mutex_unlock(&dev->io->lock);
 	if (ret < 0)
 		cannot_reset(dev, ret, err);
 }

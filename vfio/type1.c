@@ -134,6 +134,12 @@ static int type1_attach(struct iommu *io, const struct vfio_id *id, const char *
 			       "%s wants the VF token that its physical function's driver set: "
 			       "add token=UUID",
 			       id->name);
+	if (errno == ESRCH)
+		return err_set(err, ESRCH,
+			       "%s wants to know its virtual machine when it is opened (i915's "
+			       "GVT-g), and is opened before there is one: it cannot be passed "
+			       "through",
+			       id->name);
 	return err_sys(err, errno, "VFIO does not hand out %s", id->name);
 }
 
