@@ -274,11 +274,16 @@ static int check_claimed(const struct function *f, const struct node *node, stru
 
 /* --- programs --- */
 
-static const struct node *node_of(const struct function *f, const struct stat *st)
+/* A file on a server that does not answer must not stop us, so what is known of it will do. */
+static const struct node *node_of(const struct function *f, const char *path)
 {
+	struct statx st;
+
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+		return NULL;
 	for (unsigned i = 0; i < f->nr_nodes; i++)
-		if (f->nodes[i].number == st->st_rdev &&
-		    (f->nodes[i].block ? S_ISBLK(st->st_mode) : S_ISCHR(st->st_mode)))
+		if (f->nodes[i].number == makedev(st.stx_rdev_major, st.stx_rdev_minor) &&
+		    (f->nodes[i].block ? S_ISBLK(st.stx_mode) : S_ISCHR(st.stx_mode)))
 			return &f->nodes[i];
 	return NULL;
 }
@@ -298,7 +303,6 @@ static int check_program(const struct function *f, const char *pid, struct err *
 	char dir[64], path[VFIO_PATH_MAX], name[32];
 	const struct node *node;
 	struct dirent *e;
-	struct stat st;
 	DIR *list;
 	int ret = 0;
 
@@ -306,7 +310,8 @@ static int check_program(const struct function *f, const char *pid, struct err *
 	list = sysfs_list(f->root, dir, "fd");
 	while (ret == 0 && (e = sysfs_next(list))) {
 		snprintf(path, sizeof(path), "%s%s/fd/%.20s", f->root, dir, e->d_name);
-		if (stat(path, &st) < 0 || !(node = node_of(f, &st)))
+		node = node_of(f, path);
+		if (!node)
 			continue;
 		program_name(f, dir, name);
 		ret = err_set(err, EBUSY,
