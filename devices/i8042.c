@@ -17,7 +17,7 @@ static uint64_t i8042_read(struct device *dev, uint64_t offset, unsigned size)
 {
 	(void)dev;
 	(void)size;
-	/* All-ones also for port 0x61: a loop that waits for the PIT's output there must end. */
+	/* Port 0x61 is not seen here: it is the PIT's, which KVM has. */
 	return offset == COMMAND ? STATUS : 0xff;
 }
 

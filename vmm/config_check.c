@@ -272,6 +272,7 @@ static const struct port_user {
 	const char *name;
 } port_users[] = {
 	{ { 0x20, 0x22 }, "interrupt controller" },
+	{ { 0x40, 0x44 }, "timer" },
 	{ { PORT_I8042, PORT_I8042 + 5 }, "keyboard controller" },
 	{ { PORT_RTC, PORT_RTC + 2 }, "clock" },
 	{ { 0xa0, 0xa2 }, "second interrupt controller" },

@@ -1,5 +1,6 @@
 #include "vmm/cpuid.h"
 
+#include "vmm/cpuid_rules.h"
 #include "vmm/topology.h"
 
 #include <string.h>
@@ -17,6 +18,16 @@
 /* Leaf 8000_0001 */
 #define ECX_CMP_LEGACY BIT(1)
 #define ECX_TOPOEXT    BIT(22)
+/* Leaf 8000_0007: the guest may go on after an uncorrected memory error (AMD APM volume 2, 9.3.1)
+ */
+#define EBX_OVERFLOW_RECOV BIT(0)
+#define EBX_SUCCOR	   BIT(1)
+
+#define LEAF_KVM	0x40000000u
+#define LEAF_KVM_TIMING 0x40000010u /* TSC and APIC timer, kHz: VMware's, and QEMU's for KVM */
+#define LEAF_TSC	0x15u
+#define LEAF_FREQUENCY	0x16u
+#define APIC_TIMER_KHZ	1000000u /* KVM's: APIC_BUS_CYCLE_NS in arch/x86/kvm/lapic.h is 1 */
 
 /* What every leaf below needs to know of one CPU. */
 struct cpu {
@@ -24,7 +35,7 @@ struct cpu {
 	uint32_t apic_id;
 	unsigned thread_bits, core_bits; /* widths of the APIC ID's lower fields */
 	unsigned per_socket;		 /* logical CPUs of a socket */
-	bool tsc_deadline;
+	const struct cpuid_kvm *kvm;
 	bool amd; /* or Hygon: some fields are reserved on Intel */
 };
 
@@ -42,24 +53,39 @@ static void leaf_1(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 	put_field(&e->ebx, 16, 8, BIT(cpu->thread_bits + cpu->core_bits));
 	e->ecx |= ECX_HYPERVISOR | ECX_X2APIC; /* the in-kernel APIC always has x2APIC mode */
 	e->ecx &= ~ECX_TSC_DEADLINE;
-	if (cpu->tsc_deadline)
+	if (cpu->kvm->tsc_deadline)
 		e->ecx |= ECX_TSC_DEADLINE; /* KVM emulates it but does not list it */
 	e->edx &= ~EDX_HTT;
 	if (cpu->per_socket > 1)
 		e->edx |= EDX_HTT;
 }
 
+/* The largest n for which 2^n is at most `count`, which is not 0. */
+static unsigned log2_floor(unsigned count)
+{
+	return 31 - (unsigned)__builtin_clz(count);
+}
+
 /*
  * Intel's leaf 4 and AMD's 8000_001D list caches with how many APIC IDs share each. KVM gives the
- * host's; in the guest the last level belongs to the socket and the others to the core.
+ * host's; in the guest the inner levels belong to the core. The last one is shared within a socket,
+ * but by no more CPUs than on the host (an EPYC has one for each 8 or 16 cores), and not by CPUs of
+ * two nodes, of which Linux complains (topology_sane in arch/x86/kernel/smpboot.c).
  */
 static void leaf_cache(struct kvm_cpuid_entry2 *e, const struct cpu *cpu, bool intel)
 {
 	unsigned level = (e->eax >> 5) & 7;
-	unsigned shared = cpu->thread_bits + (level >= 3 ? cpu->core_bits : 0);
+	unsigned shared = cpu->thread_bits;
 
 	if ((e->eax & 0x1f) == 0)
 		return;
+	if (level >= 3) {
+		unsigned host = log2_floor(((e->eax >> 14) & 0xfff) + 1);
+		unsigned most = topology_node_bits(cpu->plan);
+
+		host = host > most ? most : host;
+		shared = host > shared ? host : shared;
+	}
 	put_field(&e->eax, 14, 12, BIT(shared) - 1);
 	if (intel)
 		put_field(&e->eax, 26, 6, BIT(cpu->core_bits) - 1);
@@ -90,6 +116,12 @@ static void leaf_8000_0001(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 	e->ecx &= ~ECX_CMP_LEGACY;
 	if (cpu->amd && cpu->per_socket > 1 && cpu->plan->threads == 1)
 		e->ecx |= ECX_CMP_LEGACY;
+}
+
+static void leaf_8000_0007(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
+{
+	if (cpu->amd && cpu->kvm->machine_check)
+		e->ebx |= EBX_OVERFLOW_RECOV | EBX_SUCCOR;
 }
 
 static void leaf_8000_0008(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
@@ -130,6 +162,9 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 	case 0x80000001:
 		leaf_8000_0001(e, cpu);
 		break;
+	case 0x80000007:
+		leaf_8000_0007(e, cpu);
+		break;
 	case 0x80000008:
 		leaf_8000_0008(e, cpu);
 		break;
@@ -142,10 +177,11 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 	}
 }
 
-/* A topology leaf is ours whole; KVM's list may have none, one or several of its subleaves. */
-static bool is_topology(uint32_t function)
+/* These leaves are ours whole; KVM's list may have none, one or several of their subleaves. */
+static bool is_ours(uint32_t function)
 {
-	return function == 0xb || function == 0x1f;
+	return function == 0xb || function == 0x1f || function == LEAF_TSC ||
+	       function == LEAF_FREQUENCY || function == LEAF_KVM_TIMING;
 }
 
 /* KVM's list has dozens of these; one that is not there reads as zeroes, too. */
@@ -154,8 +190,87 @@ static bool is_zero(const struct kvm_cpuid_entry2 *e)
 	return !(e->eax | e->ebx | e->ecx | e->edx);
 }
 
-unsigned cpuid_build(struct kvm_cpuid_entry2 *out, unsigned cap, const struct kvm_cpuid2 *from,
-		     const struct plan *plan, unsigned cpu, bool tsc_deadline)
+/* Room for CPUID_EXTRA entries is there. */
+static unsigned add_topology(struct kvm_cpuid_entry2 *out, unsigned n, uint32_t max_basic,
+			     const struct cpu *cpu)
+{
+	for (uint32_t function = 0xb; function <= max_basic && function <= 0x1f; function += 0x14) {
+		for (uint32_t index = 0; index < 3; index++) {
+			out[n] = (struct kvm_cpuid_entry2){
+				.function = function,
+				.index = index,
+				.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+			};
+			adjust(&out[n++], cpu);
+		}
+	}
+	return n;
+}
+
+static uint32_t gcd(uint32_t a, uint32_t b)
+{
+	while (b) {
+		uint32_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/*
+ * Leaf 15h: TSC = crystal * EBX / EAX, and the crystal drives the APIC timer, too (Intel SDM volume
+ * 3, section 11.5.4). Linux multiplies the crystal's kHz by EBX in 32 bits (native_calibrate_tsc):
+ * where that would overflow, the TSC is its own crystal, and the timer is the TSC-deadline's alone.
+ */
+static bool leaf_tsc(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
+{
+	uint32_t khz = cpu->kvm->tsc_khz, unit = gcd(khz, APIC_TIMER_KHZ);
+
+	*e = (struct kvm_cpuid_entry2){ .function = LEAF_TSC };
+	if (khz / unit <= UINT32_MAX / APIC_TIMER_KHZ) {
+		e->eax = APIC_TIMER_KHZ / unit;
+		e->ebx = khz / unit;
+		e->ecx = APIC_TIMER_KHZ * 1000;
+	} else if (cpu->kvm->tsc_deadline && khz <= UINT32_MAX / 1000) {
+		e->eax = e->ebx = 1;
+		e->ecx = khz * 1000;
+	}
+	return e->eax;
+}
+
+/*
+ * How fast the TSC is, for kernels that do not ask the KVM clock. Leaves 15h and 16h are Intel's;
+ * the one among the hypervisor's leaves is for all.
+ */
+static unsigned add_timing(struct kvm_cpuid_entry2 *out, unsigned n, const struct cpu *cpu)
+{
+	uint32_t khz = cpu->kvm->tsc_khz, mhz = khz / 1000;
+
+	if (!cpu->amd && leaf_tsc(&out[n], cpu)) {
+		n++;
+		out[n++] = (struct kvm_cpuid_entry2){
+			.function = LEAF_FREQUENCY, .eax = mhz, .ebx = mhz, .ecx = 100
+		};
+	}
+	out[n++] = (struct kvm_cpuid_entry2){ .function = LEAF_KVM_TIMING,
+					      .eax = khz,
+					      .ebx = APIC_TIMER_KHZ };
+	return n;
+}
+
+/* The highest leaf of a range is what its first leaf says in EAX. */
+static void raise_limits(struct kvm_cpuid_entry2 *out, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned first = 0; first < n; first++)
+			if (out[first].function == (out[i].function & 0xc0000000) &&
+			    out[first].eax < out[i].function)
+				out[first].eax = out[i].function;
+}
+
+unsigned cpuid_build(struct kvm_cpuid_entry2 *out, const struct kvm_cpuid2 *from,
+		     const struct plan *plan, unsigned cpu, const struct cpuid_kvm *kvm)
 {
 	struct cpu this = {
 		.plan = plan,
@@ -163,33 +278,31 @@ unsigned cpuid_build(struct kvm_cpuid_entry2 *out, unsigned cap, const struct kv
 		.thread_bits = topology_thread_bits(plan),
 		.core_bits = topology_core_bits(plan),
 		.per_socket = plan->cores * plan->threads,
-		.tsc_deadline = tsc_deadline,
+		.kvm = kvm,
 	};
 	uint32_t max_basic = 0;
-	unsigned n = 0;
+	bool has_kvm = false;
+	unsigned n = 0, left = 0;
 
-	for (unsigned i = 0; i < from->nent && n < cap; i++) {
+	for (unsigned i = 0; i < from->nent; i++) {
 		if (from->entries[i].function == 0) {
 			max_basic = from->entries[i].eax;
 			this.amd = from->entries[i].ebx == EBX_AMD ||
 				   from->entries[i].ebx == EBX_HYGON;
 		}
-		if (is_topology(from->entries[i].function))
+		has_kvm |= from->entries[i].function == LEAF_KVM;
+		if (is_ours(from->entries[i].function))
 			continue;
 		out[n] = from->entries[i];
-		adjust(&out[n], &this);
-		if (!is_zero(&out[n]))
-			n++;
+		adjust(&out[n++], &this);
 	}
-	for (uint32_t function = 0xb; function <= max_basic && function <= 0x1f; function += 0x14) {
-		for (uint32_t index = 0; index < 3 && n < cap; index++) {
-			out[n] = (struct kvm_cpuid_entry2){
-				.function = function,
-				.index = index,
-				.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
-			};
-			adjust(&out[n++], &this);
-		}
-	}
-	return n;
+	n = add_topology(out, n, max_basic, &this);
+	if (kvm->tsc_khz && has_kvm)
+		n = add_timing(out, n, &this);
+	raise_limits(out, n);
+	n = cpuid_apply_rules(out, n);
+	for (unsigned i = 0; i < n; i++)
+		if (!is_zero(&out[i]))
+			out[left++] = out[i];
+	return left;
 }

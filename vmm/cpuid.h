@@ -11,14 +11,20 @@
 
 #include <linux/kvm.h>
 
-/*
- * Writes the leaves of CPU number `cpu` into `out`, which has room for `cap` entries; `from` is
- * KVM_GET_SUPPORTED_CPUID's answer. Returns the number of entries, at
- * most from->nent + CPUID_EXTRA.
- */
-unsigned cpuid_build(struct kvm_cpuid_entry2 *out, unsigned cap, const struct kvm_cpuid2 *from,
-		     const struct plan *plan, unsigned cpu, bool tsc_deadline);
+/* What KVM can do that its list does not say. */
+struct cpuid_kvm {
+	bool tsc_deadline;
+	bool machine_check; /* memory errors are handed to the guest */
+	uint32_t tsc_khz;   /* of the guest's TSC; 0: not known */
+};
 
-#define CPUID_EXTRA 8 /* how many entries cpuid_build may add: the topology leaves */
+/*
+ * Writes the leaves of CPU number `cpu` into `out`, which has room for CPUID_EXTRA entries more
+ * than `from` has, KVM_GET_SUPPORTED_CPUID's answer. Returns the number of entries.
+ */
+unsigned cpuid_build(struct kvm_cpuid_entry2 *out, const struct kvm_cpuid2 *from,
+		     const struct plan *plan, unsigned cpu, const struct cpuid_kvm *kvm);
+
+#define CPUID_EXTRA 9 /* how many entries cpuid_build may add: topology and timing */
 
 #endif

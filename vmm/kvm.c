@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Kernel ABI that this file relies on (Documentation/virt/kvm/api.rst). */
@@ -88,6 +89,8 @@ int kvm_open(struct kvm *kvm, struct err *err)
 	ret = has(kvm, KVM_CAP_MAX_VCPUS);
 	kvm->max_cpus = ret > 0 ? (unsigned)ret : 4; /* api.rst: 4 if it is not said */
 	kvm->tsc_deadline = has(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	if (ioctl(kvm->fd, KVM_X86_GET_MCE_CAP_SUPPORTED, &kvm->mce_caps) < 0)
+		kvm->mce_caps = 0;
 	return 0;
 fail:
 	kvm_close(kvm);
@@ -116,9 +119,15 @@ int kvm_create_irqchip(struct kvm *kvm, struct err *err)
 		.cap = KVM_CAP_X2APIC_API,
 		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
 	};
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	/* KVM's default, to make up for ticks that came late, keeps AMD's AVIC off (i8254.c). */
+	struct kvm_reinject_control ticks = { .pit_reinject = 0 };
 
 	if (ioctl(kvm->vm, KVM_CREATE_IRQCHIP, 0) < 0)
 		return err_sys(err, errno, "KVM_CREATE_IRQCHIP failed");
+	if (ioctl(kvm->vm, KVM_CREATE_PIT2, &pit) < 0)
+		return err_sys(err, errno, "KVM_CREATE_PIT2 failed");
+	(void)ioctl(kvm->vm, KVM_REINJECT_CONTROL, &ticks);
 	kvm->x2apic_ids = ioctl(kvm->vm, KVM_ENABLE_CAP, &x2apic) == 0;
 	return 0;
 }
@@ -278,8 +287,18 @@ static bool is_asked;
 static pthread_t asking;
 static bool is_asking;
 
+/*
+ * The state of AMX is for those who asked for it, before the first vCPU: else KVM leaves it out of
+ * leaf 0Dh (Documentation/arch/x86/xstate.rst). Kernels before 5.17 and CPUs without it say no.
+ */
+#ifndef ARCH_REQ_XCOMP_GUEST_PERM
+#define ARCH_REQ_XCOMP_GUEST_PERM 0x1025
+#endif
+#define XFEATURE_TILEDATA 18
+
 static int ask_cpuid(int fd, struct err *err)
 {
+	(void)syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_GUEST_PERM, XFEATURE_TILEDATA);
 	asked.list.nent = CPUID_MAX;
 	if (ioctl(fd, KVM_GET_SUPPORTED_CPUID, &asked) < 0)
 		return err_sys(err, errno, "KVM_GET_SUPPORTED_CPUID failed");

@@ -20,7 +20,8 @@ struct kvm {
 	int run_size; /* bytes of struct kvm_run's mapping */
 	unsigned max_cpus;
 	bool tsc_deadline;
-	bool x2apic_ids; /* APIC ids past 255 reach the guest */
+	bool x2apic_ids;   /* APIC ids past 255 reach the guest */
+	uint64_t mce_caps; /* what guests' IA32_MCG_CAP can have; 0: no machine checks */
 	uint32_t nr_ram_slots;
 	uint64_t mapped[KVM_MAPS_MAX / 64]; /* which of the slots after those are in use */
 	int vfio;			    /* KVM's VFIO device, or -1 */
@@ -38,9 +39,9 @@ int kvm_create_vm(struct kvm *kvm, struct err *err);
 /* One slot per block of RAM, in pieces of at most 4 TiB (a slot counts pages in 31 bits). */
 int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err);
 /*
- * Two PICs and an I/O APIC; local APICs come with vCPUs, so call it before those. After
- * kvm_add_ram: the controllers register on KVM's I/O bus, and a memory slot that is added next
- * waits for the SRCU grace period which that leaves behind (5 ms seen on Linux 6.18).
+ * Two PICs, an I/O APIC, and a PIT with port 0x61; local APICs come with vCPUs, so call it before
+ * those. After kvm_add_ram: the controllers register on KVM's I/O bus, and a memory slot that is
+ * added next waits for the SRCU grace period which that leaves behind (5 ms seen on Linux 6.18).
  */
 int kvm_create_irqchip(struct kvm *kvm, struct err *err);
 /*

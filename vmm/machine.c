@@ -268,16 +268,16 @@ static int create_cpu(struct machine *m, const struct kvm_cpuid2 *supported,
 {
 	struct machine_cpu *cpu = &m->cpus[m->nr_cpus];
 	uint32_t apic_id = plan_apic_id(m->parts.plan, m->nr_cpus);
-	int ret;
+	int ret = vcpu_create(&cpu->vcpu, &m->kvm, m->nr_cpus, apic_id, err);
 
-	cpuid->nent = cpuid_build(cpuid->entries, supported->nent + CPUID_EXTRA, supported,
-				  m->parts.plan, m->nr_cpus, m->kvm.tsc_deadline);
-	ret = vcpu_create(&cpu->vcpu, &m->kvm, m->nr_cpus, apic_id, cpuid, err);
 	if (ret < 0)
 		return ret;
+	if (m->nr_cpus == 0)
+		m->cpuid.tsc_khz = vcpu_tsc_khz(&cpu->vcpu);
+	cpuid->nent = cpuid_build(cpuid->entries, supported, m->parts.plan, m->nr_cpus, &m->cpuid);
 	cpu->machine = m;
 	m->nr_cpus++;
-	return 0;
+	return vcpu_set_cpuid(&cpu->vcpu, cpuid, err);
 }
 
 static int create_cpus(struct machine *m, struct err *err)
@@ -302,6 +302,7 @@ static int create_cpus(struct machine *m, struct err *err)
 				  (supported->nent + CPUID_EXTRA) * sizeof(cpuid->entries[0]));
 	if (!m->cpus || !cpuid)
 		ret = err_sys(err, ENOMEM, "cannot list %u vCPUs", n);
+	m->cpuid.tsc_deadline = m->kvm.tsc_deadline;
 	while (ret == 0 && m->nr_cpus < n)
 		ret = create_cpu(m, supported, cpuid, err);
 	free(cpuid);

@@ -11,6 +11,7 @@
 #include "acpi/tables.h"
 #include "firmware/boot.h"
 #include "vmm/console.h"
+#include "vmm/cpuid.h"
 #include "vmm/image.h"
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
@@ -71,6 +72,7 @@ struct machine {
 	struct kvm kvm;
 	struct machine_cpu *cpus;
 	unsigned nr_cpus;
+	struct cpuid_kvm cpuid; /* what the CPUs are told of KVM */
 	struct machine_devices devices;
 	struct machine_pci pci;
 	struct machine_virtio virtio;

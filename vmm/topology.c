@@ -24,3 +24,16 @@ uint32_t plan_apic_id(const struct plan *p, unsigned cpu)
 
 	return ((socket << topology_core_bits(p) | core) << topology_thread_bits(p)) | thread;
 }
+
+unsigned topology_node_bits(const struct plan *p)
+{
+	unsigned bits = topology_core_bits(p) + topology_thread_bits(p);
+
+	for (unsigned i = 0; i < p->nr_nodes; i++) {
+		if (!p->nodes[i].nr_cpus)
+			continue;
+		while (bits && plan_apic_id(p, p->nodes[i].first_cpu) & ((1u << bits) - 1))
+			bits--;
+	}
+	return bits;
+}

@@ -18,6 +18,9 @@
 unsigned topology_thread_bits(const struct plan *p);
 unsigned topology_core_bits(const struct plan *p);
 
+/* Width of the largest blocks of ids, at most a socket's, none of which has CPUs of two nodes. */
+unsigned topology_node_bits(const struct plan *p);
+
 /* The (x2)APIC id of CPU number `cpu`, which is less than p->cpus. */
 uint32_t plan_apic_id(const struct plan *p, unsigned cpu);
 

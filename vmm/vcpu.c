@@ -43,7 +43,7 @@ static int set_msrs(const struct vcpu *v, struct err *err)
 }
 
 int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t apic_id,
-		const struct kvm_cpuid2 *cpuid, struct err *err)
+		struct err *err)
 {
 	void *run;
 	int ret;
@@ -60,17 +60,24 @@ int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t 
 	}
 	v->run = run;
 	v->run_size = kvm->run_size;
-	if (ioctl(v->fd, KVM_SET_CPUID2, cpuid) < 0) {
-		ret = err_sys(err, errno, "KVM refuses the CPUID of vCPU %u", index);
-		goto fail;
-	}
-	ret = set_msrs(v, err);
-	if (ret < 0)
-		goto fail;
 	return 0;
 fail:
 	vcpu_destroy(v);
 	return ret;
+}
+
+uint32_t vcpu_tsc_khz(const struct vcpu *v)
+{
+	int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+
+	return khz > 0 ? (uint32_t)khz : 0;
+}
+
+int vcpu_set_cpuid(const struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err)
+{
+	if (ioctl(v->fd, KVM_SET_CPUID2, cpuid) < 0)
+		return err_sys(err, errno, "KVM refuses the CPUID of vCPU %u", v->index);
+	return set_msrs(v, err);
 }
 
 void vcpu_destroy(struct vcpu *v)

@@ -47,7 +47,11 @@ struct vcpu {
 
 /* `apic_id` is its KVM id, too. */
 int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t apic_id,
-		const struct kvm_cpuid2 *cpuid, struct err *err);
+		struct err *err);
+/* kHz; 0: KVM does not say, because this host's TSC is not to be trusted. */
+uint32_t vcpu_tsc_khz(const struct vcpu *v);
+/* Before it runs. */
+int vcpu_set_cpuid(const struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err);
 void vcpu_destroy(struct vcpu *v);
 
 /* What the bootstrap processor starts with; the others wait for their start-up IPI. */

@@ -33,6 +33,8 @@ static struct {
 	struct kvm_run first_exit; /* what a new run page says */
 	struct kvm_userspace_memory_region slots[8];
 	unsigned nr_slots;
+	bool has_pit, reinjects;
+	int tsc_khz; /* 0: KVM_GET_TSC_KHZ fails */
 } host;
 
 static int new_fd(void)
@@ -93,6 +95,17 @@ static bool played(int fd, unsigned long request, void *arg, int *ret)
 		assert_true(host.nr_slots < ARRAY_SIZE(host.slots));
 		host.slots[host.nr_slots++] = *(struct kvm_userspace_memory_region *)arg;
 		break;
+	case KVM_CREATE_PIT2:
+		assert_int_equal(((struct kvm_pit_config *)arg)->flags, KVM_PIT_SPEAKER_DUMMY);
+		host.has_pit = true;
+		break;
+	case KVM_REINJECT_CONTROL:
+		host.reinjects = ((struct kvm_reinject_control *)arg)->pit_reinject;
+		break;
+	case KVM_GET_TSC_KHZ:
+		errno = host.tsc_khz ? 0 : EIO;
+		*ret = errno ? -1 : host.tsc_khz;
+		break;
 	case KVM_RUN:
 		host.run_calls++;
 		errno = host.run_error;
@@ -109,6 +122,7 @@ static int play(void **state)
 	host.lacks = -1;
 	host.run_size = 4096;
 	host.max_cpus = 64;
+	host.reinjects = true;
 	wrap_setup(state);
 	wrap_redirect("/dev/kvm", "/dev/null");
 	wrap_ioctl(played);
@@ -321,6 +335,8 @@ static const struct wrap_harmless without[] = {
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS }, 0, "4 is taken then" },
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER }, 0, "not offered then" },
 	{ { "ioctl", KVM_CREATE_VM, 0 }, EINTR, "tried again" },
+	{ { "ioctl", KVM_X86_GET_MCE_CAP_SUPPORTED, 0 }, 0, "no machine checks then" },
+	{ { "ioctl", KVM_REINJECT_CONTROL, 0 }, 0, "AVIC stays off" },
 	{ { 0 }, 0, NULL },
 };
 
@@ -342,7 +358,9 @@ static int vcpu_attempt(void *to, struct err *e)
 	if (ret == 0)
 		ret = kvm_supported_cpuid(&kvm, &cpuid, e);
 	if (ret == 0)
-		ret = vcpu_create(&v, &kvm, 3, 7, cpuid, e);
+		ret = vcpu_create(&v, &kvm, 3, 7, e);
+	if (ret == 0)
+		ret = vcpu_set_cpuid(&v, cpuid, e);
 	if (ret == 0)
 		ret = vcpu_set_entry(&v, &entry, e);
 	vcpu_destroy(&v);
@@ -363,6 +381,26 @@ static void test_vcpu(void **state)
 	wrap_sweep(vcpu_attempt, NULL, ENOMEM, without);
 	wrap_sweep(vcpu_attempt, NULL, EIO, without);
 	wrap_sweep(vcpu_attempt, NULL, EINTR, without);
+}
+
+/* A timer for those without a KVM clock, and none of the ticks that keep AMD's AVIC off. */
+static void test_clock(void **state)
+{
+	struct vcpu v;
+	struct kvm kvm;
+
+	(void)state;
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
+	assert_int_equal(kvm_create_irqchip(&kvm, &err), 0);
+	assert_true(host.has_pit);
+	assert_false(host.reinjects);
+	assert_int_equal(vcpu_create(&v, &kvm, 0, 0, &err), 0);
+	assert_int_equal(vcpu_tsc_khz(&v), 0);
+	host.tsc_khz = 2100000;
+	assert_int_equal(vcpu_tsc_khz(&v), 2100000);
+	vcpu_destroy(&v);
+	kvm_close(&kvm);
 }
 
 /* --- running: what KVM can return, and what it cannot be made to return on demand --- */
@@ -405,12 +443,11 @@ static void expect_internal(uint32_t suberror, enum vcpu_stop stop, const char *
 
 static int make_vcpu(void **state)
 {
-	const struct kvm_cpuid2 cpuid = { 0 };
 	struct kvm kvm;
 
 	play(state);
 	if (kvm_open(&kvm, &err) < 0 || kvm_create_vm(&kvm, &err) < 0 ||
-	    vcpu_create(&vcpu, &kvm, 5, 5, &cpuid, &err) < 0)
+	    vcpu_create(&vcpu, &kvm, 5, 5, &err) < 0)
 		return -1;
 	kvm_close(&kvm);
 	return 0;
@@ -510,6 +547,8 @@ static void test_try(void **state)
 		without[1],
 		without[2],
 		without[3],
+		without[4],
+		without[5],
 		{ { .name = "madvise" }, 0, "advice" },
 		{ { .name = "sigaction" }, 0, "cannot fail with these arguments" },
 		{ { "ioctl", KVM_RUN, 0 }, EINTR, "tried again" },
@@ -566,6 +605,7 @@ int main(void)
 		cmocka_unit_test_setup(test_maps, play),
 		cmocka_unit_test_setup(test_vfio, play),
 		cmocka_unit_test_setup(test_vcpu, play),
+		cmocka_unit_test_setup(test_clock, play),
 		cmocka_unit_test_setup_teardown(test_exits, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_run_fails, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_run_again, make_vcpu, unmake_vcpu),
