@@ -7,7 +7,12 @@
 #include <linux/mman.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u
+#endif
 
 #define CONGRUENCE GIB /* the largest page that nested page tables have */
 
@@ -29,24 +34,59 @@ static int shortage(const struct span *span, const struct ram_backing *backing, 
 		       span->base, size / backing->page_size, backing->page_size / MIB, pool);
 }
 
-/* One file for all spans, one after the other; or the little one that all of them show. */
+/* What memfd_create says where the kernel has no huge pages, or not of this size. */
+static bool is_no_such_page(int code)
+{
+	return code == ENODEV || code == ENOSYS || code == EINVAL;
+}
+
+static int no_file(const struct ram_backing *backing, uint64_t size, int code, struct err *err)
+{
+	struct rlimit limit;
+
+	if (backing->page_size == GIB && is_no_such_page(code))
+		return err_set(err, code,
+			       "this host has no huge pages of 1 GiB: its CPU has none (no pdpe1gb "
+			       "in /proc/cpuinfo), or its kernel was built without hugetlbfs; use "
+			       "--page-size 2M or 4K");
+	if (backing->page_size != 4 * KIB && is_no_such_page(code))
+		return err_set(
+			err, code,
+			"this host's kernel has no huge pages of 2 MiB (it was built without "
+			"hugetlbfs); use --page-size 4K");
+	if (code == EFBIG && getrlimit(RLIMIT_FSIZE, &limit) == 0)
+		return err_set(err, code,
+			       "guest RAM is a file of %" PRIu64 " MiB here, and this process may "
+			       "write no file of more than %" PRIu64
+			       " MiB: raise the limit (ulimit -f, "
+			       "LimitFSIZE=)",
+			       size / MIB, (uint64_t)limit.rlim_cur / MIB);
+	return err_sys(err, code, "cannot make a file of %" PRIu64 " MiB for guest RAM",
+		       size / MIB);
+}
+
+/*
+ * One file for all spans, one after the other; or the little one that all of them show. It keeps
+ * its size, whoever it is handed to: what was cut off would be a SIGBUS here.
+ */
 static int open_memfd(struct ram *ram, const struct span *spans, size_t n,
 		      const struct ram_backing *backing, struct err *err)
 {
-	unsigned flags = MFD_CLOEXEC;
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	uint64_t size = backing->fold;
 
 	if (backing->page_size != 4 * KIB)
 		flags |= MFD_HUGETLB | (backing->page_size == GIB ? MFD_HUGE_1GB : MFD_HUGE_2MB);
 	for (size_t i = 0; i < n && !backing->fold; i++)
 		size += span_size(spans[i]);
-	ram->memfd = memfd_create("straddle-ram", flags);
-	if (ram->memfd < 0 || ftruncate(ram->memfd, (off_t)size) < 0) {
-		int code = errno;
-
-		return err_sys(err, code, "cannot make a file of %" PRIu64 " MiB for guest RAM%s",
-			       size / MIB, code == EFBIG ? " (see ulimit -f)" : "");
-	}
+	/* The sysctl vm.memfd_noexec can demand it; kernels before 6.3 do not know it. */
+	ram->memfd = memfd_create("straddle-ram", flags | MFD_NOEXEC_SEAL);
+	if (ram->memfd < 0 && errno == EINVAL)
+		ram->memfd = memfd_create("straddle-ram", flags);
+	if (ram->memfd < 0 || ftruncate(ram->memfd, (off_t)size) < 0)
+		return no_file(backing, size, errno, err);
+	if (fcntl(ram->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return err_sys(err, errno, "cannot fix the size of the file for guest RAM");
 	return 0;
 }
 
@@ -150,7 +190,11 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 static bool give_back(const struct ram *ram, const struct ram_block *b, uint64_t offset,
 		      uint64_t size)
 {
-	if (ram->folded)
+	/*
+	 * A hole in a file of huge pages loses the reservation with the page: another process may
+	 * take it before the guest wants it again, which is a SIGBUS then.
+	 */
+	if (ram->folded || ram->page_size != 4 * KIB)
 		return false;
 	if (ram->memfd < 0)
 		return madvise(b->hva + offset, size, MADV_DONTNEED) == 0;

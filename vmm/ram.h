@@ -46,13 +46,14 @@ struct ram_backing {
 int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	       const struct ram_backing *backing, struct err *err);
 /*
- * Gives the pages back to the host, where that can be done: the guest finds zeroes again. Not for
- * RAM that devices are mapped to, which would go on with the old pages.
+ * Gives the pages back to the host, where that can be done: the guest finds zeroes again. Huge
+ * pages stay, as they are. Not for RAM that devices are mapped to, which would go on with the old
+ * pages.
  */
 void ram_clear(struct ram *ram);
 /*
  * The guest needs `len` bytes at `at`, which lie in one block, no longer: the whole pages among
- * them go back to the host.
+ * them go back to the host, unless they are huge.
  */
 void ram_discard(const struct ram *ram, uint8_t *at, uint64_t len);
 void ram_destroy(struct ram *ram);

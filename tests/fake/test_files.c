@@ -345,6 +345,46 @@ static void test_ram_clear(void **state)
 	ram_destroy(&ram);
 }
 
+/* Huge pages stay: what is given back is somebody else's by the time that the guest wants it. */
+static void test_ram_keeps_huge_pages(void **state)
+{
+	const struct ram_backing huge = { .page_size = 2 * MIB };
+	struct ram ram;
+	uint8_t *byte;
+
+	(void)state;
+	wrap_small_memfd(true);
+	assert_int_equal(ram_create(&ram, spans, ARRAY_SIZE(spans), &huge, &err), 0);
+	byte = ram_at(&ram, TIB + 5, 1);
+	*byte = 42;
+	ram_discard(&ram, ram_at(&ram, TIB, 1), 2 * MIB);
+	assert_int_equal(*byte, 42);
+	ram_clear(&ram);
+	assert_int_equal(*byte, 42);
+	assert_false(ram.fresh);
+	ram_destroy(&ram);
+}
+
+/* Who has the file, and means ill, changes what is in it, never where it ends. */
+static void test_ram_sealed(void **state)
+{
+	const struct ram_backing shared = { .page_size = 4 * KIB, .shared = true };
+	struct ram ram;
+	uint8_t *byte;
+
+	(void)state;
+	assert_int_equal(ram_create(&ram, spans, ARRAY_SIZE(spans), &shared, &err), 0);
+	assert_int_equal(ftruncate(ram.memfd, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(ftruncate(ram.memfd, (off_t)TIB), -1);
+	assert_int_equal(fcntl(ram.memfd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	byte = ram_at(&ram, TIB + 5, 1);
+	*byte = 42;
+	ram_clear(&ram);
+	assert_int_equal(*byte, 0);
+	ram_destroy(&ram);
+}
+
 static void test_ram_sentences(void **state)
 {
 	const struct ram_backing huge = { .page_size = 2 * MIB }, giant = { .page_size = GIB };
@@ -354,6 +394,7 @@ static void test_ram_sentences(void **state)
 	struct ram ram;
 
 	(void)state;
+	wrap_small_memfd(true);
 	wrap_fail_named("mmap", 1, ENOMEM);
 	assert_int_equal(ram_create(&ram, &span, 1, &small_pages, &err), -ENOMEM);
 	wrap_assert_says(&err, "2048 MiB of address space for guest RAM at 0x100000000");
@@ -369,6 +410,25 @@ static void test_ram_sentences(void **state)
 	wrap_fail_named("mmap", 2, ENOMEM);
 	assert_int_equal(ram_create(&ram, &span, 1, &fold, &err), -ENOMEM);
 	wrap_assert_says(&err, "needs 256 free huge pages of 2 MiB");
+	/* No such pages, by CPU or by kernel */
+	wrap_fail_named("memfd_create", 1, ENODEV);
+	assert_int_equal(ram_create(&ram, &span, 1, &giant, &err), -ENODEV);
+	wrap_assert_says(&err, "no huge pages of 1 GiB: its CPU has none (no pdpe1gb");
+	wrap_assert_says(&err, "use --page-size 2M or 4K");
+	wrap_fail_named("memfd_create", 1, ENOSYS);
+	assert_int_equal(ram_create(&ram, &span, 1, &huge, &err), -ENOSYS);
+	wrap_assert_says(&err, "no huge pages of 2 MiB");
+	wrap_assert_says(&err, "use --page-size 4K");
+	wrap_fail_named("memfd_create", 1, EINVAL); /* before Linux 6.3: no MFD_NOEXEC_SEAL */
+	assert_int_equal(ram_create(&ram, &span, 1, &huge, &err), 0);
+	ram_destroy(&ram);
+	wrap_fail_named("memfd_create", 1, EMFILE);
+	assert_int_equal(ram_create(&ram, &span, 1, &huge, &err), -EMFILE);
+	wrap_assert_says(&err, "cannot make a file of 2048 MiB for guest RAM: ");
+	wrap_fail_named("ftruncate", 1, EFBIG);
+	assert_int_equal(ram_create(&ram, &span, 1, &huge, &err), -EFBIG);
+	wrap_assert_says(&err, "guest RAM is a file of 2048 MiB here");
+	wrap_assert_says(&err, "raise the limit (ulimit -f");
 	wrap_assert_released(before, "RAM");
 }
 
@@ -442,6 +502,8 @@ int main(void)
 		cmocka_unit_test_setup(test_ram, wrap_setup),
 		cmocka_unit_test_setup(test_ram_folded, wrap_setup),
 		cmocka_unit_test_setup(test_ram_clear, wrap_setup),
+		cmocka_unit_test_setup(test_ram_keeps_huge_pages, wrap_setup),
+		cmocka_unit_test_setup(test_ram_sealed, wrap_setup),
 		cmocka_unit_test_setup(test_ram_sentences, wrap_setup),
 		cmocka_unit_test_setup(test_ram_and_file_limit, wrap_setup),
 		cmocka_unit_test_setup(test_loop, wrap_setup),

@@ -42,6 +42,8 @@ static int fail_path_code;
 static size_t short_reads;
 static void (*on_submitted)(struct io_uring *ring, unsigned n);
 static void (*stat_change)(struct stat *st);
+static bool small_memfd;
+static __thread bool answering; /* the calls are those of the test itself */
 
 /* What is held; any thread. */
 static uint64_t mapped;
@@ -116,6 +118,11 @@ void wrap_short_reads(size_t most)
 	short_reads = most;
 }
 
+void wrap_small_memfd(bool small)
+{
+	small_memfd = small;
+}
+
 void wrap_reset(void)
 {
 	pick(NULL, 0, 0);
@@ -126,12 +133,13 @@ void wrap_reset(void)
 	wrap_short_reads(0);
 	wrap_stat(NULL);
 	wrap_submit(NULL);
+	wrap_small_memfd(false);
 }
 
 /* Counts a call; true if it is the one to fail, with errno set. */
 static bool fails_as(struct wrap_call call)
 {
-	if (!counting || (only && strcmp(only, call.name)) || ++calls != fail_at)
+	if (!counting || answering || (only && strcmp(only, call.name)) || ++calls != fail_at)
 		return false;
 	failed = call;
 	errno = fail_code;
@@ -205,6 +213,18 @@ int __wrap_fstat(int fd, struct stat *st)
 	return ret;
 }
 
+WRAP(int, -1, ftruncate, (int fd, off_t size), (fd, size))
+
+int __real_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags)
+{
+	if (fails("memfd_create"))
+		return -1;
+	/* MFD_HUGETLB and, above it, the size of its pages */
+	return __real_memfd_create(name, small_memfd ? flags & 0xb : flags);
+}
+
 static bool redirected(const char *path)
 {
 	size_t len = redirect_from ? strlen(redirect_from) : 0;
@@ -257,8 +277,15 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_end(ap);
 	if (fails_as((struct wrap_call){ "ioctl", request, (uintptr_t)arg }))
 		return -1;
-	if (ioctl_answer && ioctl_answer(fd, request, arg, &ret))
-		return ret;
+	if (ioctl_answer) {
+		bool answered;
+
+		answering = true;
+		answered = ioctl_answer(fd, request, arg, &ret);
+		answering = false;
+		if (answered)
+			return ret;
+	}
 	return __real_ioctl(fd, request, arg);
 }
 

@@ -55,6 +55,10 @@ void wrap_stat(void (*change)(struct stat *st));
 /* pread(2) gives at most so many bytes at once; 0: all. */
 void wrap_short_reads(size_t most);
 
+/* memfd_create(2) makes files of small pages, whatever it is asked for: not every host has others.
+ */
+void wrap_small_memfd(bool small);
+
 /* Forgets all of the above. */
 void wrap_reset(void);
 
