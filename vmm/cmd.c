@@ -4,6 +4,7 @@
 #include "vmm/plan_fdt.h"
 #include "vmm/plan_virtio.h"
 #include "vmm/pmem.h"
+#include "vmm/topology.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -103,7 +104,8 @@ static int read_plan(struct plan *p, const char *path, struct err *err)
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", path) : 0;
 }
 
-int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
+static int make_plan(struct plan *p, const struct config *c, struct host_facts *host,
+		     struct err *err)
 {
 	int ret = 0;
 
@@ -124,5 +126,19 @@ int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *hos
 			      "it has %" PRIu64
 			      " MiB, of which --balloon would leave nothing; use less",
 			      p->ram_size / MIB);
+	if (ret == 0 && c->has_balloon && p->page_size != 4 * KIB)
+		ret = err_set(err, EINVAL,
+			      "it has pages of %" PRIu64 " MiB, which --balloon cannot give back",
+			      p->page_size / MIB);
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
+}
+
+int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
+{
+	struct err lacks;
+	int ret = make_plan(p, c, host, err);
+
+	if (ret == 0 && topology_lacks(p, &lacks))
+		fprintf(stderr, "straddle: %s\n", lacks.text);
+	return ret;
 }

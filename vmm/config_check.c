@@ -8,6 +8,7 @@
 
 #include "vmm/plan.h"
 #include "vmm/platform.h"
+#include "vmm/topology.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,9 +54,31 @@ static const char no_more_bits[] = "x86 CPUs have at most 52 address bits";
 
 /* --- CPUs --- */
 
+/* Whether each node has as many CPUs as the others, by their ranges or because they are dealt out.
+ */
+static bool nodes_are_even(const struct config *c)
+{
+	for (unsigned i = 0; i < c->nr_nodes; i++)
+		if (c->nodes[i].has_cpus &&
+		    c->nodes[i].last_cpu - c->nodes[i].first_cpu + 1 != c->cpus / c->nr_nodes)
+			return false;
+	return c->nr_nodes > 1 && c->cpus && c->cpus % c->nr_nodes == 0;
+}
+
+/*
+ * Sockets whose number of cores is no power of two leave gaps between APIC ids. Where some CPUs
+ * would not be found for that alone, the nodes are within one socket, as they are on many a host.
+ */
+static bool nodes_can_be_sockets(const struct config *c)
+{
+	return nodes_are_even(c) &&
+	       (topology_last_id(c->nr_nodes, c->cpus / c->nr_nodes, 1) <= TOPOLOGY_ID_MAX ||
+		topology_last_id(1, c->cpus, 1) > TOPOLOGY_ID_MAX);
+}
+
 /*
  * What is not given is what makes the product come out: cores first, then sockets, then threads.
- * Nodes are sockets where that is even: Linux warns of CPUs that share a cache across nodes.
+ * Nodes are sockets where that is even.
  */
 static int check_cpus(struct config *c, struct err *err)
 {
@@ -63,8 +86,7 @@ static int check_cpus(struct config *c, struct err *err)
 	unsigned *open = NULL;
 	uint64_t product = 1;
 
-	if (c->nr_nodes > 1 && !c->nodes[0].has_cpus && c->cpus % c->nr_nodes == 0 && c->cpus &&
-	    !c->sockets && !c->cores && !c->threads)
+	if (!c->sockets && !c->cores && !c->threads && nodes_can_be_sockets(c))
 		c->sockets = c->nr_nodes;
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (!*parts[i] && !open)
@@ -356,6 +378,12 @@ static int check_balloon(const struct config *c, struct err *err)
 			err, EINVAL,
 			"--balloon takes pages away that a device of --vfio may go on writing "
 			"to; leave one of them out");
+	if (c->has_balloon && c->page_size != 4 * KIB)
+		return err_set(err, EINVAL,
+			       "--balloon gives pages back to the host, which with --page-size %s "
+			       "might have none left when the guest wants them again; use "
+			       "--page-size 4K, or leave --balloon out",
+			       SHOWN_SIZE(c->page_size));
 	if (c->balloon >= c->memory && c->balloon && !c->plan_file)
 		return err_set(err, EINVAL,
 			       "--balloon %s would leave nothing of --memory %s; use less",

@@ -1,5 +1,8 @@
 #include "vmm/topology.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 /* Bits that hold the numbers 0 to count - 1. */
 static unsigned bits_for(unsigned count)
 {
@@ -36,4 +39,37 @@ unsigned topology_node_bits(const struct plan *p)
 			bits--;
 	}
 	return bits;
+}
+
+uint32_t topology_last_id(unsigned sockets, unsigned cores, unsigned threads)
+{
+	unsigned thread_bits = bits_for(threads), core_bits = bits_for(cores);
+
+	return (sockets - 1) << (core_bits + thread_bits) | (cores - 1) << thread_bits |
+	       (threads - 1);
+}
+
+bool topology_lacks(const struct plan *p, struct err *err)
+{
+	unsigned n = 0, cores = p->cpus / p->threads;
+	char way_out[64];
+
+	for (unsigned cpu = 0; cpu < p->cpus; cpu++)
+		n += plan_apic_id(p, cpu) > TOPOLOGY_ID_MAX;
+	if (!n)
+		return false;
+	/* Sockets and cores of odd numbers leave gaps between the ids: one socket has none. */
+	if (topology_last_id(1, cores, p->threads) <= TOPOLOGY_ID_MAX)
+		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1,threads=%u", p->cpus,
+			 p->threads);
+	else if (p->cpus <= TOPOLOGY_ID_MAX + 1)
+		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1,threads=1", p->cpus);
+	else
+		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1 at most",
+			 TOPOLOGY_ID_MAX + 1);
+	err_set(err, ERANGE,
+		"the guest will not find %u of its %u CPUs: their APIC IDs are above %u (the last "
+		"is %u); use %s",
+		n, p->cpus, TOPOLOGY_ID_MAX, plan_apic_id(p, p->cpus - 1), way_out);
+	return true;
 }

@@ -21,6 +21,17 @@ static void test_cpu_topology(void **state)
 		{ "--cpus 8,cores=4", 8, 2, 4, 1 },
 		{ "--cpus 8,cores=2,sockets=2", 8, 2, 2, 2 },
 		{ "--cpus threads=2,cores=4,cpus=8", 8, 1, 4, 2 },
+		/* Nodes are sockets, however it is said that they are even. */
+		{ "--cpus 4 --numa 1G --numa 1G", 4, 2, 2, 1 },
+		{ "--cpus 4 --numa 1G,cpus=0-1 --numa 1G,cpus=2-3", 4, 2, 2, 1 },
+		{ "--cpus 4 --numa 1G,cpus=0-2 --numa 1G,cpus=3", 4, 1, 4, 1 },
+		{ "--cpus 5 --numa 1G --numa 1G", 5, 1, 5, 1 },
+		{ "--cpus 4,threads=2 --numa 1G --numa 1G", 4, 1, 2, 2 },
+		/* But where gaps between APIC ids alone would cost CPUs, they are in one. */
+		{ "--cpus 240 --numa 2G --numa 2G --numa 2G --numa 2G --numa 2G --numa 2G", 240, 1,
+		  240, 1 },
+		{ "--cpus 320 --numa 2G --numa 2G --numa 2G --numa 2G --numa 2G", 320, 5, 64, 1 },
+		{ "--cpus 192 --numa 2G --numa 2G --numa 2G", 192, 3, 64, 1 },
 	};
 	struct config c;
 
@@ -50,6 +61,8 @@ static void test_memory_rules(void **state)
 	(void)state;
 	refuse(CMD_PLAN, "--memory 0", "--memory 0: a guest needs RAM; use at least 2M");
 	refuse(CMD_PLAN, "--memory 0 --page-size 1G", "use at least 1G");
+	refuse(CMD_RUN, "--kernel k --page-size 2M --balloon 0",
+	       "which with --page-size 2M might have none left when the guest wants them again");
 	refuse(CMD_PLAN, "--memory 3M", "--memory 3M is not a multiple of 2M; use 2M or 4M");
 	refuse(CMD_PLAN, "--memory 1M", "--memory 1M is not a multiple of 2M; use 2M");
 	refuse(CMD_PLAN, "--memory 2097153",

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 static struct plan machine(unsigned sockets, unsigned cores, unsigned threads)
 {
 	return (struct plan){ .cpus = sockets * cores * threads,
@@ -54,6 +56,64 @@ static void test_three_cores_leave_gaps(void **state)
 		assert_int_equal(plan_apic_id(&p, cpu), ids[cpu]);
 }
 
+/* CPUs with ids past 254 are counted, and the way out that is named is one. */
+static void test_lacks(void **state)
+{
+	static const struct {
+		unsigned sockets, cores, threads;
+		const char *says; /* NULL: nothing */
+	} rows[] = {
+		{ 1, 255, 1, NULL },
+		{ 4, 32, 1, NULL },
+		{ 1, 256, 1,
+		  "1 of its 256 CPUs: their APIC IDs are above 254 (the last is 255); use --cpus "
+		  "255,sockets=1 at most" },
+		{ 2, 96, 2,
+		  "192 of its 384 CPUs: their APIC IDs are above 254 (the last is 447); use --cpus "
+		  "255,sockets=1 at most" },
+		{ 6, 40, 1,
+		  "80 of its 240 CPUs: their APIC IDs are above 254 (the last is 359); use --cpus "
+		  "240,sockets=1,threads=1" },
+		{ 5, 18, 2,
+		  "36 of its 180 CPUs: their APIC IDs are above 254 (the last is 291); use --cpus "
+		  "180,sockets=1,threads=2" },
+		{ 5, 5, 5,
+		  "5 of its 125 CPUs: their APIC IDs are above 254 (the last is 292); use --cpus "
+		  "125,sockets=1,threads=5" },
+		{ 1, 47, 5,
+		  "75 of its 235 CPUs: their APIC IDs are above 254 (the last is 372); use --cpus "
+		  "235,sockets=1,threads=1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct plan p = machine(rows[i].sockets, rows[i].cores, rows[i].threads);
+		struct err err = { "" };
+
+		assert_int_equal(topology_lacks(&p, &err), rows[i].says != NULL);
+		if (rows[i].says && !strstr(err.text, rows[i].says))
+			fail_msg("%s\nlacks: %s", err.text, rows[i].says);
+		assert_int_equal(plan_apic_id(&p, p.cpus - 1),
+				 topology_last_id(p.sockets, p.cores, p.threads));
+	}
+}
+
+/* Blocks of ids that no two nodes share. */
+static void test_node_bits(void **state)
+{
+	struct plan p = machine(1, 16, 1);
+
+	(void)state;
+	assert_int_equal(topology_node_bits(&p), 4);
+	p.nr_nodes = 3;
+	p.nodes[0] = (struct plan_node){ .first_cpu = 0, .nr_cpus = 8 };
+	p.nodes[1] = (struct plan_node){ .first_cpu = 8, .nr_cpus = 8 };
+	p.nodes[2] = (struct plan_node){ .first_cpu = 16 }; /* memory alone */
+	assert_int_equal(topology_node_bits(&p), 3);
+	p.nodes[0].nr_cpus = p.nodes[1].first_cpu = 3;
+	assert_int_equal(topology_node_bits(&p), 0);
+}
+
 /* What a guest does: shift the fields out of the id and find every CPU where it was put. */
 static void test_fields_come_back(void **state)
 {
@@ -82,6 +142,8 @@ int main(void)
 		cmocka_unit_test(test_sockets_only_count_up),
 		cmocka_unit_test(test_three_cores_leave_gaps),
 		cmocka_unit_test(test_fields_come_back),
+		cmocka_unit_test(test_lacks),
+		cmocka_unit_test(test_node_bits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

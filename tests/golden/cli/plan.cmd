@@ -10,3 +10,5 @@ plan --host vendor=amd,family=25,phys-bits=48 --memory 1126G --iova-policy off
 plan --host vendor=amd,family=25,phys-bits=48 --memory 1126G --iova-policy host --reserve 0x100000000-0x140000000 --reserve 0x2000000123-0x2000000456
 plan --host vendor=amd,family=25,phys-bits=48 --memory 768G --pci64-window 512G
 plan --host vendor=amd,family=25,phys-bits=48 --memory 4G --page-size 1G --pci32-window 1G
+# CPUs that the guest will not find
+plan --host vendor=amd,family=25,phys-bits=48 --memory 2G --cpus 384,sockets=2,threads=2
