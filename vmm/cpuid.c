@@ -39,6 +39,11 @@ struct cpu {
 	bool amd; /* or Hygon: some fields are reserved on Intel */
 };
 
+bool cpuid_is_amd(uint32_t ebx)
+{
+	return ebx == EBX_AMD || ebx == EBX_HYGON;
+}
+
 static void put_field(uint32_t *reg, unsigned shift, unsigned bits, uint32_t value)
 {
 	uint32_t mask = (BIT(bits) - 1) << shift;
@@ -287,8 +292,7 @@ unsigned cpuid_build(struct kvm_cpuid_entry2 *out, const struct kvm_cpuid2 *from
 	for (unsigned i = 0; i < from->nent; i++) {
 		if (from->entries[i].function == 0) {
 			max_basic = from->entries[i].eax;
-			this.amd = from->entries[i].ebx == EBX_AMD ||
-				   from->entries[i].ebx == EBX_HYGON;
+			this.amd = cpuid_is_amd(from->entries[i].ebx);
 		}
 		has_kvm |= from->entries[i].function == LEAF_KVM;
 		if (is_ours(from->entries[i].function))

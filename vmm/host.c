@@ -156,7 +156,7 @@ static void try_mmio(void *to, uint64_t gpa, bool write, void *data, unsigned si
 
 static enum host_kvm try_run(struct vcpu *v, struct err *err)
 {
-	static const struct vcpu_bus bus = { try_pio, try_mmio, NULL };
+	static const struct vcpu_bus bus = { .pio = try_pio, .mmio = try_mmio };
 	struct sigaction action = { .sa_handler = try_timeout }, old;
 	struct itimerval limit = { .it_value.tv_sec = TRY_SECONDS }, off = { 0 };
 	enum vcpu_stop stop;

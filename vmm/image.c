@@ -1,5 +1,6 @@
 #include "vmm/image.h"
 
+#include "vmm/fault.h"
 #include "vmm/span.h"
 
 #include <errno.h>
@@ -117,6 +118,13 @@ int image_open(struct image *image, const char *option, const char *path, struct
 		goto fail;
 	}
 	image->data = data;
+	fault_list(&(struct fault_range){
+		.at = data,
+		.len = image->len,
+		.option = option,
+		.path = path,
+		.fd = image->fd,
+	});
 	return 0;
 fail:
 	image_close(image);
@@ -145,8 +153,10 @@ int image_read(const struct image *image, uint64_t offset, void *to, size_t len,
 
 void image_close(struct image *image)
 {
-	if (image->data)
+	if (image->data) {
+		fault_unlist(image->data);
 		munmap((void *)image->data, image->len);
+	}
 	if (image->fd >= 0)
 		close(image->fd);
 	*image = (struct image)IMAGE_EMPTY;

@@ -227,6 +227,18 @@ static void cpu_mmio(void *to, uint64_t gpa, bool write, void *data, unsigned si
 		note_unclaimed(m, gpa, size, write, false);
 }
 
+static void cpu_poisoned(void *to, uint64_t gpa)
+{
+	struct machine *m = to;
+	char sentence[256];
+
+	snprintf(sentence, sizeof(sentence),
+		 "the host's memory has an error that its hardware cannot correct, at guest "
+		 "address %#llx; the guest gets a machine check",
+		 (unsigned long long)gpa);
+	m->parts.say(sentence);
+}
+
 static struct kvm_segment segment(const struct entry_segment *s)
 {
 	return (struct kvm_segment){
@@ -303,6 +315,7 @@ static int create_cpus(struct machine *m, struct err *err)
 	if (!m->cpus || !cpuid)
 		ret = err_sys(err, ENOMEM, "cannot list %u vCPUs", n);
 	m->cpuid.tsc_deadline = m->kvm.tsc_deadline;
+	m->cpuid.machine_check = m->kvm.mce_caps != 0;
 	while (ret == 0 && m->nr_cpus < n)
 		ret = create_cpu(m, supported, cpuid, err);
 	free(cpuid);
@@ -371,7 +384,7 @@ static void *cpu_thread(void *arg)
 {
 	struct machine_cpu *cpu = arg;
 	struct machine *m = cpu->machine;
-	const struct vcpu_bus bus = { cpu_pio, cpu_mmio, m };
+	const struct vcpu_bus bus = { cpu_pio, cpu_mmio, cpu_poisoned, m };
 	struct err err = { "" };
 	char name[16];
 

@@ -3,6 +3,8 @@
  */
 #include "vmm/cmd.h"
 
+#include "vmm/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -51,9 +53,13 @@ static void fill_standard_fds(void)
  */
 static int run_command(const struct command *c, int argc, char *argv[])
 {
+	struct err err;
+
 	if (c->acts)
 		signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	if (fault_init(&err) < 0)
+		return complain(&err, STATUS_HOST_ERROR);
 	return c->run(argc, argv);
 }
 

@@ -1,5 +1,6 @@
 #include "vmm/pmem.h"
 
+#include "vmm/fault.h"
 #include "vmm/file_lock.h"
 #include "vmm/ram.h"
 
@@ -76,6 +77,15 @@ static int map_file(struct pmem *p, struct err *err)
 	/* Both are advice. */
 	madvise(at, size, MADV_HUGEPAGE);
 	madvise(at, size, MADV_DONTDUMP);
+	fault_list(&(struct fault_range){
+		.at = at,
+		.len = size,
+		.is_guest = true,
+		.gpa = p->gpa.base,
+		.option = "--pmem",
+		.path = p->path,
+		.fd = p->fd,
+	});
 	return 0;
 }
 
@@ -112,8 +122,10 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 
 void pmem_close(struct pmem *p)
 {
-	if (p->hva)
+	if (p->hva) {
+		fault_unlist(p->hva);
 		munmap(p->hva, span_size(p->gpa));
+	}
 	if (p->fd >= 0)
 		close(p->fd);
 	*p = (struct pmem)PMEM_EMPTY;

@@ -1,5 +1,7 @@
 #include "vmm/ram.h"
 
+#include "vmm/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -152,6 +154,14 @@ static int map_block(const struct ram *ram, struct ram_block *b, const struct ra
 	/* Both are advice: a kernel without them runs the guest as well. */
 	madvise(b->hva, size, MADV_HUGEPAGE);
 	madvise(b->hva, size, MADV_DONTDUMP);
+	fault_list(&(struct fault_range){
+		.at = b->hva,
+		.len = size,
+		.is_guest = true,
+		.huge = backing->page_size != 4 * KIB,
+		.gpa = b->gpa.base,
+		.fd = -1,
+	});
 	return 0;
 }
 
@@ -230,8 +240,10 @@ void ram_clear(struct ram *ram)
 
 void ram_destroy(struct ram *ram)
 {
-	for (size_t i = 0; i < ram->nr_blocks; i++)
+	for (size_t i = 0; i < ram->nr_blocks; i++) {
+		fault_unlist(ram->blocks[i].hva);
 		munmap(ram->blocks[i].hva, span_size(ram->blocks[i].gpa));
+	}
 	free(ram->blocks);
 	if (ram->memfd >= 0)
 		close(ram->memfd);

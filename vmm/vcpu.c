@@ -1,5 +1,8 @@
 #include "vmm/vcpu.h"
 
+#include "vmm/cpuid.h"
+#include "vmm/machine_check.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -60,6 +63,9 @@ int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t 
 	}
 	v->run = run;
 	v->run_size = kvm->run_size;
+	ret = machine_check_setup(v->fd, kvm->mce_caps, err);
+	if (ret < 0)
+		goto fail;
 	return 0;
 fail:
 	vcpu_destroy(v);
@@ -73,8 +79,11 @@ uint32_t vcpu_tsc_khz(const struct vcpu *v)
 	return khz > 0 ? (uint32_t)khz : 0;
 }
 
-int vcpu_set_cpuid(const struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err)
+int vcpu_set_cpuid(struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err)
 {
+	for (unsigned i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == 0)
+			v->amd = cpuid_is_amd(cpuid->entries[i].ebx);
 	if (ioctl(v->fd, KVM_SET_CPUID2, cpuid) < 0)
 		return err_sys(err, errno, "KVM refuses the CPUID of vCPU %u", v->index);
 	return set_msrs(v, err);
@@ -190,18 +199,61 @@ static enum vcpu_stop system_event(const struct vcpu *v, struct err *err)
 	}
 }
 
+/*
+ * Hands a bad page that the guest touched on to it. A guest that touches the same one again and
+ * again does not hear of it: it turned the bank off.
+ */
+#define BAD_MAX 16
+static int take_bad(struct vcpu *v, const struct vcpu_bus *bus, struct err *err)
+{
+	uint64_t gpa = v->bad.gpa;
+
+	v->bad.hit = 0;
+	v->nr_bad = v->nr_bad && gpa == v->last_bad ? v->nr_bad + 1 : 1;
+	v->last_bad = gpa;
+	if (v->nr_bad > BAD_MAX)
+		return err_set(err, EIO,
+			       "vCPU %u: the host's memory is bad at guest address %#" PRIx64
+			       ", and the guest takes no machine check for it",
+			       v->index, gpa);
+	if (v->nr_bad == 1 && bus->poisoned)
+		bus->poisoned(bus->to, gpa);
+	return machine_check_send(v->fd, v->amd, gpa, err);
+}
+
+static int run_once(struct vcpu *v)
+{
+	int ret;
+
+	fault_catch(&v->bad);
+	ret = ioctl(v->fd, KVM_RUN, 0);
+	fault_catch(NULL);
+	return ret;
+}
+
+static enum vcpu_stop run_failed(const struct vcpu *v, int code, struct err *err)
+{
+	if (code == EFAULT && fault_explain(err))
+		err_prefix(err, -code, "vCPU %u: ", v->index);
+	else
+		err_sys(err, code, "vCPU %u: KVM_RUN failed", v->index);
+	return VCPU_HOST_ERROR;
+}
+
 enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *err)
 {
 	struct kvm_run *run = v->run;
 
 	for (;;) {
-		if (ioctl(v->fd, KVM_RUN, 0) < 0) {
-			if (errno == EAGAIN)
+		int ret = run_once(v), code = errno;
+
+		if (v->bad.hit && take_bad(v, bus, err) < 0)
+			return VCPU_HOST_ERROR;
+		if (ret < 0) {
+			if (code == EAGAIN)
 				continue;
-			if (errno != EINTR) {
-				err_sys(err, errno, "vCPU %u: KVM_RUN failed", v->index);
-				return VCPU_HOST_ERROR;
-			}
+			if (code != EINTR)
+				return run_failed(v, code, err);
 			if (__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST))
 				return VCPU_STOPPED;
 			continue;

@@ -8,6 +8,7 @@
 #define VMM_VCPU_H
 
 #include "vmm/err.h"
+#include "vmm/fault.h"
 #include "vmm/kvm.h"
 #include "vmm/ram.h"
 
@@ -30,6 +31,8 @@ enum vcpu_stop {
 struct vcpu_bus {
 	void (*pio)(void *to, uint16_t port, bool write, void *data, unsigned size);
 	void (*mmio)(void *to, uint64_t gpa, bool write, void *data, unsigned size);
+	/* The host's memory is bad at `gpa`, and the guest was told. May be NULL. */
+	void (*poisoned)(void *to, uint64_t gpa);
 	void *to;
 };
 
@@ -38,6 +41,10 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	int run_size;
+	bool amd;	      /* or Hygon, by its CPUID */
+	struct fault_bad bad; /* memory that the guest touched */
+	uint64_t last_bad;    /* the page before that */
+	unsigned nr_bad;      /* how many times in a row */
 };
 
 #define VCPU_EMPTY       \
@@ -51,7 +58,7 @@ int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t 
 /* kHz; 0: KVM does not say, because this host's TSC is not to be trusted. */
 uint32_t vcpu_tsc_khz(const struct vcpu *v);
 /* Before it runs. */
-int vcpu_set_cpuid(const struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err);
+int vcpu_set_cpuid(struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err);
 void vcpu_destroy(struct vcpu *v);
 
 /* What the bootstrap processor starts with; the others wait for their start-up IPI. */

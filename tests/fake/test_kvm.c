@@ -2,6 +2,7 @@
  * KVM's refusals and their sentences, against a /dev/kvm that the test plays: needs no KVM.
  */
 #include "tests/fake/wrap.h"
+#include "vmm/fault.h"
 #include "vmm/host.h"
 #include "vmm/kvm.h"
 #include "vmm/vcpu.h"
@@ -14,8 +15,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static struct err err;
@@ -34,7 +38,11 @@ static struct {
 	struct kvm_userspace_memory_region slots[8];
 	unsigned nr_slots;
 	bool has_pit, reinjects;
-	int tsc_khz; /* 0: KVM_GET_TSC_KHZ fails */
+	uint64_t mcg_cap;
+	struct kvm_x86_mce mce;
+	unsigned nr_mce;
+	unsigned meets_bad; /* how many times the guest touches bad_page before it runs */
+	int tsc_khz;	    /* 0: KVM_GET_TSC_KHZ fails */
 } host;
 
 static int new_fd(void)
@@ -51,6 +59,20 @@ static int new_vcpu(void)
 			pwrite(fd, &host.first_exit, sizeof(host.first_exit), 0) < 0))
 		return -1;
 	return fd;
+}
+
+static uint8_t bad_page[2 * 4096];
+
+/* As the kernel sends it to the vCPU's thread. */
+static void send_error(void)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = SIGBUS;
+	info.si_code = BUS_MCEERR_AR;
+	info.si_addr = &bad_page[4096];
+	assert_int_equal(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGBUS, &info), 0);
 }
 
 static int check_extension(unsigned long cap)
@@ -106,8 +128,25 @@ static bool played(int fd, unsigned long request, void *arg, int *ret)
 		errno = host.tsc_khz ? 0 : EIO;
 		*ret = errno ? -1 : host.tsc_khz;
 		break;
+	case KVM_X86_GET_MCE_CAP_SUPPORTED:
+		*(uint64_t *)arg = 1 << 8 | 1 << 24 | 1 << 27; /* CTL_P, SER_P, LMCE_P */
+		break;
+	case KVM_X86_SETUP_MCE:
+		host.mcg_cap = *(uint64_t *)arg;
+		break;
+	case KVM_X86_SET_MCE:
+		host.mce = *(struct kvm_x86_mce *)arg;
+		host.nr_mce++;
+		break;
 	case KVM_RUN:
 		host.run_calls++;
+		if (host.meets_bad) {
+			send_error();
+			host.meets_bad--;
+			errno = EINTR;
+			*ret = -1;
+			break;
+		}
 		errno = host.run_error;
 		*ret = errno ? -1 : 0;
 		break;
@@ -507,6 +546,73 @@ static void test_run_again(void **state)
 	assert_string_equal(err.text, "");
 }
 
+static unsigned poisoned;
+static void on_poisoned(void *to, uint64_t gpa)
+{
+	(void)to;
+	assert_int_equal(gpa, GIB + 4096);
+	poisoned++;
+}
+
+/* A bad page that the guest touches is the guest's to hear of, in the words of its CPU. */
+static void test_bad_memory(void **state)
+{
+	static const struct vcpu_bus bus = { .poisoned = on_poisoned };
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + sizeof(cpuid->entries[0]));
+	static const struct {
+		uint32_t vendor;
+		uint64_t status, mcg_status;
+	} rows[] = {
+		{ 0x756e6547, 0xbd80000000000134, 0xf }, /* Genu */
+		{ 0x68747541, 0xbc00080000000000, 0x5 }, /* Auth */
+		{ 0x6f677948, 0xbc00080000000000, 0x5 }, /* Hygo */
+	};
+
+	(void)state;
+	assert_int_equal(fault_init(&err), 0);
+	fault_list(&(struct fault_range){
+		.at = bad_page, .len = sizeof(bad_page), .is_guest = true, .gpa = GIB, .fd = -1 });
+	assert_int_equal(host.mcg_cap, 1 << 8 | 1 << 24 | 10);
+	cpuid->nent = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		cpuid->entries[0].ebx = rows[i].vendor;
+		assert_int_equal(vcpu_set_cpuid(&vcpu, cpuid, &err), 0);
+		host.meets_bad = 1;
+		poisoned = 0;
+		vcpu.nr_bad = 0;
+		vcpu.run->exit_reason = KVM_EXIT_SHUTDOWN;
+		assert_int_equal(vcpu_run(&vcpu, &bus, &err), VCPU_TRIPLE_FAULT);
+		assert_int_equal(poisoned, 1);
+		assert_int_equal(host.mce.addr, GIB + 4096);
+		assert_int_equal(host.mce.status, rows[i].status);
+		assert_int_equal(host.mce.mcg_status, rows[i].mcg_status);
+		assert_int_equal(host.mce.misc, 0x8c);
+	}
+	/* One that does not listen is ended. */
+	host.meets_bad = 1000;
+	host.nr_mce = 0;
+	assert_int_equal(vcpu_run(&vcpu, &bus, &err), VCPU_HOST_ERROR);
+	wrap_assert_says(&err, "vCPU 5: the host's memory is bad at guest address 0x40001000");
+	assert_int_equal(host.nr_mce, 15);
+	assert_int_equal(poisoned, 1);
+	host.meets_bad = 0;
+	fault_unlist(bad_page);
+	signal(SIGBUS, SIG_DFL);
+	free(cpuid);
+}
+
+/* KVM says EFAULT of memory that is not there; the list knows more. */
+static void test_no_memory(void **state)
+{
+	(void)state;
+	fault_list(&(struct fault_range){
+		.at = bad_page, .len = 1, .is_guest = true, .huge = true, .fd = -1 });
+	host.run_error = EFAULT;
+	assert_int_equal(run_once(), VCPU_HOST_ERROR);
+	wrap_assert_says(&err, "vCPU 5: the host has no huge page left for guest RAM");
+	fault_unlist(bad_page);
+}
+
 /* The dump with its nth call failing; 0: none. There is no RAM to read code from. */
 static const char *dump(unsigned n)
 {
@@ -609,6 +715,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_exits, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_run_fails, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_run_again, make_vcpu, unmake_vcpu),
+		cmocka_unit_test_setup_teardown(test_bad_memory, make_vcpu, unmake_vcpu),
+		cmocka_unit_test_setup_teardown(test_no_memory, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_dump, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup(test_try, play),
 		cmocka_unit_test_setup(test_probe, play),

@@ -7,6 +7,8 @@
  * (below 4 GiB, from there to the hole at 0xFD_0000_0000, from 1 TiB). Every word holds its own
  * address, and verification begins when the last word is written, so two pages that are the same
  * memory show as bad. Runs in the guest, as root: /proc/self/pagemap hides addresses from others.
+ *
+ * fill victim: takes one page, says where it is ("lab: victim GPA"), waits for a line and reads it.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -48,7 +50,22 @@ static uint64_t page_address(int pagemap, const void *page)
 	return (entry & ((UINT64_C(1) << 55) - 1)) * PAGE;
 }
 
-int main(int argc, char **argv)
+static int be_victim(void)
+{
+	volatile uint64_t *page =
+		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return 1;
+	*page = 42;
+	printf("lab: victim %" PRIu64 "\n",
+	       page_address(open("/proc/self/pagemap", O_RDONLY), (const void *)page));
+	fflush(stdout);
+	getchar();
+	return *page != 42;
+}
+
+static int fill(int argc, char **argv)
 {
 	uint64_t keep = (argc > 1 ? strtoull(argv[1], NULL, 0) : 64) * MIB;
 	uint64_t available = available_bytes(), size, words, bad = 0;
@@ -89,4 +106,9 @@ int main(int argc, char **argv)
 	       "\n",
 	       low * PAGE / MIB, below * PAGE / MIB, above * PAGE / MIB, bad + hole);
 	return bad || hole ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	return argc > 1 && !strcmp(argv[1], "victim") ? be_victim() : fill(argc, argv);
 }

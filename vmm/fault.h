@@ -1,0 +1,54 @@
+/*
+ * SIGBUS: memory that this process has mapped and that is not there.
+ *
+ * Host side, one per process. It has three causes: a memory error (the host's kernel found a page
+ * that the hardware cannot correct), a mapped file that somebody cut short, and huge pages or room
+ * that a limit withholds. Whoever maps such memory lists it here, so that the sentence can name it.
+ * Where the guest touches a bad page, KVM_RUN is interrupted and its caller finds the page in a
+ * struct fault_bad; everything else ends the process with status 1 and the terminal as it was.
+ */
+#ifndef VMM_FAULT_H
+#define VMM_FAULT_H
+
+#include "vmm/err.h"
+#include "vmm/span.h"
+
+#include <signal.h>
+
+/* What is mapped at `at`, and whose; strings and the descriptor are borrowed. */
+struct fault_range {
+	const void *at;
+	uint64_t len; /* bytes */
+	bool is_guest;
+	bool huge;	    /* pages of hugetlbfs */
+	uint64_t gpa;	    /* guest-physical; of the guest's memory only */
+	const char *option; /* of a file: "--pmem"; NULL: guest RAM */
+	const char *path;
+	int fd;		 /* of a file, or -1 */
+	uint64_t offset; /* of `at` in it */
+};
+
+/* Once, before there are threads. */
+int fault_init(struct err *err);
+
+/* From one thread at a time. The list has room for FAULT_RANGES; what does not fit has no name. */
+#define FAULT_RANGES 512
+void fault_list(const struct fault_range *range);
+void fault_unlist(const void *at);
+
+/* A bad page that the guest touched. */
+struct fault_bad {
+	volatile sig_atomic_t hit;
+	volatile uint64_t gpa;
+};
+
+/*
+ * While the calling thread runs the guest, its memory errors go to `bad`; NULL: no longer. The
+ * thread that touches a bad page elsewhere cannot go on.
+ */
+void fault_catch(struct fault_bad *bad);
+
+/* Why KVM could not reach the guest's memory (EFAULT): what is known, or false. */
+bool fault_explain(struct err *err);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * Machine checks of the guest: a memory error of the host that the guest has met becomes the
+ * exception that its kernel knows, which ends one process or gives up one page.
+ *
+ * Host side; KVM's part is in Documentation/virt/kvm/api.rst (KVM_X86_SET_MCE).
+ */
+#ifndef VMM_MACHINE_CHECK_H
+#define VMM_MACHINE_CHECK_H
+
+#include "vmm/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Gives the vCPU `fd` banks for errors. `caps` is what KVM supports in IA32_MCG_CAP; 0 is none, and
+ * no error. Before its MSRs are set.
+ */
+int machine_check_setup(int fd, uint64_t caps, struct err *err);
+
+/*
+ * The vCPU, which does not run at the moment, gets the exception for the page at `gpa` when it runs
+ * next. `amd`: its CPUID is AMD's or Hygon's. A guest that does not take it is shut down by KVM.
+ */
+int machine_check_send(int fd, bool amd, uint64_t gpa, struct err *err);
+
+#endif
