@@ -413,6 +413,7 @@ static void run_close(struct run *run)
 	backends_close(&run->backends);
 	passthrough_close(&run->passthrough);
 	ram_destroy(&run->ram);
+	kvm_let_go();
 	if (run->signals >= 0)
 		close(run->signals);
 	loop_destroy(&run->loop);

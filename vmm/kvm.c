@@ -19,7 +19,7 @@ static_assert(KVM_API_VERSION == 12, "the stable KVM API");
 static_assert(sizeof(struct kvm_userspace_memory_region) == 32, "KVM_SET_USER_MEMORY_REGION");
 static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "KVM_SET_CPUID2");
 
-#define SLOT_MAX  (4 * TIB)
+#define SLOT_MAX  TIB
 #define CPUID_MAX 256
 
 static const struct {
@@ -55,6 +55,14 @@ static int open_failed(int code, struct err *err)
 	}
 }
 
+/* What kvm_ask_ahead opened: for the life of the process, whatever becomes of the permission. */
+static int kept = -1;
+
+static int open_device(void)
+{
+	return kept >= 0 ? fcntl(kept, F_DUPFD_CLOEXEC, 0) : open("/dev/kvm", O_RDWR | O_CLOEXEC);
+}
+
 static int has(const struct kvm *kvm, int cap)
 {
 	return ioctl(kvm->fd, KVM_CHECK_EXTENSION, (unsigned long)cap);
@@ -65,7 +73,7 @@ int kvm_open(struct kvm *kvm, struct err *err)
 	int ret, version;
 
 	*kvm = (struct kvm)KVM_EMPTY;
-	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	kvm->fd = open_device();
 	if (kvm->fd < 0)
 		return open_failed(errno, err);
 	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
@@ -170,8 +178,34 @@ static int set_map(const struct kvm *kvm, unsigned i, struct span at, void *hva)
 	return ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0 ? -errno : 0;
 }
 
+/*
+ * Else KVM drops all of the guest's page tables for every slot that goes (since Linux 6.12 it can
+ * be told not to): a BAR that moves would cost a guest of a terabyte 500,000 page faults.
+ */
+#ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
+#define KVM_X86_QUIRK_SLOT_ZAP_ALL (1 << 7)
+#endif
+#ifndef KVM_CAP_DISABLE_QUIRKS2
+#define KVM_CAP_DISABLE_QUIRKS2 213
+#endif
+
+static void keep_page_tables(struct kvm *kvm)
+{
+	struct kvm_enable_cap quirks = {
+		.cap = KVM_CAP_DISABLE_QUIRKS2,
+		.args = { KVM_X86_QUIRK_SLOT_ZAP_ALL },
+	};
+	int known = has(kvm, KVM_CAP_DISABLE_QUIRKS2);
+
+	if (known > 0 && known & KVM_X86_QUIRK_SLOT_ZAP_ALL)
+		(void)ioctl(kvm->vm, KVM_ENABLE_CAP, &quirks); /* a matter of speed */
+	kvm->keeps_tables = true;
+}
+
 int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 {
+	if (!kvm->keeps_tables)
+		keep_page_tables(kvm);
 	for (unsigned i = 0; i < KVM_MAPS_MAX; i++) {
 		uint64_t bit = UINT64_C(1) << i % 64;
 		int ret;
@@ -309,13 +343,8 @@ static int ask_cpuid(int fd, struct err *err)
 /* Says nothing of errors: whoever wants the answer asks again, and hears why there is none. */
 static void *ask_thread(void *arg)
 {
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
 	(void)arg;
-	if (fd < 0)
-		return NULL;
-	(void)ask_cpuid(fd, NULL);
-	close(fd);
+	(void)ask_cpuid(kept, NULL);
 	return NULL;
 }
 
@@ -324,7 +353,9 @@ void kvm_ask_ahead(void)
 	pthread_attr_t attr;
 	cpu_set_t cpus;
 
-	if (is_asked || is_asking || pthread_attr_init(&attr))
+	if (kept < 0)
+		kept = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kept < 0 || is_asked || is_asking || pthread_attr_init(&attr))
 		return;
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1) {
 		CPU_CLR((unsigned)sched_getcpu(), &cpus);
@@ -334,13 +365,26 @@ void kvm_ask_ahead(void)
 	pthread_attr_destroy(&attr);
 }
 
+static void await_answer(void)
+{
+	if (is_asking)
+		pthread_join(asking, NULL);
+	is_asking = false;
+}
+
+void kvm_let_go(void)
+{
+	await_answer();
+	if (kept >= 0)
+		close(kept);
+	kept = -1;
+}
+
 int kvm_supported_cpuid(const struct kvm *kvm, const struct kvm_cpuid2 **out, struct err *err)
 {
 	int ret;
 
-	if (is_asking)
-		pthread_join(asking, NULL);
-	is_asking = false;
+	await_answer();
 	ret = is_asked ? 0 : ask_cpuid(kvm->fd, err);
 	*out = &asked.list;
 	return ret;

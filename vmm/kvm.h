@@ -24,6 +24,7 @@ struct kvm {
 	uint64_t mce_caps; /* what guests' IA32_MCG_CAP can have; 0: no machine checks */
 	uint32_t nr_ram_slots;
 	uint64_t mapped[KVM_MAPS_MAX / 64]; /* which of the slots after those are in use */
+	bool keeps_tables;		    /* slots that go take no others' page tables */
 	int vfio;			    /* KVM's VFIO device, or -1 */
 };
 
@@ -36,7 +37,10 @@ struct kvm {
 int kvm_open(struct kvm *kvm, struct err *err);
 /* Makes the machine, empty. */
 int kvm_create_vm(struct kvm *kvm, struct err *err);
-/* One slot per block of RAM, in pieces of at most 4 TiB (a slot counts pages in 31 bits). */
+/*
+ * One slot per block of RAM, in pieces of at most 1 TiB: for larger ones Linux 5.15 cannot allocate
+ * its tables in one piece.
+ */
 int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err);
 /*
  * Two PICs, an I/O APIC, and a PIT with port 0x61; local APICs come with vCPUs, so call it before
@@ -69,10 +73,13 @@ void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);
 
 /*
- * Starts asking for CPUID on a thread of its own, so that planning and making the VM need not wait
- * for it. No error if it does not start, or KVM cannot be opened.
+ * Opens /dev/kvm once for all that kvm_open is called for later, and starts asking for CPUID on a
+ * thread of its own, so that planning and making the VM need not wait for it. No error if it does
+ * not start, or KVM cannot be opened: kvm_open says why.
  */
 void kvm_ask_ahead(void);
+/* Closes what that opened. */
+void kvm_let_go(void);
 /*
  * CPUID as KVM can give it to a guest, kept for the life of the process; waits for what was asked
  * ahead. One thread at a time.
