@@ -15,7 +15,6 @@ dmsetup message pool 0 "create_thin 0"
 dmsetup create thin --table "0 16384 thin /dev/mapper/pool 0"
 dmsetup create crypt --table "0 16384 crypt aes-xts-plain64 $key 0 $drive 81920 1 allow_discards"
 
-limit=40
 for target in striped thin crypt; do
 	for way in direct=off direct=on; do
 		# shellcheck disable=SC2086 # a list of options
