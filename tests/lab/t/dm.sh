@@ -1,4 +1,4 @@
-# lab: host=debian kernels=lean limit=300 root=yes with=dm
+# lab: host=debian kernels=lean limit=500 root=yes with=dm
 # Disks on device-mapper targets, as LVM and disk encryption make them, with Debian 12's kernel as the host:
 # striped, thin and encrypted volumes. Its io_uring answers for ever that they would block.
 . /lab/lib.sh
@@ -15,6 +15,7 @@ dmsetup message pool 0 "create_thin 0"
 dmsetup create thin --table "0 16384 thin /dev/mapper/pool 0"
 dmsetup create crypt --table "0 16384 crypt aes-xts-plain64 $key 0 $drive 81920 1 allow_discards"
 
+limit=120
 for target in striped thin crypt; do
 	for way in direct=off direct=on; do
 		# shellcheck disable=SC2086 # a list of options
