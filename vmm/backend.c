@@ -165,6 +165,50 @@ void backends_remark(const struct backends *b, void (*say)(const char *sentence)
 	}
 }
 
+bool backends_have_storage(const struct backends *b)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->list[i].disk.fd >= 0 || b->list[i].pmem.fd >= 0)
+			return true;
+	return false;
+}
+
+/* Of one of them. */
+static unsigned busy(const struct backend *b, const char **option, const char **path)
+{
+	if (b->disk.fd >= 0) {
+		*option = "--disk";
+		*path = b->disk.path;
+		return disk_busy(&b->disk);
+	}
+	*option = "--pmem";
+	*path = b->pmem.path;
+	return b->pmem.fd >= 0 && __atomic_load_n(&b->pmem.is_flushing, __ATOMIC_RELAXED);
+}
+
+unsigned backends_busy(const struct backends *b, unsigned seconds, struct err *err)
+{
+	const char *option, *path;
+	unsigned all = 0;
+	size_t len = 0;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		unsigned n = busy(&b->list[i], &option, &path);
+
+		all += n;
+		if (n && len < sizeof(err->text))
+			len += (size_t)snprintf(err->text + len, sizeof(err->text) - len,
+						"%s%s %s (%u)", len ? ", " : "", option, path, n);
+	}
+	if (all)
+		err_prefix(
+			err, 0,
+			"requests to storage have not ended for %u s; straddle ends without them, "
+			"and what the guest wrote of late may be lost: ",
+			seconds);
+	return all;
+}
+
 size_t backends_memory(const struct backends *b, struct ram_block *out, size_t cap)
 {
 	size_t n = 0;

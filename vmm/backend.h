@@ -50,6 +50,13 @@ int backends_open(struct backends *b, const struct config *c, const struct plan 
 		  struct err *err);
 /* What the user should know of what was opened. */
 void backends_remark(const struct backends *b, void (*say)(const char *sentence));
+/* Whether something is behind that may be waited for: images, files. */
+bool backends_have_storage(const struct backends *b);
+/*
+ * How many requests wait for storage. If there are any, and have been for so many seconds, the
+ * sentence says whose. Any thread.
+ */
+unsigned backends_busy(const struct backends *b, unsigned seconds, struct err *err);
 /* What of guest memory are files, sorted; at most `cap` are written. Returns how many there are. */
 size_t backends_memory(const struct backends *b, struct ram_block *out, size_t cap);
 /* Whether all who must be told of guest memory can be. -E2BIG: one cannot. */

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define STORAGE_PATIENCE 10 /* s, at the end of the process */
+
 enum { SERIAL, CONSOLE, LINES };
 
 /* Everything that outlives a reset of the guest. */
@@ -308,6 +310,9 @@ static int lines_error(struct run *run, struct err *err)
 	return ret;
 }
 
+static bool process_ends(void *to);
+static void leave(void *to, const char *sentence);
+
 /* Creates and runs the machine until an end that is not a reset to be followed. */
 static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 {
@@ -325,6 +330,7 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		.memory = guest_memory,
 		.to = run,
 		.say = say,
+		.leaver = { process_ends, STORAGE_PATIENCE, leave, run },
 		.loop = &run->loop,
 		.console = &run->lines[SERIAL],
 		.has_debug_exit = c->has_debug_exit,
@@ -405,6 +411,35 @@ static void close_lines(struct run *run)
 				"time\n",
 				(unsigned long long)run->lines[i].lost, run->lines[i].name);
 	run->nr_lines = 0;
+}
+
+/* --- storage that does not answer --- */
+
+/* The loop does not run while a machine is destroyed: signals are heard here. */
+static bool process_ends(void *to)
+{
+	struct run *run = to;
+	struct signalfd_siginfo info;
+
+	while (read(run->signals, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_signo != SIGTSTP && info.ssi_signo != SIGCONT &&
+		    info.ssi_signo != SIGWINCH)
+			run->signal = (int)info.ssi_signo;
+	return run->signal || run->config.no_reboot || run->machine.end != MACHINE_RESET;
+}
+
+/* Threads that wait for it, the main one among them, stay as they are: there is no exit(3). */
+static void leave(void *to, const char *sentence)
+{
+	struct run *run = to;
+	struct err err;
+	int status;
+
+	close_lines(run);
+	fprintf(stderr, "straddle: %s\n", sentence);
+	err_set(&err, 0, "%s", run->machine.report);
+	status = end_status(run, run->signal ? MACHINE_STOPPED : run->machine.end, &err);
+	_exit(status == STATUS_POWEROFF ? STATUS_HOST_ERROR : status);
 }
 
 static void run_close(struct run *run)

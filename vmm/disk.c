@@ -213,6 +213,15 @@ bool disk_lacks_ring(const struct disk *d, struct err *remark)
 	return true;
 }
 
+unsigned disk_busy(const struct disk *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->options.queues; i++)
+		n += __atomic_load_n(&d->queues[i].in_flight, __ATOMIC_RELAXED);
+	return n;
+}
+
 void disk_listen(struct disk *d, void (*say)(void *to, const char *sentence), void *to)
 {
 	d->say = say;

@@ -42,6 +42,7 @@ struct disk_queue {
 	struct block_request *to_sync, *syncing;
 	struct block_request *held, **held_end; /* the host had no room for them */
 	struct block_request *ended;		/* by threads, last first; atomic */
+	unsigned in_flight;			/* requests; atomic */
 	/* look_out's: nanoseconds; and when it last found nothing, or 0 */
 	uint64_t patience, gave_up_at;
 };
@@ -103,6 +104,8 @@ void disk_close(struct disk *d);
 /* What the user should know of a disk that was opened: whether there is something. */
 bool disk_lacks_discard(const struct disk *d, struct err *remark);
 bool disk_lacks_ring(const struct disk *d, struct err *remark);
+/* Requests that have not ended. Any thread. */
+unsigned disk_busy(const struct disk *d);
 /* Who hears what becomes of it; on the threads of its queues. NULL: nobody, from now on. */
 void disk_listen(struct disk *d, void (*say)(void *to, const char *sentence), void *to);
 

@@ -82,9 +82,17 @@ static void unhold(struct disk *d, struct block_request *r, bool got_room)
 	say(d, &err);
 }
 
+/* One thread at a time counts; others look. */
+static void count(struct disk_queue *q, int n)
+{
+	__atomic_store_n(&q->in_flight, q->in_flight + (unsigned)n, __ATOMIC_RELAXED);
+}
+
 static void end(struct block_request *r, int error)
 {
 	struct disk_queue *q = r->queue;
+
+	count(q, -1);
 
 	if (r->held)
 		unhold(q->disk, r, !error);
@@ -328,6 +336,7 @@ void disk_submit(void *queue, struct block_request *r)
 	r->bounce = NULL;
 	r->tries = 0;
 	r->syncs = r->held = false;
+	count(q, 1);
 	if (r->op == BLOCK_FLUSH)
 		want_sync(q, r);
 	else if (data && q->disk->options.direct && !is_aligned(q->disk, r) &&

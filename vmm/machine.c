@@ -442,6 +442,7 @@ enum machine_end machine_run(struct machine *m, struct err *err)
 
 	if (ret == 0)
 		ret = loop_run(m->parts.loop, err);
+	machine_leave_start(&m->leave, &m->parts.leaver, m->parts.backends);
 	stop_cpus(m);
 	loop_rearm(m->parts.loop);
 	if (ret < 0)
@@ -466,4 +467,5 @@ void machine_destroy(struct machine *m)
 	machine_virtio_destroy(&m->virtio);
 	machine_pci_destroy(&m->pci);
 	kvm_close(&m->kvm);
+	machine_leave_stop(&m->leave);
 }

@@ -16,6 +16,7 @@
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
 #include "vmm/machine_devices.h"
+#include "vmm/machine_leave.h"
 #include "vmm/machine_pci.h"
 #include "vmm/machine_virtio.h"
 #include "vmm/plan.h"
@@ -47,6 +48,7 @@ struct machine_parts {
 	void *to;
 	struct backends *backends;	   /* of virtio devices */
 	void (*say)(const char *sentence); /* what the user should read while the guest runs */
+	struct machine_leaver leaver;	   /* what to do with storage that does not answer */
 	struct loop *loop;
 	struct console *console;
 	bool has_debug_exit;
@@ -76,6 +78,7 @@ struct machine {
 	struct machine_devices devices;
 	struct machine_pci pci;
 	struct machine_virtio virtio;
+	struct machine_leave leave;
 	uint64_t unclaimed; /* accesses that no device took */
 	struct machine_access first_unclaimed;
 	/* how it ended: the first end wins */

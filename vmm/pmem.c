@@ -135,11 +135,14 @@ int pmem_flush(struct pmem *p, struct err *err)
 {
 	if (p->private || p->sync_error)
 		return p->sync_error;
-	if (fdatasync(p->fd) == 0)
+	__atomic_store_n(&p->is_flushing, true, __ATOMIC_RELAXED);
+	if (fdatasync(p->fd) < 0)
+		p->sync_error = -errno;
+	__atomic_store_n(&p->is_flushing, false, __ATOMIC_RELAXED);
+	if (!p->sync_error)
 		return 0;
-	p->sync_error = -errno;
 	return err_sys(
-		err, errno,
+		err, -p->sync_error,
 		"--pmem %s could not be written: what the guest wrote of late is lost in "
 		"part; each flush of this file fails from now on, until straddle starts anew",
 		p->path);

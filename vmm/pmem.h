@@ -18,8 +18,9 @@ struct pmem {
 	const char *path; /* borrowed */
 	bool private;	  /* what is written stays in this process */
 	struct span gpa;
-	uint8_t *hva;	/* of gpa.base; NULL: not mapped */
-	int sync_error; /* of the first flush that failed */
+	uint8_t *hva;	  /* of gpa.base; NULL: not mapped */
+	int sync_error;	  /* of the first flush that failed */
+	bool is_flushing; /* atomic */
 };
 
 #define PMEM_EMPTY       \

@@ -95,6 +95,21 @@ guest lean disks --disk "$loop"
 same "a mounted device: refused" "1 1" "$status $(grep -c 'it is mounted' $log)"
 guest lean disks --disk "$loop,readonly=on"
 same "a mounted device, readonly=on: powers off" 0 "$status"
+# Storage that does not answer: straddle says so and ends. (A write to a frozen file system cannot even
+# be killed, so the kernel keeps the process until it is thawed.)
+truncate -s 16M /tmp/mounted/disk
+beside lean durable --disk /tmp/mounted/disk
+await "lab: flushed"
+fsfreeze --freeze /tmp/mounted
+sleep 2
+kill -TERM $straddle
+sleep 1
+kill -TERM $straddle
+await "have not ended for 10 s.*--disk /tmp/mounted/disk"
+same "frozen storage: the end does not wait for it" 1 "$(grep -c 'have not ended for 10 s' $log)"
+fsfreeze --unfreeze /tmp/mounted
+ended $straddle
+same "frozen storage: the signal's status" 143 "$status"
 umount /tmp/mounted
 dd if=$image of="$loop" bs=1M conv=fsync 2>/dev/null
 before=$(stat -c %b /tmp/images/below)

@@ -1,0 +1,129 @@
+/*
+ * The end of the process while storage does not answer.
+ */
+#include "tests/fake/wrap.h"
+#include "vmm/machine_leave.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct backend list[2];
+static const struct backends backends = { list, 2 };
+static struct disk_queue *const queue = &list[1].disk.queues[2];
+static struct machine_leave watched;
+static char said[sizeof(struct err)];
+static int left, asked; /* eventfds */
+static bool wanted;
+
+static void tell(int fd)
+{
+	uint64_t one = 1;
+
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+static bool is_told(int fd, int ms)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+static bool ends(void *to)
+{
+	assert_ptr_equal(to, list);
+	tell(asked);
+	return __atomic_load_n(&wanted, __ATOMIC_RELAXED);
+}
+
+static void leave(void *to, const char *sentence)
+{
+	assert_ptr_equal(to, list);
+	strcpy(said, sentence);
+	tell(left);
+}
+
+static const struct machine_leaver leaver = { ends, 1, leave, list };
+
+static int reset(void **state)
+{
+	memset(list, 0, sizeof(list));
+	list[0].disk.fd = list[1].disk.fd = -1;
+	list[0].pmem.fd = list[1].pmem.fd = -1;
+	memset(&watched, 0, sizeof(watched));
+	wanted = false;
+	left = eventfd(0, EFD_NONBLOCK);
+	asked = eventfd(0, EFD_NONBLOCK);
+	return wrap_setup(state);
+}
+
+static int close_all(void **state)
+{
+	(void)state;
+	close(asked);
+	return close(left);
+}
+
+static void make_busy(void)
+{
+	list[1].disk.fd = 0;
+	list[1].disk.path = "/mnt/gone";
+	list[1].disk.options.queues = 3;
+	__atomic_store_n(&queue->in_flight, 3, __ATOMIC_RELAXED);
+}
+
+/* A guest that resets itself waits; a process that ends does not, and says why. */
+static void test_stuck(void **state)
+{
+	(void)state;
+	make_busy();
+	machine_leave_start(&watched, &leaver, &backends);
+	assert_true(is_told(asked, 10000));
+	assert_false(is_told(left, 1500));
+	__atomic_store_n(&wanted, true, __ATOMIC_RELAXED);
+	assert_true(is_told(left, 10000));
+	machine_leave_stop(&watched);
+	assert_non_null(strstr(said, "--disk /mnt/gone (3)"));
+	assert_null(strchr(said, '\n'));
+}
+
+/* One that ends in time is destroyed as ever. */
+static void test_ends(void **state)
+{
+	(void)state;
+	make_busy();
+	wanted = true;
+	machine_leave_start(&watched, &leaver, &backends);
+	assert_true(is_told(asked, 10000));
+	__atomic_store_n(&queue->in_flight, 0, __ATOMIC_RELAXED);
+	assert_false(is_told(left, 1500));
+	machine_leave_stop(&watched);
+}
+
+/* Nothing is behind it that could be waited for. */
+static void test_nothing(void **state)
+{
+	(void)state;
+	machine_leave_start(&watched, &leaver, &backends);
+	assert_false(watched.running);
+	machine_leave_stop(&watched);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_stuck, reset, close_all),
+		cmocka_unit_test_setup_teardown(test_ends, reset, close_all),
+		cmocka_unit_test_setup_teardown(test_nothing, reset, close_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

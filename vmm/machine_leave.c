@@ -1,0 +1,79 @@
+#include "vmm/machine_leave.h"
+
+#include "vmm/worker.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define TICK_MS 250
+
+/* With the lock held. False: the machine is destroyed. */
+static bool tick(struct machine_leave *l)
+{
+	struct timespec until;
+	int code = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += TICK_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	while (!l->done && code != ETIMEDOUT)
+		code = pthread_cond_timedwait(&l->wake, &l->lock, &until);
+	return !l->done;
+}
+
+static void *watch(void *arg)
+{
+	struct machine_leave *l = arg;
+	unsigned ticks = 0, was = 0;
+	struct err why = { "" };
+
+	worker_name_thread("leave");
+	pthread_mutex_lock(&l->lock);
+	while (tick(l)) {
+		unsigned busy = backends_busy(l->backends, l->leaver.seconds, &why);
+
+		/* What ends, if slowly, is waited for. */
+		ticks = busy && busy == was && l->leaver.ends(l->leaver.to) ? ticks + 1 : 0;
+		was = busy;
+		if (ticks == l->leaver.seconds * 1000 / TICK_MS)
+			l->leaver.leave(l->leaver.to, why.text);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return NULL;
+}
+
+static void init(struct machine_leave *l)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&l->lock, NULL);
+}
+
+void machine_leave_start(struct machine_leave *l, const struct machine_leaver *leaver,
+			 const struct backends *backends)
+{
+	if (!leaver->leave || !backends || !backends_have_storage(backends))
+		return;
+	init(l);
+	l->leaver = *leaver;
+	l->backends = backends;
+	l->done = false;
+	l->running = worker_thread(&l->thread, NULL, watch, l) == 0;
+}
+
+void machine_leave_stop(struct machine_leave *l)
+{
+	if (!l->running)
+		return;
+	pthread_mutex_lock(&l->lock);
+	l->done = true;
+	pthread_cond_signal(&l->wake);
+	pthread_mutex_unlock(&l->lock);
+	pthread_join(l->thread, NULL);
+	l->running = false;
+}

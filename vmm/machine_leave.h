@@ -1,0 +1,43 @@
+/*
+ * The end of the process, when storage does not answer: a machine that cannot be destroyed, because
+ * a disk has requests that do not end, is left as it is.
+ *
+ * A part of the machine, in a file of its own. It watches from the end of the guest until the
+ * machine is destroyed. A guest that resets itself waits for its disks as long as it takes; a
+ * process that ends waits for a while, and says for which.
+ */
+#ifndef VMM_MACHINE_LEAVE_H
+#define VMM_MACHINE_LEAVE_H
+
+#include "vmm/backend.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* On a thread of their own, while the others may be stuck. */
+struct machine_leaver {
+	/* Whether the process ends, and not the guest alone; asked again and again. */
+	bool (*ends)(void *to);
+	unsigned seconds; /* that it waits while no request ends */
+	/* Ends it, and has no reason to return: memory of the guest may still be written to. */
+	void (*leave)(void *to, const char *sentence);
+	void *to;
+};
+
+struct machine_leave {
+	struct machine_leaver leaver;
+	const struct backends *backends;
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool done;
+};
+
+/* Nothing is watched if no storage is behind the machine; nor if there is no thread to be had. */
+void machine_leave_start(struct machine_leave *l, const struct machine_leaver *leaver,
+			 const struct backends *backends);
+/* The machine is destroyed. Returns when `leave` does, if that was called. */
+void machine_leave_stop(struct machine_leave *l);
+
+#endif
