@@ -88,12 +88,23 @@ void virtio_interrupt(struct virtio_device *dev, unsigned i)
 		dev->interrupt(dev->to, i);
 }
 
-void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n)
+static bool set_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n,
+		       bool wait)
 {
 	if (dev->config_changed)
-		dev->config_changed(dev->to, offset, bytes, n);
-	else
-		memcpy(dev->config + offset, bytes, n);
+		return dev->config_changed(dev->to, offset, bytes, n, wait);
+	memcpy(dev->config + offset, bytes, n);
+	return true;
+}
+
+void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n)
+{
+	(void)set_config(dev, offset, bytes, n, true);
+}
+
+bool virtio_try_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n)
+{
+	return set_config(dev, offset, bytes, n, false);
 }
 
 /* --- servers --- */

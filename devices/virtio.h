@@ -79,7 +79,8 @@ struct virtio_device {
 	int server_error;     /* eventfd, borrowed: the server gave a ring up; -1: nobody listens */
 	/* the transport's, while plugged */
 	void (*interrupt)(void *to, unsigned queue);
-	void (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n);
+	/* False only without `wait`: the driver's accesses are held up. */
+	bool (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n, bool wait);
 	/* `why` is there for the call only; NULL: the user knows. */
 	void (*needs_reset)(void *to, const char *why);
 	void (*lock)(void *to, bool lock); /* what serializes a driver's accesses */
@@ -126,6 +127,8 @@ void virtio_interrupt(struct virtio_device *dev, unsigned i);
  * reset may wait for.
  */
 void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n);
+/* The same, or false if that had to wait, such as for a reset that waits for storage. */
+bool virtio_try_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n);
 
 /* --- for transports --- */
 

@@ -442,11 +442,14 @@ void virtio_blk_destroy(struct virtio_blk *blk)
 	}
 }
 
-void virtio_blk_resize(struct virtio_blk *blk, uint64_t size)
+bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size)
 {
+	uint64_t was = __atomic_exchange_n(&blk->disk.size, size, __ATOMIC_RELAXED);
 	uint8_t capacity[8];
 
-	__atomic_store_n(&blk->disk.size, size, __ATOMIC_RELAXED);
 	store_le(capacity, size / SECTOR, sizeof(capacity));
-	virtio_set_config(&blk->dev, CONFIG_CAPACITY, capacity, sizeof(capacity));
+	if (virtio_try_config(&blk->dev, CONFIG_CAPACITY, capacity, sizeof(capacity)))
+		return true;
+	__atomic_store_n(&blk->disk.size, was, __ATOMIC_RELAXED);
+	return false;
 }

@@ -54,7 +54,10 @@ void virtio_blk_destroy(struct virtio_blk *blk);
  * held, then interrupts the driver once. On the thread that serves the queue.
  */
 void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queue));
-/* The disk has another size. Not on a queue's thread. */
-void virtio_blk_resize(struct virtio_blk *blk, uint64_t size);
+/*
+ * The disk has another size. Not on a queue's thread. False: the driver is resetting it, which may
+ * wait for storage; nothing has changed.
+ */
+bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size);
 
 #endif

@@ -99,15 +99,20 @@ static void tell_config(struct virtio_pci *v)
 		raise_isr(v, ISR_CONFIG, __atomic_load_n(&v->config_vector, __ATOMIC_RELAXED));
 }
 
-static void device_config_changed(void *to, unsigned offset, const void *bytes, unsigned n)
+static bool device_config_changed(void *to, unsigned offset, const void *bytes, unsigned n,
+				  bool wait)
 {
 	struct virtio_pci *v = to;
 
-	pthread_mutex_lock(&v->bar.lock);
+	if (wait)
+		pthread_mutex_lock(&v->bar.lock);
+	else if (pthread_mutex_trylock(&v->bar.lock))
+		return false;
 	memcpy(v->dev->config + offset, bytes, n);
 	v->generation++;
 	pthread_mutex_unlock(&v->bar.lock);
 	tell_config(v);
+	return true;
 }
 
 /* Section 2.1.2: the driver is told, and has to start anew. */

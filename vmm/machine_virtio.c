@@ -356,8 +356,10 @@ int machine_virtio_resize_disk(struct machine_virtio *m, const char *name, struc
 			       "when straddle starts anew",
 			       name);
 	ret = disk_look_again(&s->backend->disk, err);
-	if (ret == 0)
-		virtio_blk_resize(&s->blk, s->backend->disk.size);
+	if (ret == 0 && !virtio_blk_resize(&s->blk, s->backend->disk.size))
+		ret = err_set(err, EAGAIN,
+			      "the guest is resetting %s, or touches its registers; try again",
+			      name);
 	return ret;
 }
 

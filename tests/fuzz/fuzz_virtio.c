@@ -351,7 +351,7 @@ static void from_outside(unsigned what)
 		(void)virtio_balloon_ask(&balloon);
 		virtio_balloon_set(&balloon, what * 4096u);
 	} else if (dev == &blk.dev) {
-		virtio_blk_resize(&blk, DISK_SIZE);
+		(void)virtio_blk_resize(&blk, DISK_SIZE);
 	} else if (dev->server.ops) {
 		server_is = (enum server_state)(what % 3);
 		if (server_is != SERVER_RUNS)

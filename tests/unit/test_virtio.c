@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+
 /* --- balloon --- */
 
 enum { INFLATE, DEFLATE, STATS, REPORTS };
@@ -249,6 +251,7 @@ static void test_input_without_room(void **state)
 
 static struct virtio_blk blk;
 static unsigned taken, stable;
+static int submit_result;
 static bool feed;
 
 static void submit(void *queue, struct block_request *r)
@@ -256,7 +259,7 @@ static void submit(void *queue, struct block_request *r)
 	(void)queue;
 	taken++;
 	stable += r->stable;
-	r->done(r, 0);
+	r->done(r, submit_result);
 }
 
 /* Another CPU of the guest puts in as much as was taken. */
@@ -292,17 +295,53 @@ static void start_blk(uint64_t features, unsigned type)
 	describe(0, 2, DATA + 0x2000, 1, DESC_WRITE, 0);
 }
 
+/* A reset has the driver's registers, and waits for storage. */
+static bool held_up(void *to, unsigned offset, const void *bytes, unsigned n, bool wait)
+{
+	(void)to;
+	(void)offset;
+	(void)bytes;
+	(void)n;
+	assert_false(wait);
+	return false;
+}
+
 static void test_disk(void **state)
 {
 	static const struct block_queue_ops ops = { submit, flush, look_out, drain };
 	const struct virtio_blk_disk disk = {
-		.size = 1 << 20, .block_size = 512, .nr_queues = 1, .ops = &ops
+		.size = 1 << 20,
+		.block_size = 512,
+		.physical = 4096,
+		.first = 3584,
+		.min_io = 65536,
+		.opt_io = 1 << 20,
+		.discard_max = 200000,
+		.discard_granularity = 65536,
+		.nr_queues = 1,
+		.ops = &ops,
 	};
 	struct err err;
 
 	(void)state;
 	assert_int_equal(virtio_blk_init(&blk, &disk, &err), 0);
 	plug(&blk.dev);
+	/* Section 5.2.4: the topology, in blocks; what a discard may be, in sectors. */
+	assert_true(dev->features & 1 << 10);
+	assert_true(dev->features & 1 << 13);
+	assert_false(dev->features & 1 << 14); /* no write-zeroes without `zeroes` */
+	assert_int_equal(dev->config[24], 3);
+	assert_int_equal(dev->config[25], 7);
+	assert_int_equal(load_le(dev->config + 26, 2), 128);
+	assert_int_equal(load_le(dev->config + 28, 4), 2048);
+	assert_int_equal(load_le(dev->config + 36, 4), 384); /* three whole pieces */
+	assert_int_equal(load_le(dev->config + 44, 4), 128);
+	assert_true(virtio_blk_resize(&blk, 2 << 20));
+	assert_int_equal(load_le(dev->config, 8), 4096);
+	dev->config_changed = held_up;
+	assert_false(virtio_blk_resize(&blk, 4 << 20));
+	assert_int_equal(blk.disk.size, 2 << 20);
+	dev->config_changed = NULL;
 	start_blk(0, 0);
 	feed = true;
 	taken = 0;
@@ -311,8 +350,22 @@ static void test_disk(void **state)
 	serve(0);
 	assert_in_range(taken, ENTRIES, 2 * VIRTIO_BLK_QUEUE_SIZE);
 	assert_true(kicked(0)); /* the rest has another turn */
+	drained = 0;
 	virtio_reset(dev);
+	assert_int_equal(drained, 1);
 	feed = false;
+
+	/* What the disk cannot do is not what went wrong. */
+	for (int error = 0; error < 2; error++) {
+		submit_result = error ? -EIO : -EOPNOTSUPP;
+		start_blk(0, 0);
+		offer(0, 1, 0);
+		virtio_start(dev);
+		serve(0);
+		assert_int_equal(memory[DATA + 0x2000], error ? 1 : 2);
+		virtio_reset(dev);
+	}
+	submit_result = 0;
 
 	/* A driver that does not know of flushes has each write as one. */
 	for (unsigned flushes = 0; flushes < 2; flushes++) {
