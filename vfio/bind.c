@@ -39,11 +39,6 @@ static int check_group(const char *root, const struct vfio_id *id, const struct 
 	return ret;
 }
 
-static bool has_vfio(const char *driver)
-{
-	return strstr(driver, "vfio");
-}
-
 static void read_driver(const char *root, const struct vfio_id *id, char driver[64])
 {
 	sysfs_read_link(root, id->path, "driver", driver, 64);
@@ -52,14 +47,13 @@ static void read_driver(const char *root, const struct vfio_id *id, char driver[
 int vfio_bind_check(const char *root, const struct vfio_id *id, const struct vfio_id *ids, size_t n,
 		    struct err *err)
 {
-	char path[VFIO_PATH_MAX], driver[64];
+	char path[VFIO_PATH_MAX];
 	long long class = 0;
 	int ret;
 
 	if (!id->pci)
 		return err_set(err, EINVAL, "%s is no PCI function", id->name);
-	read_driver(root, id, driver);
-	if (id->vfio || has_vfio(driver))
+	if (id->vfio)
 		return 0;
 	(void)sysfs_read_number(root, id->path, "class", &class);
 	if (class >> 8 == CLASS_BRIDGE)
@@ -164,7 +158,7 @@ int vfio_bind(const char *root, const struct vfio_id *id, struct vfio_move *move
 	read_driver(root, id, move->was);
 	snprintf(move->now, sizeof(move->now), "%s", move->was);
 	read_override(root, id->path, "driver_override", move->override);
-	if (id->vfio || has_vfio(move->was))
+	if (id->vfio)
 		return 0;
 	ret = note_override(root, id, move->override, err);
 	if (ret < 0)
@@ -184,7 +178,7 @@ void vfio_bind_undo(const char *root, const struct vfio_id *id, struct vfio_move
 {
 	char dir[VFIO_PATH_MAX];
 
-	if (id->vfio || has_vfio(move->was))
+	if (id->vfio)
 		return;
 	(void)rebind(root, id, move->override, move->now, NULL);
 	if (*move->was && !*move->now) {
@@ -203,7 +197,7 @@ int vfio_unbind(const char *root, const struct vfio_id *id, struct vfio_move *mo
 	snprintf(move->now, sizeof(move->now), "%s", move->was);
 	if (!id->pci)
 		return err_set(err, EINVAL, "%s is no PCI function", id->name);
-	if (*move->was && !has_vfio(move->was))
+	if (*move->was && !strstr(move->was, "vfio"))
 		return err_set(err, EINVAL, "%s is bound to %s, not to " DRIVER, id->name,
 			       move->was);
 	ret = vfio_check_no_functions(root, id, err);

@@ -167,7 +167,7 @@ static bool all_of(const struct vfio_pci *dev, unsigned offset, unsigned size, e
 	return true;
 }
 
-static uint32_t device_read(const struct vfio_pci *dev, unsigned offset, unsigned size)
+uint32_t vfio_device_read(const struct vfio_pci *dev, unsigned offset, unsigned size)
 {
 	uint8_t bytes[4] = { 0xff, 0xff, 0xff, 0xff };
 
@@ -195,7 +195,7 @@ static uint32_t config_read(struct pci_function *fn, unsigned offset, unsigned s
 		return value;
 	if (all_of(dev, offset, size, VFIO_BYTE_ZERO))
 		return 0;
-	device = device_read(dev, offset, size);
+	device = vfio_device_read(dev, offset, size);
 	for (unsigned i = 0; i < size; i++) {
 		uint32_t byte = UINT32_C(0xff) << 8 * i;
 
@@ -254,7 +254,7 @@ static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, u
 			device_write(dev, offset + i, 1, value >> 8 * i);
 	}
 	if (state)
-		pci_function_sleep(&dev->fn, device_read(dev, pm, 1) & PM_STATE);
+		pci_function_sleep(&dev->fn, vfio_device_read(dev, pm, 1) & PM_STATE);
 }
 
 static void config_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)

@@ -97,6 +97,9 @@ struct vfio_pci {
 	struct vfio_pci_events events;
 };
 
+/* pci.c: 1, 2 or 4 bytes of the device's own configuration space; all ones if it does not answer */
+uint32_t vfio_device_read(const struct vfio_pci *dev, unsigned offset, unsigned size);
+
 /* pci_bar.c */
 int vfio_bars_open(struct vfio_pci *dev, struct err *err);
 /* This process's mappings; then what trapped accesses need, too. */

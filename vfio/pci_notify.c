@@ -37,16 +37,6 @@ static unsigned find_aer(const struct vfio_pci *dev)
 	return 0;
 }
 
-static uint32_t read_register(const struct vfio_pci *dev, unsigned offset)
-{
-	uint8_t bytes[4];
-
-	if (pread(dev->fd, bytes, sizeof(bytes), (off_t)(dev->config_offset + offset)) !=
-	    (ssize_t)sizeof(bytes))
-		return UINT32_MAX;
-	return (uint32_t)load_le(bytes, sizeof(bytes));
-}
-
 /*
  * VFIO signals errors of both severities alike. After a non-fatal one the link and the device work,
  * and only a transaction was lost, which the guest's driver has to cope with. Bits of the status
@@ -56,8 +46,8 @@ static bool is_fatal(const struct vfio_pci *dev)
 {
 	unsigned aer = find_aer(dev);
 
-	return !aer ||
-	       (read_register(dev, aer + AER_STATUS) & read_register(dev, aer + AER_SEVERITY));
+	return !aer || (vfio_device_read(dev, aer + AER_STATUS, 4) &
+			vfio_device_read(dev, aer + AER_SEVERITY, 4));
 }
 
 static void error_ready(void *to)

@@ -51,6 +51,16 @@ void vfio_host_probe(const char *root, struct vfio_host *h)
 				&h->dma_entries);
 }
 
+static bool kernel_before(const char *root, unsigned major, unsigned minor)
+{
+	unsigned is_major = 0, is_minor = 0;
+	char release[64];
+
+	if (sysfs_read(root, "/proc/sys/kernel", "osrelease", release, sizeof(release)) > 0)
+		(void)sscanf(release, "%u.%u", &is_major, &is_minor);
+	return is_major < major || (is_major == major && is_minor < minor);
+}
+
 /* --- one device --- */
 
 static int check_node(const char *root, const char *node, struct err *err)
@@ -116,15 +126,10 @@ int vfio_check_nodes(const char *root, const struct vfio_id *id, enum iommu_back
  */
 int vfio_check_direct(const char *root, const struct host_facts *facts, struct err *err)
 {
-	unsigned major = 0, minor = 0;
-	char release[64], kind[32];
+	char kind[32];
 
-	if (sysfs_read(root, "/proc/sys/kernel", "osrelease", release, sizeof(release)) > 0)
-		(void)sscanf(release, "%u.%u", &major, &minor);
-	if (major < 6 || (major == 6 && minor < 6)) {
-		if (strcmp(sysfs_iommu_kind(root, kind), "Intel VT-d"))
-			return 0;
-	}
+	if (kernel_before(root, 6, 6) && strcmp(sysfs_iommu_kind(root, kind), "Intel VT-d"))
+		return 0;
 	for (unsigned i = 0; i < facts->nr_resv; i++)
 		if (facts->resv[i].type == HOST_RESV_DIRECT)
 			return err_set(
@@ -137,19 +142,13 @@ int vfio_check_direct(const char *root, const struct host_facts *facts, struct e
 	return 0;
 }
 
+/* The file is there if there is a method. */
 void vfio_reset_methods(const char *root, const struct vfio_id *id, char out[64])
 {
-	char release[64];
-	unsigned major = 0, minor = 0;
+	ssize_t n = sysfs_read(root, id->path, "reset_method", out, 64);
 
-	if (sysfs_read(root, id->path, "reset_method", out, 64) >= 0) {
+	if (n > 0)
 		out[strcspn(out, "\n")] = '\0';
-		if (!*out)
-			snprintf(out, 64, "none");
-		return;
-	}
-	if (sysfs_read(root, "/proc/sys/kernel", "osrelease", release, sizeof(release)) > 0)
-		(void)sscanf(release, "%u.%u", &major, &minor);
-	/* The file is there if there is a method. */
-	snprintf(out, 64, "%s", major > 5 || (major == 5 && minor >= 15) ? "none" : "");
+	else
+		snprintf(out, 64, "%s", kernel_before(root, 5, 15) ? "" : "none");
 }
