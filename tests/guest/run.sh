@@ -77,6 +77,9 @@ for n in 1 2 4 16; do
 	check "$n CPUs start" [ $status = $((n << 1 | 1)) ]
 done
 
+run timer --memory 16M
+check "the PIT counts, and port 0x61 shows it" [ $status = 11 ]
+
 # --- ACPI and CMOS ---
 
 run acpi --memory 16M
