@@ -231,9 +231,12 @@ static void synced(struct disk_queue *q, int result)
 
 /* --- no room on the host --- */
 
+/* What takes room. A discard gives some: a file system that cannot even do that says so. */
 static bool may_wait(const struct disk_queue *q, const struct block_request *r, int result)
 {
-	return (result == -ENOSPC || result == -EDQUOT) && !r->syncs && !q->draining &&
+	bool takes = r->op == BLOCK_WRITE || r->op == BLOCK_ZERO;
+
+	return (result == -ENOSPC || result == -EDQUOT) && takes && !q->draining &&
 	       !q->disk->options.fail_when_full;
 }
 

@@ -219,15 +219,26 @@ static int flush(void)
 	return serve(&r);
 }
 
-static unsigned nr_not_now;
-
-static void say_not_now(struct io_uring *ring, unsigned n)
+/* What was submitted ends, and with another result. */
+static void end_with(struct io_uring *ring, unsigned n, int error)
 {
 	while (io_uring_cq_ready(ring) < n)
 		sched_yield();
 	for (unsigned i = 0; i < n; i++)
-		ring->cq.cqes[(*ring->cq.khead + i) & *ring->cq.kring_mask].res = -EAGAIN;
+		ring->cq.cqes[(*ring->cq.khead + i) & *ring->cq.kring_mask].res = error;
+}
+
+static unsigned nr_not_now;
+
+static void say_not_now(struct io_uring *ring, unsigned n)
+{
+	end_with(ring, n, -EAGAIN);
 	nr_not_now += n;
+}
+
+static void say_no_room(struct io_uring *ring, unsigned n)
+{
+	end_with(ring, n, -ENOSPC);
 }
 
 /* Some kernels answer so for ever if the file has O_NONBLOCK, on device-mapper targets. */
@@ -347,6 +358,20 @@ static void test_no_room(void **state)
 			wait_and_reap(&disk.queues[0]);
 		assert_int_equal(result, 0);
 	}
+	assert_int_equal(disk.nr_held, 0);
+	disk_close(&disk);
+}
+
+/* It is what would make room: nobody waits for room with it. */
+static void test_discard_without_room(void **state)
+{
+	const struct disk_options options = { .queues = 1, .discard = true };
+	struct block_request r = { .op = BLOCK_DISCARD, .len = 4096 };
+
+	(void)state;
+	open_served(NULL, &options);
+	wrap_submit(say_no_room);
+	assert_int_equal(serve(&r), -ENOSPC);
 	assert_int_equal(disk.nr_held, 0);
 	disk_close(&disk);
 }
@@ -703,15 +728,25 @@ int main(void)
 {
 	static char by_threads[] = "threads";
 	const struct CMUnitTest tests[] = {
-		BOTH(test_odd_buffers),	 BOTH(test_ends),
-		BOTH(test_not_now),	 TEST(test_not_submitted),
-		BOTH(test_failed_flush), BOTH(test_flushes_at_once),
-		BOTH(test_no_room),	 BOTH(test_no_room_is_an_error),
-		BOTH(test_size_limit),	 BOTH(test_space),
-		TEST(test_large_blocks), TEST(test_other_programs),
-		TEST(test_beside_us),	 TEST(test_formats),
-		TEST(test_device),	 TEST(test_mounted),
-		TEST(test_in_use),	 TEST(test_host_refuses),
+		BOTH(test_odd_buffers),
+		BOTH(test_ends),
+		BOTH(test_not_now),
+		TEST(test_not_submitted),
+		BOTH(test_failed_flush),
+		BOTH(test_flushes_at_once),
+		BOTH(test_no_room),
+		TEST(test_discard_without_room),
+		BOTH(test_no_room_is_an_error),
+		BOTH(test_size_limit),
+		BOTH(test_space),
+		TEST(test_large_blocks),
+		TEST(test_other_programs),
+		TEST(test_beside_us),
+		TEST(test_formats),
+		TEST(test_device),
+		TEST(test_mounted),
+		TEST(test_in_use),
+		TEST(test_host_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, make_image, remove_image);
