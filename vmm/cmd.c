@@ -20,12 +20,17 @@ static const char statuses[] = "\nExit status of straddle run:\n"
 			       "  0  the guest powered off, or was ended by Ctrl-A X or quit\n"
 			       "  1  error of the host, or inside straddle\n"
 			       "  2  wrong usage, or a plan that is not possible\n"
-			       "  3  the guest crashed (triple fault, KVM internal error)\n"
-			       "  4  the guest's kernel panicked (pvpanic)\n"
+			       "  3  the guest crashed (KVM internal error; triple fault before "
+			       "it said anything)\n"
+			       "  4  the guest's kernel panicked (pvpanic, or its line on a "
+			       "console)\n"
 			       "  5  the guest reset itself, with --no-reboot\n"
-			       "  (v << 1) | 1  the guest wrote v to the --debug-exit port\n"
+			       "  6  the guest did not end within --timeout\n"
+			       "  (v << 1) | 1  the guest wrote v to the --debug-exit port; N + v "
+			       "with base=N\n"
 			       "  128 + n  signal n; SIGTERM first presses the power button, a "
-			       "second one ends the guest\n";
+			       "second one or\n"
+			       "           --stop-timeout ends the guest\n";
 
 static void print_help(enum config_command cmd)
 {

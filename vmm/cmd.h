@@ -10,7 +10,10 @@
 
 #include <stdio.h>
 
-/* Exit statuses; a debug-exit value v gives (v << 1) | 1, a signal n gives 128 + n. */
+/*
+ * Exit statuses; a debug-exit value v gives (v << 1) | 1, a signal n gives 128 + n. A new one is
+ * even, so that no such value gives it, and none of those of timeout(1) and the shell (124 to 127).
+ */
 enum status {
 	STATUS_POWEROFF = 0,
 	STATUS_HOST_ERROR = 1,
@@ -18,6 +21,7 @@ enum status {
 	STATUS_CRASH = 3,
 	STATUS_PANIC = 4,
 	STATUS_RESET = 5,
+	STATUS_TIMEOUT = 6,
 };
 
 /* argv is what follows the command's name. Each returns the exit status. */

@@ -4,109 +4,14 @@
 #include "vmm/cmd.h"
 
 #include "vmm/cmd_control.h"
+#include "vmm/cmd_run.h"
 #include "vmm/kvm.h"
-#include "vmm/machine.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <time.h>
-#include <unistd.h>
 
 #define STORAGE_PATIENCE 10 /* s, at the end of the process */
-
-enum { SERIAL, CONSOLE, LINES };
-
-/* Everything that outlives a reset of the guest. */
-struct run {
-	struct config config;
-	struct passthrough passthrough;
-	struct backends backends;
-	struct plan plan;
-	struct ram ram;
-	struct ram_block blocks[PLAN_LIST_MAX + MAP_PMEM_MAX];
-	struct guest_ram guest_ram; /* these: all RAM and the files of --pmem */
-	struct image kernel;
-	struct images initrd;
-	struct boot_kernel boot_kernel;
-	struct loop loop;
-	struct console lines[LINES]; /* of characters */
-	unsigned nr_lines;	     /* that are open */
-	int signals;		     /* signalfd */
-	struct control control;
-	struct machine machine;
-	bool asked_off; /* the power button was pressed */
-	int signal;	/* the one that ended the run, or 0 */
-};
-
-/* --- signals --- */
-
-static void stop_process(struct run *run)
-{
-	for (unsigned i = 0; i < run->nr_lines; i++)
-		console_suspend(&run->lines[i]);
-	raise(SIGSTOP);
-	/* SIGCONT follows through the signalfd. */
-}
-
-static void signal_ready(void *to, short revents)
-{
-	struct run *run = to;
-	struct signalfd_siginfo info;
-
-	(void)revents;
-	if (read(run->signals, &info, sizeof(info)) != sizeof(info))
-		return;
-	switch (info.ssi_signo) {
-	case SIGTSTP:
-		stop_process(run);
-		return;
-	case SIGCONT:
-		for (unsigned i = 0; i < run->nr_lines; i++)
-			console_continue(&run->lines[i]);
-		return;
-	case SIGWINCH:
-		machine_resize_console(&run->machine);
-		return;
-	case SIGTERM:
-		if (run->asked_off)
-			break;
-		run->asked_off = true;
-		machine_power_button(&run->machine);
-		return;
-	}
-	run->signal = (int)info.ssi_signo;
-	machine_stop(&run->machine);
-}
-
-/* Before any thread is made, so that all of them inherit the mask. */
-static int catch_signals(struct run *run, struct err *err)
-{
-	static const int caught[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH
-	};
-	struct sigaction was;
-	sigset_t set;
-
-	/* What the parent had us ignore (nohup, a script's &) stays ignored: a signalfd would not.
-	 */
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
-		if (sigaction(caught[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
-			sigaddset(&set, caught[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(err, errno, "cannot block signals");
-	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (run->signals < 0)
-		return err_sys(err, errno, "cannot make a signalfd");
-	if (loop_watch(&run->loop, run->signals, POLLIN, signal_ready, run) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	return vcpu_init_kick(err);
-}
 
 /* --- files --- */
 
@@ -153,107 +58,6 @@ static int open_lines(struct run *run, struct err *err)
 	}
 	backends_set_console(&run->backends, &run->lines[CONSOLE]);
 	return 0;
-}
-
-/* --- RAM, and what devices see of it --- */
-
-static int create_ram(struct run *run, struct err *err)
-{
-	const struct ram_backing backing = {
-		.page_size = run->plan.page_size,
-		.fold = run->config.fold,
-		.shared = config_shares_ram(&run->config),
-	};
-	struct span spans[PLAN_LIST_MAX];
-	size_t n = plan_dma(&run->plan, spans, PLAN_LIST_MAX);
-
-	return ram_create(&run->ram, spans, n, &backing, err);
-}
-
-static int by_address(const void *a, const void *b)
-{
-	const struct ram_block *x = a, *y = b;
-
-	return x->gpa.base < y->gpa.base ? -1 : 1;
-}
-
-static int list_memory(struct run *run, struct err *err)
-{
-	size_t n = run->ram.nr_blocks;
-
-	memcpy(run->blocks, run->ram.blocks, n * sizeof(run->blocks[0]));
-	n += backends_memory(&run->backends, run->blocks + n, MAP_PMEM_MAX);
-	qsort(run->blocks, n, sizeof(run->blocks[0]), by_address);
-	run->guest_ram = (struct guest_ram){ run->blocks, n };
-	return backends_check_memory(&run->backends, &run->guest_ram, err);
-}
-
-/* A mapping that takes seconds says how far it is: on a terminal as it goes, else once. */
-struct mapping {
-	struct run *run;
-	struct timespec start;
-	bool tty;
-	bool said;
-};
-
-static double seconds_since(const struct timespec *start)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
-
-static void mapping_done(void *to, uint64_t bytes, uint64_t total)
-{
-	struct mapping *m = to;
-	double seconds = seconds_since(&m->start);
-	double gib = (double)bytes / GIB, rate = seconds > 0 ? gib / seconds : 0;
-	double left = rate > 0 ? ((double)total / GIB - gib) / rate : 0;
-
-	if (seconds < 1 || (!m->tty && bytes < total))
-		return;
-	m->said = true;
-	fprintf(stderr,
-		"%sstraddle: mapped %.1f of %.1f GiB for devices, %.1f GiB/s, %.0f s left%s",
-		m->tty ? "\r" : "", gib, (double)total / GIB, rate, left, m->tty ? "\33[K" : "\n");
-}
-
-/* Every signal but the job-control ones ends the run; nothing else is there yet to be asked. */
-static bool mapping_stop(void *to)
-{
-	struct mapping *m = to;
-	struct signalfd_siginfo info;
-
-	while (read(m->run->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_signo != SIGTSTP && info.ssi_signo != SIGCONT)
-			m->run->signal = (int)info.ssi_signo;
-	return m->run->signal;
-}
-
-/* Returns -EINTR if a signal ended it. */
-static int map_for_devices(struct run *run, struct err *err)
-{
-	struct mapping m = { .run = run, .tty = isatty(STDERR_FILENO) };
-	const struct iommu_progress progress = { mapping_done, mapping_stop, &m };
-	struct err reset = { "" };
-	int ret;
-
-	if (!run->config.nr_vfio)
-		return 0;
-	if (run->passthrough.iommu.no_iommu)
-		fprintf(stderr, "straddle: noiommu=on: nothing keeps the devices from the host's "
-				"memory, and as the guest's addresses are not translated, DMA of "
-				"its drivers goes astray\n");
-	clock_gettime(CLOCK_MONOTONIC, &m.start);
-	ret = passthrough_map(&run->passthrough, &run->plan, &run->ram, &progress, err);
-	if (m.tty && m.said)
-		fputc('\n', stderr);
-	if (ret == 0)
-		ret = passthrough_reset(&run->passthrough, &reset);
-	if (*reset.text)
-		fprintf(stderr, "straddle: %s\n", reset.text);
-	return ret;
 }
 
 /* --- the guest --- */
@@ -313,6 +117,30 @@ static int lines_error(struct run *run, struct err *err)
 static bool process_ends(void *to);
 static void leave(void *to, const char *sentence);
 
+/* Several lines, while the terminal is raw. */
+static void say_report(const char *what, const char *report)
+{
+	fprintf(stderr, "straddle: %s: ", what);
+	for (; *report; report++)
+		fprintf(stderr, *report == '\n' ? "\r\n" : "%c", *report);
+}
+
+/* What the end of a machine means, with what was heard of its guest. */
+static enum machine_end judge_end(struct run *run, enum machine_end end)
+{
+	struct panic_line panic;
+
+	/* Linux resets so with reboot=t; but a guest that said nothing got nowhere. */
+	if (end == MACHINE_TRIPLE_FAULT) {
+		end = run_guest_spoke(run) ? MACHINE_RESET : MACHINE_CRASH;
+		if (end == MACHINE_RESET && run->config.verbose)
+			say_report("the guest reset itself", run->machine.report);
+	}
+	if (end == MACHINE_RESET && !run->signal && run_guest_panicked(run, &panic))
+		return MACHINE_PANIC;
+	return end;
+}
+
 /* Creates and runs the machine until an end that is not a reset to be followed. */
 static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 {
@@ -338,8 +166,10 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 	};
 
 	for (;;) {
-		int ret = machine_create(&run->machine, &parts, err);
+		int ret;
 
+		run_begin_guest(run);
+		ret = machine_create(&run->machine, &parts, err);
 		if (ret < 0)
 			return ret;
 		if (run->asked_off)
@@ -347,11 +177,14 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		*end = machine_run(&run->machine, err);
 		if (*end == MACHINE_RUNNING && lines_error(run, err) < 0)
 			*end = MACHINE_HOST_ERROR;
+		run->dead = *end == MACHINE_STOPPED && machine_is_dead(&run->machine);
+		*end = run->machine.end = judge_end(run, *end);
 		machine_destroy(&run->machine);
 		cmd_control_memory(&run->control, &run->machine, NULL);
 		if (c->verbose)
 			say_unclaimed(&run->machine);
-		if (*end == MACHINE_RESET && run->signal)
+		/* Signals are heard while it is destroyed, too. */
+		if (*end == MACHINE_RESET && (run->signal || run->timed_out))
 			*end = MACHINE_STOPPED;
 		if (*end != MACHINE_RESET || c->no_reboot)
 			return 0;
@@ -364,6 +197,35 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		if (ret < 0)
 			return ret;
 	}
+}
+
+static void say_panic(struct run *run)
+{
+	struct panic_line panic;
+
+	run_guest_panicked(run, &panic);
+	fprintf(stderr, "straddle: the guest's kernel panicked%s%s\n", *panic.text ? ": " : "",
+		panic.text);
+}
+
+/* Of a guest that was ended from outside. */
+static int stopped_status(const struct run *run)
+{
+	const struct config *c = &run->config;
+	const char *dead =
+		run->dead ? ": all its CPUs were halted with interrupts off, it had died" : "";
+
+	if (run->timed_out)
+		fprintf(stderr, "straddle: the guest did not end within %u s (--timeout)%s\n",
+			c->timeout, dead);
+	else if (run->overdue)
+		fprintf(stderr,
+			"straddle: the guest did not power off within %u s of SIGTERM "
+			"(--stop-timeout)%s\n",
+			c->stop_timeout, dead);
+	if (run->timed_out)
+		return STATUS_TIMEOUT;
+	return run->signal ? 128 + run->signal : STATUS_POWEROFF;
 }
 
 static int end_status(struct run *run, enum machine_end end, const struct err *err)
@@ -382,15 +244,16 @@ static int end_status(struct run *run, enum machine_end end, const struct err *e
 	case MACHINE_RESET:
 		return STATUS_RESET;
 	case MACHINE_PANIC:
-		fprintf(stderr, "straddle: the guest's kernel panicked\n");
+		say_panic(run);
 		return STATUS_PANIC;
 	case MACHINE_CRASH:
+	case MACHINE_TRIPLE_FAULT:
 		fprintf(stderr, "straddle: the guest crashed: %s", run->machine.report);
 		return STATUS_CRASH;
 	case MACHINE_DEBUG_EXIT:
-		return (int)(run->machine.value << 1 | 1);
+		return config_debug_exit_status(&run->config, run->machine.value);
 	case MACHINE_STOPPED:
-		return run->signal ? 128 + run->signal : STATUS_POWEROFF;
+		return stopped_status(run);
 	case MACHINE_RUNNING:
 	case MACHINE_HOST_ERROR:
 		break;
@@ -404,28 +267,25 @@ static void close_lines(struct run *run)
 		run->lines[i].hurry = run->signal || run->machine.end == MACHINE_STOPPED;
 		console_close(&run->lines[i]);
 	}
-	for (unsigned i = 0; i < run->nr_lines; i++)
-		if (run->lines[i].lost)
+	for (unsigned i = 0; i < run->nr_lines; i++) {
+		const struct console *line = &run->lines[i];
+
+		if (line->lost)
 			fprintf(stderr,
 				"straddle: %llu bytes of %s output were lost: nobody read them in "
 				"time\n",
-				(unsigned long long)run->lines[i].lost, run->lines[i].name);
-	run->nr_lines = 0;
+				(unsigned long long)line->lost, line->name);
+	}
 }
 
 /* --- storage that does not answer --- */
 
-/* The loop does not run while a machine is destroyed: signals are heard here. */
 static bool process_ends(void *to)
 {
 	struct run *run = to;
-	struct signalfd_siginfo info;
 
-	while (read(run->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_signo != SIGTSTP && info.ssi_signo != SIGCONT &&
-		    info.ssi_signo != SIGWINCH)
-			run->signal = (int)info.ssi_signo;
-	return run->signal || run->config.no_reboot || run->machine.end != MACHINE_RESET;
+	return run_is_asked_to_end(run) || run->config.no_reboot ||
+	       run->machine.end != MACHINE_RESET;
 }
 
 /* Threads that wait for it, the main one among them, stay as they are: there is no exit(3). */
@@ -438,7 +298,8 @@ static void leave(void *to, const char *sentence)
 	close_lines(run);
 	fprintf(stderr, "straddle: %s\n", sentence);
 	err_set(&err, 0, "%s", run->machine.report);
-	status = end_status(run, run->signal ? MACHINE_STOPPED : run->machine.end, &err);
+	status = end_status(run, run->signal || run->timed_out ? MACHINE_STOPPED : run->machine.end,
+			    &err);
 	_exit(status == STATUS_POWEROFF ? STATUS_HOST_ERROR : status);
 }
 
@@ -446,11 +307,9 @@ static void run_close(struct run *run)
 {
 	control_close(&run->control);
 	backends_close(&run->backends);
-	passthrough_close(&run->passthrough);
-	ram_destroy(&run->ram);
+	run_close_memory(run);
 	kvm_let_go();
-	if (run->signals >= 0)
-		close(run->signals);
+	run_close_events(run);
 	loop_destroy(&run->loop);
 	images_close(&run->initrd);
 	image_close(&run->kernel);
@@ -509,16 +368,12 @@ static int make_ready(struct run *run, struct err *err)
 	int ret = loop_create(&run->loop, err);
 
 	if (ret == 0)
-		ret = catch_signals(run, err);
+		ret = run_open_events(run, err);
 	if (ret == 0 && run->config.control)
 		ret = control_open(&run->control, run->config.control, &run->loop, cmd_control,
 				   &run->machine, err);
 	if (ret == 0)
-		ret = create_ram(run, err);
-	if (ret == 0)
-		ret = list_memory(run, err);
-	if (ret == 0)
-		ret = map_for_devices(run, err);
+		ret = run_make_memory(run, err);
 	/* Not a plan that is not possible, but a host that does not do it. */
 	return ret == -ERANGE || ret == -E2BIG ? -EIO : ret;
 }
@@ -539,7 +394,7 @@ static struct run *run_new(struct err *err)
 	run->initrd = (struct images)IMAGES_EMPTY;
 	run->loop = (struct loop)LOOP_EMPTY;
 	run->control = (struct control)CONTROL_EMPTY;
-	run->signals = -1;
+	run->signals = run->stop_timer = run->timer = run->panic_event = run->panic_timer = -1;
 	return run;
 }
 

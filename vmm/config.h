@@ -191,8 +191,12 @@ struct config {
 	struct config_line console; /* virtio */
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
+	unsigned debug_exit_base; /* 0: (v << 1) | 1 */
 	/* behaviour */
 	bool no_reboot;
+	unsigned timeout;      /* seconds for the whole run; 0: none */
+	unsigned stop_timeout; /* seconds after SIGTERM; 0: none */
+	bool panic_by_device;  /* a panic's line on a console is only text */
 	bool verbose;
 	char *control;	   /* --control SOCKET */
 	char *plan_file;   /* --plan FILE: replay */
@@ -212,9 +216,10 @@ struct config {
 	uint64_t given;
 };
 
-#define CONFIG_EMPTY                                                                             \
-	{                                                                                        \
-		.memory = GIB, .page_size = 4 * KIB, .cpus = 1, .serial = { SERIAL_STDIO, NULL } \
+#define CONFIG_EMPTY                                                   \
+	{                                                              \
+		.memory = GIB, .page_size = 4 * KIB, .cpus = 1,        \
+		.serial = { .kind = SERIAL_STDIO }, .stop_timeout = 10 \
 	}
 
 struct config_option {
@@ -278,6 +283,9 @@ int config_parse_host(struct config *c, const char *text, struct err *err);
 size_t config_help(enum config_command cmd, char *out, size_t cap);
 
 void config_free(struct config *c);
+
+/* The exit status for a value (7 bits) that the guest wrote to the debug-exit port. */
+int config_debug_exit_status(const struct config *c, unsigned value);
 
 /* Whether some other process serves a device, and so must have the guest's RAM. */
 bool config_shares_ram(const struct config *c);

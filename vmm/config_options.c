@@ -186,15 +186,66 @@ static int set_line(struct config_line *line, const char *value, struct err *err
 SETTER(set_line, serial)
 SETTER(set_line, console)
 
+/* Statuses of our own end at 6 (cmd.h); a value has 7 bits, a status 8. */
+#define BASE_MIN 7
+#define BASE_MAX 128
+
 static int set_debug_exit(struct config *c, const char *value, struct err *err)
 {
+	struct number_word base = { "base", BASE_MIN, BASE_MAX, 0, false };
+	struct words words;
 	uint64_t port;
-	int ret = config_parse_number(value, 0, UINT16_MAX, &port, err);
+	char *key, *text;
+	int ret = words_init(&words, value, err);
 
+	if (ret < 0)
+		return ret;
+	key = words_next(&words, &text);
+	if (text)
+		return err_set(err, EINVAL, "the port comes first, such as 0xf4,base=16");
+	ret = config_parse_number(key, 0, UINT16_MAX, &port, err);
+	while (ret == 0 && (key = words_next(&words, &text)))
+		ret = set_number_word(&base, 1, key, text, "base=", err);
 	if (ret < 0)
 		return ret;
 	c->has_debug_exit = true;
 	c->debug_exit_port = (uint16_t)port;
+	c->debug_exit_base = (unsigned)base.value;
+	return 0;
+}
+
+int config_debug_exit_status(const struct config *c, unsigned value)
+{
+	return (int)(c->debug_exit_base ? c->debug_exit_base + value : value << 1 | 1) & 0xff;
+}
+
+#define SECONDS_MAX (10 * 365 * 86400u)
+
+static int set_seconds(unsigned *to, uint64_t min, const char *value, struct err *err)
+{
+	uint64_t seconds;
+	int ret = config_parse_number(value, min, SECONDS_MAX, &seconds, err);
+
+	if (ret == 0)
+		*to = (unsigned)seconds;
+	return ret;
+}
+
+static int set_timeout(struct config *c, const char *value, struct err *err)
+{
+	return set_seconds(&c->timeout, 1, value, err);
+}
+
+static int set_stop_timeout(struct config *c, const char *value, struct err *err)
+{
+	return set_seconds(&c->stop_timeout, 0, value, err);
+}
+
+static int set_panic_watch(struct config *c, const char *value, struct err *err)
+{
+	c->panic_by_device = !strcmp(value, "pvpanic");
+	if (!c->panic_by_device && strcmp(value, "console") != 0)
+		return err_set(err, EINVAL, "it is console or pvpanic");
 	return 0;
 }
 
@@ -337,12 +388,27 @@ static const struct config_option options[OPTIONS] = {
 			  "a virtio console, hvc0 to Linux; its other end is as for --serial;\n"
 			  "with stdio the serial line goes nowhere, if not given (default none)",
 			  set_console },
-	[OPT_DEBUG_EXIT] = { "debug-exit", 0, "PORT", RUN_PLAN, IN_FILE, ONCE,
-			     "end with status (v << 1) | 1 when the guest writes v to this I/O\n"
-			     "port, such as 0xf4 (default: no such port)",
+	[OPT_DEBUG_EXIT] = { "debug-exit", 0, "PORT[,...]", RUN_PLAN, IN_FILE, ONCE,
+			     "end with status (v << 1) | 1 when the guest writes v, up to 127, to\n"
+			     "this I/O port, such as 0xf4 (default: no such port); with\n"
+			     "PORT,base=N, N from 7 to 128, with status N + v, so that a value is\n"
+			     "not taken for another end",
 			     set_debug_exit },
 	[OPT_NO_REBOOT] = { "no-reboot", 0, NULL, RUN_PLAN, IN_FILE, ONCE,
 			    "end with status 5 when the guest resets itself", set_no_reboot },
+	[OPT_TIMEOUT] = { "timeout", 0, "SECONDS", RUN_PLAN, IN_FILE, ONCE,
+			  "end the guest with status 6 if it runs longer, resets included",
+			  set_timeout },
+	[OPT_STOP_TIMEOUT] = { "stop-timeout", 0, "SECONDS", RUN_PLAN, IN_FILE, ONCE,
+			       "after SIGTERM pressed the power button, end the guest if it does "
+			       "not\n"
+			       "power off in time; 0: wait for a second SIGTERM (default 10)",
+			       set_stop_timeout },
+	[OPT_PANIC_WATCH] = { "panic-watch", 0, "BY", RUN_PLAN, IN_FILE, ONCE,
+			      "how a panic of the guest's kernel is seen: console (default), by "
+			      "the\n"
+			      "kernel's line there as well as by pvpanic, or by pvpanic alone",
+			      set_panic_watch },
 	[OPT_CONTROL] = { "control", 0, "SOCKET", RUN_PLAN, IN_FILE, ONCE,
 			  "a Unix socket for commands, a line each, answered in JSON:\n"
 			  "balloon SIZE, memory, resize DISK, power-button, quit",

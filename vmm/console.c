@@ -329,22 +329,62 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-void console_put(struct console *c, uint8_t byte)
+/* With the lock held. */
+static void note(struct console *c, uint8_t byte)
 {
-	if (c->kind == SERIAL_NONE)
-		return;
-	pthread_mutex_lock(&c->lock);
+	uint64_t one = 1;
+
+	c->printed++;
+	if (panic_line_feed(&c->panic, byte) && c->panic_event >= 0)
+		(void)!write(c->panic_event, &one, sizeof(one));
+}
+
+static void buffer(struct console *c, uint8_t byte)
+{
 	if (c->len == BUFFER) {
 		c->head = (c->head + 1) % BUFFER;
 		c->len--;
 		c->lost++;
 	}
-	if (!c->broken) {
-		c->ring[(c->head + c->len) % BUFFER] = byte;
-		if (c->len++ == 0)
-			pthread_cond_signal(&c->wake);
-	}
+	c->ring[(c->head + c->len) % BUFFER] = byte;
+	if (c->len++ == 0)
+		pthread_cond_signal(&c->wake);
+}
+
+void console_put(struct console *c, uint8_t byte)
+{
+	pthread_mutex_lock(&c->lock);
+	note(c, byte);
+	if (c->kind != SERIAL_NONE && !c->broken)
+		buffer(c, byte);
 	pthread_mutex_unlock(&c->lock);
+}
+
+void console_new_guest(struct console *c, int panic_event)
+{
+	pthread_mutex_lock(&c->lock);
+	c->printed = 0;
+	c->panic = (struct panic_line){ 0 };
+	c->panic_event = panic_event;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void console_forget_panic(struct console *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->panic = (struct panic_line){ 0 };
+	pthread_mutex_unlock(&c->lock);
+}
+
+uint64_t console_printed(struct console *c, struct panic_line *panic)
+{
+	uint64_t printed;
+
+	pthread_mutex_lock(&c->lock);
+	printed = c->printed;
+	*panic = c->panic;
+	pthread_mutex_unlock(&c->lock);
+	return printed;
 }
 
 bool console_ready(struct console *c)
@@ -455,6 +495,7 @@ int console_open(struct console *c, const char *name, const struct config_line *
 		.out = -1,
 		.arrival = -1,
 		.resume = -1,
+		.panic_event = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.wake = PTHREAD_COND_INITIALIZER,
 		.drained = PTHREAD_COND_INITIALIZER,

@@ -12,6 +12,7 @@
 
 #include "vmm/config.h"
 #include "vmm/loop.h"
+#include "vmm/panic.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -55,7 +56,11 @@ struct console {
 	bool starved;	  /* the UART was told to wait */
 	uint8_t *ring;
 	size_t head, len;
-	uint64_t lost;	  /* bytes that no reader took in time */
+	uint64_t lost; /* bytes that no reader took in time */
+	/* what the guest said, whether or not anybody reads it */
+	uint64_t printed; /* bytes since console_new_guest() */
+	struct panic_line panic;
+	int panic_event;  /* eventfd of the owner's, or -1: told of a panic */
 	bool hurry;	  /* set by the owner: console_close does not wait long for a slow reader */
 	struct err error; /* why it is broken */
 	struct console_user user;
@@ -70,6 +75,14 @@ int console_open(struct console *c, const char *name, const struct config_line *
 /* Whom to tell; NULL: nobody (between two machines). The old user is not called after it returns.
  */
 void console_attach(struct console *c, const struct console_user *user);
+
+/* Another guest begins: nothing was said yet. `panic_event` is written to when it tells of a panic;
+ * -1: nobody cares. Borrowed. */
+void console_new_guest(struct console *c, int panic_event);
+/* The same guest goes on: the panic was only text. */
+void console_forget_panic(struct console *c);
+/* Bytes that the guest printed, and what it said of a panic. */
+uint64_t console_printed(struct console *c, struct panic_line *panic);
 
 /* The UART's side, from any thread. */
 void console_put(struct console *c, uint8_t byte);

@@ -13,9 +13,12 @@
 
 static void end_machine(struct machine *m, enum machine_end end, unsigned value, const char *report)
 {
+	bool resets;
+
 	pthread_mutex_lock(&m->lock);
+	resets = m->end == MACHINE_RESET || m->end == MACHINE_TRIPLE_FAULT;
 	/* A user's wish to stop also holds against a reset, after which the guest would go on. */
-	if (m->end == MACHINE_RUNNING || (m->end == MACHINE_RESET && end == MACHINE_STOPPED)) {
+	if (m->end == MACHINE_RUNNING || (resets && end == MACHINE_STOPPED)) {
 		m->end = end;
 		m->value = value;
 		snprintf(m->report, sizeof(m->report), "%s", report);
@@ -37,7 +40,9 @@ static void device_ends(void *to, enum device_end why, unsigned value)
 		end_machine(to, MACHINE_PANIC, 0, "");
 		break;
 	case DEVICE_END_CRASH_LOADED:
-		break; /* the guest's crash kernel goes on; its end is the end */
+		/* The guest's crash kernel goes on; its end is the end. */
+		__atomic_store_n(&((struct machine *)to)->crash_loaded, true, __ATOMIC_RELEASE);
+		break;
 	case DEVICE_END_DEBUG_EXIT:
 		end_machine(to, MACHINE_DEBUG_EXIT, value, "");
 		break;
@@ -48,6 +53,38 @@ void machine_stop(struct machine *m)
 {
 	end_machine(m, MACHINE_STOPPED, 0, "");
 	machine_virtio_hurry(&m->virtio);
+}
+
+void machine_panicked(struct machine *m)
+{
+	end_machine(m, MACHINE_PANIC, 0, "");
+}
+
+bool machine_crash_is_loaded(const struct machine *m)
+{
+	return __atomic_load_n(&m->crash_loaded, __ATOMIC_ACQUIRE);
+}
+
+bool machine_look_for_sleepers(struct machine *m)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < m->nr_cpus; i++) {
+		struct machine_cpu *cpu = &m->cpus[i];
+
+		any |= vcpu_slept(&cpu->vcpu);
+		if (cpu->has_thread)
+			vcpu_look(&cpu->vcpu, cpu->thread);
+	}
+	return any;
+}
+
+bool machine_is_dead(const struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_cpus; i++)
+		if (!vcpu_is_dead(&m->cpus[i].vcpu))
+			return false;
+	return m->nr_cpus;
 }
 
 void machine_power_button(struct machine *m)
@@ -373,7 +410,7 @@ static void report_stop(struct machine *m, struct vcpu *v, enum machine_end end,
 	char report[sizeof(m->report)];
 	size_t len = (size_t)snprintf(report, sizeof(report), "%s", err->text);
 
-	if (end == MACHINE_CRASH) {
+	if (end != MACHINE_HOST_ERROR) {
 		report[len++] = '\n';
 		vcpu_dump(v, m->parts.ram, report + len, sizeof(report) - len);
 	}
@@ -400,6 +437,8 @@ static void *cpu_thread(void *arg)
 		end_machine(m, MACHINE_RESET, 0, "");
 		break;
 	case VCPU_TRIPLE_FAULT:
+		report_stop(m, &cpu->vcpu, MACHINE_TRIPLE_FAULT, &err);
+		break;
 	case VCPU_EMULATION:
 	case VCPU_CRASHED:
 	case VCPU_KVM_ERROR:

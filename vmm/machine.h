@@ -27,11 +27,12 @@ enum machine_end {
 	MACHINE_RUNNING,
 	MACHINE_POWEROFF,
 	MACHINE_RESET,
-	MACHINE_PANIC,	    /* the guest kernel said so (pvpanic) */
-	MACHINE_CRASH,	    /* triple fault, KVM internal error: `report` says which */
-	MACHINE_DEBUG_EXIT, /* `value` is the number */
-	MACHINE_STOPPED,    /* machine_stop() was called */
-	MACHINE_HOST_ERROR, /* `report` is the sentence */
+	MACHINE_PANIC,	      /* the guest kernel said so (pvpanic) */
+	MACHINE_CRASH,	      /* KVM internal error and the like: `report` says which */
+	MACHINE_TRIPLE_FAULT, /* a crash, or the way to reset (reboot=t): `report` has registers */
+	MACHINE_DEBUG_EXIT,   /* `value` is the number */
+	MACHINE_STOPPED,      /* machine_stop() was called */
+	MACHINE_HOST_ERROR,   /* `report` is the sentence */
 };
 
 /* What a machine is made of and borrows; all of it outlives the machine. */
@@ -86,6 +87,7 @@ struct machine {
 	enum machine_end end;
 	unsigned value;
 	char report[4096];
+	bool crash_loaded; /* atomic: pvpanic said that a crash kernel takes over */
 	/* last: most of the size, hardly any of it used */
 	struct bus ports;
 	struct bus memory;
@@ -107,5 +109,14 @@ int machine_resize_disk(struct machine *m, const char *name, struct err *err);
 void machine_resize_console(struct machine *m);
 void machine_power_button(struct machine *m);
 void machine_stop(struct machine *m);
+/* Ends it with MACHINE_PANIC: its console said so. */
+void machine_panicked(struct machine *m);
+/* A crash kernel of the guest takes over, pvpanic said. */
+bool machine_crash_is_loaded(const struct machine *m);
+/* Has the CPUs look whether they sleep with interrupts on. Returns what the last look saw. */
+bool machine_look_for_sleepers(struct machine *m);
+
+/* After machine_run, before machine_destroy: all CPUs wait for what cannot come. */
+bool machine_is_dead(const struct machine *m);
 
 #endif

@@ -148,10 +148,63 @@ int vcpu_init_kick(struct err *err)
 }
 
 /* immediate_exit closes the window between the thread's test and its entry into KVM_RUN. */
-void vcpu_kick(struct vcpu *v, pthread_t thread)
+static void interrupt(struct vcpu *v, pthread_t thread, bool *wish)
 {
+	__atomic_store_n(wish, true, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(thread, SIGRTMIN);
+}
+
+void vcpu_kick(struct vcpu *v, pthread_t thread)
+{
+	interrupt(v, thread, &v->stop);
+}
+
+void vcpu_look(struct vcpu *v, pthread_t thread)
+{
+	interrupt(v, thread, &v->look);
+}
+
+bool vcpu_slept(struct vcpu *v)
+{
+	return __atomic_exchange_n(&v->slept, false, __ATOMIC_SEQ_CST);
+}
+
+#define RFLAGS_IF (1u << 9)
+
+static bool interrupts_on(const struct vcpu *v)
+{
+	struct kvm_regs regs;
+
+	return ioctl(v->fd, KVM_GET_REGS, &regs) == 0 && regs.rflags & RFLAGS_IF;
+}
+
+bool vcpu_is_dead(const struct vcpu *v)
+{
+	struct kvm_mp_state state;
+
+	if (ioctl(v->fd, KVM_GET_MP_STATE, &state) < 0)
+		return false;
+	return state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+	       (state.mp_state == KVM_MP_STATE_HALTED && !interrupts_on(v));
+}
+
+static void look(struct vcpu *v)
+{
+	struct kvm_mp_state state;
+
+	if (ioctl(v->fd, KVM_GET_MP_STATE, &state) == 0 && state.mp_state == KVM_MP_STATE_HALTED &&
+	    interrupts_on(v))
+		__atomic_store_n(&v->slept, true, __ATOMIC_SEQ_CST);
+}
+
+/* After a signal. The wishes are read last: one that comes later interrupts again. */
+static bool is_to_stop(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&v->look, false, __ATOMIC_SEQ_CST))
+		look(v);
+	return __atomic_load_n(&v->stop, __ATOMIC_SEQ_CST);
 }
 
 static void run_pio(struct vcpu *v, const struct vcpu_bus *bus)
@@ -254,7 +307,7 @@ enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *
 				continue;
 			if (code != EINTR)
 				return run_failed(v, code, err);
-			if (__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST))
+			if (is_to_stop(v))
 				return VCPU_STOPPED;
 			continue;
 		}

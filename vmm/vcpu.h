@@ -45,6 +45,8 @@ struct vcpu {
 	struct fault_bad bad; /* memory that the guest touched */
 	uint64_t last_bad;    /* the page before that */
 	unsigned nr_bad;      /* how many times in a row */
+	/* atomic: what other threads want of the one that runs it, and its answer */
+	bool stop, look, slept;
 };
 
 #define VCPU_EMPTY       \
@@ -76,7 +78,16 @@ enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *
 
 /* Makes vcpu_run return VCPU_STOPPED; callable from any thread. `thread` is the vCPU's. */
 void vcpu_kick(struct vcpu *v, pthread_t thread);
-/* Once per process, before the first vCPU thread: the signal that vcpu_kick sends. */
+/*
+ * Has the thread look whether the guest's CPU sleeps until an interrupt (HLT with interrupts on),
+ * as a CPU does that has nothing to do. vcpu_slept: whether it saw that since it was asked last.
+ */
+void vcpu_look(struct vcpu *v, pthread_t thread);
+bool vcpu_slept(struct vcpu *v);
+/* Whether it waits for what cannot come: HLT with interrupts off, or a start-up IPI. Its thread has
+ * ended. */
+bool vcpu_is_dead(const struct vcpu *v);
+/* Once per process, before the first vCPU thread: the signal that vcpu_kick and _look send. */
 int vcpu_init_kick(struct err *err);
 
 /* Registers, and the code bytes at RIP where they can be read, as text lines. Returns the length.

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -80,8 +81,9 @@ static unsigned watched(void)
 static int attempt(void *to, struct err *e)
 {
 	enum serial_kind kind = *(enum serial_kind *)to;
-	int ret = console_open(&console, "serial", &(struct config_line){ kind, (char *)path },
-			       &loop, e);
+	int ret =
+		console_open(&console, "serial",
+			     &(struct config_line){ .kind = kind, .path = (char *)path }, &loop, e);
 
 	if (ret == 0)
 		console_close(&console);
@@ -129,7 +131,8 @@ static int leftover_attempt(void *to, struct err *e)
 	(void)to;
 	if (access(path, F_OK) < 0)
 		assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
-	ret = console_open(&console, "serial", &(struct config_line){ SERIAL_UNIX, (char *)path },
+	ret = console_open(&console, "serial",
+			   &(struct config_line){ .kind = SERIAL_UNIX, .path = (char *)path },
 			   &loop, e);
 	if (ret == 0)
 		console_close(&console);
@@ -154,10 +157,11 @@ static void test_in_use(void **state)
 	strcpy(addr.sun_path, path);
 	assert_int_equal(bind(fd, (void *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(console_open(&console, "serial",
-				      &(struct config_line){ SERIAL_UNIX, (char *)path }, &loop,
-				      &err),
-			 -EADDRINUSE);
+	assert_int_equal(
+		console_open(&console, "serial",
+			     &(struct config_line){ .kind = SERIAL_UNIX, .path = (char *)path },
+			     &loop, &err),
+		-EADDRINUSE);
 	wrap_assert_says(&err, "something is there already");
 	wrap_assert_says(&err, path);
 	assert_int_equal(access(path, F_OK), 0); /* it is not ours */
@@ -184,7 +188,8 @@ static void test_busy(void **state)
 	}
 	assert_true(full);
 	assert_int_equal(console_open(&console, "serial",
-				      &(struct config_line){ SERIAL_UNIX, path }, &loop, &err),
+				      &(struct config_line){ .kind = SERIAL_UNIX, .path = path },
+				      &loop, &err),
 			 -EADDRINUSE);
 	wrap_assert_says(&err, "something is there already");
 	while (n--)
@@ -195,7 +200,7 @@ static void test_busy(void **state)
 /* Waiting for its reader would hear no signal. */
 static void test_fifo_without_reader(void **state)
 {
-	const struct config_line line = { SERIAL_FILE, path };
+	const struct config_line line = { .kind = SERIAL_FILE, .path = path };
 
 	(void)state;
 	assert_int_equal(mkfifo(path, 0600), 0);
@@ -209,8 +214,9 @@ static void test_fifo_without_reader(void **state)
 /* Opens, writes, and waits for the line to break. Returns what console_error() then says. */
 static int break_line(enum serial_kind kind, const char *where, void (*after_open)(void))
 {
-	int ret = console_open(&console, "serial", &(struct config_line){ kind, (char *)where },
-			       &loop, &err);
+	int ret = console_open(&console, "serial",
+			       &(struct config_line){ .kind = kind, .path = (char *)where }, &loop,
+			       &err);
 
 	if (ret < 0)
 		return ret;
@@ -234,10 +240,11 @@ static void test_written(void **state)
 	FILE *file;
 
 	(void)state;
-	assert_int_equal(console_open(&console, "serial",
-				      &(struct config_line){ SERIAL_FILE, (char *)path }, &loop,
-				      &err),
-			 0);
+	assert_int_equal(
+		console_open(&console, "serial",
+			     &(struct config_line){ .kind = SERIAL_FILE, .path = (char *)path },
+			     &loop, &err),
+		0);
 	put("kept\n");
 	console_close(&console);
 	assert_int_equal(console_error(&console, &err), 0);
@@ -247,6 +254,36 @@ static void test_written(void **state)
 	assert_non_null(fgets(content, sizeof(content), file));
 	fclose(file);
 	assert_string_equal(content, "kept\n");
+}
+
+/* What the guest says counts also where nobody reads it; another guest has said nothing yet. */
+static void test_words(void **state)
+{
+	const struct config_line line = { .kind = SERIAL_NONE };
+	struct panic_line panic;
+	uint64_t count = 0;
+	int event = eventfd(0, EFD_NONBLOCK);
+
+	(void)state;
+	assert_int_equal(console_open(&console, "serial", &line, &loop, &err), 0);
+	console_new_guest(&console, event);
+	assert_int_equal(console_printed(&console, &panic), 0);
+	put("[ 1.0] Kernel panic - not ");
+	assert_int_equal(read(event, &count, sizeof(count)), -1);
+	put("syncing: x\n");
+	assert_int_equal(read(event, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(console_printed(&console, &panic), 37);
+	assert_string_equal(panic.text, "Kernel panic - not syncing: x");
+	console_forget_panic(&console);
+	assert_int_equal(console_printed(&console, &panic), 37);
+	assert_string_equal(panic.text, "");
+	console_new_guest(&console, -1);
+	put("Kernel panic - not syncing: y\n");
+	assert_int_equal(read(event, &count, sizeof(count)), -1);
+	assert_int_equal(console_printed(&console, &panic), 30);
+	assert_string_equal(panic.text, "Kernel panic - not syncing: y");
+	console_close(&console);
+	close(event);
 }
 
 static void test_full_disk(void **state)
@@ -260,7 +297,8 @@ static void test_full_disk(void **state)
 	wrap_assert_released(before, "console");
 	/* Output of the last moment: only console_close() can learn of it. */
 	assert_int_equal(console_open(&console, "serial",
-				      &(struct config_line){ SERIAL_FILE, (char *)"/dev/full" },
+				      &(struct config_line){ .kind = SERIAL_FILE,
+							     .path = (char *)"/dev/full" },
 				      &loop, &err),
 			 0);
 	put("x");
@@ -393,7 +431,8 @@ static void test_pty_is_heard(void **state)
 
 	(void)state;
 	memset(&guest, 0, sizeof(guest));
-	assert_int_equal(console_open(&console, "serial", &(struct config_line){ SERIAL_PTY, NULL },
+	assert_int_equal(console_open(&console, "serial",
+				      &(struct config_line){ .kind = SERIAL_PTY, .path = NULL },
 				      &loop, &err),
 			 0);
 	console_attach(&console, &user);
@@ -433,19 +472,14 @@ static void test_pty_is_heard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_file),
-		TEST(test_pty),
-		TEST(test_unix),
-		TEST(test_stdio),
-		TEST(test_leftover),
-		TEST(test_in_use),
-		TEST(test_written),
-		TEST(test_full_disk),
-		TEST(test_closed_fifo),
-		TEST(test_closed_stdout),
-		TEST(test_pty_is_heard),
-		TEST(test_busy),
-		TEST(test_fifo_without_reader),
+		TEST(test_file),	 TEST(test_pty),
+		TEST(test_unix),	 TEST(test_stdio),
+		TEST(test_leftover),	 TEST(test_in_use),
+		TEST(test_written),	 TEST(test_full_disk),
+		TEST(test_closed_fifo),	 TEST(test_closed_stdout),
+		TEST(test_pty_is_heard), TEST(test_busy),
+
+		TEST(test_words),	 TEST(test_fifo_without_reader),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

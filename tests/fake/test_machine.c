@@ -137,8 +137,9 @@ static int set_up(void **state)
 	kernel = (struct image)IMAGE_EMPTY;
 	initrd = (struct images)IMAGES_EMPTY;
 	if (loop_create(&loop, &err) < 0 ||
-	    console_open(&console, "serial", &(struct config_line){ SERIAL_NONE, (char *)NULL },
-			 &loop, &err) < 0)
+	    console_open(&console, "serial",
+			 &(struct config_line){ .kind = SERIAL_NONE, .path = (char *)NULL }, &loop,
+			 &err) < 0)
 		return -1;
 	plan_cpus(2);
 	ram = (struct ram)RAM_EMPTY;
@@ -389,7 +390,7 @@ static void expect_end(uint32_t reason, uint32_t detail, enum machine_end end, c
 	assert_int_equal(run(), end);
 	if (!strstr(machine.report, words))
 		fail_msg("\"%s\" does not say \"%s\"", machine.report, words);
-	if (end == MACHINE_CRASH &&
+	if ((end == MACHINE_CRASH || end == MACHINE_TRIPLE_FAULT) &&
 	    !strstr(machine.report,
 		    play.no_registers ? "\nvCPU 0: registers not" : "\ncode at rip: b0 2a 66"))
 		fail_msg("\"%s\" is no dump", machine.report);
@@ -403,7 +404,7 @@ static void expect_ends(void)
 	expect_end(KVM_EXIT_INTERNAL_ERROR, 1, MACHINE_CRASH, "straddle check");
 	expect_end(KVM_EXIT_INTERNAL_ERROR, 2, MACHINE_CRASH, "internal error 2");
 	expect_end(KVM_EXIT_INTERNAL_ERROR, 3, MACHINE_CRASH, "internal error 3");
-	expect_end(KVM_EXIT_SHUTDOWN, 0, MACHINE_CRASH, "triple fault");
+	expect_end(KVM_EXIT_SHUTDOWN, 0, MACHINE_TRIPLE_FAULT, "triple fault");
 	expect_end(KVM_EXIT_SYSTEM_EVENT, KVM_SYSTEM_EVENT_CRASH, MACHINE_CRASH, "a crash");
 }
 
@@ -427,7 +428,8 @@ static void test_serial_fails(void **state)
 	(void)state;
 	before = wrap_held();
 	assert_int_equal(console_open(&console, "serial",
-				      &(struct config_line){ SERIAL_FILE, (char *)"/dev/full" },
+				      &(struct config_line){ .kind = SERIAL_FILE,
+							     .path = (char *)"/dev/full" },
 				      &loop, &err),
 			 0);
 	LOAD(guest_prints);

@@ -4,6 +4,7 @@
  *	p  power off	r  reset (0xcf9)	k  reset (i8042)	x  panic (pvpanic)
  *	t  triple fault	d  debug exit 42	w  wait for the power button, then power off
  *	f  fill: print 4096 characters		b  an instruction that KVM's emulator lacks
+ *	s  sleep for ever, interrupts on	h  the same, interrupts off: dead
  */
 #include "guest.inc"
 
@@ -35,6 +36,10 @@ loop:
 	je	fill
 	cmp	al, 'b'
 	je	beyond
+	cmp	al, 's'
+	je	sleep
+	cmp	al, 'h'
+	je	die
 	jmp	loop
 
 echo:
@@ -116,6 +121,18 @@ beyond:
 	fld1				/* runs on a CPU, not in the emulator */
 	say	"executed\n"
 	jmp	loop
+
+sleep:
+	say	"asleep\n"
+	sti				/* nothing interrupts: all sources are as reset left them */
+1:	hlt
+	jmp	1b
+
+die:
+	say	"dead\n"
+	cli
+1:	hlt
+	jmp	1b
 
 	.section .data
 registers:

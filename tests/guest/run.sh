@@ -142,13 +142,20 @@ talk -- ready=x
 check "pvpanic: status 4" [ $status = 4 ]
 talk --debug-exit 0xf4 -- ready=d
 check "debug exit 42: status 85" [ $status = 85 ]
-talk -- ready=t
-check "triple fault: status 3" [ $status = 3 ]
-check "triple fault: registers are shown" grep -q '^rip ' "$work/stderr"
+talk --debug-exit 0xf4,base=16 -- ready=d
+check "debug exit 42 from 16 on: status 58" [ $status = 58 ]
+run mute --memory 4M
+check "triple fault without a word: status 3" [ $status = 3 ]
+check "triple fault without a word: registers are shown" grep -q '^rip ' "$work/stderr"
+talk --no-reboot -v -- ready=t
+check "triple fault later: a reset, status 5" [ $status = 5 ]
+check "triple fault later: registers are shown with -v" grep -q '^rip ' "$work/stderr"
 # An AMD CPU has lost them, and KVM resets it (shutdown_interception in arch/x86/kvm/svm/svm.c).
 if [ "$("$straddle" check --json | jq -r .cpu.vendor)" != amd ]; then
-	check "triple fault: the code is shown" grep -q 'code at rip: 0f 0b' "$work/stderr"
+	check "triple fault later: the code is shown" grep -q 'code at rip: 0f 0b' "$work/stderr"
 fi
+talk -- ready=t $'ready\nready'=p
+check "triple fault later: the guest boots again" [ $status = 0 ]
 if "$straddle" check >/dev/null 2>&1; then
 	echo "ok emulation failure: status 3 # SKIP this host's KVM executes; it has none"
 else
@@ -156,6 +163,33 @@ else
 	check "emulation failure: status 3" [ $status = 3 ]
 	check "emulation failure: says so" grep -q 'straddle check' "$work/stderr"
 fi
+
+# --- panics that only the console tells of; the monitor does not sleep while it waits for a letter ---
+
+panic='Kernel panic - not syncing: no root'
+talk -- ready="e[    1.234567] $panic"$'\n' root=r
+check "a panic's line and a reset: status 4" [ $status = 4 ]
+check "a panic's line is repeated last" \
+	[ "$(tail -n 1 "$work/stderr")" = "straddle: the guest's kernel panicked: $panic" ]
+talk -- ready="e$panic"$'\n'
+check "a panic's line and silence: status 4" [ $status = 4 ]
+talk --timeout 8 -- ready="e$panic"$'\n' root=s
+check "a panic's line of a guest that sleeps is text" [ $status = 6 ]
+talk --timeout 8 --append "crashkernel=64M" -- ready="e$panic"$'\n'
+check "a panic's line is waited with where a crash kernel may run" [ $status = 6 ]
+talk -- ready="e$panic"$'\n' root=p
+check "a panic's line and power-off: status 0" [ $status = 0 ]
+talk --panic-watch pvpanic -- ready="e$panic"$'\n' root=r ready=p
+check "--panic-watch pvpanic: a panic's line is text" [ $status = 0 ]
+
+# --- limits of time ---
+
+talk --timeout 1 -- ready=s
+check "--timeout: status 6" [ $status = 6 ]
+check "--timeout: says so" \
+	[ "$(cat "$work/stderr")" = "straddle: the guest did not end within 1 s (--timeout)" ]
+talk --timeout 1 -- ready=h
+check "--timeout: of a guest that died" grep -q 'interrupts off, it had died' "$work/stderr"
 
 # --- signals: the first SIGTERM presses the button, the second ends ---
 
@@ -167,7 +201,7 @@ signal() # NAME LETTER EXPECTED SIGNAL...
 	rm -f "$work/in"
 	mkfifo "$work/in"
 	timeout -s KILL 100 "$straddle" run --kernel "$guests/monitor.elf" --memory 4M \
-		<"$work/in" >"$work/out" 2>"$work/stderr" &
+		--stop-timeout "${grace:-10}" <"$work/in" >"$work/out" 2>"$work/stderr" &
 	pid=$!
 	exec 9>"$work/in"
 	await ready
@@ -183,6 +217,8 @@ signal() # NAME LETTER EXPECTED SIGNAL...
 	check "$name" [ $status = "$expected" ]
 }
 signal "SIGTERM: the guest sees the power button and powers off" w 0 TERM
-signal "a guest that ignores SIGTERM is ended by the second" n 143 TERM TERM
+grace=0 signal "a guest that ignores SIGTERM is ended by the second" n 143 TERM TERM
+grace=1 signal "a guest that ignores SIGTERM is ended after --stop-timeout" n 143 TERM
+check "--stop-timeout: says so" grep -q 'within 1 s of SIGTERM (--stop-timeout)' "$work/stderr"
 signal "SIGINT: status 130" n 130 INT
 signal "SIGHUP: status 129" n 129 HUP

@@ -17,7 +17,7 @@ in_terminal()
 	mkfifo keys
 	: >log
 	timeout -s KILL 100 script -qfec "stty -g >before; $straddle run --memory 4M \
-		--debug-exit 0xf4 --kernel $monitor; echo status=\$?; stty -g >after" log \
+		--debug-exit 0xf4 --kernel ${kernel:-$monitor}; echo status=\$?; stty -g >after" log \
 		<keys >/dev/null 2>&1 &
 	exec 8>keys
 	for step; do
@@ -36,7 +36,8 @@ in_terminal 'ready=w' 'waiting=abcdefgh' 'waiting=\001x'
 check "Ctrl-A X quits a guest that does not read" grep -aq status=0 log
 in_terminal 'ready=\001h' 'Ctrl-A A=\001x'
 check "Ctrl-A H lists the keys" grep -aq 'Ctrl-A A  send Ctrl-A' log
-in_terminal 'ready=t'
+kernel=$guests/mute.elf in_terminal
+check "a crash in a terminal: status 3" grep -aq status=3 log
 check "the terminal is as before, after a crash" same_terminal
 in_terminal 'ready=d'
 check "a debug exit in a terminal: status 85" grep -aq status=85 log

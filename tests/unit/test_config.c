@@ -20,6 +20,9 @@ static void test_defaults(void **state)
 	assert_int_equal(c.sockets * c.cores * c.threads, 1);
 	assert_int_equal(c.iova_policy, IOVA_AUTO);
 	assert_int_equal(c.serial.kind, SERIAL_STDIO);
+	assert_int_equal(c.timeout, 0);
+	assert_int_equal(c.stop_timeout, 10);
+	assert_false(c.panic_by_device);
 	assert_false(c.has_host || c.has_debug_exit || c.no_reboot || c.verbose || c.json);
 	assert_int_equal(c.given, 0);
 	config_free(&c);
@@ -38,7 +41,8 @@ static void test_every_option(void **state)
 	       "--reserve|0xfd00000000-1T|--reserve|8G-0x300000000|--low-memory|1G|"
 	       "--high-memory-start|0xfcf0000000|--page-size|2M|--pci32-window|256M|"
 	       "--pci64-window|0.5T|--numa|1G,cpus=0-5|--numa|2G,cpus=6-7|--serial|file:/a:b|"
-	       "--no-reboot|--debug-exit|0xf4|-v");
+	       "--no-reboot|--debug-exit|0xf4,base=16|--timeout|300|--stop-timeout|0|-v|"
+	       "--panic-watch|pvpanic|--console|file:/a");
 	assert_string_equal(c.kernel, "vm linuz");
 	assert_int_equal(c.nr_initrds, 1);
 	assert_string_equal(c.initrds[0], "rd.img");
@@ -69,6 +73,11 @@ static void test_every_option(void **state)
 	assert_int_equal(c.nodes[1].last_cpu, 7);
 	assert_int_equal(c.serial.kind, SERIAL_FILE);
 	assert_string_equal(c.serial.path, "/a:b");
+	assert_string_equal(c.console.path, "/a");
+	assert_int_equal(c.debug_exit_base, 16);
+	assert_int_equal(c.timeout, 300);
+	assert_int_equal(c.stop_timeout, 0);
+	assert_true(c.panic_by_device);
 	assert_true(c.no_reboot && c.verbose && c.has_debug_exit);
 	assert_int_equal(c.debug_exit_port, 0xf4);
 	config_free(&c);
@@ -265,6 +274,15 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--serial stdio:x", "--serial stdio:x: it goes to");
 	refuse(CMD_RUN, "--serial file:", "--serial file:: a file name is missing");
 	refuse(CMD_RUN, "--debug-exit 0x10000", "--debug-exit 0x10000: 0x10000 is out of range");
+	refuse(CMD_RUN, "--debug-exit 0xf4=1", "--debug-exit 0xf4=1: the port comes first");
+	refuse(CMD_RUN, "--debug-exit base=16", "--debug-exit base=16: the port comes first");
+	refuse(CMD_RUN, "--debug-exit 1,base=6", "--debug-exit 1,base=6: base=6: ");
+	refuse(CMD_RUN, "--debug-exit 1,base=129", "--debug-exit 1,base=129: base=129: ");
+	refuse(CMD_RUN, "--debug-exit 1,to=9", "--debug-exit 1,to=9: ");
+	refuse(CMD_RUN, "--timeout 0", "--timeout 0: 0 is out of range");
+	refuse(CMD_RUN, "--timeout 5m", "--timeout 5m: ");
+	refuse(CMD_RUN, "--stop-timeout -1", "--stop-timeout -1: ");
+	refuse(CMD_RUN, "--panic-watch no", "--panic-watch no: it is console or pvpanic");
 	refuse(CMD_RUN, "--reserve 1G", "--reserve 1G: a range is START-END, such as");
 	refuse(CMD_RUN, "--reserve -1G", "a range is START-END");
 	refuse(CMD_RUN, "--reserve 1G-", "--reserve 1G-: a size is missing");
@@ -280,6 +298,24 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--numa 1G,cpus=1-", "a number is missing");
 	refuse(CMD_RUN, "--numa 1G,cpus=0,cpus=1", "cpus is given twice");
 	refuse(CMD_RUN, "--numa 1G,cpus=4096", "4096 is out of range");
+}
+
+static void test_debug_exit_status(void **state)
+{
+	struct config c;
+
+	(void)state;
+	accept(&c, CMD_PLAN, "--debug-exit 0xf4");
+	assert_int_equal(config_debug_exit_status(&c, 0), 1);
+	assert_int_equal(config_debug_exit_status(&c, 42), 85);
+	assert_int_equal(config_debug_exit_status(&c, 127), 255);
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--debug-exit 0xf4,base=7");
+	assert_int_equal(config_debug_exit_status(&c, 0), 7);
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--debug-exit 0xf4,base=128");
+	assert_int_equal(config_debug_exit_status(&c, 127), 255);
+	config_free(&c);
 }
 
 static void test_too_many(void **state)
@@ -702,16 +738,27 @@ static void test_policy_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_every_option),
-		cmocka_unit_test(test_spellings),     cmocka_unit_test(test_bad_spellings),
-		cmocka_unit_test(test_bad_values),    cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_host),	      cmocka_unit_test(test_vfio),
-		cmocka_unit_test(test_operands),      cmocka_unit_test(test_other_host),
-		cmocka_unit_test(test_file),	      cmocka_unit_test(test_file_and_command_line),
-		cmocka_unit_test(test_bad_file),      cmocka_unit_test(test_line_length),
-		cmocka_unit_test(test_help),	      cmocka_unit_test(test_table),
-		cmocka_unit_test(test_policy_names),  cmocka_unit_test(test_foreign_names),
-		cmocka_unit_test(test_foreign_table), cmocka_unit_test(test_flags_taken_back),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_spellings),
+		cmocka_unit_test(test_bad_spellings),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_host),
+		cmocka_unit_test(test_vfio),
+		cmocka_unit_test(test_operands),
+		cmocka_unit_test(test_other_host),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_file_and_command_line),
+		cmocka_unit_test(test_bad_file),
+		cmocka_unit_test(test_line_length),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_policy_names),
+		cmocka_unit_test(test_foreign_names),
+		cmocka_unit_test(test_foreign_table),
+		cmocka_unit_test(test_flags_taken_back),
+		cmocka_unit_test(test_debug_exit_status),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

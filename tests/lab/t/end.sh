@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean,cloud limit=200
+# lab: host=lean kernels=lean,cloud limit=400
 # Every way in which a guest ends, and the exit status that says so.
 . /lab/lib.sh
 
@@ -31,8 +31,56 @@ for kernel in lean cloud; do
 	same "$kernel: power-off after it" 0 "$status"
 done
 
-# A guest that does not listen: the second signal ends it.
+# No root and no init: the kernel panics before a module is loaded. With a reset, at once and later, and
+# without one.
+for kernel in lean cloud; do
+	for panic in -1 1 0; do
+		append="rdinit=/none panic=$panic"
+		guest $kernel nothing
+		same "$kernel: no root, panic=$panic" 4 "$status"
+		same "$kernel: no root, panic=$panic: its line is the last" \
+			"straddle: the guest's kernel panicked: Kernel panic - not syncing: VFS" \
+			"$(tail -n 1 "$log" | cut -c1-70)"
+	done
+done
+append="rdinit=/none panic=0"
+quiet="console=hvc0 quiet"
+guest lean nothing --console stdio --cpus 2
+same "no root, on the virtio console" 4 "$status"
+quiet="console=ttyS0 quiet panic=1"
+append=
+
+# Somebody looks at a log: the guest lives on, and is not taken for one that panicked.
 interactive lean ask
+tell log
+tell reboot
+tell poweroff
+ended $straddle
+same "a panic in a log: the guest goes on" "3 0" "$(said asking | wc -l) $status"
+
+# A triple fault is the way to reset that reboot=t asks for.
+append="reboot=t"
+guest lean reboot --no-reboot
+same "reboot=t with --no-reboot" 5 "$status"
+interactive lean ask
+tell reboot
+tell poweroff
+ended $straddle
+same "reboot=t: the guest boots again" "2 0" "$(said asking | wc -l) $status"
+append=
+
+# A guest that does not listen: --stop-timeout ends it, or --timeout.
+interactive lean ask --stop-timeout 2
+kill -TERM $straddle
+ended $straddle
+same "SIGTERM and --stop-timeout" $((128 + 15)) "$status"
+same "SIGTERM and --stop-timeout: says so" 1 "$(grep -c 'within 2 s of SIGTERM' "$log")"
+attended lean ask --timeout 5
+ended $straddle
+same "--timeout" 6 "$status"
+
+# The second signal ends it, too.
+interactive lean ask --stop-timeout 0
 kill -TERM $straddle
 sleep 1
 kill -TERM $straddle
