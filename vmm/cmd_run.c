@@ -275,6 +275,11 @@ static void close_lines(struct run *run)
 				"straddle: %llu bytes of %s output were lost: nobody read them in "
 				"time\n",
 				(unsigned long long)line->lost, line->name);
+		if (line->cut)
+			fprintf(stderr,
+				"straddle: %s holds the end of the %s output only: it passed %llu "
+				"KiB (file:PATH,limit=SIZE)\n",
+				line->path, line->name, (unsigned long long)(line->limit / KIB));
 	}
 }
 

@@ -35,8 +35,12 @@ enum serial_kind {
 
 struct config_line {
 	enum serial_kind kind;
-	char *path; /* of a file or a socket */
+	char *path;	/* of a file or a socket */
+	uint64_t limit; /* bytes of a file; 0: none */
 };
+
+/* How much a guest may fill of the host's disk with its words, unless the user says. */
+#define CONFIG_LINE_LIMIT GIB
 
 /* Which command an option belongs to; an option may have several. */
 enum config_command {

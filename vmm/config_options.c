@@ -160,6 +160,26 @@ static int set_reserve(struct config *c, const char *value, struct err *err)
 	return ret;
 }
 
+#define LIMIT_MIN (64 * KIB)
+
+/* A path may have commas: only a last word that is limit= is none of its. */
+static int set_limit(struct config_line *line, struct err *err)
+{
+	char *word = strrchr(line->path, ',');
+	int ret;
+
+	line->limit = CONFIG_LINE_LIMIT;
+	if (!word || strncmp(word, ",limit=", strlen(",limit=")) != 0)
+		return 0;
+	ret = config_parse_size(word + strlen(",limit="), &line->limit, err);
+	if (ret < 0)
+		return err_prefix(err, ret, "limit=: ");
+	if (line->limit && line->limit < LIMIT_MIN)
+		return err_set(err, EINVAL, "limit= is 0, for none, or at least 64K");
+	*word = '\0';
+	return *line->path ? 0 : err_set(err, EINVAL, "a file name is missing");
+}
+
 static int set_line(struct config_line *line, const char *value, struct err *err)
 {
 	static const struct {
@@ -171,6 +191,7 @@ static int set_line(struct config_line *line, const char *value, struct err *err
 		{ "pty", SERIAL_PTY, false },	  { "unix:", SERIAL_UNIX, true },
 		{ "none", SERIAL_NONE, false },
 	};
+	int ret;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		size_t len = strlen(kinds[i].word);
@@ -178,7 +199,10 @@ static int set_line(struct config_line *line, const char *value, struct err *err
 		if (strncmp(value, kinds[i].word, len) != 0 || (!kinds[i].path && value[len]))
 			continue;
 		line->kind = kinds[i].kind;
-		return kinds[i].path ? set_path(&line->path, value + len, err) : 0;
+		if (!kinds[i].path)
+			return 0;
+		ret = set_path(&line->path, value + len, err);
+		return ret == 0 && line->kind == SERIAL_FILE ? set_limit(line, err) : ret;
 	}
 	return err_set(err, EINVAL, "it goes to stdio, file:PATH, pty, unix:PATH or none");
 }
@@ -382,7 +406,8 @@ static const struct config_option options[OPTIONS] = {
 			   set_watchdog },
 	[OPT_SERIAL] = { "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,
 			 "the serial line's other end: stdio (default), file:PATH, pty,\n"
-			 "unix:PATH or none",
+			 "unix:PATH or none; of a file that grows beyond 1G the older half is\n"
+			 "cut, or with file:PATH,limit=SIZE beyond that (0: never)",
 			 set_serial },
 	[OPT_CONSOLE] = { "console", 0, "WHERE", MAKES, IN_FILE, ONCE,
 			  "a virtio console, hvc0 to Linux; its other end is as for --serial;\n"

@@ -240,6 +240,35 @@ static void broken(struct console *c, int code)
 	loop_stop(c->loop);
 }
 
+/*
+ * Cuts the older half of a file that is too long, up to the end of a line; all of it if it cannot
+ * be read. On the writer's thread.
+ */
+static void limit_file(struct console *c, size_t written)
+{
+	off_t from, to = 0;
+	char data[CHUNK];
+	const char *line;
+	ssize_t n;
+
+	c->size += written;
+	if (c->size <= c->limit)
+		return;
+	from = (off_t)(c->size - c->limit / 2);
+	n = pread(c->back, data, sizeof(data), from);
+	line = n > 0 ? memchr(data, '\n', (size_t)n) : NULL;
+	from += line ? line + 1 - data : 0;
+	while ((n = pread(c->back, data, sizeof(data), from)) > 0 &&
+	       pwrite(c->out, data, (size_t)n, to) == n) {
+		from += n;
+		to += n;
+	}
+	if (ftruncate(c->out, to) < 0 || lseek(c->out, to, SEEK_SET) < 0)
+		return; /* it is tried again after the next write */
+	c->size = (uint64_t)to;
+	c->cut = true;
+}
+
 /* Writes one chunk with the lock released. Returns with it held. */
 static void write_chunk(struct console *c)
 {
@@ -260,6 +289,8 @@ static void write_chunk(struct console *c)
 	ready = poll(&p, 1, 1000);
 	written = ready > 0 ? write(p.fd, chunk, n) : -1;
 	code = ready ? errno : EAGAIN;
+	if (written > 0 && c->limit)
+		limit_file(c, (size_t)written);
 	pthread_mutex_lock(&c->lock);
 	c->busy = false;
 	pthread_cond_broadcast(&c->idle);
@@ -414,8 +445,12 @@ static int open_file(struct console *c, struct err *err)
 		return err_set(err, ENXIO,
 			       "--%s file:%s is a pipe that nobody reads; start its reader first",
 			       c->name, c->path);
-	if (c->out < 0)
+	if (c->out < 0 || fstat(c->out, &st) < 0)
 		return err_sys(err, errno, "--%s file:%s cannot be opened", c->name, c->path);
+	if (S_ISREG(st.st_mode) && c->limit)
+		c->back = open(c->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	else
+		c->limit = 0;
 	flags = fcntl(c->out, F_GETFL);
 	(void)fcntl(c->out, F_SETFL, flags & ~O_NONBLOCK);
 	return 0;
@@ -490,6 +525,8 @@ int console_open(struct console *c, const char *name, const struct config_line *
 		.name = name,
 		.kind = kind,
 		.path = line->path,
+		.limit = line->limit,
+		.back = -1,
 		.loop = loop,
 		.in = -1,
 		.out = -1,
@@ -620,6 +657,8 @@ void console_close(struct console *c)
 		close(c->in);
 	if (c->own_fds && c->out >= 0)
 		close(c->out);
+	if (c->back >= 0)
+		close(c->back);
 	if (c->arrival >= 0)
 		close(c->arrival);
 	if (c->arrival >= 0 && c->kind == SERIAL_UNIX)
@@ -629,5 +668,5 @@ void console_close(struct console *c)
 	free(c->ring);
 	c->ring = NULL;
 	c->has_writer = c->own_fds = c->tty = false;
-	c->in = c->out = c->arrival = c->resume = -1;
+	c->in = c->out = c->back = c->arrival = c->resume = -1;
 }

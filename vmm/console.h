@@ -34,6 +34,9 @@ struct console {
 	const char *path;
 	struct loop *loop;
 	int in, out;
+	uint64_t limit, size; /* of a file: beyond the limit (0: none) its older half is cut */
+	int back;	      /* the file for reading, or -1 */
+	bool cut;
 	int arrival; /* says that a reader came: listening socket, or inotify on the pty */
 	bool own_fds;
 	bool tty;    /* standard input is a terminal: our keys are taken out of it */

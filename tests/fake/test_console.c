@@ -256,6 +256,56 @@ static void test_written(void **state)
 	assert_string_equal(content, "kept\n");
 }
 
+/* Prints numbered lines into a file that may have 64 KiB. Returns its content, for free(). */
+static char *print_beyond_limit(void)
+{
+	const struct config_line line = { .kind = SERIAL_FILE, .path = path, .limit = 64 * KIB };
+	char *content = calloc(1, 128 * KIB), number[16];
+	FILE *file;
+
+	assert_non_null(content);
+	assert_int_equal(console_open(&console, "serial", &line, &loop, &err), 0);
+	for (unsigned i = 0; i < 30000; i++) {
+		snprintf(number, sizeof(number), "%07u\n", i);
+		put(number);
+	}
+	console_close(&console);
+	assert_true(console.cut);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_true(fread(content, 1, 128 * KIB - 1, file) <= 64 * KIB);
+	fclose(file);
+	return content;
+}
+
+static void test_limit(void **state)
+{
+	char *content = print_beyond_limit(), *at = content;
+	unsigned long number = strtoul(at, NULL, 10);
+
+	(void)state;
+	assert_true(strlen(content) >= 32 * KIB - 16);
+	while (*at) {
+		assert_int_equal(strtoul(at, NULL, 10), number++);
+		assert_int_equal(at[7], '\n');
+		at += 8;
+	}
+	assert_int_equal(number, 30000);
+	free(content);
+}
+
+/* A file that may only be written, also by whom no permission stops, begins anew. */
+static void test_limit_unread(void **state)
+{
+	char *content;
+
+	(void)state;
+	wrap_fail_named("open", 2, EACCES);
+	content = print_beyond_limit();
+	assert_non_null(strstr(content, "0029999\n"));
+	free(content);
+}
+
 /* What the guest says counts also where nobody reads it; another guest has said nothing yet. */
 static void test_words(void **state)
 {
@@ -478,7 +528,7 @@ int main(void)
 		TEST(test_written),	 TEST(test_full_disk),
 		TEST(test_closed_fifo),	 TEST(test_closed_stdout),
 		TEST(test_pty_is_heard), TEST(test_busy),
-
+		TEST(test_limit),	 TEST(test_limit_unread),
 		TEST(test_words),	 TEST(test_fifo_without_reader),
 	};
 

@@ -42,7 +42,7 @@ static void test_every_option(void **state)
 	       "--high-memory-start|0xfcf0000000|--page-size|2M|--pci32-window|256M|"
 	       "--pci64-window|0.5T|--numa|1G,cpus=0-5|--numa|2G,cpus=6-7|--serial|file:/a:b|"
 	       "--no-reboot|--debug-exit|0xf4,base=16|--timeout|300|--stop-timeout|0|-v|"
-	       "--panic-watch|pvpanic|--console|file:/a");
+	       "--panic-watch|pvpanic|--console|file:/a,limit=1K,b,limit=2M");
 	assert_string_equal(c.kernel, "vm linuz");
 	assert_int_equal(c.nr_initrds, 1);
 	assert_string_equal(c.initrds[0], "rd.img");
@@ -73,7 +73,9 @@ static void test_every_option(void **state)
 	assert_int_equal(c.nodes[1].last_cpu, 7);
 	assert_int_equal(c.serial.kind, SERIAL_FILE);
 	assert_string_equal(c.serial.path, "/a:b");
-	assert_string_equal(c.console.path, "/a");
+	assert_int_equal(c.serial.limit, CONFIG_LINE_LIMIT);
+	assert_string_equal(c.console.path, "/a,limit=1K,b");
+	assert_int_equal(c.console.limit, 2 * MIB);
 	assert_int_equal(c.debug_exit_base, 16);
 	assert_int_equal(c.timeout, 300);
 	assert_int_equal(c.stop_timeout, 0);
@@ -273,6 +275,9 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--serial tty", "--serial tty: it goes to stdio, file:PATH");
 	refuse(CMD_RUN, "--serial stdio:x", "--serial stdio:x: it goes to");
 	refuse(CMD_RUN, "--serial file:", "--serial file:: a file name is missing");
+	refuse(CMD_RUN, "--serial file:,limit=1M", "--serial file:,limit=1M: a file name is");
+	refuse(CMD_RUN, "--serial file:x,limit=1K", "file:x,limit=1K: limit= is 0, for none, or");
+	refuse(CMD_RUN, "--serial file:x,limit=", "file:x,limit=: limit=: ");
 	refuse(CMD_RUN, "--debug-exit 0x10000", "--debug-exit 0x10000: 0x10000 is out of range");
 	refuse(CMD_RUN, "--debug-exit 0xf4=1", "--debug-exit 0xf4=1: the port comes first");
 	refuse(CMD_RUN, "--debug-exit base=16", "--debug-exit base=16: the port comes first");
