@@ -40,6 +40,8 @@ void disk_step_done(struct disk_queue *q, struct block_request *r, int result);
 void disk_take_ended(struct disk_queue *q);
 /* Once: what `what` (such as "writing") met. */
 void disk_say_error(struct disk *d, const char *what, uint64_t offset, int error);
+/* Nanoseconds, of a clock that only goes forward. */
+uint64_t disk_now(void);
 /* In so many nanoseconds `timer` is readable. */
 void disk_wake(struct disk_queue *q, uint64_t ns);
 

@@ -45,7 +45,7 @@ void disk_say_error(struct disk *d, const char *what, uint64_t offset, int error
 	say(d, &err);
 }
 
-static uint64_t now_ns(void)
+uint64_t disk_now(void)
 {
 	struct timespec ts;
 
@@ -247,7 +247,7 @@ static bool may_wait(const struct disk_queue *q, const struct block_request *r, 
 static void hold(struct disk_queue *q, struct block_request *r, int result)
 {
 	struct disk *d = q->disk;
-	uint64_t now = now_ns();
+	uint64_t now = disk_now();
 	struct err err;
 	bool first;
 

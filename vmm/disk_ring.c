@@ -3,7 +3,6 @@
 #include "vmm/span.h"
 
 #include <errno.h>
-#include <time.h>
 
 #define RING_SIZE 256
 /* Nanoseconds: less than it costs to sleep and be woken, and more than many drivers need. */
@@ -88,7 +87,7 @@ void disk_ring_start(struct disk_queue *q, struct block_request *r)
 /* --- completion --- */
 
 /* What is completed; what that begins anew is submitted. */
-static void reap(struct disk_queue *q)
+void disk_ring_reap(struct disk_queue *q)
 {
 	struct io_uring_cqe *cqe;
 
@@ -100,11 +99,6 @@ static void reap(struct disk_queue *q)
 		disk_step_done(q, r, result);
 	}
 	submit(q);
-}
-
-void disk_ring_reap(struct disk_queue *q)
-{
-	reap(q);
 }
 
 /*
@@ -124,17 +118,9 @@ static void flush(void *queue)
 
 	quiet(q, true);
 	submit(q);
-	reap(q);
+	disk_ring_reap(q);
 	quiet(q, false);
-	reap(q); /* what was done before that, unannounced */
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	disk_ring_reap(q); /* what was done before that, unannounced */
 }
 
 /* Longer next time if something came soon after the last time; not at all if it took long. */
@@ -157,14 +143,14 @@ static bool look_out(void *queue, bool (*more)(void *to), void *to)
 
 	if (!q->disk->looks_out)
 		return false;
-	now = start = now_ns();
+	now = start = disk_now();
 	adapt(q, start);
 	if (q->patience) {
 		quiet(q, true);
 		while (!found && now - start < q->patience) {
 			__builtin_ia32_pause();
 			found = more(to) || io_uring_cq_ready(&q->ring);
-			now = now_ns();
+			now = disk_now();
 		}
 		quiet(q, false);
 		found |= io_uring_cq_ready(&q->ring) != 0;
