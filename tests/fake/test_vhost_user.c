@@ -182,6 +182,15 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* From this request on it is silent; 0: no longer. */
+static void be_silent_at(uint32_t request)
+{
+	pthread_mutex_lock(&lock);
+	program.silent_at = request;
+	program.silent = false;
+	pthread_mutex_unlock(&lock);
+}
+
 static void await_silence(void)
 {
 	pthread_mutex_lock(&lock);
@@ -361,7 +370,7 @@ static void test_silent_when_back(void **state)
 	start_program(WIRE_REPLY_ACK, 0);
 	assert_int_equal(open_user(), 0);
 	vhost_user_lost(&user);
-	program.silent_at = WIRE_GET_FEATURES;
+	be_silent_at(WIRE_GET_FEATURES);
 	assert_int_equal(pthread_create(&looker, NULL, reconnect, &ret), 0);
 	await_silence();
 	assert_int_equal(start(&few, -1), -ENOTCONN);
@@ -373,8 +382,7 @@ static void test_silent_when_back(void **state)
 	pthread_join(looker, NULL);
 	assert_int_equal(ret, -ENOTCONN);
 	vhost_user_hurry(&user, false);
-	program.silent_at = 0;
-	program.silent = false;
+	be_silent_at(0);
 	assert_int_equal(vhost_user_reconnect(&user, &err), 0);
 	assert_int_equal(start(&few, -1), 0);
 	vhost_user_ops.stop(&user, 2);
@@ -400,7 +408,7 @@ static void test_silent_at_the_end(void **state)
 	start_program(WIRE_REPLY_ACK, 0);
 	assert_int_equal(open_user(), 0);
 	assert_int_equal(start(&few, -1), 0);
-	program.silent_at = WIRE_GET_VRING_BASE;
+	be_silent_at(WIRE_GET_VRING_BASE);
 	assert_int_equal(pthread_create(&stopper, NULL, stop, NULL), 0);
 	await_silence();
 	vhost_user_hurry(&user, true);
