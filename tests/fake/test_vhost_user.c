@@ -2,8 +2,8 @@
  * The front-end of vhost-user, and a program on the other side of the socket: what it is told, and
  * that nobody waits for one that does not answer who has something else to do.
  */
+#include "tests/fake/vhost_user_program.h"
 #include "tests/fake/wrap.h"
-#include "vmm/bytes.h"
 #include "vmm/vhost_user.h"
 
 #include <stdarg.h>
@@ -14,22 +14,13 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define PAGE	 4096u
-#define BLOCKS	 10
-#define FEATURES (UINT64_C(1) << 32 | UINT64_C(1) << 30) /* VERSION_1, and protocol features */
+#define PAGE   4096u
+#define BLOCKS 10
 
-static char path[64];
-static int listener = -1;
 static struct vhost_user user;
 static struct err err;
 
@@ -50,176 +41,6 @@ static void make_memory(void)
 						memory + i * PAGE,
 						memfd,
 						i * PAGE };
-}
-
-/* --- the program: one connection at a time, on a thread of its own --- */
-
-static struct program {
-	uint64_t protocol, slots;
-	uint32_t silent_at; /* the request that it does not answer, nor any after it; 0: none */
-	/* what it was told */
-	unsigned tables, regions, errors, bases;
-	uint64_t user_address[16], guest_address[16];
-	uint64_t rings[3];
-	bool silent;
-} program;
-static pthread_t thread;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-
-/* A whole message. Descriptors are closed, but the last one is *fd. False: the other side hung up.
- */
-static bool hear(int from, uint8_t *header, uint8_t *payload, int *fd)
-{
-	char control[CMSG_SPACE(16 * sizeof(int))];
-	struct iovec part = { header, 12 };
-	struct msghdr h = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c;
-
-	*fd = -1;
-	if (recvmsg(from, &h, MSG_CMSG_CLOEXEC | MSG_WAITALL) != 12)
-		return false;
-	c = CMSG_FIRSTHDR(&h);
-	for (size_t i = 0; c && i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-		if (*fd >= 0)
-			close(*fd);
-		memcpy(fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-	}
-	return !load_le(header + 8, 4) || recv(from, payload, load_le(header + 8, 4),
-					       MSG_WAITALL) == (ssize_t)load_le(header + 8, 4);
-}
-
-static void note_region(const uint8_t *region)
-{
-	program.guest_address[program.regions] = load_le(region, 8);
-	program.user_address[program.regions++] = load_le(region + 16, 8);
-}
-
-/* Notes what it is told. Returns the bytes of its answer, which it leaves in `payload`. */
-static size_t obey(uint32_t request, uint8_t *payload, int fd)
-{
-	uint64_t one = 1;
-	unsigned n;
-
-	switch (request) {
-	case WIRE_GET_FEATURES:
-		store_le(payload, FEATURES, 8);
-		return 8;
-	case WIRE_GET_PROTOCOL_FEATURES:
-		store_le(payload, program.protocol, 8);
-		return 8;
-	case WIRE_GET_MAX_MEM_SLOTS:
-		store_le(payload, program.slots, 8);
-		return 8;
-	case WIRE_GET_VRING_BASE:
-		program.bases++;
-		return 8;
-	case WIRE_SET_MEM_TABLE:
-		program.tables++;
-		n = (unsigned)load_le(payload, 4);
-		for (unsigned i = 0; i < n; i++)
-			note_region(payload + 8 + 32 * i);
-		break;
-	case WIRE_ADD_MEM_REG:
-		note_region(payload + 8);
-		break;
-	case WIRE_SET_VRING_ADDR:
-		for (unsigned i = 0; i < 3; i++)
-			program.rings[i] = load_le(payload + 8 + 8 * i, 8);
-		break;
-	case WIRE_SET_VRING_ERR:
-		program.errors++;
-		(void)!write(fd, &one, sizeof(one)); /* it gives the ring up at once */
-		break;
-	}
-	if (!(program.protocol & WIRE_REPLY_ACK))
-		return 0;
-	store_le(payload, 0, 8);
-	return 8;
-}
-
-static void serve(int to)
-{
-	uint8_t header[12], payload[512];
-	size_t n;
-	int fd;
-
-	while (hear(to, header, payload, &fd)) {
-		uint32_t request = (uint32_t)load_le(header, 4);
-
-		pthread_mutex_lock(&lock);
-		program.silent |= request == program.silent_at;
-		n = program.silent ? 0 : obey(request, payload, fd);
-		pthread_cond_broadcast(&changed);
-		pthread_mutex_unlock(&lock);
-		if (fd >= 0)
-			close(fd);
-		/* Only what asks for it is acknowledged. */
-		if (!n || (!(load_le(header + 4, 4) & 8) && request != WIRE_GET_FEATURES &&
-			   request != WIRE_GET_PROTOCOL_FEATURES &&
-			   request != WIRE_GET_MAX_MEM_SLOTS && request != WIRE_GET_VRING_BASE))
-			continue;
-		store_le(header + 4, 1 | 4, 4);
-		store_le(header + 8, n, 4);
-		(void)!send(to, header, 12, MSG_NOSIGNAL);
-		(void)!send(to, payload, n, MSG_NOSIGNAL);
-	}
-	close(to);
-}
-
-static void *run(void *arg)
-{
-	int fd;
-
-	(void)arg;
-	while ((fd = accept(listener, NULL, NULL)) >= 0)
-		serve(fd);
-	return NULL;
-}
-
-/* From this request on it is silent; 0: no longer. */
-static void be_silent_at(uint32_t request)
-{
-	pthread_mutex_lock(&lock);
-	program.silent_at = request;
-	program.silent = false;
-	pthread_mutex_unlock(&lock);
-}
-
-static void await_silence(void)
-{
-	pthread_mutex_lock(&lock);
-	while (!program.silent)
-		pthread_cond_wait(&changed, &lock);
-	pthread_mutex_unlock(&lock);
-}
-
-static void start_program(uint64_t protocol, uint64_t slots)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-
-	program = (struct program){ .protocol = protocol, .slots = slots };
-	snprintf(path, sizeof(path), "/tmp/fake-vhost-user-%d", (int)getpid());
-	strcpy(addr.sun_path, path);
-	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	unlink(path);
-	assert_int_equal(bind(listener, (void *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(listener, 4), 0);
-	assert_int_equal(pthread_create(&thread, NULL, run, NULL), 0);
-}
-
-/* The other side has hung up. */
-static void end_program(void)
-{
-	shutdown(listener, SHUT_RDWR);
-	pthread_join(thread, NULL);
-	close(listener);
-	unlink(path);
 }
 
 static int set_up(void **state)
@@ -336,6 +157,7 @@ static void test_ring_error(void **state)
 
 	(void)state;
 	start_program(WIRE_REPLY_ACK, 0);
+	program.gives_up = true;
 	assert_int_equal(open_user(), 0);
 	assert_int_equal(start(&few, error), 0);
 	assert_int_equal(program.errors, 1);
