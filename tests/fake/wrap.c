@@ -40,6 +40,7 @@ static const char *redirect_from, *redirect_to;
 static const char *fail_path;
 static int fail_path_code;
 static size_t short_reads;
+static unsigned submits_refused;
 static void (*on_submitted)(struct io_uring *ring, unsigned n);
 static void (*stat_change)(struct stat *st);
 static bool small_memfd;
@@ -103,6 +104,11 @@ void wrap_redirect(const char *from, const char *to)
 	redirect_to = to;
 }
 
+void wrap_refuse_submits(unsigned n)
+{
+	submits_refused = n;
+}
+
 void wrap_submit(void (*submitted)(struct io_uring *ring, unsigned n))
 {
 	on_submitted = submitted;
@@ -133,6 +139,7 @@ void wrap_reset(void)
 	wrap_short_reads(0);
 	wrap_stat(NULL);
 	wrap_submit(NULL);
+	wrap_refuse_submits(0);
 	wrap_small_memfd(false);
 }
 
@@ -195,8 +202,13 @@ int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring)
 {
-	int ret = fails("io_uring_submit") ? -fail_code : __real_io_uring_submit(ring);
+	int ret;
 
+	if (submits_refused) {
+		submits_refused--;
+		return -EAGAIN;
+	}
+	ret = fails("io_uring_submit") ? -fail_code : __real_io_uring_submit(ring);
 	if (ret > 0 && on_submitted)
 		on_submitted(ring, (unsigned)ret);
 	return ret;

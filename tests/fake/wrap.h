@@ -48,6 +48,8 @@ void wrap_ioctl(wrap_ioctl_fn *answer);
 /* Opening `from`, or what begins as it does if it ends with a *, opens `to`; both outlive the test.
  */
 void wrap_redirect(const char *from, const char *to);
+/* The next `n` calls of io_uring_submit(3) submit nothing: EAGAIN. */
+void wrap_refuse_submits(unsigned n);
 /* Called with what io_uring_submit(3) submitted, if that is anything; NULL: nothing is. */
 void wrap_submit(void (*submitted)(struct io_uring *ring, unsigned n));
 /* Changes what fstat(2) says; NULL: nothing. */
