@@ -17,6 +17,7 @@
 #include <linux/vfio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BAR0_FILE  0x10000u /* where the regions lie in the file */
@@ -194,11 +195,12 @@ static uint32_t device_config(unsigned offset)
 	return (uint32_t)load_le(bytes, 2);
 }
 
+/* Not by the C library, whose calls the sweep counts and fails: these are the test's own. */
 static void new_file(void)
 {
-	file = memfd_create("device", MFD_CLOEXEC);
+	file = (int)syscall(SYS_memfd_create, "device", MFD_CLOEXEC);
 	assert_true(file >= 0);
-	assert_int_equal(ftruncate(file, FILE_SIZE), 0);
+	assert_int_equal(syscall(SYS_ftruncate, file, FILE_SIZE), 0);
 	assert_int_equal(pwrite(file, config, sizeof(config), 0), sizeof(config));
 }
 
