@@ -27,8 +27,11 @@ static void answer(struct control_client *client, json_t *json)
 	free(text);
 }
 
-static void finish(struct control_client *client, int ret, const struct err *err)
+/* A sentence may repeat what a client sent, in bytes that are no UTF-8; JSON has no others. */
+static void finish(struct control_client *client, int ret, struct err *err)
 {
+	for (char *c = err->text; ret < 0 && *c; c++)
+		*c = *c < ' ' || *c > '~' ? '?' : *c;
 	if (ret < 0)
 		answer(client, json_pack("{s:b,s:s}", "ok", 0, "error", err->text));
 	else

@@ -1,6 +1,7 @@
 #include "vmm/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -138,27 +139,72 @@ static void client_ready(void *to, short revents)
 		return;
 	}
 	client->len += (size_t)n;
+	client->used = ++client->control->events;
 	serve_lines(client);
+}
+
+/* A free place, or the one of the client that was silent longest; NULL: all wait for answers. */
+static struct control_client *find_place(struct control *c)
+{
+	struct control_client *oldest = NULL;
+
+	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+		struct control_client *client = &c->clients[i];
+
+		if (client->fd < 0)
+			return client;
+		if (!client->waiting && (!oldest || client->used < oldest->used))
+			oldest = client;
+	}
+	if (oldest)
+		drop(oldest);
+	return oldest;
+}
+
+static void refuse(int fd)
+{
+	static const char text[] = "{\"ok\":false,\"error\":\"busy; try again\"}\n";
+
+	(void)send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+static int open_spare(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Without a descriptor for it the caller would be announced again and again: it is refused. */
+static void turn_away(struct control *c)
+{
+	int fd;
+
+	if (c->spare >= 0)
+		close(c->spare);
+	fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		refuse(fd);
+	c->spare = open_spare();
 }
 
 static void came(void *to, short revents)
 {
 	struct control *c = to;
 	int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
+	struct control_client *client;
 
 	(void)revents;
-	for (unsigned i = 0; fd >= 0 && i < CONTROL_CLIENTS; i++) {
-		struct control_client *client = &c->clients[i];
-
-		if (client->fd >= 0)
-			continue;
-		if (loop_watch(c->loop, fd, POLLIN, client_ready, client) < 0)
-			break;
-		client->fd = fd;
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		turn_away(c);
+	if (fd < 0)
+		return;
+	client = find_place(c);
+	if (!client || loop_watch(c->loop, fd, POLLIN, client_ready, client) < 0) {
+		refuse(fd);
 		return;
 	}
-	if (fd >= 0)
-		close(fd);
+	client->fd = fd;
+	client->used = ++c->events;
 }
 
 void control_answer(struct control_client *client, const char *text)
@@ -186,7 +232,12 @@ int control_open(struct control *c, const char *path, struct loop *loop,
 {
 	int ret;
 
-	*c = (struct control){ .path = path, .fd = -1, .loop = loop, .command = command, .to = to };
+	*c = (struct control)CONTROL_EMPTY;
+	c->path = path;
+	c->loop = loop;
+	c->command = command;
+	c->to = to;
+	c->spare = open_spare();
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		c->clients[i] = (struct control_client){ .control = c, .fd = -1 };
 	c->more = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -210,6 +261,8 @@ void control_close(struct control *c)
 		close(c->fd);
 		unlink(c->path);
 	}
+	if (c->spare >= 0)
+		close(c->spare);
 	if (c->more >= 0) {
 		loop_forget(c->loop, c->more);
 		close(c->more);

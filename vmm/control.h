@@ -2,7 +2,8 @@
  * The control socket: a line of a command in, a line of JSON out, one after the other.
  *
  * Host side; served by the loop. What the commands are, its owner knows. A client that sends no
- * line end, or does not read, is dropped; clients are trusted as the socket's folder lets them in.
+ * line end, or does not read, is dropped; of too many, the one that was silent longest. Clients are
+ * trusted as the socket's folder lets them in.
  */
 #ifndef VMM_CONTROL_H
 #define VMM_CONTROL_H
@@ -11,6 +12,7 @@
 #include "vmm/loop.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define CONTROL_CLIENTS	 4
 #define CONTROL_LINE_MAX 256
@@ -22,13 +24,16 @@ struct control_client {
 	int fd; /* -1: none */
 	char line[CONTROL_LINE_MAX];
 	size_t len;
-	bool waiting; /* for an answer that comes later: no other line is read before it */
+	bool waiting;  /* for an answer that comes later: no other line is read before it */
+	uint64_t used; /* when it came or spoke last, by the count of such events */
 };
 
 struct control {
 	const char *path; /* NULL: not open; borrowed */
 	int fd;
-	int more; /* eventfd: lines that came while their client waited */
+	int more;  /* eventfd: lines that came while their client waited */
+	int spare; /* descriptor to give up for a caller where there is no other */
+	uint64_t events;
 	struct loop *loop;
 	struct control_client clients[CONTROL_CLIENTS];
 	/* A line, without its end. Answers, or sets client->waiting. */
@@ -36,9 +41,9 @@ struct control {
 	void *to;
 };
 
-#define CONTROL_EMPTY                \
-	{                            \
-		.fd = -1, .more = -1 \
+#define CONTROL_EMPTY                             \
+	{                                         \
+		.fd = -1, .more = -1, .spare = -1 \
 	}
 
 int control_open(struct control *c, const char *path, struct loop *loop,
