@@ -82,7 +82,7 @@ check "and gets all that is said" [ "$(tr -dc . <<<"$out" | wc -c)" = 12288 ]
 timeout -s KILL 100 "$straddle" run --kernel "$monitor" --memory 4M --serial "unix:$work/sock" &
 run=$!
 eventually [ -S sock ]
-(printf 'ffffffffffffffffffffffffffffffffp'; sleep 1) | timeout 2 socat -u - UNIX-CONNECT:sock
+(printf 'ffffffffffffffffffffffffffffffffp'; sleep 1) | timeout 60 socat -u - UNIX-CONNECT:sock
 wait $run
 check "a guest is not held up by a reader that left" [ $? = 0 ]
 
