@@ -54,6 +54,13 @@ int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t 
 	*v = (struct vcpu)VCPU_EMPTY;
 	v->index = index;
 	v->fd = ioctl(kvm->vm, KVM_CREATE_VCPU, (unsigned long)apic_id);
+	if (v->fd < 0 && errno == EINVAL && apic_id > 255)
+		return err_set(
+			err, EINVAL,
+			"KVM refuses vCPU %u (APIC ID %u): with AMD's AVIC it takes none "
+			"above 255, or 511 with x2AVIC; load kvm_amd with avic=0, or use fewer "
+			"--cpus",
+			index, apic_id);
 	if (v->fd < 0)
 		return err_sys(err, errno, "KVM refuses vCPU %u (APIC ID %u)", index, apic_id);
 	run = mmap(NULL, (size_t)kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);

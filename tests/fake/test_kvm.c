@@ -453,6 +453,9 @@ static void test_clock(void **state)
 	assert_int_equal(kvm_create_irqchip(&kvm, &err), 0);
 	assert_true(host.has_pit);
 	assert_false(host.reinjects);
+	wrap_fail_named("ioctl", 1, EINVAL);
+	assert_int_equal(vcpu_create(&v, &kvm, 200, 300, &err), -EINVAL);
+	wrap_assert_says(&err, "vCPU 200 (APIC ID 300): with AMD's AVIC it takes none above 255");
 	assert_int_equal(vcpu_create(&v, &kvm, 0, 0, &err), 0);
 	assert_int_equal(vcpu_tsc_khz(&v), 0);
 	host.tsc_khz = 2100000;
