@@ -134,6 +134,7 @@ static bool try_done;
 static void try_timeout(int sig)
 {
 	(void)sig;
+	__atomic_store_n(&try_vcpu->stop, true, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&try_vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 }
 

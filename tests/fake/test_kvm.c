@@ -563,7 +563,7 @@ static void test_run_again(void **state)
 	wrap_reset();
 	wrap_ioctl(played);
 	host.run_error = EINTR;
-	vcpu.run->immediate_exit = 1;
+	vcpu.stop = true;
 	assert_int_equal(run_once(), VCPU_STOPPED);
 	assert_string_equal(err.text, "");
 }
