@@ -189,23 +189,35 @@ int images_open(struct images *images, const char *option, char *const *paths, u
 	return 0;
 }
 
+/* Where the part `a` of the row lies in a buffer for `wanted`, or NULL: *len bytes of it. */
+static uint8_t *place_in(void *buffer, struct span wanted, struct span a, size_t *len)
+{
+	struct span common = span_common(a, wanted);
+
+	if (!span_overlaps(a, wanted))
+		return NULL;
+	*len = (size_t)span_size(common);
+	return (uint8_t *)buffer + (common.base - wanted.base);
+}
+
 int images_read(const struct images *images, uint64_t offset, void *to, size_t len, struct err *err)
 {
 	struct span wanted = { offset, offset + len };
 	uint64_t start = 0;
 	int ret = 0;
 
-	memset(to, 0, len); /* what lies between two */
 	for (unsigned i = 0; ret == 0 && i < images->n; i++) {
 		const struct image *part = &images->parts[i];
 		struct span at = { start, start + part->len };
-		struct span piece = span_common(at, wanted);
+		struct span gap = { at.end, start + padded(part->len) };
+		uint8_t *place = place_in(to, wanted, at, &len);
 
-		if (span_overlaps(at, wanted))
-			ret = image_read(part, piece.base - start,
-					 (uint8_t *)to + (piece.base - offset),
-					 (size_t)span_size(piece), err);
-		start += padded(part->len);
+		if (place)
+			ret = image_read(part, max_u64(offset, start) - start, place, len, err);
+		place = place_in(to, wanted, gap, &len);
+		if (place)
+			memset(place, 0, len);
+		start = gap.end;
 	}
 	return ret;
 }
