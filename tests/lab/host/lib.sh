@@ -294,6 +294,13 @@ check_irq()
 		END { print n }')"
 }
 
+# text_image FILE: 32 MiB whose every sector says its own number, as check_dma wants them.
+text_image()
+{
+	awk 'BEGIN { for (i = 0; i < 65536; i++)
+		printf "%-511s\n", sprintf("straddle lab disk, sector %06d", i) }' >"$1"
+}
+
 # check_dma NAME [DISK]: data was right between all places that the guest has.
 check_dma()
 {

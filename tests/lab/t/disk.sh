@@ -6,8 +6,7 @@
 mkdir -p /tmp/images
 mount -t tmpfs none /tmp/images
 image=/tmp/images/disk
-awk 'BEGIN { for (i = 0; i < 65536; i++)
-	printf "%-511s\n", sprintf("straddle lab disk, sector %06d", i) }' >$image
+text_image $image
 
 for way in "ring=packed" "ring=split" "ring=packed,direct=on" "ring=split,queues=1"; do
 	# shellcheck disable=SC2086 # a list of options

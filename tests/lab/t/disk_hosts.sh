@@ -2,7 +2,7 @@
 # Disks on hosts that are otherwise: drives with sectors of 4096 bytes; no io_uring, as in many containers.
 . /lab/lib.sh
 
-truncate -s 32M /tmp/below
+text_image /tmp/below
 loop=$(/usr/bin/losetup --find --show --sector-size 4096 /tmp/below)
 # check_disk NAME OPTION...: one boot.
 check_disk()
