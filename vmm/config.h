@@ -247,6 +247,9 @@ const struct config_option *config_options(size_t *n);
  */
 int config_parse_size(const char *text, uint64_t *bytes, struct err *err);
 
+/* The same, rounded up. */
+int config_parse_size_up(const char *text, uint64_t *bytes, struct err *err);
+
 /*
  * Parses argv[0..argc) (without program and command name) for one command. -EINVAL and a sentence
  * on the first mistake. GNU long options: --name VALUE, --name=VALUE, unique prefixes; -v; "--"

@@ -231,7 +231,7 @@ int config_set_host_resv(struct config *c, const char *value, struct err *err)
 			       "7,0xfd00000000-0x10000000000,reserved");
 	ret = config_parse_number(group, 0, UINT32_MAX, &number, err);
 	if (ret == 0)
-		ret = config_parse_span(range, &r->at, err);
+		ret = config_parse_span(range, true, &r->at, err);
 	if (ret < 0)
 		return ret;
 	r->group = (unsigned)number;
@@ -255,7 +255,7 @@ int config_set_host_usable(struct config *c, const char *value, struct err *err)
 
 	if (host->nr_usable == HOST_USABLE_MAX)
 		return err_set(err, EINVAL, "there can be at most %u ranges", HOST_USABLE_MAX);
-	ret = config_parse_span(value, &at, err);
+	ret = config_parse_span(value, false, &at, err);
 	if (ret < 0)
 		return ret;
 	for (unsigned j = 0; j < host->nr_usable; j++)

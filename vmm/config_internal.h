@@ -158,8 +158,11 @@ int config_set_switch(bool *to, const char *key, const char *value, const char *
 /* A copy, which is config_free()'s. */
 int config_set_text(char **to, const char *value, struct err *err);
 
-/* START-END, half-open. -EINVAL and a sentence to follow "NAME VALUE: ". */
-int config_parse_span(const char *text, struct span *at, struct err *err);
+/*
+ * START-END, half-open. Ends that are no whole number of bytes are rounded outwards or inwards.
+ * -EINVAL and a sentence to follow "NAME VALUE: ".
+ */
+int config_parse_span(const char *text, bool outwards, struct span *at, struct err *err);
 
 /* "0000:41:10.1" or "41:10.1". */
 bool config_is_bdf(const char *text);

@@ -67,7 +67,14 @@ int set_number_word(struct number_word *words, size_t n, const char *key, const 
 
 /* --- START-END --- */
 
-int config_parse_span(const char *text, struct span *at, struct err *err)
+/* By one end: rounded outwards, so that no byte of the range is missing, or inwards, so none is
+ * more. */
+static int parse_end(const char *text, bool up, uint64_t *at, struct err *err)
+{
+	return up ? config_parse_size_up(text, at, err) : config_parse_size(text, at, err);
+}
+
+int config_parse_span(const char *text, bool outwards, struct span *at, struct err *err)
 {
 	const char *dash = strchr(text, '-');
 	size_t len = dash ? (size_t)(dash - text) : 0;
@@ -80,9 +87,9 @@ int config_parse_span(const char *text, struct span *at, struct err *err)
 			       "a range is START-END, such as 0xfd00000000-0x10000000000");
 	memcpy(start, text, len);
 	start[len] = '\0';
-	ret = config_parse_size(start, &read.base, err);
+	ret = parse_end(start, !outwards, &read.base, err);
 	if (ret == 0)
-		ret = config_parse_size(dash + 1, &read.end, err);
+		ret = parse_end(dash + 1, outwards, &read.end, err);
 	if (ret < 0)
 		return ret;
 	if (read.base == read.end)

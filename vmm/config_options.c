@@ -154,7 +154,7 @@ static int set_reserve(struct config *c, const char *value, struct err *err)
 
 	if (c->nr_reserve == CONFIG_RESERVE_MAX)
 		return err_set(err, EINVAL, "there can be at most %u ranges", CONFIG_RESERVE_MAX);
-	ret = config_parse_span(value, &c->reserve[c->nr_reserve], err);
+	ret = config_parse_span(value, true, &c->reserve[c->nr_reserve], err);
 	if (ret == 0)
 		c->nr_reserve++;
 	return ret;

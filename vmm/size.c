@@ -2,8 +2,8 @@
  * Sizes and numbers as people write them.
  *
  * PURE. Called by the config*.c files on text of the user, who may write anything. No floating
- * point: 1023.75G is exact. 1.1T is no whole number of bytes and is rounded down to 2 MiB, the unit
- * of guest RAM.
+ * point: 1023.75G is exact. 1.1T is no whole number of bytes and is rounded to 2 MiB, the unit of
+ * guest RAM: down, or up if it is the end of what must stay free.
  */
 #include "vmm/config_internal.h"
 
@@ -154,7 +154,8 @@ static int parse_hex_size(const char *text, uint64_t *bytes, struct err *err)
 	return 0;
 }
 
-int config_parse_size(const char *text, uint64_t *bytes, struct err *err)
+/* `up`: what is no whole number of bytes is rounded up to the next multiple, not down. */
+static int parse_size(const char *text, bool up, uint64_t *bytes, struct err *err)
 {
 	const char *end, *fraction = "";
 	uint64_t whole, part;
@@ -187,11 +188,26 @@ int config_parse_size(const char *text, uint64_t *bytes, struct err *err)
 	whole = (whole << shift) + part; /* part < 2^shift: no carry */
 	if (!exact)
 		whole = align_down(whole, 2 * MIB);
+	if (!exact && up && shift) {
+		if (whole > UINT64_MAX - 2 * MIB)
+			return size_too_large(err);
+		whole += 2 * MIB;
+	}
 	if (!exact && !whole)
 		return err_set(err, EINVAL, "that is not a whole number of bytes%s",
 			       shift ? "; use a smaller unit" : "; did you forget K, M, G or T?");
 	*bytes = whole;
 	return 0;
+}
+
+int config_parse_size(const char *text, uint64_t *bytes, struct err *err)
+{
+	return parse_size(text, false, bytes, err);
+}
+
+int config_parse_size_up(const char *text, uint64_t *bytes, struct err *err)
+{
+	return parse_size(text, true, bytes, err);
 }
 
 int config_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *number,

@@ -534,6 +534,29 @@ static void test_other_host(void **state)
 	       "it overlaps 0x40000000-0xc0000000; make one range of them");
 }
 
+/* What must stay free is no less than was said; what can be mapped is no more. */
+static void test_ranges_are_rounded(void **state)
+{
+	char *argv[] = { "--host=vendor=amd",
+			 "--reserve=0.1G-0.3G",
+			 "--vfio=41:00.0",
+			 "--host-pci=41:00.0,group=7",
+			 "--host-resv=7,0.1G-0.3G,direct",
+			 "--host-usable=0.1G-0.3G" };
+	struct config c = CONFIG_EMPTY;
+	struct err err = { "" };
+
+	(void)state;
+	assert_int_equal(config_parse(&c, CMD_PLAN, (int)ARRAY_SIZE(argv), argv, &err), 0);
+	assert_int_equal(c.reserve[0].base, 102 * MIB); /* 102.4 and 307.2 MiB */
+	assert_int_equal(c.reserve[0].end, 308 * MIB);
+	assert_int_equal(c.host.resv[0].at.base, 102 * MIB);
+	assert_int_equal(c.host.resv[0].at.end, 308 * MIB);
+	assert_int_equal(c.host.usable[0].base, 104 * MIB);
+	assert_int_equal(c.host.usable[0].end, 306 * MIB);
+	config_free(&c);
+}
+
 /* --- the configuration file --- */
 
 static int take_file(struct config *c, const char *text, size_t len, struct err *err)
@@ -764,6 +787,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_table),
 		cmocka_unit_test(test_flags_taken_back),
 		cmocka_unit_test(test_debug_exit_status),
+		cmocka_unit_test(test_ranges_are_rounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,32 @@ static void test_refused(void **state)
 	}
 }
 
+/* Ends of what must stay free are rounded up. */
+static void test_rounded_up(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} cases[] = {
+		{ "1.1T", UINT64_C(1153434) * MIB }, /* 1153433.6 MiB */
+		{ "0.3G", 308 * MIB },		     /* 307.2 MiB */
+		{ "0.1M", 2 * MIB },
+		{ "0.5G", 512 * MIB }, /* exact */
+		{ "0x13333333", 0x13333333 },
+		{ "1025", 1025 },
+	};
+	uint64_t bytes;
+	struct err err;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(config_parse_size_up(cases[i].text, &bytes, &err), 0);
+		assert_int_equal(bytes, cases[i].bytes);
+	}
+	assert_int_equal(config_parse_size_up("1.5", &bytes, &err), -EINVAL);
+	assert_int_equal(config_parse_size_up("16777215.9999999999999T", &bytes, &err), -EINVAL);
+}
+
 /* What is not whole bytes is rounded down to 2 MiB. */
 static void test_rounded(void **state)
 {
@@ -187,8 +213,11 @@ static void test_long_value(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepted),   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_rounded),	   cmocka_unit_test(test_every_kib_of_a_mib),
+		cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_rounded),
+		cmocka_unit_test(test_rounded_up),
+		cmocka_unit_test(test_every_kib_of_a_mib),
 		cmocka_unit_test(test_long_value),
 	};
 
