@@ -84,7 +84,11 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 	for (unsigned i = 0; i < PLAN_BARS; i++) {
 		const struct plan_bar *bar = &fn->bars[i];
 
-		if (bar->bar.size)
+		if (bar->bar.size && !bar->at)
+			fprintf(to,
+				"%16s  %16s  %12s  %-14s  I/O ports: none are left, stays off\n",
+				"-", "-", print_size(kind, bar->bar.size), plan_pci_bar_name(i));
+		else if (bar->bar.size)
 			print_row(to, (struct span){ bar->at, bar->at + bar->bar.size },
 				  plan_pci_bar_name(i), bar_kind(kind, i, &bar->bar));
 	}

@@ -22,7 +22,7 @@ static int create_ram(struct run *run, struct err *err)
 		.shared = config_shares_ram(&run->config),
 	};
 	struct span spans[PLAN_LIST_MAX];
-	size_t n = plan_dma(&run->plan, spans, PLAN_LIST_MAX);
+	size_t n = plan_ram(&run->plan, spans, PLAN_LIST_MAX);
 
 	return ram_create(&run->ram, spans, n, &backing, err);
 }

@@ -328,7 +328,7 @@ static const struct config_option options[OPTIONS] = {
 			      "(default)\n"
 			      "vendor  AMD's rule on AMD hosts only: one layout for a fleet\n"
 			      "host    what the host reports only\n"
-			      "off     nothing but --reserve, which holds under every policy",
+			      "off     nothing but --reserve and what the CPU itself cannot use",
 			      set_iova_policy },
 	[OPT_RESERVE] = { "reserve", 0, "START-END", MAKES, IN_FILE, MANY,
 			  "keep these addresses free as well; END is the first address after\n"
@@ -344,7 +344,8 @@ static const struct config_option options[OPTIONS] = {
 			       "room for PCI BARs below 4 GiB (default: at least 512M)",
 			       set_pci32_size },
 	[OPT_PCI64_WINDOW] = { "pci64-window", 0, "SIZE", MAKES, IN_FILE, ONCE,
-			       "room for 64-bit PCI BARs above the RAM (default: at least 64G)",
+			       "room for 64-bit PCI BARs above the RAM (default: 64G, or what "
+			       "fits)",
 			       set_pci64_size },
 	[OPT_VFIO] = { "vfio", 0, "DEVICE[,...]", MAKES, IN_FILE, MANY,
 		       "pass a PCI device through: its address, such as 0000:41:10.1, or a\n"

@@ -74,7 +74,7 @@ bool map_is_reached(enum map_kind kind)
 	       kind == MAP_PCI64;
 }
 
-static unsigned bits_for(uint64_t end)
+unsigned map_bits_for(uint64_t end)
 {
 	unsigned bits = 0;
 
@@ -83,8 +83,12 @@ static unsigned bits_for(uint64_t end)
 	return bits;
 }
 
-/* The end of the address space that the map puts to use. */
-static uint64_t used_end(const struct map *m)
+bool map_in_bios_area(struct span at)
+{
+	return at.base >= BIOS_AREA_BASE && at.end <= BIOS_AREA_END;
+}
+
+uint64_t map_used_end(const struct map *m)
 {
 	uint64_t end = 0;
 
@@ -136,8 +140,9 @@ static void forbid(struct map *m, struct map_forbidden f)
 }
 
 /*
- * The lowest piece of `in` that no forbidden range touches: it begins on a unit, has at least
- * `least` bytes, and is whole units where it can be. Empty if there is none.
+ * The lowest piece of `in` that no forbidden range touches (RAM may lie on those of the BIOS area,
+ *and nothing else lies so low): it begins on a unit, has at least `least` bytes, and is whole units
+ * where it can be. Empty if there is none.
  *
  *	in:         |--------------------------------------|
  *	forbidden:      |####|                  |###|
@@ -150,13 +155,14 @@ static struct span next_free(const struct map *m, struct span in, uint64_t unit,
 
 	for (unsigned i = 0; i <= m->nr_forbidden && from < in.end; i++) {
 		bool last = i == m->nr_forbidden;
-		uint64_t to = last ? in.end : min_u64(in.end, m->forbidden[i].at.base);
-		uint64_t base = align_up(from, unit);
+		struct span busy = last ? (struct span){ in.end, in.end } : m->forbidden[i].at;
+		uint64_t base = align_up(from, unit), to = min_u64(in.end, busy.base);
 
+		if (!last && map_in_bios_area(busy))
+			continue;
 		if (base < to && to - base >= least)
 			return (struct span){ base, max_u64(align_down(to, unit), base + least) };
-		if (!last)
-			from = max_u64(from, m->forbidden[i].at.end);
+		from = max_u64(from, busy.end);
 	}
 	return (struct span){ 0, 0 };
 }
@@ -216,7 +222,7 @@ static uint64_t lay(struct map *m, enum map_kind kind, unsigned node, uint64_t *
 /* What of the forbidden ranges below the used end is not covered by a fixed region. */
 static void add_reserved(struct map *m)
 {
-	uint64_t end = used_end(m);
+	uint64_t end = map_used_end(m);
 
 	for (unsigned i = 0; i < m->nr_forbidden; i++) {
 		uint64_t from = m->forbidden[i].at.base;
@@ -285,28 +291,11 @@ static int split_low(const struct map *m, const struct map_request *req, uint64_
 		return 0;
 	return err_set(err, ERANGE,
 		       "the 32-bit PCI window cannot have %" PRIu64 " MiB: only %" PRIu64
-		       " MiB are free between RAM and 4 GiB; ask for a smaller --pci32-window%s",
-		       want / MIB, pci32_room(m, *window) / MIB,
-		       req->low_memory ? " or less --low-memory" : "");
+		       " MiB are free between RAM and 4 GiB",
+		       want / MIB, pci32_room(m, *window) / MIB);
 }
 
 /* --- refusals --- */
-
-/* The largest 64-bit window that would still fit below `limit`, in whole units. */
-static uint64_t pci64_fitting(const struct map *m, uint64_t unit, uint64_t limit)
-{
-	struct span left = { FOUR_GIB, limit }, free;
-	uint64_t room = 0;
-
-	for (unsigned i = 0; i < m->nr_regions; i++)
-		if (m->regions[i].kind != MAP_PCI64 && map_is_reached(m->regions[i].kind))
-			left.base = max_u64(left.base, m->regions[i].at.end);
-	while (left.base < limit && !span_empty(free = next_free(m, left, unit, unit))) {
-		room += span_size(free);
-		left.base = free.end;
-	}
-	return room;
-}
 
 /* Where usable addresses end because all that follow are forbidden: that range, or NULL. */
 static const struct map_forbidden *forbidden_rest(const struct map *m)
@@ -326,70 +315,48 @@ static uint64_t in_mib(uint64_t bytes)
 	return align_up(bytes, MIB) / MIB;
 }
 
-/* "--pci64-window 12G" and what is to follow, if that cures it. */
-static void propose_window(char cure[64], const struct map *m, const struct map_request *req,
-			   uint64_t unit, uint64_t limit, const char *after)
-{
-	uint64_t fits = pci64_fitting(m, unit, limit);
-	size_t len = strlen(cure);
-
-	if (fits && fits >= req->pci64_least)
-		snprintf(cure + len, 64 - len, "--pci64-window %" PRIu64 "G%s", fits / GIB, after);
-	else if (req->pci64_least)
-		snprintf(cure + len, 64 - len, "fewer devices with large BARs%s", after);
-}
-
-static int no_room(const struct map *m, const struct map_request *req, enum map_kind kind,
-		   uint64_t unit, uint64_t missing, struct err *err)
+static int no_room(const struct map *m, enum map_kind kind, uint64_t missing, struct err *err)
 {
 	const struct map_forbidden *rest = forbidden_rest(m);
 	const char *what = kind == MAP_RAM	 ? "RAM"
 			   : kind == MAP_HOTPLUG ? "hotplug space"
 			   : kind == MAP_PMEM	 ? "--pmem, in one piece"
 						 : "64-bit PCI window";
-	char cure[64] = "";
 
 	if (!rest)
 		return err_set(err, ERANGE,
-			       "no room for %" PRIu64
-			       " MiB of %s below 2^52: %u forbidden ranges leave too "
-			       "little; forbid less (--reserve, --iova-policy) or ask for less",
-			       in_mib(missing), what, req->nr_forbidden);
-	if (kind == MAP_PCI64)
-		propose_window(cure, m, req, unit, rest->at.base, " or ");
+			       "no room for the last %" PRIu64
+			       " MiB of %s: addresses end at 2^52, and %u ranges below must stay "
+			       "free",
+			       in_mib(missing), what, m->nr_forbidden);
 	return err_set(err, ERANGE,
 		       "no room for the last %" PRIu64 " MiB of %s: addresses end at %#" PRIx64
-		       ", for all that follow must stay free (%s); use %sless memory%s",
-		       in_mib(missing), what, rest->at.base, rest->why, cure,
-		       strstr(rest->why, "--reserve") ? " or less --reserve" : "");
+		       ", for all that follow must stay free (%s)",
+		       in_mib(missing), what, rest->at.base, rest->why);
 }
 
 static int first_mib_forbidden(const struct map *m, const struct map_request *req, struct err *err)
 {
-	const struct map_forbidden *f = &m->forbidden[0];
+	const struct map_forbidden *f = m->forbidden;
 
+	while (map_in_bios_area(f->at))
+		f++;
 	return err_set(err, ERANGE,
 		       "RAM cannot begin at address 0, where every guest starts: [%#" PRIx64
 		       ", %#" PRIx64 ") must stay free (%s) and RAM comes in pieces of %" PRIu64
-		       " MiB; use another --iova-policy%s",
-		       f->at.base, f->at.end, f->why, req->align / MIB,
-		       req->align > 2 * MIB ? " or a smaller --page-size" : "");
+		       " MiB",
+		       f->at.base, f->at.end, f->why, req->align / MIB);
 }
 
-static int too_few_bits(const struct map *m, const struct map_request *req, uint64_t unit,
-			struct err *err)
+static int too_few_bits(const struct map *m, const struct map_request *req, struct err *err)
 {
 	bool host = req->host_bits <= req->guest_bits;
-	unsigned limit = host ? req->host_bits : req->guest_bits;
-	char cure[64] = "";
 
-	if (!host && m->bits_required <= req->host_bits)
-		snprintf(cure, sizeof(cure), "--phys-bits %u, ", m->bits_required);
-	propose_window(cure, m, req, unit, UINT64_C(1) << limit, ", ");
 	return err_set(err, ERANGE,
 		       "the memory map needs %u address bits (it ends at %#" PRIx64
-		       "), but %s has %u: use %sless memory, or an --iova-policy that forbids less",
-		       m->bits_required, used_end(m), host ? "the host" : "the guest", limit, cure);
+		       "), but %s has %u",
+		       m->bits_required, map_used_end(m), host ? "the host" : "the guest",
+		       host ? req->host_bits : req->guest_bits);
 }
 
 static int check_request(const struct map_request *req, struct err *err)
@@ -405,7 +372,8 @@ static int check_request(const struct map_request *req, struct err *err)
 	    (req->high_memory_start && req->high_memory_start < FOUR_GIB) ||
 	    (req->max_memory && req->max_memory < req->ram_size) || req->ram_size > SPACE_END ||
 	    req->max_memory > SPACE_END || req->pci32_size > FOUR_GIB ||
-	    req->pci64_size > SPACE_END || req->largest_bar > SPACE_END ||
+	    req->pci64_size > SPACE_END || req->pci64_least > SPACE_END ||
+	    req->largest_bar > SPACE_END ||
 	    (req->largest_bar && !is_power_of_two(req->largest_bar)) ||
 	    req->nr_nodes > MAP_NODES_MAX || (req->nr_nodes && sum != req->ram_size) ||
 	    req->nr_forbidden > MAP_FORBIDDEN_MAX || req->nr_pmem > MAP_PMEM_MAX)
@@ -431,10 +399,31 @@ static uint64_t lay_pmem(struct map *m, const struct map_request *req, uint64_t 
 	return 0;
 }
 
+/*
+ * A window that was asked for is laid whole, and the address bits are counted afterwards. The
+ * default is as large as it can be within them, down to what BARs need.
+ *
+ *	asked for:	|---------- pci64_size ----------|
+ *	default:	|-- pci64_least --| . . . |<- address bits, or else 64 GiB
+ *
+ * Returns what has no room, or 0.
+ */
+static uint64_t lay_pci64(struct map *m, const struct map_request *req, uint64_t *from)
+{
+	unsigned bits = req->guest_bits < req->host_bits ? req->guest_bits : req->host_bits;
+	uint64_t limit = bits < 52 ? UINT64_C(1) << bits : SPACE_END;
+	uint64_t unit = max_u64(GIB, req->largest_bar);
+	uint64_t most = align_up(req->pci64_size ? req->pci64_size : MAP_PCI64_DEFAULT, unit);
+	uint64_t least = req->pci64_size ? most : align_up(max_u64(req->pci64_least, GIB), unit);
+	uint64_t laid;
+
+	most = max_u64(most, least);
+	laid = most - lay(m, MAP_PCI64, 0, from, limit, unit, most);
+	return lay(m, MAP_PCI64, 0, from, SPACE_END, unit, least - min_u64(least, laid));
+}
+
 int map_build(struct map *m, const struct map_request *req, struct err *err)
 {
-	uint64_t unit = max_u64(GIB, req->largest_bar);
-	uint64_t pci64 = align_up(req->pci64_size ? req->pci64_size : MAP_PCI64_DEFAULT, unit);
 	uint64_t hotplug = req->max_memory ? req->max_memory - req->ram_size : 0;
 	unsigned nr_nodes = req->nr_nodes ? req->nr_nodes : 1;
 	uint64_t low = 0, high = max_u64(FOUR_GIB, req->high_memory_start);
@@ -456,19 +445,19 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 		left = lay(m, MAP_RAM, node, &low, low_end, req->align, left);
 		left = lay(m, MAP_RAM, node, &high, SPACE_END, req->align, left);
 		if (left)
-			return no_room(m, req, MAP_RAM, unit, left, err);
+			return no_room(m, MAP_RAM, left, err);
 	}
 	if (m->regions[0].at.base != 0)
 		return first_mib_forbidden(m, req, err);
 	left = lay(m, MAP_HOTPLUG, nr_nodes - 1, &high, SPACE_END, GIB, hotplug);
 	if (left)
-		return no_room(m, req, MAP_HOTPLUG, unit, left, err);
+		return no_room(m, MAP_HOTPLUG, left, err);
 	left = lay_pmem(m, req, &high);
 	if (left)
-		return no_room(m, req, MAP_PMEM, unit, left, err);
-	left = lay(m, MAP_PCI64, 0, &high, SPACE_END, unit, pci64);
+		return no_room(m, MAP_PMEM, left, err);
+	left = lay_pci64(m, req, &high);
 	if (left)
-		return no_room(m, req, MAP_PCI64, unit, left, err);
+		return no_room(m, MAP_PCI64, left, err);
 
 	lay(m, MAP_PCI32, 0, &window, ecam.base, MAP_PCI32_UNIT, FOUR_GIB);
 	window = ecam.end;
@@ -479,115 +468,8 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 	add_region(m, rom, MAP_ROM, 0);
 	add_reserved(m);
 
-	m->bits_required = bits_for(used_end(m));
+	m->bits_required = map_bits_for(map_used_end(m));
 	if (m->bits_required > req->guest_bits || m->bits_required > req->host_bits)
-		return too_few_bits(m, req, unit, err);
-	return 0;
-}
-
-/* --- the rules of every map --- */
-
-static int bad_region(const struct map_region *r, const char *what, struct err *err)
-{
-	return err_set(err, EINVAL, "%s region [%#" PRIx64 ", %#" PRIx64 ") %s",
-		       map_kind_name(r->kind), r->at.base, r->at.end, what);
-}
-
-/* What one region may be, by its kind alone. NULL, or what is wrong. */
-static const char *region_fault(const struct map_region *r)
-{
-	static const struct span platform = { IOAPIC_BASE, FOUR_GIB };
-	bool low = r->at.end <= FOUR_GIB;
-
-	if (span_empty(r->at) || r->at.end > SPACE_END)
-		return "is empty or ends beyond 2^52";
-	if (r->node >= MAP_NODES_MAX)
-		return "belongs to a node that cannot exist";
-	if (map_is_reached(r->kind) &&
-	    (span_overlaps(r->at, platform) || span_overlaps(r->at, ecam)))
-		return "lies on the fixed platform below 4 GiB";
-	switch (r->kind) {
-	case MAP_RAM:
-		return (r->at.base | r->at.end) % (2 * MIB) ? "is not aligned to 2 MiB" : NULL;
-	case MAP_HOTPLUG:
-		return r->at.base % GIB || low ? "does not begin on a GiB above 4 GiB" : NULL;
-	case MAP_PMEM:
-		return r->at.base % GIB || r->at.end % (2 * MIB) || low
-			       ? "is not whole pages of 2 MiB from a GiB above 4 GiB on"
-			       : NULL;
-	case MAP_PCI32:
-		return low ? NULL : "reaches beyond 4 GiB";
-	case MAP_PCI64:
-		return r->at.base < FOUR_GIB ? "begins below 4 GiB" : NULL;
-	case MAP_ECAM:
-		return r->at.base == ecam.base && r->at.end == ecam.end ? NULL : "is out of place";
-	case MAP_APIC:
-		return r->at.base == apic.base && r->at.end == apic.end ? NULL : "is out of place";
-	case MAP_ROM:
-		return r->at.base == rom.base && r->at.end == rom.end ? NULL : "is out of place";
-	case MAP_RESERVED:
-		return NULL;
-	}
-	return "is of no known kind";
-}
-
-/* Forbidden ranges between 4 GiB and the used end must be there as reserved regions. */
-static int check_reserved(const struct map *m, const struct map_forbidden *f, struct err *err)
-{
-	struct span must = span_common(f->at, (struct span){ FOUR_GIB, used_end(m) });
-
-	for (unsigned i = 0; i < m->nr_regions; i++) {
-		const struct map_region *r = &m->regions[i];
-
-		if (map_is_reached(r->kind) && span_overlaps(r->at, f->at))
-			return bad_region(r, "touches a forbidden range", err);
-		if (r->kind == MAP_RESERVED && r->at.base <= must.base && must.base < r->at.end)
-			must.base = min_u64(r->at.end, must.end);
-	}
-	if (!span_empty(must))
-		return err_set(err, EINVAL,
-			       "forbidden range [%#" PRIx64 ", %#" PRIx64 ") is not reserved",
-			       must.base, must.end);
-	return 0;
-}
-
-int map_check(const struct map *m, struct err *err)
-{
-	unsigned fixed = 0;
-	uint64_t end = 0;
-
-	for (unsigned i = 0; i < m->nr_regions; i++) {
-		const struct map_region *r = &m->regions[i];
-		const char *fault = region_fault(r);
-
-		if (fault)
-			return bad_region(r, fault, err);
-		if (r->at.base < end)
-			return bad_region(r, "overlaps the one before it, or is out of order", err);
-		end = r->at.end;
-		fixed += r->kind == MAP_ECAM || r->kind == MAP_APIC || r->kind == MAP_ROM;
-	}
-	if (fixed != 3)
-		return err_set(err, EINVAL, "the map lacks its ECAM, APIC or ROM region");
-	if (m->regions[0].kind != MAP_RAM || m->regions[0].at.base != 0)
-		return err_set(err, EINVAL, "the map has no RAM at address 0");
-	end = 0;
-	for (unsigned i = 0; i < m->nr_forbidden; i++) {
-		const struct map_forbidden *f = &m->forbidden[i];
-		int ret;
-
-		if (span_empty(f->at) || f->at.base < end || f->at.end > SPACE_END)
-			return err_set(err, EINVAL,
-				       "forbidden range [%#" PRIx64 ", %#" PRIx64
-				       ") is empty, overlaps another, or is out of order",
-				       f->at.base, f->at.end);
-		end = f->at.end;
-		ret = check_reserved(m, f, err);
-		if (ret < 0)
-			return ret;
-	}
-	if (m->bits_required != bits_for(used_end(m)))
-		return err_set(err, EINVAL, "the map says it needs %u address bits but uses %u",
-			       m->bits_required, bits_for(used_end(m)));
+		return too_few_bits(m, req, err);
 	return 0;
 }

@@ -68,10 +68,11 @@ struct map_request {
 			      */
 	uint64_t high_memory_start; /* all above 4 GiB begins here, a multiple of `align`; 0: 4 GiB
 				     */
-	uint64_t pci32_size;  /* 32-bit windows add up to at least this; 0: 512 MiB, or whatever
-			       * is left if low_memory is given */
-	uint64_t pci64_size;  /* 64-bit windows add up to at least this; 0: default (64 GiB) */
-	uint64_t pci64_least; /* what BARs need of pci64_size: no smaller window is proposed */
+	uint64_t pci32_size; /* 32-bit windows add up to at least this; 0: 512 MiB, or whatever
+			      * is left if low_memory is given */
+	uint64_t pci64_size; /* 64-bit windows add up to at least this; 0: 64 GiB, or less where ...
+			      */
+	uint64_t pci64_least; /* ... address bits do not suffice, down to this or 1 GiB */
 	uint64_t largest_bar; /* 64-bit windows are whole units of this; at least 1 GiB is used */
 	uint64_t align;	      /* of RAM, power of two, at least 2 MiB */
 	unsigned guest_bits;  /* what the guest's CPU announces */
@@ -85,9 +86,10 @@ struct map_request {
 };
 
 /*
- * Lays out the address space. Returns 0, or -ERANGE with a sentence that names the need, the limit
- * and the way out: when the address bits do not suffice or no layout exists. Nothing else is
- * refused (a request that breaks the rules written beside its fields gives -EINVAL).
+ * Lays out the address space. Returns 0, or -ERANGE with a sentence that names the need and the
+ * limit: when the address bits do not suffice or no layout exists. The ways out are plan_build()'s
+ * to find. Nothing else is refused (a request that breaks the rules written beside its fields gives
+ * -EINVAL).
  */
 int map_build(struct map *m, const struct map_request *req, struct err *err);
 
@@ -98,6 +100,14 @@ int map_build(struct map *m, const struct map_request *req, struct err *err);
 int map_check(const struct map *m, struct err *err);
 
 const char *map_kind_name(enum map_kind kind);
+/*
+ * Whether `at` lies between video memory and 1 MiB. RAM may lie over a forbidden range that does:
+ * devices are not given that part of it.
+ */
+bool map_in_bios_area(struct span at);
+/* The end of what devices may reach, and the bits that its last address has. */
+uint64_t map_used_end(const struct map *m);
+unsigned map_bits_for(uint64_t end);
 /* What devices may reach: RAM, hotplug space, files, PCI windows. It must be translatable. */
 bool map_is_reached(enum map_kind kind);
 /* A few words on why the region is there; never NULL. */

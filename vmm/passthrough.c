@@ -187,25 +187,36 @@ static int check_memory(const struct ram *ram, struct err *err)
 		       needed / MIB, (m.available + m.swap) / MIB);
 }
 
+/* What of a block of RAM devices may reach. */
+static struct iommu_mapping mapping_of(const struct ram_block *b, struct span dma)
+{
+	struct span at = span_common(b->gpa, dma);
+
+	return (struct iommu_mapping){
+		.iova = at,
+		.hva = (uint8_t *)b->hva + (at.base - b->gpa.base),
+		.owner = "RAM",
+	};
+}
+
 int passthrough_map(struct passthrough *pt, const struct plan *plan, const struct ram *ram,
 		    const struct iommu_progress *progress, struct err *err)
 {
+	struct span dma[PLAN_LIST_MAX];
+	size_t nr_dma = plan_dma(plan, dma, PLAN_LIST_MAX), n = 0;
 	struct iommu_mapping *list;
 	int ret = pt->iommu.no_iommu ? 0 : check_memory(ram, err);
 
 	if (ret < 0)
 		return ret;
-	list = calloc(ram->nr_blocks, sizeof(*list));
-
+	list = calloc(ram->nr_blocks + nr_dma, sizeof(*list));
 	if (!list)
 		return err_sys(err, ENOMEM, "cannot list %zu spans of RAM", ram->nr_blocks);
 	for (size_t i = 0; i < ram->nr_blocks; i++)
-		list[i] = (struct iommu_mapping){
-			.iova = ram->blocks[i].gpa,
-			.hva = ram->blocks[i].hva,
-			.owner = "RAM",
-		};
-	ret = iommu_map_ram(&pt->iommu, list, ram->nr_blocks, progress, err);
+		for (size_t j = 0; j < nr_dma; j++)
+			if (span_overlaps(ram->blocks[i].gpa, dma[j]))
+				list[n++] = mapping_of(&ram->blocks[i], dma[j]);
+	ret = iommu_map_ram(&pt->iommu, list, n, progress, err);
 	free(list);
 	return ret < 0 ? ret : allow_plan(pt, plan, err);
 }

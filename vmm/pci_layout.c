@@ -254,43 +254,24 @@ static const char *print_size(char buf[32], uint64_t bytes)
 	return buf;
 }
 
-/* What the PCI windows below 4 GiB have in the least of maps: a block that is larger needs more. */
-#define LOW_ROOM (512 * MIB)
-
-static int no_place(const struct block *b, enum pci_space kind, uint64_t room,
-		    const struct map_request *req, struct err *err)
+static int no_place(const struct block *b, enum pci_space kind, uint64_t room, struct err *err)
 {
-	static const char *const spaces[PCI_SPACES] = {
-		[PCI_SPACE_IO] = "of I/O ports",
-		[PCI_SPACE_MEM32] = "below 4 GiB",
-		[PCI_SPACE_MEM64] = "above 4 GiB",
-	};
 	const struct plan_bar *bar = &b->fn->bars[b->bars[0]];
-	char size[32], all[32], total[32], with[96] = "", cures[160] = "";
-	bool port = b->fn->port != PLAN_NO_PORT;
+	char size[32], all[32], total[32], with[96] = "";
 
 	if (b->nr > 1)
 		snprintf(with, sizeof(with), " (%s with what else lies behind its port)",
 			 print_size(all, b->size));
-	if (port && bar->bar.wide)
-		strcat(cures, "port=off, which lets 64-bit BARs lie above 4 GiB, or ");
-	if (port && bar->bar.io)
-		strcat(cures, "port=off, because a port takes 4 KiB, or ");
-	if (b->fn->bars[PLAN_ROM].bar.size && kind == PCI_SPACE_MEM32 && b->size <= LOW_ROOM)
-		strcat(cures, "rom=off or ");
-	if (req->low_memory && kind == PCI_SPACE_MEM32)
-		strcat(cures, "less --low-memory or ");
 	return err_set(err, ERANGE,
-		       "%s: no aligned place for %s, %s%s, in the %s %s that all devices share: "
-		       "use %sfewer devices",
+		       "%s: no aligned place for %s, %s%s, in the %s %s 4 GiB that all devices "
+		       "share",
 		       b->fn->name, plan_pci_bar_name(b->bars[0]), print_size(size, bar->bar.size),
-		       with, print_size(total, room), spaces[kind], cures);
+		       with, print_size(total, room), kind == PCI_SPACE_MEM32 ? "below" : "above");
 }
 
 /* --- from devices to a map that holds them --- */
 
-static int place_all(struct plan *p, enum pci_space kind, struct span busy,
-		     const struct map_request *req, struct err *err)
+static int place_all(struct plan *p, enum pci_space kind, struct err *err)
 {
 	struct block blocks[BLOCKS_MAX];
 	unsigned n = find_blocks(p, kind, blocks);
@@ -299,11 +280,27 @@ static int place_all(struct plan *p, enum pci_space kind, struct span busy,
 
 	s.n = (unsigned)plan_pci_spans(p, kind, s.free, PLAN_LIST_MAX);
 	room = spans_size(s.free, s.n);
-	leave_free(&s, busy);
 	for (unsigned i = 0; i < n; i++)
 		if (!place(&s, &blocks[i]))
-			return no_place(&blocks[i], kind, room, req, err);
+			return no_place(&blocks[i], kind, room, err);
 	return 0;
+}
+
+/*
+ * PCI Express devices work without I/O ports (Base Specification 5.0, section 1.3.2.2), and there
+ * are few: what has no place stays unassigned, as firmware and Linux leave it. No port reaches
+ * address 0, where BARs begin.
+ */
+static void place_ports(struct plan *p, struct span busy)
+{
+	struct block blocks[BLOCKS_MAX];
+	unsigned n = find_blocks(p, PCI_SPACE_IO, blocks);
+	struct space s;
+
+	s.n = (unsigned)plan_pci_spans(p, PCI_SPACE_IO, s.free, PLAN_LIST_MAX);
+	leave_free(&s, busy);
+	for (unsigned i = 0; i < n; i++)
+		place(&s, &blocks[i]);
 }
 
 /* What the windows must have at least, before alignment. */
@@ -339,14 +336,12 @@ int pci_layout_build(struct plan *p, struct map_request *req,
 		     const struct pci_layout_device *devices, unsigned n, struct span busy_ports,
 		     struct err *err)
 {
-	const struct span nothing = { 0, 0 };
 	struct err no_place32 = { "" };
 	int ret = add_devices(p, devices, n, err);
 
-	if (ret == 0)
-		ret = place_all(p, PCI_SPACE_IO, busy_ports, req, err);
 	if (ret < 0)
 		return ret;
+	place_ports(p, busy_ports);
 	ask_for_windows(p, req);
 	for (unsigned round = 0;; round++) {
 		ret = map_build(&p->map, req, err);
@@ -354,15 +349,14 @@ int pci_layout_build(struct plan *p, struct map_request *req,
 			return err_set(err, ERANGE, "%s", no_place32.text);
 		if (ret < 0)
 			return ret;
-		if (place_all(p, PCI_SPACE_MEM32, nothing, req, &no_place32) < 0) {
+		if (place_all(p, PCI_SPACE_MEM32, &no_place32) < 0) {
 			req->pci32_size = map_total(&p->map, MAP_PCI32) + MAP_PCI32_UNIT;
 			continue;
 		}
 		no_place32.text[0] = '\0';
-		if (place_all(p, PCI_SPACE_MEM64, nothing, req, err) == 0)
+		if (place_all(p, PCI_SPACE_MEM64, err) == 0)
 			return 0;
 		req->pci64_size = min_u64(map_total(&p->map, MAP_PCI64) + next_step(req, round),
 					  MAP_SPACE_END);
-		req->pci64_least = req->pci64_size; /* less was tried */
 	}
 }

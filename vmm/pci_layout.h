@@ -26,7 +26,8 @@ struct pci_layout_device {
 /*
  * Builds plan->map from `req` and places `n` devices, in their order, in its windows. Windows are
  * asked for that are large enough: *req is changed where the devices need more (pci32_size,
- * pci64_size, pci64_least, largest_bar). No I/O BAR is put on `busy_ports` (may be empty).
+ * pci64_size, pci64_least, largest_bar). No I/O BAR is put on `busy_ports` (may be empty); one that
+ * finds no place stays at 0, and its port forwards no I/O.
  *
  * Returns 0; -ERANGE and a sentence if map_build refuses or a BAR has no place; -EINVAL if a device
  * is described wrongly (sizes that are no powers of two and the like).

@@ -1,6 +1,7 @@
 #include "vmm/plan.h"
 
 #include "vmm/pci_layout.h"
+#include "vmm/plan_advice.h"
 #include "vmm/plan_virtio.h"
 #include "vmm/platform.h"
 
@@ -18,11 +19,13 @@ _Static_assert(HOST_PMEM_MAX == MAP_PMEM_MAX && CONFIG_PMEM_MAX == MAP_PMEM_MAX,
 #define AMD_HT_BASE UINT64_C(0xFD00000000)
 #define AMD_HT_END  UINT64_C(0x10000000000)
 /*
- * From family 17h on the CPU itself cannot use the 12 GiB below the top of its address space (less
- * the bits that memory encryption takes); Linux, tools/testing/selftests/kvm, vm_compute_max_gfn().
+ * The CPU itself cannot use 12 GiB: from family 17h on those below the top of its address space
+ * (less the bits that memory encryption takes), before that the same as the IOMMU; Linux,
+ * tools/testing/selftests/kvm, vm_compute_max_gfn().
  */
 #define AMD_TOP_FAMILY 0x17
 #define AMD_TOP_SIZE   (12 * GIB)
+#define AMD_HOLE_BITS  40 /* it is there from so many address bits on */
 
 /* --- forbidden ranges --- */
 
@@ -47,16 +50,32 @@ forbid(struct forbidden_list *list, struct span at, const char *why, ...)
 	list->n++;
 }
 
-static void forbid_amd(struct forbidden_list *list, const struct host_facts *host)
+static struct span amd_cpu_hole(const struct host_facts *host)
 {
 	unsigned bits = host->phys_bits - host->mem_encrypt_bits;
+	uint64_t end = host->family >= AMD_TOP_FAMILY ? UINT64_C(1) << bits : AMD_HT_END;
 
-	forbid(list, (struct span){ AMD_HT_BASE, AMD_HT_END },
-	       "AMD HyperTransport: the IOMMU cannot translate it");
-	if (host->family >= AMD_TOP_FAMILY && bits > 40 && bits <= 52)
-		forbid(list,
-		       (struct span){ (UINT64_C(1) << bits) - AMD_TOP_SIZE, UINT64_C(1) << bits },
-		       "AMD CPU: top 12 GiB of %u address bits", bits);
+	if (bits < AMD_HOLE_BITS || bits > 52)
+		return (struct span){ 0, 0 };
+	return (struct span){ end - AMD_TOP_SIZE, end };
+}
+
+/* The IOMMU's range by policy; the CPU's by none. They may be the same. */
+static void forbid_amd(struct forbidden_list *list, const struct host_facts *host,
+		       enum iova_policy policy)
+{
+	const struct span ht = { AMD_HT_BASE, AMD_HT_END }, own = amd_cpu_hole(host);
+	bool rule = policy == IOVA_AUTO || policy == IOVA_VENDOR;
+
+	if (rule)
+		forbid(list, ht, "AMD HyperTransport: the IOMMU cannot translate it");
+	if (span_empty(own) || (rule && own.base == ht.base))
+		return;
+	if (host->family >= AMD_TOP_FAMILY)
+		forbid(list, own, "AMD CPU: top 12 GiB of %u address bits",
+		       host->phys_bits - host->mem_encrypt_bits);
+	else
+		forbid(list, own, "AMD CPU: HyperTransport");
 }
 
 /* Groups of one host mostly reserve the same: the first one that does is named. */
@@ -143,8 +162,8 @@ unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_polic
 	struct forbidden_list list = { out, cap, 0 };
 	bool amd = host->vendor == HOST_AMD || host->vendor == HOST_HYGON;
 
-	if (amd && (policy == IOVA_AUTO || policy == IOVA_VENDOR))
-		forbid_amd(&list, host);
+	if (amd)
+		forbid_amd(&list, host, policy);
 	if (policy == IOVA_AUTO || policy == IOVA_HOST)
 		forbid_resv(&list, host);
 	for (unsigned i = 0; i < nr_reserve; i++)
@@ -211,16 +230,8 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 	return pci_layout_build(p, req, devices, n, busy_ports(c), err);
 }
 
-static int too_many_forbidden(unsigned n, struct err *err)
-{
-	return err_set(err, ERANGE,
-		       "%u ranges must stay free, but the map holds %u: use less --reserve or "
-		       "devices of fewer IOMMU groups",
-		       n, MAP_FORBIDDEN_MAX);
-}
-
-int plan_build(struct plan *p, const struct config *c, const struct host_facts *host,
-	       struct err *err)
+int plan_resolve(struct plan *p, const struct config *c, const struct host_facts *host,
+		 struct err *err)
 {
 	struct map_request req = {
 		.ram_size = c->memory,
@@ -256,8 +267,19 @@ int plan_build(struct plan *p, const struct config *c, const struct host_facts *
 	req.nr_forbidden = plan_forbidden(req.forbidden, MAP_FORBIDDEN_MAX, c->iova_policy, host,
 					  c->reserve, c->nr_reserve);
 	if (req.nr_forbidden > MAP_FORBIDDEN_MAX)
-		return too_many_forbidden(req.nr_forbidden, err);
+		return err_set(err, ERANGE, "%u ranges must stay free, but the map holds %u",
+			       req.nr_forbidden, MAP_FORBIDDEN_MAX);
 	return build_devices(p, c, host, &req, err);
+}
+
+int plan_build(struct plan *p, const struct config *c, const struct host_facts *host,
+	       struct err *err)
+{
+	int ret = plan_resolve(p, c, host, err);
+
+	if (ret == -ERANGE && err)
+		plan_advise(c, host, err);
+	return ret;
 }
 
 /* --- folds --- */
@@ -354,16 +376,6 @@ static void emit_span(struct span_list *list, struct span at)
 		list->out[list->n - 1] = list->last;
 }
 
-size_t plan_dma(const struct plan *p, struct span *out, size_t cap)
-{
-	struct span_list list = { .out = out, .cap = cap };
-
-	for (unsigned i = 0; i < p->map.nr_regions; i++)
-		if (p->map.regions[i].kind == MAP_RAM)
-			emit_span(&list, p->map.regions[i].at);
-	return list.n;
-}
-
 size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, size_t cap)
 {
 	struct span_list list = { .out = out, .cap = cap };
@@ -371,6 +383,38 @@ size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, 
 	for (unsigned i = 0; i < p->map.nr_regions; i++)
 		if (p->map.regions[i].kind == kind)
 			emit_span(&list, p->map.regions[i].at);
+	return list.n;
+}
+
+size_t plan_ram(const struct plan *p, struct span *out, size_t cap)
+{
+	return plan_windows(p, MAP_RAM, out, cap);
+}
+
+/* Forbidden ranges that RAM lies over are whole pages of the BIOS area to an IOMMU. */
+size_t plan_dma(const struct plan *p, struct span *out, size_t cap)
+{
+	struct span_list list = { .out = out, .cap = cap };
+	unsigned f = 0;
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		struct span at = p->map.regions[i].at;
+
+		if (p->map.regions[i].kind != MAP_RAM)
+			continue;
+		for (; f < p->map.nr_forbidden && p->map.forbidden[f].at.base < at.end; f++) {
+			struct span busy = p->map.forbidden[f].at;
+
+			if (!map_in_bios_area(busy))
+				continue;
+			busy = (struct span){ align_down(busy.base, 4 * KIB),
+					      align_up(busy.end, 4 * KIB) };
+			if (at.base < busy.base)
+				emit_span(&list, (struct span){ at.base, busy.base });
+			at.base = max_u64(at.base, busy.end);
+		}
+		emit_span(&list, at);
+	}
 	return list.n;
 }
 

@@ -22,7 +22,7 @@ struct plan_node {
 /* A BAR with its address. */
 struct plan_bar {
 	struct host_bar bar; /* size 0: none */
-	uint64_t at;
+	uint64_t at;	     /* 0, of an I/O BAR: unassigned */
 };
 
 #define PLAN_BARS 7 /* six and the expansion ROM */
@@ -64,7 +64,7 @@ struct plan {
 
 /*
  * host->pci[i] is the device of c->vfio[i]. Returns 0, -ERANGE (does not fit: map_build's sentence,
- * or the BAR that has no place) or -EINVAL.
+ * or the BAR that has no place, and the ways out, each of which was tried) or -EINVAL.
  */
 int plan_build(struct plan *p, const struct config *c, const struct host_facts *host,
 	       struct err *err);
@@ -117,7 +117,9 @@ size_t plan_e820(const struct plan *p, struct e820_entry *out, size_t cap);
 size_t plan_srat(const struct plan *p, struct plan_memory *out, size_t cap);
 /* Where file `i` of --pmem is; empty: there is none. */
 struct span plan_pmem(const struct plan *p, unsigned i);
-/* RAM present at start, adjacent regions joined: what devices may reach. */
+/* RAM present at start, adjacent regions joined. */
+size_t plan_ram(const struct plan *p, struct span *out, size_t cap);
+/* The same without what must stay free of the BIOS area: what devices may reach. */
 size_t plan_dma(const struct plan *p, struct span *out, size_t cap);
 /* PCI windows of one kind (MAP_PCI32 or MAP_PCI64). */
 size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, size_t cap);

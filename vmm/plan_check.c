@@ -213,6 +213,18 @@ static int check_files(const struct plan *p, const struct host_facts *host, stru
 	return 0;
 }
 
+/* RAM may lie over what must stay free of the BIOS area, if devices are not given that. */
+static bool reached_by_devices(const struct plan *p, struct span at)
+{
+	struct span dma[PLAN_LIST_MAX];
+	size_t n = plan_dma(p, dma, PLAN_LIST_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		if (span_overlaps(dma[i], at))
+			return true;
+	return false;
+}
+
 int plan_check_host(const struct plan *p, const struct host_facts *host, struct err *err)
 {
 	struct map_forbidden found[MAP_FORBIDDEN_MAX];
@@ -233,7 +245,8 @@ int plan_check_host(const struct plan *p, const struct host_facts *host, struct 
 		for (unsigned j = 0; j < p->map.nr_regions; j++) {
 			const struct map_region *r = &p->map.regions[j];
 
-			if (!span_overlaps(r->at, found[i].at) || !map_is_reached(r->kind))
+			if (!span_overlaps(r->at, found[i].at) || !map_is_reached(r->kind) ||
+			    (r->kind == MAP_RAM && !reached_by_devices(p, found[i].at)))
 				continue;
 			return err_set(err, ERANGE,
 				       "the plan has %s at [%#" PRIx64 ", %#" PRIx64

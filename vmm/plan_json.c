@@ -6,6 +6,8 @@
  */
 #include "vmm/plan_json.h"
 
+#include "vmm/topology.h"
+
 #include <errno.h>
 #include <jansson.h>
 
@@ -136,6 +138,12 @@ static json_t *json_ports(const struct plan *p)
 	return list;
 }
 
+/* null: a BAR of I/O ports that is unassigned. */
+static json_t *json_place(uint64_t at)
+{
+	return at ? json_integer(num(at)) : json_null();
+}
+
 static json_t *json_bars(const struct plan_pci *fn)
 {
 	json_t *list = json_array();
@@ -146,8 +154,9 @@ static json_t *json_bars(const struct plan_pci *fn)
 
 		if (bar->size)
 			list = append(list,
-				      json_pack("{s:i,s:I,s:I,s:s,s:i,s:b}", "bar", (int)i, "start",
-						num(at), "end", num(at + bar->size), "kind",
+				      json_pack("{s:i,s:I,s:o,s:o,s:s,s:i,s:b}", "bar", (int)i,
+						"size", num(bar->size), "start", json_place(at),
+						"end", json_place(at ? at + bar->size : 0), "kind",
 						i == PLAN_ROM ? "rom"
 						: bar->io     ? "io"
 							      : "memory",
@@ -187,13 +196,38 @@ static json_t *json_pci(const struct plan *p)
 	return pci;
 }
 
+/* CPU i is the one with the i-th APIC id. */
+static json_t *json_cpus(const struct plan *p)
+{
+	json_t *ids = json_array();
+
+	for (unsigned i = 0; i < p->cpus; i++)
+		ids = append(ids, json_integer(num(plan_apic_id(p, i))));
+	return json_pack("{s:i,s:i,s:i,s:i,s:o}", "count", (int)p->cpus, "sockets", (int)p->sockets,
+			 "cores", (int)p->cores, "threads", (int)p->threads, "apic_ids", ids);
+}
+
+static json_t *json_nodes(const struct plan *p)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->nr_nodes; i++) {
+		const struct plan_node *n = &p->nodes[i];
+
+		list = append(list, json_pack("{s:I,s:i,s:i}", "size", num(n->size), "first_cpu",
+					      (int)n->first_cpu, "cpus", (int)n->nr_cpus));
+	}
+	return list;
+}
+
 int plan_json(const struct plan *p, char **out, struct err *err)
 {
 	struct plan_cmos cmos = plan_cmos(p);
 	/* "o" takes the new object over, whatever comes of the rest; NULL makes the whole NULL. */
 	json_t *json = json_pack(
-		"{s:I,s:I,s:i,s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:{s:I,s:I},s:o}", "ram_size",
-		num(p->ram_size), "max_memory", num(p->max_memory), "phys_bits", (int)p->phys_bits,
+		"{s:I,s:I,s:I,s:o,s:o,s:i,s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:{s:I,s:I},s:o}", "ram_size",
+		num(p->ram_size), "max_memory", num(p->max_memory), "page_size", num(p->page_size),
+		"cpus", json_cpus(p), "nodes", json_nodes(p), "phys_bits", (int)p->phys_bits,
 		"phys_bits_required", (int)p->map.bits_required, "iova_policy",
 		iova_policy_name(p->iova_policy), "forbidden", json_forbidden(p), "regions",
 		json_regions(p), "e820", json_e820(p), "srat", json_srat(p), "dma", json_dma(p),

@@ -43,8 +43,11 @@
 
 /* The first MiB. RAM throughout; what E820 calls each part is in plan.c. */
 #define LOW_RAM_END 0x9fc00u /* the end of conventional memory */
-#define ACPI_BASE   0xc0000u /* the tables */
-#define ACPI_END    0x100000u
+/* Video memory and ROMs of a PC. E820 has nothing usable there, so no driver does DMA to it. */
+#define BIOS_AREA_BASE 0xa0000u
+#define BIOS_AREA_END  0x100000u
+#define ACPI_BASE      0xc0000u /* the tables */
+#define ACPI_END       0x100000u
 /*
  * The root pointer. Who is not told where it is (Linux before 5.0, memtest86+, FreeBSD, a kernel
  * started by another's kexec) looks at every 16 bytes of [0xe0000, 0x100000): ACPI 6.3 section

@@ -115,7 +115,7 @@ static int make_ram(struct err *e)
 	int ret;
 
 	ram_destroy(&ram);
-	ret = ram_create(&ram, spans, plan_dma(&plan, spans, ARRAY_SIZE(spans)), &backing, e);
+	ret = ram_create(&ram, spans, plan_ram(&plan, spans, ARRAY_SIZE(spans)), &backing, e);
 	guest_ram = ram_all(&ram);
 	return ret;
 }

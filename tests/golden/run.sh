@@ -3,7 +3,7 @@
 # they print and how they end. `--update` writes the texts instead of comparing.
 cd "$(dirname "$0")/../.." || exit 1
 straddle=${BUILD:-build}/straddle
-export PMEM=/dev/shm/straddle-golden.pmem # 3 GiB of nothing
+export PMEM=/dev/shm/straddle-golden-$$.pmem # 3 GiB of nothing
 trap 'rm -f "$PMEM"' EXIT
 truncate -s 3G "$PMEM"
 for cmd in tests/golden/cli/*.cmd; do

@@ -20,12 +20,19 @@ static const struct map_region fixed[] = {
 
 /* --- what is free --- */
 
+/* Between video memory and 1 MiB RAM is not told to be RAM: there, any of it may be forbidden. */
+static bool in_bios_area(struct span s)
+{
+	return s.base >= 0xa0000 && s.end <= 0x100000;
+}
+
 static const struct map_forbidden *blocker(const struct map_request *req, struct span s)
 {
 	for (unsigned i = 0; i < req->nr_forbidden; i++) {
 		const struct map_forbidden *f = &req->forbidden[i];
 
-		if (!span_empty(f->at) && !span_empty(s) && span_overlaps(f->at, s))
+		if (!span_empty(f->at) && !span_empty(s) && span_overlaps(f->at, s) &&
+		    !in_bios_area(f->at))
 			return f;
 	}
 	return NULL;
@@ -83,7 +90,17 @@ static uint64_t pci64_unit(const struct map_request *req)
 
 static uint64_t pci64_wish(const struct map_request *req)
 {
-	return align_up(req->pci64_size ? req->pci64_size : 64 * GIB, pci64_unit(req));
+	uint64_t size = req->pci64_size;
+
+	return align_up(size ? size : max_u64(64 * GIB, req->pci64_least), pci64_unit(req));
+}
+
+/* A window that nobody asked for may be as small as the BARs allow, but it is there. */
+static uint64_t pci64_need(const struct map_request *req)
+{
+	if (req->pci64_size)
+		return pci64_wish(req);
+	return align_up(max_u64(GIB, req->pci64_least), pci64_unit(req));
 }
 
 /* Where RAM below 4 GiB must end and where 32-bit windows begin. False: they do not fit. */
@@ -349,7 +366,7 @@ int oracle_layout(struct oracle *o, const struct map_request *req)
 	layout_pci32(o, req, pci32);
 	in = (struct span){ max_u64(hotplug_end, high_start(req)), limit_of(req) };
 	take(o, req, in, pci64_unit(req), &left, MAP_PCI64, 0);
-	if (left)
+	if (pci64_wish(req) - left < pci64_need(req))
 		return -ERANGE;
 	top = top_of(o->regions, o->nr_regions);
 	if (top > limit_of(req))
@@ -551,8 +568,12 @@ static const char *broken_pci(const struct map *m, const struct map_request *req
 
 	if (sum_of(m, MAP_PCI32) < pci32_wish(req))
 		return "32-bit windows are as large as asked for";
-	if (sum_of(m, MAP_PCI64) != pci64_wish(req))
-		return "64-bit windows are as large as asked for";
+	if (sum_of(m, MAP_PCI64) < pci64_need(req) || sum_of(m, MAP_PCI64) > pci64_wish(req))
+		return "64-bit windows are as large as asked for, or as BARs need";
+	if (sum_of(m, MAP_PCI64) < pci64_wish(req) &&
+	    next_free(req, (struct span){ end_of(m, MAP_PCI64), limit_of(req) }, unit, unit) !=
+		    NOWHERE)
+		return "64-bit windows are as large as they can be, up to the default";
 	for (unsigned i = 0; i < m->nr_regions; i++) {
 		const struct map_region *r = &m->regions[i];
 

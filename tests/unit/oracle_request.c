@@ -18,6 +18,7 @@ static uint64_t interesting(struct bytes_in *b, const struct map_request *req, u
 	const uint64_t anchors[] = {
 		pick ? GIB : 0, /* nothing can be done about a range at zero: make it rare */
 		2 * MIB,
+		pick & 0x70 ? GIB : 0xa0000 + (nudge & 4 ? 0x50000 : 0),
 		3 * GIB,
 		4 * GIB,
 		GIB + req->ram_size,
@@ -105,6 +106,8 @@ void oracle_request(struct map_request *req, const uint8_t *data, size_t len)
 		req->pci32_size = 1 + (get_le(&b, 4) >> get_le(&b, 1) % 8);
 	if (flags & 32)
 		req->pci64_size = 1 + (get_le(&b, 4) << (get_le(&b, 1) % 10));
+	if (flags & 64 && !(flags & 32))
+		req->pci64_least = get_le(&b, 4) << (get_le(&b, 1) % 10);
 	if (flags & 64)
 		req->largest_bar = UINT64_C(1) << (12 + get_le(&b, 1) % 30);
 	if (flags & 128)
@@ -136,10 +139,10 @@ void oracle_describe(const struct map_request *req, char *out, size_t cap)
 	say(out, cap, &at, "ram %#" PRIx64 " max %#" PRIx64 " align %#" PRIx64 " bits %u host %u\n",
 	    req->ram_size, req->max_memory, req->align, req->guest_bits, req->host_bits);
 	say(out, cap, &at,
-	    "low %#" PRIx64 " high %#" PRIx64 " pci32 %#" PRIx64 " pci64 %#" PRIx64 " bar %#" PRIx64
-	    "\n",
+	    "low %#" PRIx64 " high %#" PRIx64 " pci32 %#" PRIx64 " pci64 %#" PRIx64
+	    " least %#" PRIx64 " bar %#" PRIx64 "\n",
 	    req->low_memory, req->high_memory_start, req->pci32_size, req->pci64_size,
-	    req->largest_bar);
+	    req->pci64_least, req->largest_bar);
 	for (unsigned i = 0; i < req->nr_pmem; i++)
 		say(out, cap, &at, "pmem %u: %#" PRIx64 "\n", i, req->pmem[i]);
 	for (unsigned i = 0; i < req->nr_nodes; i++)

@@ -60,11 +60,13 @@ static void test_amd_rule(void **state)
 	(void)state;
 	FORBIDDEN(IOVA_AUTO, &host, ht, top48);
 	FORBIDDEN(IOVA_VENDOR, &host, ht, top48);
-	expect_forbidden(IOVA_HOST, &host, NULL, 0);
-	expect_forbidden(IOVA_OFF, &host, NULL, 0);
+	/* The CPU's own hole does not ask for a policy. */
+	FORBIDDEN(IOVA_HOST, &host, top48);
+	FORBIDDEN(IOVA_OFF, &host, top48);
 	/* Memory encryption takes address bits. */
 	host.mem_encrypt_bits = 5;
 	FORBIDDEN(IOVA_AUTO, &host, ht, top43);
+	FORBIDDEN(IOVA_OFF, &host, top43);
 	/* Hygon is AMD. */
 	host = (struct host_facts){ .vendor = HOST_HYGON, .family = 0x18, .phys_bits = 48 };
 	FORBIDDEN(IOVA_AUTO, &host, ht, top48);
@@ -73,9 +75,13 @@ static void test_amd_rule(void **state)
 	FORBIDDEN(IOVA_VENDOR, &host, ht, top48);
 	host.family = 0x16;
 	FORBIDDEN(IOVA_VENDOR, &host, ht);
+	FORBIDDEN(IOVA_OFF, &host, ht); /* the CPU's, too */
+	host.phys_bits = 39;
+	expect_forbidden(IOVA_OFF, &host, NULL, 0);
 	/* At 40 bits both holes are the same. */
 	host = (struct host_facts){ .vendor = HOST_AMD, .family = 0x17, .phys_bits = 40 };
 	FORBIDDEN(IOVA_VENDOR, &host, ht);
+	FORBIDDEN(IOVA_OFF, &host, ht);
 	/* Nobody else has either. */
 	host = milan;
 	host.vendor = HOST_OTHER;
@@ -102,6 +108,7 @@ static void test_host_regions(void **state)
 	/* On AMD: the rule and the regions; or, by `host`, only what is really reserved. */
 	host.vendor = HOST_AMD;
 	FORBIDDEN(IOVA_AUTO, &host, ht, msi, rmrr, odd);
+	host.phys_bits = 39; /* and no hole of the CPU */
 	FORBIDDEN(IOVA_HOST, &host, msi, rmrr, odd);
 }
 
@@ -138,13 +145,13 @@ static void test_usable(void **state)
 	assert_int_equal(found[6].at.end, UINT64_C(1) << 52);
 	/* The other policies do not ask. */
 	assert_int_equal(plan_forbidden(found, 16, IOVA_VENDOR, &host, NULL, 0), 1);
-	assert_int_equal(plan_forbidden(found, 16, IOVA_OFF, &host, NULL, 0), 0);
+	assert_int_equal(plan_forbidden(found, 16, IOVA_OFF, &host, NULL, 0), 1);
 	/* A width that is a power of two is said in bits; one that covers everything not at all. */
 	host.usable[2].end = UINT64_C(1) << 39;
 	plan_forbidden(found, ARRAY_SIZE(found), IOVA_HOST, &host, NULL, 0);
-	assert_string_equal(found[3].why, "beyond the 39 address bits of the host's IOMMU");
+	assert_string_equal(found[4].why, "beyond the 39 address bits of the host's IOMMU");
 	host.usable[2].end = UINT64_MAX;
-	assert_int_equal(plan_forbidden(found, ARRAY_SIZE(found), IOVA_HOST, &host, NULL, 0), 3);
+	assert_int_equal(plan_forbidden(found, ARRAY_SIZE(found), IOVA_HOST, &host, NULL, 0), 4);
 }
 
 /* More ranges than a map holds are refused, by plan and by check of a plan, not dropped. */
@@ -455,16 +462,42 @@ static void test_check_host(void **state)
 	assert_non_null(strstr(err.text, "HyperTransport"));
 }
 
+/* Devices are not given what must stay free of the BIOS area; RAM lies there all the same. */
+static void test_bios_area(void **state)
+{
+	struct config c = CONFIG_EMPTY;
+
+	(void)state;
+	c.sockets = c.cores = c.threads = 1;
+	c.reserve[0] = (struct span){ 0xe8000, 0xe8801 };
+	c.reserve[1] = (struct span){ 0xa0000, 0xc0000 };
+	c.nr_reserve = 2;
+	assert_int_equal(plan_build(&plan, &c, &intel, &err), 0);
+	SPANS(plan_ram(&plan, got, 64), { 0, GIB });
+	SPANS(plan_dma(&plan, got, 64), { 0, 0xa0000 }, { 0xc0000, 0xe8000 }, { 0xe9000, GIB });
+	assert_int_equal(plan_check(&plan, &err), 0);
+	assert_int_equal(plan_check_host(&plan, &intel, &err), 0);
+
+	/* A host that reserves more of it than the plan knows is refused, and less is not. */
+	struct host_facts host = intel;
+
+	host.resv[host.nr_resv++] = (struct host_resv){ { 0xb0000, 0xb8000 }, HOST_RESV_DIRECT, 7 };
+	assert_int_equal(plan_check_host(&plan, &host, &err), 0);
+	host.resv[host.nr_resv++] = (struct host_resv){ { 0xb8000, 0xd0000 }, HOST_RESV_DIRECT, 7 };
+	assert_int_equal(plan_check_host(&plan, &host, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "[0xb8000, 0xd0000) must stay free"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_amd_rule),   cmocka_unit_test(test_host_regions),
-		cmocka_unit_test(test_short_list), cmocka_unit_test(test_small_intel),
-		cmocka_unit_test(test_large_amd),  cmocka_unit_test(test_cmos_saturates),
-		cmocka_unit_test(test_straddling), cmocka_unit_test(test_cpu_nodes),
-		cmocka_unit_test(test_usable),	   cmocka_unit_test(test_too_many_ranges),
-		cmocka_unit_test(test_bits),	   cmocka_unit_test(test_check_host),
-		cmocka_unit_test(test_pmem),
+		cmocka_unit_test(test_amd_rule),	cmocka_unit_test(test_bios_area),
+		cmocka_unit_test(test_host_regions),	cmocka_unit_test(test_short_list),
+		cmocka_unit_test(test_small_intel),	cmocka_unit_test(test_large_amd),
+		cmocka_unit_test(test_cmos_saturates),	cmocka_unit_test(test_straddling),
+		cmocka_unit_test(test_cpu_nodes),	cmocka_unit_test(test_usable),
+		cmocka_unit_test(test_too_many_ranges), cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_check_host),	cmocka_unit_test(test_pmem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,10 @@ static void test_straddling(void **state)
 	c.low_memory = 512 * MIB;
 	c.high_memory_start = UINT64_C(0xfcf0000000);
 	expect(plan_of(&c),
-	       "{\"ram_size\":1073741824,\"max_memory\":1073741824,\"phys_bits\":48,"
+	       "{\"ram_size\":1073741824,\"max_memory\":1073741824,\"page_size\":4096,"
+	       "\"cpus\":{\"count\":1,\"sockets\":1,\"cores\":1,\"threads\":1,"
+	       "\"apic_ids\":[0]},"
+	       "\"nodes\":[{\"size\":1073741824,\"first_cpu\":0,\"cpus\":1}],\"phys_bits\":48,"
 	       "\"phys_bits_required\":41,\"iova_policy\":\"auto\",\"forbidden\":["
 	       "{\"start\":1086626725888,\"end\":1099511627776,"
 	       "\"why\":\"AMD HyperTransport: the IOMMU cannot translate it\"},"
@@ -100,14 +103,22 @@ static void test_nodes_and_hotplug(void **state)
 	(void)state;
 	c.memory = 2 * GIB;
 	c.max_memory = 3 * GIB;
-	c.cpus = c.sockets = 2;
-	c.cores = c.threads = 1;
+	c.cpus = 6;
+	c.sockets = 2;
+	c.cores = 3;
+	c.threads = 1;
 	c.nr_nodes = 2;
 	c.nodes[0].size = c.nodes[1].size = GIB;
 	c.iova_policy = IOVA_OFF;
 	json = plan_of(&c);
 	assert_string_equal(json_string_value(json_object_get(json, "iova_policy")), "off");
-	assert_int_equal(json_array_size(json_object_get(json, "forbidden")), 0);
+	assert_int_equal(json_array_size(json_object_get(json, "forbidden")), 1);
+	expect(json_incref(json_object_get(json, "nodes")),
+	       "[{\"size\":1073741824,\"first_cpu\":0,\"cpus\":3},"
+	       "{\"size\":1073741824,\"first_cpu\":3,\"cpus\":3}]");
+	expect(json_incref(json_object_get(json, "cpus")),
+	       "{\"count\":6,\"sockets\":2,\"cores\":3,\"threads\":1,"
+	       "\"apic_ids\":[0,1,2,4,5,6]}");
 	expect(json_incref(json_object_get(json, "srat")),
 	       "[{\"start\":0,\"end\":1073741824,\"node\":0,\"hotplug\":false},"
 	       "{\"start\":1073741824,\"end\":2147483648,\"node\":1,\"hotplug\":false},"
@@ -147,18 +158,28 @@ static void test_devices(void **state)
 	       "\"prefetch\":{\"start\":4294967296,\"end\":5368709120}}]");
 	expect(json_incref(json_object_get(pci, "devices")),
 	       "[{\"name\":\"0000:41:00.0\",\"bus\":1,\"slot\":0,\"port\":0,\"gsi\":17,\"bars\":["
-	       "{\"bar\":0,\"start\":4294967296,\"end\":5368709120,\"kind\":\"memory\",\"width\":"
+	       "{\"bar\":0,\"size\":1073741824,\"start\":4294967296,\"end\":5368709120,\"kind\":"
+	       "\"memory\",\"width\":"
 	       "64,"
 	       "\"prefetch\":true},"
-	       "{\"bar\":2,\"start\":4096,\"end\":4352,\"kind\":\"io\",\"width\":32,"
+	       "{\"bar\":2,\"size\":256,\"start\":4096,\"end\":4352,\"kind\":\"io\",\"width\":32,"
 	       "\"prefetch\":false},"
-	       "{\"bar\":6,\"start\":3221225472,\"end\":3221291008,\"kind\":\"rom\",\"width\":32,"
+	       "{\"bar\":6,\"size\":65536,\"start\":3221225472,\"end\":3221291008,\"kind\":\"rom\","
+	       "\"width\":32,"
 	       "\"prefetch\":false}]},"
 	       "{\"name\":\"0000:42:00.0\",\"bus\":0,\"slot\":2,\"port\":null,\"gsi\":18,\"bars\":["
-	       "{\"bar\":1,\"start\":3222274048,\"end\":3222278144,\"kind\":\"memory\",\"width\":"
+	       "{\"bar\":1,\"size\":4096,\"start\":3222274048,\"end\":3222278144,\"kind\":"
+	       "\"memory\",\"width\":"
 	       "32,"
 	       "\"prefetch\":false}]}]");
 	json_decref(json);
+
+	/* Ports that are unassigned. */
+	plan.pci[0].bars[2].at = 0;
+	assert_int_equal(plan_json(&plan, &text, &err), 0);
+	assert_non_null(strstr(text, "\"size\": 256,\n            \"start\": null,\n"
+				     "            \"end\": null,"));
+	free(text);
 }
 
 int main(void)

@@ -140,6 +140,9 @@ static const char *check_ports(void)
 
 static const char *check_bar(const struct plan_pci *fn, const struct plan_bar *b)
 {
+	if (b->bar.io && !b->at)
+		return NULL; /* check_unassigned() */
+
 	uint64_t room = b->bar.io || b->bar.size > 4096 ? b->bar.size : 4096;
 	struct span at = { b->at, b->at + room }, window;
 	bool high = b->bar.wide && (b->bar.prefetch || fn->port == PLAN_NO_PORT);
@@ -194,6 +197,48 @@ static const char *check_devices(void)
 	return NULL;
 }
 
+/* Whether `size` ports at a multiple of it are nobody's, above those of the platform. */
+static bool ports_left(uint64_t size)
+{
+	for (uint64_t at = 0x1000; at + size <= 0x10000; at += size) {
+		bool taken = config.has_debug_exit && at < config.debug_exit_port + 4u &&
+			     config.debug_exit_port < at + size;
+
+		for (unsigned i = 0; i < nr_pieces; i++)
+			taken |= pieces[i].io && pieces[i].port == PLAN_NO_PORT &&
+				 span_overlaps(pieces[i].at, (struct span){ at, at + size });
+		if (!taken)
+			return true;
+	}
+	return false;
+}
+
+/* A BAR of I/O ports may stay unassigned, with all of its device, where there are none left. */
+static const char *check_unassigned(void)
+{
+	for (unsigned i = 0; i < plan.nr_pci; i++) {
+		const struct plan_pci *fn = &plan.pci[i];
+		bool port = fn->port != PLAN_NO_PORT;
+		uint64_t sum = 0;
+		unsigned at = 0, off = 0;
+
+		for (unsigned b = 0; b < PLAN_BARS; b++) {
+			const struct plan_bar *bar = &fn->bars[b];
+
+			if (!bar->bar.size || !bar->bar.io)
+				continue;
+			sum += bar->bar.size;
+			at += bar->at != 0;
+			off += bar->at == 0;
+			if (!bar->at && !port && ports_left(bar->bar.size))
+				return "BARs on bus 0 have ports while there are any";
+		}
+		if (port && off && (at || (sum <= 0x1000 && ports_left(0x1000))))
+			return "all BARs of a device or none have ports, while there are any";
+	}
+	return NULL;
+}
+
 static const char *check_all(void)
 {
 	const char *bad;
@@ -202,6 +247,8 @@ static const char *check_all(void)
 	bad = check_ports();
 	if (!bad)
 		bad = check_devices();
+	if (!bad)
+		bad = check_unassigned();
 	for (unsigned i = 0; !bad && i < nr_pieces; i++)
 		for (unsigned j = 0; j < i; j++)
 			if (pieces[i].io == pieces[j].io && pieces[i].port == pieces[j].port &&
@@ -384,9 +431,12 @@ static void test_low_bars(void **state)
 	d->bars[1] = MEM32(2 * GIB);
 	does_not_fit("0000:01:00.0: no aligned place for BAR 1, 2 GiB (3 GiB with what else lies "
 		     "behind");
-	does_not_fit("that all devices share: use fewer devices");
+	does_not_fit("that all devices share: use no --vfio 0000:01:00.0");
+	d->bars[1] = MEM32(0);
 	config.low_memory = 3 * GIB;
-	does_not_fit("use less --low-memory or fewer devices");
+	does_not_fit("that all devices share: use --low-memory 2G or no --vfio 0000:01:00.0");
+	config.low_memory = 2 * GIB;
+	fits();
 	/* Nine fit in 2.5 GiB and the rest above ECAM, the tenth only without what its ROM takes.
 	 */
 	ask(8 * GIB, &milan);
@@ -395,14 +445,20 @@ static void test_low_bars(void **state)
 		d->bars[0] = MEM32(256 * MIB);
 		d->rom_size = 64 * KIB;
 	}
-	does_not_fit("use rom=off or fewer devices");
+	/* One ROM less is not enough. */
+	does_not_fit("use port=off for every --vfio, rom=off for every --vfio or only the "
+		     "first 6 of --vfio");
+	for (unsigned i = 1; i < 10; i++)
+		config.vfio[i].no_rom = true;
+	does_not_fit("use --vfio 0000:01:00.0,port=off, --vfio 0000:01:00.0,rom=off or "
+		     "no --vfio 0000:0a:00.0");
 	for (unsigned i = 0; i < 10; i++)
 		config.vfio[i].no_rom = true;
 	fits();
 	/* What a port cannot lead to, bus 0 can. */
 	ask(8 * GIB, &milan);
 	add_device()->bars[0] = MEM64(16 * GIB);
-	does_not_fit("port=off, which lets 64-bit BARs lie above 4 GiB");
+	does_not_fit("use --vfio 0000:01:00.0,port=off or no --vfio");
 	config.vfio[0].root_bus = true;
 	fits();
 }
@@ -413,10 +469,13 @@ static void test_io(void **state)
 	ask(GIB, &milan);
 	for (unsigned i = 0; i < 16; i++)
 		add_nic();
-	does_not_fit(
-		"0000:10:00.0: no aligned place for BAR 2, 32 bytes, in the 60 KiB of I/O ports");
+	fits(); /* the last has none: 15 windows of 4 KiB are all there is */
+	at(14, 2, 0xf000);
+	at(15, 2, 0);
+	assert_true(span_empty(plan.ports[15].io));
 	config.vfio[3].root_bus = config.vfio[4].root_bus = true;
 	fits();
+	assert_int_not_equal(plan.pci[15].bars[2].at, 0);
 	config.has_debug_exit = true;
 	config.debug_exit_port = 0x1000;
 	fits();
@@ -457,15 +516,16 @@ static void test_narrow(void **state)
 	add_gpu(64 * GIB);
 	does_not_fit("addresses end at 0x8000000000");
 	assert_non_null(strstr(err.text, "beyond the 39 address bits of the host's IOMMU"));
-	assert_non_null(strstr(err.text, "fewer devices with large BARs"));
+	assert_non_null(strstr(err.text, "no --vfio 0000:03:00.0"));
 	/* RAM alone */
 	ask(512 * GIB, &narrow);
 	does_not_fit("beyond the 39 address bits of the host's IOMMU");
-	/* The default window is what does not fit: a smaller one would. */
+	/* The default window takes what is left; one that was asked for must be whole. */
 	ask(500 * GIB, &narrow);
-	does_not_fit("use --pci64-window 11G");
-	config.pci64_size = 11 * GIB;
 	fits();
+	assert_int_equal(map_total(&plan.map, MAP_PCI64), 11 * GIB);
+	config.pci64_size = 12 * GIB;
+	does_not_fit("use --pci64-window 11G, --iova-policy vendor or --memory 499G");
 	/* Under the other policies nobody asked. */
 	ask(512 * GIB, &narrow);
 	config.iova_policy = IOVA_VENDOR;
