@@ -18,6 +18,12 @@ enum protocol {
 	PVH,	 /* the start info; Linux takes an initrd below 4 GiB only */
 };
 
+static const char *const protocol_names[] = {
+	[LINUX64] = "linux64",
+	[LINUX32] = "linux32",
+	[PVH] = "pvh",
+};
+
 /* What boot_build works on: the guest's RAM, and what of it is taken already. */
 struct work {
 	struct boot *b;
@@ -471,5 +477,6 @@ int boot_build(struct boot *b, const struct boot_request *req, struct err *err)
 	}
 	if (!ret)
 		entry_gdt(&b->cpu, gdt.data);
+	b->protocol = protocol_names[w.protocol];
 	return ret;
 }

@@ -62,6 +62,7 @@ struct boot {
 	struct boot_place places[BOOT_PLACES_MAX];
 	unsigned nr_places;
 	struct entry_cpu cpu;
+	const char *protocol; /* "linux64", "linux32" or "pvh"; static */
 };
 
 struct boot_request {

@@ -44,6 +44,27 @@ bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[]
  * against `host`. */
 int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err);
 
+struct boot_kernel;
+struct image;
+struct images;
+/*
+ * Opens and looks at the files of --kernel and --initrd. 0, or a negative errno and a sentence. All
+ * are the caller's to close in any case; they were empty.
+ */
+int cmd_open_images(const struct config *c, struct image *kernel, struct boot_kernel *parsed,
+		    struct images *initrd, struct err *err);
+
+/* Where kernel and initrd go in a planned guest, for `straddle plan`. */
+struct boot_view;
+/*
+ * Looks at the files of --kernel and --initrd and at the length of --append, as run does. NULL and
+ * *ret 0 without --kernel; NULL and a negative errno and a sentence if the guest cannot be started
+ * with them. The caller's to free().
+ */
+struct boot_view *boot_view_make(const struct plan *p, const struct config *c, int *ret,
+				 struct err *err);
+const struct plan_boot *boot_view_get(const struct boot_view *view);
+
 /* The plan as a table for people. */
 void print_plan(FILE *to, const struct plan *p);
 

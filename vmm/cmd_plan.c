@@ -121,10 +121,33 @@ void print_plan(FILE *to, const struct plan *p)
 		print_device(to, p, &p->pci[i]);
 }
 
-static int print_json(const struct plan *p, struct err *err)
+/* What the kernel finds when it is entered. */
+static void print_boot(FILE *to, const struct plan_boot *boot)
+{
+	static const char *const protocols[][2] = {
+		{ "linux64", "Linux' 64-bit boot protocol" },
+		{ "linux32", "Linux' 32-bit boot protocol" },
+		{ "pvh", "PVH" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+		if (!strcmp(boot->protocol, protocols[i][0]))
+			fprintf(to, "\nthe kernel is entered at %#" PRIx64 ", by %s\n", boot->entry,
+				protocols[i][1]);
+	for (unsigned i = 0; i < boot->nr_places; i++) {
+		const char *what = boot->places[i].what;
+
+		print_row(to, boot->places[i].at, what,
+			  !strcmp(what, "kernel")   ? "--kernel"
+			  : !strcmp(what, "initrd") ? "--initrd"
+						    : "boot data");
+	}
+}
+
+static int print_json(const struct plan *p, const struct plan_boot *boot, struct err *err)
 {
 	char *text = NULL;
-	int ret = plan_json(p, &text, err);
+	int ret = plan_json(p, boot, &text, err);
 
 	if (ret < 0)
 		return ret;
@@ -201,9 +224,11 @@ int cmd_plan(int argc, char *argv[])
 {
 	struct config c = CONFIG_EMPTY;
 	struct host_facts host;
+	struct boot_view *view = NULL;
+	const struct plan_boot *boot;
 	struct plan plan;
 	struct err err;
-	int status;
+	int status, ret;
 
 	if (!cmd_parse(&c, CMD_PLAN, argc, argv, &status))
 		goto out;
@@ -215,18 +240,27 @@ int cmd_plan(int argc, char *argv[])
 		status = complain(&err, STATUS_USAGE);
 		goto out;
 	}
+	view = boot_view_make(&plan, &c, &ret, &err);
+	if (ret < 0) {
+		status = complain(&err, STATUS_USAGE);
+		goto out;
+	}
+	boot = view ? boot_view_get(view) : NULL;
 	status = 0;
 	if (c.dtb_file && write_dtb(&plan, c.dtb_file, &err) < 0)
 		status = complain(&err, STATUS_HOST_ERROR);
-	else if (c.json && print_json(&plan, &err) < 0)
+	else if (c.json && print_json(&plan, boot, &err) < 0)
 		status = complain(&err, STATUS_HOST_ERROR);
 	else if (!c.dtb_file && !c.json)
 		print_plan(stdout, &plan);
+	if (boot && !c.dtb_file && !c.json)
+		print_boot(stdout, boot);
 	if (status == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
 		err_sys(&err, errno, "standard output cannot be written");
 		status = complain(&err, STATUS_HOST_ERROR);
 	}
 out:
+	free(view);
 	config_free(&c);
 	return status;
 }

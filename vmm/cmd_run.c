@@ -15,29 +15,6 @@
 
 /* --- files --- */
 
-_Static_assert(CONFIG_INITRDS_MAX <= IMAGES_MAX, "each --initrd has a place");
-
-static int open_images(struct run *run, struct err *err)
-{
-	const struct config *c = &run->config;
-	int ret = image_open(&run->kernel, "--kernel", c->kernel, err);
-
-	if (ret < 0)
-		return ret;
-	ret = boot_kernel_parse(&run->boot_kernel, run->kernel.data, run->kernel.len, err);
-	if (ret < 0)
-		return err_prefix(err, ret, "--kernel %s: ", c->kernel);
-	ret = images_open(&run->initrd, "--initrd", c->initrds, c->nr_initrds, err);
-	for (unsigned i = 0; ret == 0 && i < run->initrd.n; i++) {
-		const struct image *part = &run->initrd.parts[i];
-
-		ret = boot_initrd_check(part->data, part->len, err);
-		if (ret < 0)
-			err_prefix(err, ret, "--initrd %s: ", part->path);
-	}
-	return ret;
-}
-
 static int open_lines(struct run *run, struct err *err)
 {
 	static const char *const names[LINES] = { [SERIAL] = "serial", [CONSOLE] = "console" };
@@ -356,7 +333,8 @@ static int make_plan(struct run *run, int *status, struct err *err)
 	*status = STATUS_USAGE;
 	ret = cmd_make_plan(&run->plan, &run->config, &host, err);
 	if (ret == 0)
-		ret = open_images(run, err);
+		ret = cmd_open_images(&run->config, &run->kernel, &run->boot_kernel, &run->initrd,
+				      err);
 	if (ret < 0)
 		return ret;
 	ret = backends_open(&run->backends, &run->config, &run->plan, err);

@@ -220,7 +220,21 @@ static json_t *json_nodes(const struct plan *p)
 	return list;
 }
 
-int plan_json(const struct plan *p, char **out, struct err *err)
+static json_t *json_boot(const struct plan_boot *boot)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < boot->nr_places; i++) {
+		const struct plan_boot_place *place = &boot->places[i];
+
+		list = append(list, json_pack("{s:I,s:I,s:s}", "start", num(place->at.base), "end",
+					      num(place->at.end), "what", place->what));
+	}
+	return json_pack("{s:s,s:I,s:o}", "protocol", boot->protocol, "entry", num(boot->entry),
+			 "places", list);
+}
+
+int plan_json(const struct plan *p, const struct plan_boot *boot, char **out, struct err *err)
 {
 	struct plan_cmos cmos = plan_cmos(p);
 	/* "o" takes the new object over, whatever comes of the rest; NULL makes the whole NULL. */
@@ -234,6 +248,10 @@ int plan_json(const struct plan *p, char **out, struct err *err)
 		"cmos", "above_16m_64k", num(cmos.above_16m_64k), "above_4g_64k",
 		num(cmos.above_4g_64k), "pci", json_pci(p));
 
+	if (json && boot && json_object_set_new(json, "boot", json_boot(boot)) < 0) {
+		json_decref(json);
+		json = NULL;
+	}
 	*out = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	json_decref(json);
 	if (!*out)

@@ -7,11 +7,23 @@
 #include "vmm/err.h"
 #include "vmm/plan.h"
 
-/*
- * Writes the plan as one JSON object, keys in the order of the schema, ending without a newline.
- * Integers are bytes, spans are half-open and sorted by start. Returns 0 and a string that the
- * caller gives to free(), or -ENOMEM and *out == NULL.
+/* What the kernel is started with: firmware/boot.h's answer, for those that do not know firmware.
  */
-int plan_json(const struct plan *p, char **out, struct err *err);
+struct plan_boot {
+	const char *protocol; /* "linux64", "linux32", "pvh" */
+	uint64_t entry;
+	const struct plan_boot_place {
+		struct span at;
+		const char *what; /* "zero page" */
+	} * places;		  /* by address */
+	unsigned nr_places;
+};
+
+/*
+ * Writes the plan, and with it `boot` if that is not NULL, as one JSON object, keys in the order of
+ * the schema, ending without a newline. Integers are bytes, spans are half-open and sorted by
+ * start. Returns 0 and a string that the caller gives to free(), or -ENOMEM and *out == NULL.
+ */
+int plan_json(const struct plan *p, const struct plan_boot *boot, char **out, struct err *err);
 
 #endif

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < plan.nr_pci; i++)
 		for (unsigned pin = 0; pin < 4; pin++)
 			must(plan_pci_gsi(&plan, &plan.pci[i], pin) - 16 < 8);
-	must(!plan_json(&plan, &json, &err));
+	must(!plan_json(&plan, NULL, &json, &err));
 	free(json);
 	must(!plan_to_fdt(&plan, first, sizeof(first), &first_len, &err));
 	must(!plan_from_fdt(&plan, first, first_len, &err));

@@ -122,6 +122,7 @@ static void test_bzimage_normal(void **state)
 	assert_int_equal(p->offset, BZ_CODE);
 	assert_int_equal(p->len, 4096);
 	assert_int_equal(f->boot.cpu.rip, 16 * MIB + 0x200);
+	assert_string_equal(f->boot.protocol, "linux64");
 	assert_int_equal(place(f, "initrd")->gpa, 256 * MIB - 8192);
 	assert_int_equal(place(f, "page tables")->len, 6 * 4096);
 
@@ -242,6 +243,7 @@ static void test_tiny_elf(void **state)
 	assert_int_equal(f->boot.cpu.rip, MIB + 64);
 	assert_int_equal(f->boot.cpu.cr0 >> 31, 0);
 	assert_int_equal(f->boot.cpu.rbx, place(f, "PVH start info")->gpa);
+	assert_string_equal(f->boot.protocol, "pvh");
 }
 
 /* i386: the zero page by the 32-bit entry, no page tables, everything below 4 GiB. */
@@ -255,6 +257,7 @@ static void test_linux32(void **state)
 	f->req.initrd_size = 4096;
 	build(f);
 	assert_int_equal(f->boot.cpu.rip, 16 * MIB);
+	assert_string_equal(f->boot.protocol, "linux32");
 	assert_int_equal(f->boot.cpu.rsi, place(f, "zero page")->gpa);
 	assert_int_equal(f->boot.cpu.cr0, 0x11);
 	assert_int_equal(f->boot.cpu.efer, 0);

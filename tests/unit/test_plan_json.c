@@ -23,7 +23,7 @@ static json_t *plan_of(const struct config *c)
 	json_t *json;
 	char *text = NULL;
 
-	if (plan_build(&plan, c, &amd, &err) || plan_json(&plan, &text, &err))
+	if (plan_build(&plan, c, &amd, &err) || plan_json(&plan, NULL, &text, &err))
 		fail_msg("%s", err.text);
 	json = json_loads(text, JSON_REJECT_DUPLICATES, &why);
 	if (!json)
@@ -129,6 +129,33 @@ static void test_nodes_and_hotplug(void **state)
 	json_decref(json);
 }
 
+/* The key that is there when a kernel was given. */
+static void test_boot(void **state)
+{
+	const struct plan_boot_place places[] = {
+		{ { 0x10000, 0x10030 }, "GDT" },
+		{ { 0x1000000, 0x1001000 }, "kernel" },
+	};
+	const struct plan_boot boot = { "linux64", 0x1000200, places, 2 };
+	struct config c = CONFIG_EMPTY;
+	char *text = NULL;
+	json_t *json;
+
+	(void)state;
+	c.sockets = c.cores = c.threads = 1;
+	json = plan_of(&c);
+	assert_null(json_object_get(json, "boot"));
+	json_decref(json);
+	assert_int_equal(plan_json(&plan, &boot, &text, &err), 0);
+	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	free(text);
+	expect(json_incref(json_object_get(json, "boot")),
+	       "{\"protocol\":\"linux64\",\"entry\":16777728,\"places\":["
+	       "{\"start\":65536,\"end\":65584,\"what\":\"GDT\"},"
+	       "{\"start\":16777216,\"end\":16781312,\"what\":\"kernel\"}]}");
+	json_decref(json);
+}
+
 /* The keys that only plans with devices have. */
 static void test_devices(void **state)
 {
@@ -148,7 +175,7 @@ static void test_devices(void **state)
 	strcpy(host.pci[1].name, "0000:42:00.0");
 	host.pci[1].bars[1] = (struct host_bar){ .size = 4 * KIB };
 	assert_int_equal(plan_build(&plan, &c, &host, &err), 0);
-	assert_int_equal(plan_json(&plan, &text, &err), 0);
+	assert_int_equal(plan_json(&plan, NULL, &text, &err), 0);
 	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	free(text);
 	pci = json_object_get(json, "pci");
@@ -176,7 +203,7 @@ static void test_devices(void **state)
 
 	/* Ports that are unassigned. */
 	plan.pci[0].bars[2].at = 0;
-	assert_int_equal(plan_json(&plan, &text, &err), 0);
+	assert_int_equal(plan_json(&plan, NULL, &text, &err), 0);
 	assert_non_null(strstr(text, "\"size\": 256,\n            \"start\": null,\n"
 				     "            \"end\": null,"));
 	free(text);
@@ -187,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_straddling),
 		cmocka_unit_test(test_nodes_and_hotplug),
+		cmocka_unit_test(test_boot),
 		cmocka_unit_test(test_devices),
 	};
 

@@ -1,0 +1,117 @@
+/*
+ * --kernel and --initrd: the files, for run, and firmware/boot.h's answer for a planned guest, for
+ * plan, which needs no guest.
+ */
+#include "vmm/cmd.h"
+
+#include "firmware/boot.h"
+#include "vmm/image.h"
+#include "vmm/plan_json.h"
+#include "vmm/platform.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct boot_view {
+	struct boot_kernel kernel;
+	struct boot boot;
+	struct e820_entry e820[PLAN_LIST_MAX];
+	uint8_t scratch[BOOT_SCRATCH_SIZE];
+	struct plan_boot_place places[BOOT_PLACES_MAX];
+	struct plan_boot shown;
+};
+
+_Static_assert(CONFIG_INITRDS_MAX <= IMAGES_MAX, "each --initrd has a place");
+
+int cmd_open_images(const struct config *c, struct image *kernel, struct boot_kernel *parsed,
+		    struct images *initrd, struct err *err)
+{
+	int ret = image_open(kernel, "--kernel", c->kernel, err);
+
+	if (ret < 0)
+		return ret;
+	ret = boot_kernel_parse(parsed, kernel->data, kernel->len, err);
+	if (ret < 0)
+		return err_prefix(err, ret, "--kernel %s: ", c->kernel);
+	ret = images_open(initrd, "--initrd", c->initrds, c->nr_initrds, err);
+	for (unsigned i = 0; ret == 0 && i < initrd->n; i++) {
+		const struct image *part = &initrd->parts[i];
+
+		ret = boot_initrd_check(part->data, part->len, err);
+		if (ret < 0)
+			err_prefix(err, ret, "--initrd %s: ", part->path);
+	}
+	return ret;
+}
+
+/* Bytes of the initrd, 0 without one; all files are closed again. */
+static int read_files(struct boot_view *v, const struct config *c, uint64_t *initrd_size,
+		      struct err *err)
+{
+	struct images initrd = IMAGES_EMPTY;
+	struct image kernel = IMAGE_EMPTY;
+	int ret = cmd_open_images(c, &kernel, &v->kernel, &initrd, err);
+
+	*initrd_size = initrd.len;
+	images_close(&initrd);
+	image_close(&kernel);
+	return ret;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct plan_boot_place *x = a, *y = b;
+
+	return x->at.base < y->at.base ? -1 : x->at.base > y->at.base;
+}
+
+static int fill(struct boot_view *v, const struct plan *p, const struct config *c, struct err *err)
+{
+	struct boot_request req = {
+		.e820 = v->e820,
+		.nr_e820 = plan_e820(p, v->e820, PLAN_LIST_MAX),
+		.kernel = &v->kernel,
+		.cmdline = c->append,
+		.rsdp = ACPI_RSDP,
+		.scratch = v->scratch,
+		.scratch_size = sizeof(v->scratch),
+	};
+	int ret = read_files(v, c, &req.initrd_size, err);
+
+	if (ret == 0)
+		ret = boot_build(&v->boot, &req, err);
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < v->boot.nr_places; i++) {
+		const struct boot_place *from = &v->boot.places[i];
+
+		v->places[i] = (struct plan_boot_place){
+			{ from->gpa, from->gpa + from->len + from->zeroes }, from->what
+		};
+	}
+	qsort(v->places, v->boot.nr_places, sizeof(v->places[0]), by_address);
+	v->shown = (struct plan_boot){ v->boot.protocol, v->boot.cpu.rip, v->places,
+				       v->boot.nr_places };
+	return 0;
+}
+
+struct boot_view *boot_view_make(const struct plan *p, const struct config *c, int *ret,
+				 struct err *err)
+{
+	struct boot_view *v = NULL;
+
+	*ret = 0;
+	if (!c->kernel)
+		return NULL;
+	v = calloc(1, sizeof(*v));
+	*ret = v ? fill(v, p, c, err) : err_sys(err, ENOMEM, "cannot look at %s", c->kernel);
+	if (*ret == 0)
+		return v;
+	free(v);
+	return NULL;
+}
+
+const struct plan_boot *boot_view_get(const struct boot_view *view)
+{
+	return &view->shown;
+}
