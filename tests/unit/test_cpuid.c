@@ -14,10 +14,13 @@
 
 #define ROOM 64
 
+/* A struct kvm_cpuid2 with room: that one may stand in no struct, because its end is open. */
 struct list {
-	struct kvm_cpuid2 head;
+	uint32_t nent, padding;
 	struct kvm_cpuid_entry2 entries[ROOM];
 };
+
+_Static_assert(offsetof(struct list, entries) == sizeof(struct kvm_cpuid2), "the kernel's layout");
 
 /* function, index, EAX, EBX, ECX, EDX */
 typedef uint32_t row[6];
@@ -37,7 +40,7 @@ static struct list *list_of(const row *rows, unsigned n)
 			.ecx = rows[i][4],
 			.edx = rows[i][5],
 		};
-	l->head.nent = n;
+	l->nent = n;
 	return l;
 }
 
@@ -151,7 +154,7 @@ static void test_real_hosts_stay(void **state)
 		struct list *l = list_of(hosts[h].rows, hosts[h].n);
 		struct list *was = list_of(hosts[h].rows, hosts[h].n);
 
-		assert_int_equal(cpuid_apply_rules(l->entries, l->head.nent), hosts[h].n);
+		assert_int_equal(cpuid_apply_rules(l->entries, l->nent), hosts[h].n);
 		assert_memory_equal(l->entries, was->entries, sizeof(l->entries));
 		free(was);
 		free(l);
@@ -218,10 +221,10 @@ static void test_no_tiles(void **state)
 	unsigned n;
 
 	(void)state;
-	for (unsigned i = 0; i < l->head.nent; i++)
+	for (unsigned i = 0; i < l->nent; i++)
 		if (l->entries[i].function == 0xd && l->entries[i].index == 0)
 			l->entries[i].eax &= ~0x60000u;
-	n = cpuid_apply_rules(l->entries, l->head.nent);
+	n = cpuid_apply_rules(l->entries, l->nent);
 	assert_int_equal(n, ARRAY_SIZE(sapphire_rapids) - 4);
 	expect_lost(l, n, sapphire_rapids, ARRAY_SIZE(sapphire_rapids), 7, 0,
 		    (struct bits){ .edx = 0x03400000 });
@@ -232,17 +235,17 @@ static void test_no_tiles(void **state)
 	/* One of the two parts is as good as none. */
 	free(l);
 	l = list_of(sapphire_rapids, ARRAY_SIZE(sapphire_rapids));
-	for (unsigned i = 0; i < l->head.nent; i++)
+	for (unsigned i = 0; i < l->nent; i++)
 		if (l->entries[i].function == 0xd && l->entries[i].index == 0)
 			l->entries[i].eax &= ~0x40000u;
-	assert_int_equal(cpuid_apply_rules(l->entries, l->head.nent), n);
+	assert_int_equal(cpuid_apply_rules(l->entries, l->nent), n);
 	free(l);
 }
 
 static void test_smaller_ones(void **state)
 {
 	struct list *l = list_of(skylake, ARRAY_SIZE(skylake));
-	unsigned n = l->head.nent;
+	unsigned n = l->nent;
 
 	(void)state;
 	l->entries[1].ecx &= ~(1u << 17); /* PCID */
@@ -324,7 +327,7 @@ static unsigned build(const row *rows, unsigned n, const struct plan *p, unsigne
 		      const struct cpuid_kvm *kvm)
 {
 	struct list *l = list_of(rows, n);
-	unsigned ret = cpuid_build(built, &l->head, p, cpu, kvm);
+	unsigned ret = cpuid_build(built, (const struct kvm_cpuid2 *)(const void *)l, p, cpu, kvm);
 
 	assert_true(ret <= n + CPUID_EXTRA);
 	free(l);
