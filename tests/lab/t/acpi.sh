@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean,cloud limit=60
+# lab: host=lean kernels=lean,cloud limit=120
 # The tables that the guest's kernel has are those of tests/golden, byte for byte: acpi_dump writes
 # its machine "small" at build time, and the options below make the same one here.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=200
+# lab: host=lean kernels=lean limit=400
 # Memory that a guest gives back, measured on the host, and the other commands of --control.
 . /lab/lib.sh
 control=/tmp/control

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean,cloud limit=100
+# lab: host=lean kernels=lean,cloud limit=200
 # A guest of 1.1 TiB starts on a lab host of 2 GiB. mem= keeps Linux from touching most of it, but
 # what it was told is there in full.
 . /lab/lib.sh

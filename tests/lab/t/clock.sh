@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean,cloud limit=160
+# lab: host=lean kernels=lean,cloud limit=320
 # Kernels that do not use the KVM clock live by the TSC. They are told its frequency here, as CPUID has
 # it: on AMD, Linux measures it by the PIT, which takes an exit of microseconds and not of the 50 or so
 # that this emulated host needs. And what CPUID says of features makes sense, though this host's may not.

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=120
+# lab: host=lean kernels=lean limit=240
 # The virtio console: the guest's words in full, typing, the terminal's size as it changes, other ends
 # than the terminal.
 . /lab/lib.sh

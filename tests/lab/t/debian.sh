@@ -1,4 +1,4 @@
-# lab: host=lean kernels=debian limit=300 root=yes
+# lab: host=lean kernels=debian limit=600 root=yes
 # A Debian as it comes, on a virtio disk: kernel, initrd and systemd up to the login prompt, the network
 # by DHCP from passt, a clean power-off. `make demo-disk` shows it. The runner checks the file system
 # afterwards. Also run where no lab is needed (demo.sh), hence the variables.

@@ -1,4 +1,4 @@
-# lab: host=debian kernels=cloud limit=120
+# lab: host=debian kernels=cloud limit=240
 # What `make demo` shows. Also run by demo.sh on hosts that need no lab, hence no lib.sh before the
 # end.
 options="--memory 1G --low-memory 512M --high-memory-start 0xFCF0000000"

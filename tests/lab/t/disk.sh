@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=300 root=yes
+# lab: host=lean kernels=lean limit=600 root=yes
 # Virtio disks and random numbers: rings and buffers on both sides of the hole, both kinds of rings,
 # data, discard, read-only, serial numbers, queues, a guest reset.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=150 root=yes with=losetup
+# lab: host=lean kernels=lean limit=300 root=yes with=losetup
 # Disks on hosts that are otherwise: drives with sectors of 4096 bytes; no io_uring, as in many containers.
 . /lab/lib.sh
 

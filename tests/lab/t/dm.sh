@@ -1,4 +1,4 @@
-# lab: host=debian kernels=lean limit=500 root=yes with=dm
+# lab: host=debian kernels=lean limit=1000 root=yes with=dm
 # Disks on device-mapper targets, as LVM and disk encryption make them, with Debian 12's kernel as the host:
 # striped, thin and encrypted volumes. Its io_uring answers for ever that they would block.
 . /lab/lib.sh
@@ -24,7 +24,7 @@ make_crypt()
 	dmsetup create crypt --table "0 $size crypt aes-xts-plain64 $key 0 $drive 0 1 allow_discards"
 }
 
-limit=120
+limit=200
 text_image /tmp/text
 for target in striped thin crypt; do
 	make_$target

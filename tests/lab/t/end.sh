@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean,cloud limit=400
+# lab: host=lean kernels=lean,cloud limit=800
 # Every way in which a guest ends, and the exit status that says so.
 . /lab/lib.sh
 

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean,debian limit=200
+# lab: host=lean kernels=lean,debian limit=400
 # What fio wrote is what fio reads: after a reset of the guest, in the next machine, and after the end
 # of this process in the midst of writing. fio is on the Debian disk, which no guest here writes to.
 . /lab/lib.sh

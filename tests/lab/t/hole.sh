@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean,cloud limit=150
+# lab: host=lean kernels=lean,cloud limit=300
 # A small guest across the real hole: 512 MiB low, 256 MiB just below the hole, 256 MiB from 1 TiB.
 # Its kernel sees that, and a program fills all three and finds every word again.
 . /lab/lib.sh

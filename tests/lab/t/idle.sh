@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=160 root=yes
+# lab: host=lean kernels=lean limit=320 root=yes
 # An idle guest with a device of each kind but --rng, from which Linux draws by itself: no thread of straddle
 # but the guest's CPUs wakes up, and those do not leave the kernel.
 . /lab/lib.sh

@@ -1,9 +1,9 @@
-# lab: host=lean kernels=cloud510,cloud,cloud612,cloud7,full,full7,i386 limit=700
+# lab: host=lean kernels=cloud510,cloud,cloud612,cloud7,full,full7,i386 limit=1400
 # Debian's kernels, from 5.10 to 7.x and a 32-bit one, find what was planned with four CPUs and two NUMA nodes,
 # are reset, panic, and power off.
 . /lab/lib.sh
 
-limit=150
+limit=200
 options="--memory 768M --cpus 4 --numa 384M --numa 384M"
 for kernel in cloud510 cloud cloud612 cloud7 full full7 i386; do
 	# shellcheck disable=SC2086 # a list of options

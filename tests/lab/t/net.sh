@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=300 root=yes
+# lab: host=lean kernels=lean limit=600 root=yes
 # Virtio network adapters: frames through a tap interface of the host, served by this process and by
 # vhost-net, and through passt; both ways, from and to both sides of the hole; what is refused.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=60
+# lab: host=lean kernels=lean limit=120
 # Memory that is there and space where more may be plugged in, on both sides of the hole: the
 # kernel reads the planned SRAT.
 . /lab/lib.sh

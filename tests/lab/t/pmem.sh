@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=200 root=yes
+# lab: host=lean kernels=lean limit=400 root=yes
 # Files as memory of the guest: above a hole, through a guest reset and the end of this process; private
 # ones; as buffers of a disk; what is refused.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=200 root=yes
+# lab: host=lean kernels=lean limit=400 root=yes
 # Memory that is not there: a file that was cut short, huge pages that a control group withholds, and a
 # page that the host's hardware cannot read any more.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=100
+# lab: host=lean kernels=lean limit=200
 # As many CPUs as asked for come up, and their interrupts work well enough to power off.
 . /lab/lib.sh
 

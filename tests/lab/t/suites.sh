@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=600 with=suites
+# lab: host=lean kernels=lean limit=1200 with=suites
 # The tests that need a KVM but no guest of the lab's: tests/guest/run.sh, tests/guest/terminal.sh (once
 # more with the sanitizers), tests/fake/test_machine. tests/check.sh leaves them to this file where its machine
 # has no KVM. /suites is laid out as the source tree is. They get the programs of a Debian, not busybox'.

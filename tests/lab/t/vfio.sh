@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=400 root=yes
+# lab: host=lean kernels=lean limit=800 root=yes
 # Devices passed through to guests with RAM on both sides of the hole: NVMe drives with either layout
 # of the MSI-X table, a network adapter, both; through both backends; each kind of interrupt.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=debian kernels=cloud limit=150 root=yes
+# lab: host=debian kernels=cloud limit=300 root=yes
 # Debian's own kernel as host and as guest: type1, and no way to add MSI-X vectors later.
 . /lab/lib.sh
 

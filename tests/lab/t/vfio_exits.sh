@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=120 root=yes
+# lab: host=lean kernels=lean limit=240 root=yes
 # A passed-through drive works without VM exits: KVM's counters while the guest does 2,000 reads, less
 # what the same guest causes without them. What remains is of interrupts (no AVIC in the lab).
 . /lab/lib.sh

@@ -1,2 +1,2 @@
-# lab: host=lean kernels=lean limit=300 alone=yes root=yes
+# lab: host=lean kernels=lean limit=600 alone=yes root=yes
 . /lab/folded.sh iommufd

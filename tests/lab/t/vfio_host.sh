@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=90 root=yes
+# lab: host=lean kernels=lean limit=180 root=yes
 # straddle bind, unbind and check on a host with real devices.
 . /lab/lib.sh
 

@@ -1,4 +1,4 @@
-# lab: host=intel kernels=lean limit=200 root=yes
+# lab: host=intel kernels=lean limit=400 root=yes
 # An IOMMU of 39 bits, as many Intel hosts have, and a region that is direct-relaxable.
 . /lab/lib.sh
 

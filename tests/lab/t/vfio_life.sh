@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=400 root=yes
+# lab: host=lean kernels=lean limit=800 root=yes
 # The life of a passed-through device: guest reset, a device that the guest removes and finds again, a
 # host that wants it back, many starts, and what is refused. Nothing may be left of it in the kernel.
 . /lab/lib.sh

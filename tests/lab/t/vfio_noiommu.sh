@@ -1,4 +1,4 @@
-# lab: host=noiommu kernels=lean limit=60 root=yes
+# lab: host=noiommu kernels=lean limit=120 root=yes
 # A host whose IOMMU is off: a device is refused, unless the user accepts by name what that means.
 # The guest of the last test looks at the device but has no driver for it: whatever that would write,
 # the device would write to the host's memory.

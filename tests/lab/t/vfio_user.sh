@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=90 root=yes
+# lab: host=lean kernels=lean limit=180 root=yes
 # Devices passed through by a user without rights, whose soft limit of locked memory is small: two
 # guests at once, whose memory iommufd counts together; and a hard limit that is too small.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=300 root=yes
+# lab: host=lean kernels=lean limit=600 root=yes
 # Devices that Debian's daemons serve over vhost-user: a qcow2 image by qemu-storage-daemon, a folder
 # by virtiofsd; with rings and buffers on both sides of the hole. Daemons that die, and come back.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=150 with=dpdk root=yes
+# lab: host=lean kernels=lean limit=300 with=dpdk root=yes
 # A network adapter that another program serves: DPDK's testpmd, which moves frames between the guest and
 # a tap interface. Both ways, from and to both sides of the hole; it dies and comes back.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=240 root=yes
+# lab: host=lean kernels=lean limit=480 root=yes
 # Sockets between guest and host without the kernel's help: Unix sockets of the host, both ways, with
 # rings and buffers on both sides of the hole; ports that nobody serves; a guest that boots again.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=120
+# lab: host=lean kernels=lean limit=240
 # The watchdog: a guest that feeds it lives, one that stops is reset, one that closes it well lives on.
 . /lab/lib.sh
 
