@@ -173,7 +173,7 @@ static enum host_kvm try_run(struct vcpu *v, struct err *err)
 	stop = vcpu_run(v, &bus, err);
 	setitimer(ITIMER_REAL, &off, NULL);
 	sigaction(SIGALRM, &old, NULL);
-	if (try_done)
+	if (try_done && stop == VCPU_STOPPED)
 		return HOST_KVM_FULL;
 	if (stop != VCPU_EMULATION && stop != VCPU_STOPPED) /* stopped: it span until the alarm */
 		return HOST_KVM_NONE;
