@@ -98,7 +98,7 @@ same "a mounted device, readonly=on: powers off" 0 "$status"
 # be killed, so the kernel keeps the process until it is thawed.)
 truncate -s 16M /tmp/mounted/disk
 beside lean durable --disk /tmp/mounted/disk
-await "lab: flushed"
+await "lab: flushed [0-9a-f]\{64\}" # the whole line: it comes in pieces
 fsfreeze --freeze /tmp/mounted
 sleep 2
 kill -TERM $straddle
@@ -129,7 +129,7 @@ done
 
 # What was flushed survives the end of this process.
 beside lean durable --disk $image,queues=2 --cpus 2
-await "lab: flushed"
+await "lab: flushed [0-9a-f]\{64\}" # the whole line: it comes in pieces
 kill -KILL $straddle
 ended $straddle
 same "killed: what was flushed is there" "$(said flushed)" \
