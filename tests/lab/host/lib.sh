@@ -107,7 +107,7 @@ guest()
 beside()
 {
 	: >"$log"
-	(start "$@") </dev/null >"$log" &
+	(start "$@") </dev/null >>"$log" & # another program may write to it, too
 	straddle=$!
 }
 
