@@ -339,11 +339,12 @@ static void handle(struct virtio_device *dev, unsigned i)
 
 /* --- the device --- */
 
-bool virtio_net_features_good(uint64_t features)
+uint64_t virtio_net_features_closed(uint64_t features)
 {
 	static const struct {
 		uint64_t these, need_one_of;
 	} rules[] = {
+		/* In this order: the second and the fourth need what the one before leaves. */
 		{ F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_UFO, F_GUEST_CSUM },
 		{ F_GUEST_ECN, F_GUEST_TSO4 | F_GUEST_TSO6 },
 		{ F_HOST_TSO4 | F_HOST_TSO6 | F_HOST_UFO, F_CSUM },
@@ -352,9 +353,14 @@ bool virtio_net_features_good(uint64_t features)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
-		if ((features & rules[i].these) && !(features & rules[i].need_one_of))
-			return false;
-	return true;
+		if (!(features & rules[i].need_one_of))
+			features &= ~rules[i].these;
+	return features;
+}
+
+bool virtio_net_features_good(uint64_t features)
+{
+	return virtio_net_features_closed(features) == features;
 }
 
 static void ready(struct virtio_device *dev)

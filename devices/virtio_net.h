@@ -56,6 +56,8 @@ bool virtio_net_is_dead(const struct virtio_net *net, unsigned pair);
 /* The driver is told that there is no link any more. On no worker's thread. */
 void virtio_net_link_down(struct virtio_net *net);
 
+/* `features` without those of VIRTIO_NET_F_* that need another one which is not there. */
+uint64_t virtio_net_features_closed(uint64_t features);
 /* Section 5.1.3.1: whether those of VIRTIO_NET_F_* that need another one have it. */
 bool virtio_net_features_good(uint64_t features);
 

@@ -54,6 +54,8 @@ void virtio_remote_blk(struct virtio_remote *r, uint64_t features, const uint8_t
 void virtio_remote_net(struct virtio_remote *r, uint64_t features, const uint8_t mac[6],
 		       const struct server *server)
 {
+	/* A driver may take all that is offered, and a program may offer what needs more. */
+	features = virtio_net_features_closed(features);
 	init(r, &net, features | NET_F_MAC | NET_F_STATUS, 2, server);
 	memcpy(r->dev.config, mac, 6);
 	store_le(r->dev.config + NET_STATUS, NET_LINK_UP, 2);

@@ -240,6 +240,16 @@ static void test_features(void **state)
 		assert_true(virtio_net_features_good(VIRTIO_F_VERSION_1 | good[i]));
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_false(virtio_net_features_good(VIRTIO_F_VERSION_1 | bad[i]));
+	/* What is left of a bad offer is a good one, and nothing is lost of a good one. */
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		uint64_t left = virtio_net_features_closed(VIRTIO_F_VERSION_1 | bad[i]);
+
+		assert_true(virtio_net_features_good(left));
+		assert_int_equal(left & ~(VIRTIO_F_VERSION_1 | bad[i]), 0);
+		assert_true(left & VIRTIO_F_VERSION_1);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(good); i++)
+		assert_int_equal(virtio_net_features_closed(good[i]), good[i]);
 }
 
 int main(void)
