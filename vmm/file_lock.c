@@ -19,6 +19,14 @@
 /* The bytes from PERM up to OTHERS are left to that scheme. */
 #define OTHERS 300
 
+/*
+ * A process that was killed holds its files for a moment longer: the kernel closes an io_uring from
+ * a work queue, when the requests in flight are done (io_uring/io_uring.c, io_ring_exit_work()).
+ * Who starts a guest again at once waits for that, a second at most.
+ */
+#define TRIES	 50
+#define PAUSE_US 20000
+
 struct lock {
 	int fd;
 	int error; /* EBUSY: somebody else has it; else what the kernel said; or 0 */
@@ -47,9 +55,10 @@ static void ask(struct lock *l, off_t byte)
 		l->error = EBUSY;
 }
 
-int file_lock(int fd, const char *option, const char *path, bool alone, const char *way_out,
-	      struct err *err)
+/* All locks, or none. */
+static int lock_once(int fd, bool alone)
 {
+	const struct flock nothing = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 	short others = alone ? F_WRLCK : F_RDLCK;
 	struct lock l = { .fd = fd };
 
@@ -69,12 +78,35 @@ int file_lock(int fd, const char *option, const char *path, bool alone, const ch
 	ask(&l, SHARED + READ);
 	ask(&l, PERM + WRITE);
 	ask(&l, PERM + RESIZE);
-	if (l.error != EBUSY)
-		return 0; /* it is ours, or there are no locks */
+	if (l.error)
+		fcntl(fd, F_OFD_SETLK, &nothing);
+	return l.error;
+}
+
+int file_lock(int fd, const char *option, const char *path, bool alone, const char *way_out,
+	      struct err *err)
+{
+	for (unsigned i = 0; i < TRIES; i++) {
+		if (lock_once(fd, alone) != EBUSY)
+			return 0; /* it is ours, or there are no locks */
+		usleep(PAUSE_US);
+	}
 	return err_set(
 		err, EBUSY,
 		"%s %s is in use by another process, or given twice: it is locked; end that, or %s",
 		option, path, way_out);
+}
+
+/* Returns a descriptor, or -1. */
+static int open_alone(const char *path, int flags)
+{
+	int fd = open(path, flags | O_EXCL);
+
+	for (unsigned i = 1; i < TRIES && fd < 0 && errno == EBUSY; i++) {
+		usleep(PAUSE_US);
+		fd = open(path, flags | O_EXCL);
+	}
+	return fd;
 }
 
 int file_claim(int *fd, const char *option, const char *path, int flags, const char *way_out,
@@ -87,7 +119,7 @@ int file_claim(int *fd, const char *option, const char *path, int flags, const c
 		return err_sys(err, errno, "%s %s cannot be looked at", option, path);
 	if (!S_ISBLK(was.st_mode))
 		return 0;
-	claimed = open(path, flags | O_EXCL);
+	claimed = open_alone(path, flags);
 	if (claimed < 0 && errno == EBUSY)
 		return err_set(err, EBUSY,
 			       "%s %s is in use on this host: it is mounted, or swap, or a part of "

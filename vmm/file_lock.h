@@ -4,7 +4,8 @@
  *
  * Host side. Locks of open file descriptions (fcntl(2)), on the bytes that QEMU locks, so that
  * either keeps the other out; and the claim of a block device that mounts, swap, LVM, md and
- * device-mapper make, too.
+ * device-mapper make, too. Both wait a second for whoever has the file: it may be a process that
+ * was killed and whose requests are not done yet.
  */
 #ifndef VMM_FILE_LOCK_H
 #define VMM_FILE_LOCK_H

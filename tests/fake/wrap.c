@@ -33,6 +33,7 @@ static __thread bool counting;
 static const char *only; /* NULL: every call counts */
 static unsigned calls, fail_at;
 static int fail_code;
+static bool fail_later; /* and all after it */
 static struct wrap_call failed;
 
 static wrap_ioctl_fn *ioctl_answer;
@@ -43,6 +44,7 @@ static size_t short_reads;
 static unsigned submits_refused;
 static void (*on_submitted)(struct io_uring *ring, unsigned n);
 static void (*stat_change)(struct stat *st);
+static void (*instead_of_sleep)(void);
 static bool small_memfd;
 static __thread bool answering; /* the calls are those of the test itself */
 
@@ -58,6 +60,7 @@ static void pick(const char *name, unsigned n, int code)
 	calls = 0;
 	fail_at = n;
 	fail_code = code;
+	fail_later = false;
 	failed = (struct wrap_call){ 0 };
 	counting = true;
 }
@@ -75,6 +78,12 @@ void wrap_fail_at(unsigned n, int code)
 void wrap_fail_named(const char *name, unsigned n, int code)
 {
 	pick(name, n, code);
+}
+
+void wrap_fail_from(const char *name, unsigned n, int code)
+{
+	pick(name, n, code);
+	fail_later = true;
 }
 
 void wrap_fail_path(const char *end, int code)
@@ -119,6 +128,11 @@ void wrap_stat(void (*change)(struct stat *st))
 	stat_change = change;
 }
 
+void wrap_sleep(void (*instead)(void))
+{
+	instead_of_sleep = instead;
+}
+
 void wrap_short_reads(size_t most)
 {
 	short_reads = most;
@@ -138,6 +152,7 @@ void wrap_reset(void)
 	wrap_fail_path(NULL, 0);
 	wrap_short_reads(0);
 	wrap_stat(NULL);
+	wrap_sleep(NULL);
 	wrap_submit(NULL);
 	wrap_refuse_submits(0);
 	wrap_small_memfd(false);
@@ -146,7 +161,10 @@ void wrap_reset(void)
 /* Counts a call; true if it is the one to fail, with errno set. */
 static bool fails_as(struct wrap_call call)
 {
-	if (!counting || answering || (only && strcmp(only, call.name)) || ++calls != fail_at)
+	if (!counting || answering || (only && strcmp(only, call.name)))
+		return false;
+	calls++;
+	if (calls != fail_at && !(fail_later && calls > fail_at))
 		return false;
 	failed = call;
 	errno = fail_code;
@@ -223,6 +241,17 @@ int __wrap_fstat(int fd, struct stat *st)
 	if (ret == 0 && stat_change)
 		stat_change(st);
 	return ret;
+}
+
+/* Cannot fail. */
+int __real_usleep(useconds_t us);
+int __wrap_usleep(useconds_t us);
+int __wrap_usleep(useconds_t us)
+{
+	if (!instead_of_sleep)
+		return __real_usleep(us);
+	instead_of_sleep();
+	return 0;
 }
 
 WRAP(int, -1, ftruncate, (int fd, off_t size), (fd, size))

@@ -32,6 +32,8 @@ void wrap_count(void);
 void wrap_fail_at(unsigned n, int code);
 /* As wrap_fail_at(), but only calls of this name count. */
 void wrap_fail_named(const char *name, unsigned n, int code);
+/* As wrap_fail_named(), and all later ones of this name, too. */
+void wrap_fail_from(const char *name, unsigned n, int code);
 /* Every open(2) of a path that ends with `end`, which outlives the test, fails with `code`. */
 void wrap_fail_path(const char *end, int code);
 /* Calls counted since. */
@@ -54,6 +56,8 @@ void wrap_refuse_submits(unsigned n);
 void wrap_submit(void (*submitted)(struct io_uring *ring, unsigned n));
 /* Changes what fstat(2) says; NULL: nothing. */
 void wrap_stat(void (*change)(struct stat *st));
+/* usleep(3) calls this and does not sleep; NULL: it sleeps. */
+void wrap_sleep(void (*instead)(void));
 /* pread(2) gives at most so many bytes at once; 0: all. */
 void wrap_short_reads(size_t most);
 
