@@ -165,6 +165,14 @@ void backends_remark(const struct backends *b, void (*say)(const char *sentence)
 	}
 }
 
+void backends_watch_memory(struct backends *b, struct loop *loop, void (*changed)(void *to),
+			   void *to)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->list[i].pmem.fd >= 0)
+			pmem_watch(&b->list[i].pmem, loop, changed, to);
+}
+
 bool backends_have_storage(const struct backends *b)
 {
 	for (unsigned i = 0; i < b->n; i++)

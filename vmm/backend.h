@@ -50,6 +50,10 @@ int backends_open(struct backends *b, const struct config *c, const struct plan 
 		  struct err *err);
 /* What the user should know of what was opened. */
 void backends_remark(const struct backends *b, void (*say)(const char *sentence));
+/* Calls `changed` on the loop's thread when somebody else writes to a file of --pmem or cuts it.
+ * The loop must live until backends_close. */
+void backends_watch_memory(struct backends *b, struct loop *loop, void (*changed)(void *to),
+			   void *to);
 /* Whether something is behind that may be waited for: images, files. */
 bool backends_have_storage(const struct backends *b);
 /*

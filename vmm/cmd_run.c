@@ -5,6 +5,7 @@
 
 #include "vmm/cmd_control.h"
 #include "vmm/cmd_run.h"
+#include "vmm/fault.h"
 #include "vmm/kvm.h"
 
 #include <errno.h>
@@ -153,6 +154,8 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 			machine_power_button(&run->machine); /* asked before a reset */
 		*end = machine_run(&run->machine, err);
 		if (*end == MACHINE_RUNNING && lines_error(run, err) < 0)
+			*end = MACHINE_HOST_ERROR;
+		if (*end == MACHINE_STOPPED && run->memory_is_cut && fault_find_cut(err))
 			*end = MACHINE_HOST_ERROR;
 		run->dead = *end == MACHINE_STOPPED && machine_is_dead(&run->machine);
 		*end = run->machine.end = judge_end(run, *end);
@@ -345,6 +348,17 @@ static int make_plan(struct run *run, int *status, struct err *err)
 	return ret;
 }
 
+static void memory_changed(void *to)
+{
+	struct run *run = to;
+	struct err err;
+
+	if (!fault_find_cut(&err))
+		return; /* somebody else wrote to it */
+	run->memory_is_cut = true;
+	machine_stop(&run->machine);
+}
+
 /* What must be ready before the console is: while the terminal is raw, Ctrl-C is a character. */
 static int make_ready(struct run *run, struct err *err)
 {
@@ -352,6 +366,8 @@ static int make_ready(struct run *run, struct err *err)
 
 	if (ret == 0)
 		ret = run_open_events(run, err);
+	if (ret == 0)
+		backends_watch_memory(&run->backends, &run->loop, memory_changed, run);
 	if (ret == 0 && run->config.control)
 		ret = control_open(&run->control, run->config.control, &run->loop, cmd_control,
 				   &run->machine, err);

@@ -188,9 +188,8 @@ void fault_catch(struct fault_bad *bad)
 
 /* --- KVM's EFAULT, which says not where --- */
 
-bool fault_explain(struct err *err)
+bool fault_find_cut(struct err *err)
 {
-	const struct fault_range *huge = NULL;
 	struct stat st;
 
 	for (unsigned i = 0; i < nr_ranges; i++) {
@@ -205,9 +204,18 @@ bool fault_explain(struct err *err)
 				r->option, r->path, (long long)st.st_size);
 			return true;
 		}
-		if (r->huge)
-			huge = r;
 	}
+	return false;
+}
+
+bool fault_explain(struct err *err)
+{
+	bool huge = false;
+
+	if (fault_find_cut(err))
+		return true;
+	for (unsigned i = 0; i < nr_ranges; i++)
+		huge |= ranges[i].len && ranges[i].is_guest && ranges[i].huge;
 	if (huge)
 		err_set(err, EFAULT,
 			"the host has no huge page left for guest RAM: none is free, or a control "

@@ -48,6 +48,8 @@ struct fault_bad {
  */
 void fault_catch(struct fault_bad *bad);
 
+/* Whether a file that is the guest's memory is shorter than it was, with the sentence. */
+bool fault_find_cut(struct err *err);
 /* Why KVM could not reach the guest's memory (EFAULT): what is known, or false. */
 bool fault_explain(struct err *err);
 

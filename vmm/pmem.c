@@ -7,7 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/fs.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -120,8 +124,41 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 	return ret;
 }
 
+static void changed_ready(void *to, short revents)
+{
+	struct pmem *p = to;
+	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
+
+	(void)revents;
+	if (read(p->watch, event, sizeof(event)) > 0)
+		p->changed(p->to);
+}
+
+void pmem_watch(struct pmem *p, struct loop *loop, void (*changed)(void *to), void *to)
+{
+	char own[sizeof("/proc/self/fd/") + 10];
+
+	snprintf(own, sizeof(own), "/proc/self/fd/%d",
+		 p->fd); /* its name may be another's by now */
+	p->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (p->watch < 0)
+		return;
+	p->loop = loop;
+	p->changed = changed;
+	p->to = to;
+	if (inotify_add_watch(p->watch, own, IN_MODIFY) < 0 ||
+	    loop_watch(loop, p->watch, POLLIN, changed_ready, p) < 0) {
+		close(p->watch);
+		p->watch = -1;
+	}
+}
+
 void pmem_close(struct pmem *p)
 {
+	if (p->watch >= 0) {
+		loop_forget(p->loop, p->watch);
+		close(p->watch);
+	}
 	if (p->hva) {
 		fault_unlist(p->hva);
 		munmap(p->hva, span_size(p->gpa));

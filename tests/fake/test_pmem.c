@@ -2,6 +2,7 @@
  * Files that are the guest's memory: in use, on a block device, and flushes that fail.
  */
 #include "tests/fake/wrap.h"
+#include "vmm/fault.h"
 #include "vmm/pmem.h"
 
 #include <stdarg.h>
@@ -122,12 +123,51 @@ static void test_failed_flush(void **state)
 	pmem_close(&pmem);
 }
 
+static struct loop loop = LOOP_EMPTY;
+static unsigned cuts;
+
+static void file_changed(void *to)
+{
+	assert_ptr_equal(to, &cuts);
+	cuts += fault_find_cut(&err);
+	loop_stop(&loop);
+}
+
+/* KVM says nothing of what a guest cannot get because it is no longer in the file. */
+static void test_cut(void **state)
+{
+	int fd = open(path, O_RDWR);
+
+	(void)state;
+	assert_int_equal(loop_create(&loop, &err), 0);
+	assert_int_equal(pmem_open(&pmem, path, false, at, &err), 0);
+	pmem_watch(&pmem, &loop, file_changed, &cuts);
+	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+	assert_int_equal(loop_run(&loop, &err), 0);
+	assert_int_equal(cuts, 0);
+	loop_rearm(&loop);
+	assert_int_equal(truncate(path, SIZE / 2), 0);
+	assert_int_equal(loop_run(&loop, &err), 0);
+	assert_int_equal(cuts, 1);
+	wrap_assert_says(&err, "was cut short to 2097152 bytes");
+	pmem_close(&pmem);
+	wrap_fail_named("inotify_init1", 1, EMFILE);
+	assert_int_equal(truncate(path, SIZE), 0);
+	assert_int_equal(pmem_open(&pmem, path, false, at, &err), 0);
+	pmem_watch(&pmem, &loop, file_changed, &cuts);
+	assert_int_equal(pmem.watch, -1);
+	pmem_close(&pmem);
+	loop_destroy(&loop);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_in_use, reset),
 		cmocka_unit_test_setup(test_mounted, reset),
 		cmocka_unit_test_setup(test_failed_flush, reset),
+		cmocka_unit_test_setup(test_cut, reset),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);
