@@ -29,11 +29,13 @@ static int shortage(const struct span *span, const struct ram_backing *backing, 
 			       "cannot reserve %" PRIu64 " MiB of address space for guest RAM at "
 			       "%#" PRIx64 " (see ulimit -v)",
 			       span_size(*span) / MIB, span->base);
-	return err_sys(err, code,
-		       "guest RAM at %#" PRIx64 " needs %" PRIu64 " free huge pages of %" PRIu64
-		       " MiB; reserve them in /sys/kernel/mm/hugepages/hugepages-%skB/nr_hugepages "
-		       "or use --page-size 4K",
-		       span->base, size / backing->page_size, backing->page_size / MIB, pool);
+	return err_sys(
+		err, code,
+		"guest RAM at %#" PRIx64 " needs %" PRIu64 " free huge pages of %" PRIu64
+		" MiB; reserve them in /sys/kernel/mm/hugepages/hugepages-%skB/nr_hugepages, "
+		"or raise the control group's limit (hugetlb.%s.rsvd.max), or use --page-size 4K",
+		span->base, size / backing->page_size, backing->page_size / MIB, pool,
+		backing->page_size == GIB ? "1GB" : "2MB");
 }
 
 /* What memfd_create says where the kernel has no huge pages, or not of this size. */
