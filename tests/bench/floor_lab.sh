@@ -22,6 +22,7 @@ with_floor()
 with=floor prepare lean "" bench
 rm -rf "$extra" && mkdir -p "$extra/lab/t"
 cat >"$extra/lab/t/bench.sh" <<-END
+	# lab: root=yes
 	cd /floor && PATH=/usr/bin:/bin RUNS=$runs tests/bench/run.sh 2>&1 | tee /dev/fd/3
 END
 run_bench $((120 + runs * 20))
