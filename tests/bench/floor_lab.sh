@@ -16,7 +16,7 @@ with_floor()
 	strip -o "$to/build/straddle" "$BUILD/straddle"
 	add_libraries "$1" "$BUILD/tests/bench/floor" "$BUILD/tests/bench/pair"
 	add_programs "$1" awk bash cat dirname env grep jq mkfifo mktemp rm seq sleep stat timeout
-	ln -sf ../usr/bin/bash "$1/bin/bash"
+	mkdir -p "$1/bin" && ln -sf ../usr/bin/bash "$1/bin/bash"
 }
 
 with=floor prepare lean "" bench
