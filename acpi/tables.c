@@ -96,7 +96,6 @@ static void table_end_listed(struct tables *t, size_t at)
 #define FADT_BOOT_NO_VGA  (1u << 2)
 #define FADT_LATENCY_NONE 0xffff /* no C2, no C3 */
 #define FADT_CENTURY	  0x32	 /* CMOS register: devices/rtc.h */
-#define RESET_VALUE	  0x06	 /* system reset and reset CPU, bits 1 and 2 of port 0xcf9 */
 
 /* Generic address structure (5.2.3.2) of a one-byte I/O port. */
 static void put_port(struct bytes_out *b, uint16_t port)
@@ -131,7 +130,7 @@ static void put_fadt(struct tables *t, uint64_t dsdt)
 		       FADT_RESET_REG | FADT_HW_REDUCED,
 	       4);
 	put_port(b, PORT_RESET);
-	put_le(b, RESET_VALUE, 1);
+	put_le(b, RESET_NOW, 1);
 	put_pad(b, at + 131);
 	put_le(b, 3, 1); /* minor version: 6.3 */
 	put_pad(b, at + 140);

@@ -1,5 +1,6 @@
 #include "vmm/machine.h"
 
+#include "firmware/restart.h"
 #include "vmm/cpuid.h"
 #include "vmm/platform.h"
 #include "vmm/topology.h"
@@ -101,6 +102,12 @@ static int write_acpi(struct machine *m, struct err *err)
 
 	return acpi_build(m->parts.plan, ACPI_BASE, ram_at(m->parts.ram, ACPI_BASE, cap), cap, &len,
 			  ram_at(m->parts.ram, ACPI_RSDP, ACPI_RSDP_SIZE), err);
+}
+
+static void write_restart(struct machine *m)
+{
+	_Static_assert(ACPI_RSDP + ACPI_RSDP_SIZE <= BIOS_ENTRY, "the root pointer ends before");
+	restart_code(ram_at(m->parts.ram, BIOS_ENTRY, RESTART_SIZE));
 }
 
 static int copy_place(struct machine *m, const struct boot_place *place, const uint8_t *scratch,
@@ -383,8 +390,10 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 		ret = kvm_create_irqchip(&m->kvm, err);
 	if (ret == 0)
 		ret = write_acpi(m, err);
-	if (ret == 0)
+	if (ret == 0) {
+		write_restart(m);
 		ret = write_boot(m, &entry, err);
+	}
 	if (ret == 0)
 		ret = create_devices(m, err);
 	if (ret == 0)

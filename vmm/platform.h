@@ -15,6 +15,7 @@
 #define VIRTIO_BAR_SIZE 0x8000 /* of each virtio device: devices/virtio_pci.h */
 #define PORT_PCI	0xcf8  /* configuration address and data, 8 ports */
 #define PORT_RESET	0xcf9  /* reset control register */
+#define RESET_NOW	0x06 /* what resets when written to it: bits 1 and 2, reset of system and CPU */
 
 /* Global system interrupts */
 #define GSI_SERIAL 4
@@ -54,5 +55,7 @@
  * 5.2.5.1.
  */
 #define ACPI_RSDP 0xfffc0u
+/* Where a BIOS is entered in real mode, F000:FFF0. */
+#define BIOS_ENTRY 0xffff0u
 
 #endif

@@ -5,10 +5,13 @@
  *	t  triple fault	d  debug exit 42	w  wait for the power button, then power off
  *	f  fill: print 4096 characters		b  an instruction that KVM's emulator lacks
  *	s  sleep for ever, interrupts on	h  the same, interrupts off: dead
+ *	j  have the other CPUs, which start in real mode, jump to where a BIOS is entered
  */
 #include "guest.inc"
 
-#define PM	0x600
+#define PM	   0x600
+#define LAPIC_ICR  0xfee00300
+#define TRAMPOLINE 0x8000	/* SIPI vector 8 */
 
 main:
 	say	"ready\n"
@@ -40,6 +43,8 @@ loop:
 	je	sleep
 	cmp	al, 'h'
 	je	die
+	cmp	al, 'j'
+	je	jump
 	jmp	loop
 
 echo:
@@ -134,7 +139,20 @@ die:
 1:	hlt
 	jmp	1b
 
+jump:
+	mov	rax, [rip + far_jump]
+	mov	[TRAMPOLINE], rax
+	mov	edi, LAPIC_ICR
+	mov	dword ptr [rdi], 0xc4500 /* INIT, all but self */
+	mov	dword ptr [rdi], 0xc4608 /* SIPI, all but self */
+1:	pause
+	jmp	1b
+
 	.section .data
+far_jump:
+	.byte	0xea			/* jmp F000:FFF0 */
+	.word	0xfff0, 0xf000
+	.byte	0, 0, 0
 registers:
 	.byte	0x34, 0x35, 0x5b, 0x5c, 0x5d, 0x32, 9, 0
 	.balign	8
