@@ -265,6 +265,31 @@ check_complaints()
 	same "$1: the kernel has no complaints" "" "$(said complaint)"
 }
 
+# check_kernel KERNEL OPTION...: a kernel is reset, finds then what was planned with four CPUs, and panics.
+check_kernel()
+{
+	kernel=$1
+	shift
+	interactive "$kernel" ask,srat,nodes,panic "$@"
+	tell reboot
+	tell_only facts
+	ended $straddle
+	same "$kernel: a reset, then a panic" "2 4" "$(said asking | wc -l) $status"
+	straddle plan --json "$@" | awk -f /lab/json.awk >"$plan"
+	same "$kernel: CPUs" 4 "$(said cpus)"
+	check_memory "$kernel"
+	check_iomem "$kernel"
+	check_total "$kernel"
+}
+
+# check_power_off KERNEL
+check_power_off()
+{
+	guest "$1" complaints --memory 256M
+	same "$1: powers off" 0 "$status"
+	check_complaints "$1"
+}
+
 # The lab host's devices: an NVMe drive with the MSI-X table in a BAR of its own, one with the table
 # in BAR 0 and two bad sectors (see lab), a network adapter with MSI-X, one with INTx alone, a disk controller with MSI alone.
 nvme=0000:00:05.0 nvme2=0000:00:06.0 nic=0000:00:07.0 old_nic=0000:00:08.0 ahci=0000:00:09.0
