@@ -180,7 +180,7 @@ demo-disk: deps
 
 BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev liburing-dev acpica-tools 'linux-headers-6.12.*-common'
 TEST_DEPS  := clang clang-format libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
-LAB_DEPS   := qemu-system-x86 qemu-utils mmdebstrap fakeroot uidmap e2fsprogs iperf3 passt busybox-static cpio xz-utils kmod dmsetup socat linux-source-6.12 flex bison bc \
+LAB_DEPS   := qemu-system-x86 qemu-utils mmdebstrap fakeroot uidmap e2fsprogs iperf3 passt busybox-static cpio xz-utils kmod dmsetup socat flex bison bc \
 	      libelf-dev linux-libc-dev
 DEPS	   := $(BUILD_DEPS) $(TEST_DEPS) $(LAB_DEPS)
 deps:

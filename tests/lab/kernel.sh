@@ -1,43 +1,68 @@
 #!/bin/bash
-# Builds the lean lab kernel from Debian's linux-source-6.12 and prints the path of its bzImage.
-# The result is cached, keyed by the source package's version and by the configuration fragment.
+# Builds the lean lab kernel and prints the path of its bzImage. Its source is Debian's linux-source-6.12, or with
+# LEAN=7.3 in the environment the one of that version in Debian 13's backports; neither is installed. The result
+# is cached, keyed by version and configuration fragment; a new point release is no reason to build it again.
 set -euo pipefail
 . "$(dirname "$0")/cache.sh"
 
 lab=$(cd "$(dirname "$0")" && pwd)
-tarball=/usr/src/linux-source-6.12.tar.xz
-[ -f "$tarball" ] || { echo "kernel.sh: $tarball is missing: run make deps" >&2; exit 1; }
-version=$(dpkg-query -W -f '${Version}' linux-source-6.12)
-key=$(cat "$lab/lean.config" | sha256sum | cut -c1-12)
-out=$cache/lean-$version-$key
-if [ -f "$out/bzImage" ]; then
-	echo "$out/bzImage"
-	exit 0
+
+package=linux-source-${LEAN:=6.12} apt=()
+
+# build: in the current directory, which is empty. As root, apt would download as another user, who may not
+# write here. Without debug information, objects do not know their directory, and ccache need not either.
+build()
+{
+	local compiler=gcc
+	! command -v ccache >/dev/null || compiler="ccache gcc"
+	apt-get "${apt[@]}" -qq -o APT::Sandbox::User="$(id -un)" download "$package=$version" &&
+		dpkg -x ./*.deb deb &&
+		tar --strip-components=1 -xf "deb/usr/src/$package.tar.xz" &&
+		rm -rf ./*.deb deb &&
+		make -s tinyconfig &&
+		scripts/kconfig/merge_config.sh -m .config "$lab/lean.config" &&
+		make -s olddefconfig &&
+		CCACHE_NOHASHDIR=1 make -j"$(nproc)" CC="$compiler" bzImage vmlinux
+}
+
+# check_config: options that the fragment asks for and Kconfig dropped are said, not lost.
+check_config()
+{
+	local name value
+	while IFS='=' read -r name value; do
+		case $value in
+		n) ! grep -q "^$name=" "$1" || echo "lean kernel: $name is on" >&2 ;;
+		*) grep -q "^$name=" "$1" || echo "lean kernel: $name is off" >&2 ;;
+		esac
+	done < <(grep -E '^CONFIG_.*=(y|n|")' "$lab/lean.config")
+}
+
+key=$(sha256sum <"$lab/lean.config" | cut -c1-12)
+exec 8>"$cache/lean-$LEAN.lock"
+flock 8 # another run may be building it
+out=$(find "$cache" -maxdepth 1 -name "lean-$LEAN*-$key" | sort -V | tail -n 1)
+if [ -z "$out" ]; then
+	[ "$LEAN" = 6.12 ] || use_suites trixie-backports
+	version=$(apt-cache "${apt[@]}" show --no-all-versions "$package" 2>/dev/null |
+		sed -n 's/^Version: //p') || true
+	if [ -n "$version" ]; then
+		out=$cache/lean-$version-$key
+	else
+		out=$(cached_instead "$package" "lean-$LEAN*-[0-9a-f]*")
+	fi
 fi
-
-tree=$(mktemp -d "$cache/build.XXXXXX")
-trap 'rm -rf "$tree"' EXIT
-log=$cache/lean-build.log
-echo "building the lean lab kernel $version (about 7 minutes on 2 cores; log: $log)" >&2
-tar -C "$tree" --strip-components=1 -xf "$tarball"
-(
-	cd "$tree"
-	make -s tinyconfig
-	scripts/kconfig/merge_config.sh -m .config "$lab/lean.config"
-	make -s olddefconfig
-	make -j"$(nproc)" bzImage vmlinux
-) >"$log" 2>&1 </dev/null || { tail -20 "$log" >&2; exit 1; }
-
-# Options that the fragment asks for and Kconfig dropped are said, not lost.
-grep -E '^CONFIG_.*=(y|n|")' "$lab/lean.config" | while IFS='=' read -r name value; do
-	case $value in
-	n) ! grep -q "^$name=" "$tree/.config" || echo "lean kernel: $name is on" >&2 ;;
-	*) grep -q "^$name=" "$tree/.config" || echo "lean kernel: $name is off" >&2 ;;
-	esac
-done
-mkdir -p "$out.tmp"
-cp "$tree/arch/x86/boot/bzImage" "$tree/.config" "$out.tmp/"
-# An uncompressed vmlinux (with the PVH note), for the ELF loader's tests.
-objcopy --strip-debug "$tree/vmlinux" "$out.tmp/vmlinux"
-rm -rf "$out" && mv "$out.tmp" "$out"
+if [ ! -f "$out/bzImage" ]; then
+	tree=$(mktemp -d "$cache/build.XXXXXX")
+	trap 'rm -rf "$tree"' EXIT
+	log=$cache/lean-$LEAN-build.log
+	echo "building the lean lab kernel $version (log: $log)" >&2
+	(cd "$tree" && build) >"$log" 2>&1 </dev/null || { tail -20 "$log" >&2; exit 1; }
+	check_config "$tree/.config"
+	mkdir -p "$out.tmp"
+	cp "$tree/arch/x86/boot/bzImage" "$tree/.config" "$out.tmp/"
+	# An uncompressed vmlinux (with the PVH note), for the ELF loader's tests.
+	objcopy --strip-debug "$tree/vmlinux" "$out.tmp/vmlinux"
+	rm -rf "$out" && mv "$out.tmp" "$out"
+	echo "the lean lab kernel is built: $SECONDS s" >&2
+fi
 echo "$out/bzImage"
