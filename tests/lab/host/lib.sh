@@ -271,10 +271,12 @@ check_kernel()
 	kernel=$1
 	shift
 	interactive "$kernel" ask,srat,nodes,panic "$@"
+	echo "$kernel runs" # a host that says nothing is taken for one that stands still
 	tell reboot
+	same "$kernel: is reset" 2 "$(grep -c asking "$log")"
 	tell_only facts
 	ended $straddle
-	same "$kernel: a reset, then a panic" "2 4" "$(said asking | wc -l) $status"
+	same "$kernel: panics" 4 "$status"
 	straddle plan --json "$@" | awk -f /lab/json.awk >"$plan"
 	same "$kernel: CPUs" 4 "$(said cpus)"
 	check_memory "$kernel"

@@ -3,6 +3,12 @@
 # is for 64 bits).
 . /lab/lib.sh
 
-limit=300
+# With XSAVE it is not QEMU 7.2 that emulates this host (see choose_qemu of the lab). 11.1.3 gets shadow tables
+# wrong, too: the kernel takes page faults, at another place each time, before its console: this test is for --qemu system.
+if grep -qw xsave /proc/cpuinfo; then
+	skip "i386: all of it" "32-bit guests do not run where QEMU 11 emulates the host"
+	exit 0
+fi
+limit=220
 check_kernel i386 --memory 768M --cpus 4
 check_power_off i386
