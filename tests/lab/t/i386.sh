@@ -4,9 +4,9 @@
 . /lab/lib.sh
 
 # With XSAVE it is not QEMU 7.2 that emulates this host (see choose_qemu of the lab). 11.1.3 gets shadow tables
-# wrong, too: the kernel takes page faults, at another place each time, before its console: this test is for --qemu system.
+# wrong: the kernel takes page faults, at another place each time, before its console.
 if grep -qw xsave /proc/cpuinfo; then
-	skip "i386: all of it" "32-bit guests do not run where QEMU 11 emulates the host"
+	skip "i386: all of it" "32-bit guests do not run where a QEMU as new as this system's emulates the host"
 	exit 0
 fi
 limit=220
