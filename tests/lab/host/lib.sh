@@ -147,12 +147,13 @@ tell()
 said() { sed -n "s/^$1 //p" "$facts"; }
 planned() { sed -n "s/^$1 //p" "$plan"; }
 
-# await TEXT [TIMES]: waits until a guest in the background has printed it.
+# await TEXT [TIMES]: waits until a guest in the background has printed it, or is gone.
 await()
 {
 	tries=$((limit * 5))
 	while [ "$(grep -c "$1" "$log")" -lt "${2:-1}" ] && [ "$tries" -gt 0 ]; do
 		tries=$((tries - 1))
+		[ -d "/proc/${straddle:-self}" ] || break
 		sleep 0.2
 	done
 }
