@@ -23,6 +23,8 @@ if [ ! -d "$out" ]; then
 		--customize-hook='chroot "$1" passwd -q -d root' \
 		--customize-hook='echo straddle >"$1/etc/hostname"' \
 		--customize-hook='printf "[Match]\nType=ether\n[Network]\nDHCP=ipv4\n" >"$1/etc/systemd/network/lan.network"' \
+		--customize-hook='mkdir -p "$1/etc/systemd/system.conf.d"' \
+		--customize-hook='printf "[Manager]\nDefaultDeviceTimeoutSec=600\n" >"$1/etc/systemd/system.conf.d/slow.conf"' \
 		--customize-hook='chroot "$1" systemctl -q enable systemd-networkd' \
 		--customize-hook='chroot "$1" systemctl -q disable systemd-networkd-wait-online e2scrub_reap apt-daily.timer apt-daily-upgrade.timer' \
 		bookworm "$tmp/root.tar" >&2

@@ -1,9 +1,9 @@
-# lab: host=lean kernels=debian limit=600 root=yes
+# lab: host=lean kernels=debian limit=900 root=yes
 # A Debian as it comes, on a virtio disk: kernel, initrd and systemd up to the login prompt, the network
 # by DHCP from passt, a clean power-off. `make demo-disk` shows it. The runner checks the file system
 # afterwards. Also run where no lab is needed (demo.sh), hence the variables.
 . "${LAB:-/lab}/lib.sh"
-limit=240
+limit=600
 disk=${DISK:-/dev/vda} port=${PORT:-7}
 quiet="console=ttyS0 quiet"
 [ "${PORT-}" ] || user_net_up
