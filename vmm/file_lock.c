@@ -55,7 +55,7 @@ static void ask(struct lock *l, off_t byte)
 		l->error = EBUSY;
 }
 
-/* All locks, or none. */
+/* All locks, or none if somebody has one of them: EBUSY. */
 static int lock_once(int fd, bool alone)
 {
 	const struct flock nothing = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
@@ -78,7 +78,7 @@ static int lock_once(int fd, bool alone)
 	ask(&l, SHARED + READ);
 	ask(&l, PERM + WRITE);
 	ask(&l, PERM + RESIZE);
-	if (l.error)
+	if (l.error == EBUSY)
 		fcntl(fd, F_OFD_SETLK, &nothing);
 	return l.error;
 }
@@ -87,9 +87,10 @@ int file_lock(int fd, const char *option, const char *path, bool alone, const ch
 	      struct err *err)
 {
 	for (unsigned i = 0; i < TRIES; i++) {
+		if (i)
+			usleep(PAUSE_US);
 		if (lock_once(fd, alone) != EBUSY)
 			return 0; /* it is ours, or there are no locks */
-		usleep(PAUSE_US);
 	}
 	return err_set(
 		err, EBUSY,
