@@ -7,8 +7,6 @@
 
 #include "devices/device.h"
 
-#define RESET_VALUE 0x06 /* a hard reset in one write: what the FADT tells the guest to use */
-
 struct reset {
 	struct device dev;
 	struct device_ender ender;

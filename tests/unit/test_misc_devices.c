@@ -7,6 +7,7 @@
 #include "devices/i8042.h"
 #include "devices/pvpanic.h"
 #include "devices/reset.h"
+#include "vmm/platform.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -96,7 +97,7 @@ static void test_reset(void **state)
 	}
 	out(&bus, 0xcf9, 1, 0);
 	e = (struct ending){ 0 };
-	out(&bus, 0xcf9, 1, RESET_VALUE);
+	out(&bus, 0xcf9, 1, RESET_NOW);
 	assert_int_equal(e.ends, 1);
 	assert_int_equal(e.why, DEVICE_END_RESET);
 	/* A PCI configuration address is not for the reset register in its midst. */

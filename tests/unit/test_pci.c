@@ -5,6 +5,7 @@
 #include "devices/bus.h"
 #include "devices/pci.h"
 #include "devices/reset.h"
+#include "vmm/platform.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -210,7 +211,7 @@ static void test_reset_register(void **state)
 	assert_int_equal(b.resets, 0);
 	out(&b, 0xcf9, 1, 0x02);
 	assert_int_equal(in(&b, 0xcf9, 1), 0x02);
-	out(&b, 0xcf9, 1, RESET_VALUE);
+	out(&b, 0xcf9, 1, RESET_NOW);
 	assert_int_equal(b.resets, 1);
 	assert_int_equal(in(&b, 0xcf8, 4), 0x80000600);
 	b.host.at_cf9 = NULL;

@@ -3,12 +3,15 @@
  */
 #include "firmware/restart.h"
 
-#include "devices/reset.h"
+#include "vmm/platform.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <stdint.h>
 #include <cmocka.h>
+
+#include <stdbool.h>
 
 #define STEPS 1000
 
@@ -32,8 +35,8 @@ static void test_restart(void **state)
 			ip += 2;
 			break;
 		case 0xee:
-			assert_int_equal(dx, 0xcf9);
-			assert_int_equal(al, RESET_VALUE);
+			assert_int_equal(dx, PORT_RESET);
+			assert_int_equal(al, RESET_NOW);
 			outs++;
 			ip++;
 			break;
