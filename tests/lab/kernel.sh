@@ -1,13 +1,13 @@
 #!/bin/bash
-# Builds the lean lab kernel and prints the path of its bzImage. Its source is Debian's linux-source-6.12, or with
-# LEAN=7.3 in the environment the one of that version in Debian 13's backports; neither is installed. The result
-# is cached, keyed by version and configuration fragment; a new point release is no reason to build it again.
+# Builds the lean lab kernel and prints the path of its bzImage. Its source is Debian's linux-source-6.12, which is not
+# installed. The result is cached, keyed by version and configuration fragment; a new point release is no reason to
+# build it again.
 set -euo pipefail
 . "$(dirname "$0")/cache.sh"
 
 lab=$(cd "$(dirname "$0")" && pwd)
 
-package=linux-source-${LEAN:=6.12} apt=()
+package=linux-source-6.12
 
 # build: in the current directory, which is empty. As root, apt would download as another user, who may not
 # write here. Without debug information, objects do not know their directory, and ccache need not either.
@@ -15,7 +15,7 @@ build()
 {
 	local compiler=gcc
 	! command -v ccache >/dev/null || compiler="ccache gcc"
-	apt-get "${apt[@]}" -qq -o APT::Sandbox::User="$(id -un)" download "$package=$version" &&
+	apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$package=$version" &&
 		dpkg -x ./*.deb deb &&
 		tar --strip-components=1 -xf "deb/usr/src/$package.tar.xz" &&
 		rm -rf ./*.deb deb &&
@@ -38,23 +38,23 @@ check_config()
 }
 
 key=$(sha256sum <"$lab/lean.config" | cut -c1-12)
-exec 8>"$cache/lean-$LEAN.lock"
+exec 8>"$cache/lean.lock"
 flock 8 # another run may be building it
-out=$(find "$cache" -maxdepth 1 -name "lean-$LEAN*-$key" | sort -V | tail -n 1)
+out=$(find "$cache" -maxdepth 1 -name "lean-6.12*-$key" | sort -V | tail -n 1)
 if [ -z "$out" ]; then
-	[ "$LEAN" = 6.12 ] || use_suites trixie-backports
-	version=$(apt-cache "${apt[@]}" show --no-all-versions "$package" 2>/dev/null |
+	version=$(apt-cache show --no-all-versions "$package" 2>/dev/null |
 		sed -n 's/^Version: //p') || true
 	if [ -n "$version" ]; then
 		out=$cache/lean-$version-$key
 	else
-		out=$(cached_instead "$package" "lean-$LEAN*-[0-9a-f]*")
+		out=$(cached_instead "$package" "lean-6.12*-????????????")
 	fi
 fi
 if [ ! -f "$out/bzImage" ]; then
+	[ -n "${version-}" ] || { echo "kernel.sh: $out has no bzImage: remove it" >&2; exit 1; }
 	tree=$(mktemp -d "$cache/build.XXXXXX")
 	trap 'rm -rf "$tree"' EXIT
-	log=$cache/lean-$LEAN-build.log
+	log=$cache/lean-build.log
 	echo "building the lean lab kernel $version (log: $log)" >&2
 	(cd "$tree" && build) >"$log" 2>&1 </dev/null || { tail -20 "$log" >&2; exit 1; }
 	check_config "$tree/.config"
