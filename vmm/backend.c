@@ -1,9 +1,13 @@
 #include "vmm/backend.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 _Static_assert(VHOST_AUTO == (int)NET_VHOST_AUTO && VHOST_ON == (int)NET_VHOST_ON &&
 		       VHOST_OFF == (int)NET_VHOST_OFF,
@@ -165,12 +169,33 @@ void backends_remark(const struct backends *b, void (*say)(const char *sentence)
 	}
 }
 
+static void memory_changed(void *to, short revents)
+{
+	struct backends *b = to;
+	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
+
+	(void)revents;
+	if (read(b->watch, event, sizeof(event)) > 0)
+		b->changed(b->to);
+}
+
+/* One inotify for all: a user may have 128 at a time. */
 void backends_watch_memory(struct backends *b, struct loop *loop, void (*changed)(void *to),
 			   void *to)
 {
-	for (unsigned i = 0; i < b->n; i++)
+	unsigned n = 0;
+
+	b->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	for (unsigned i = 0; b->watch >= 0 && i < b->n; i++)
 		if (b->list[i].pmem.fd >= 0)
-			pmem_watch(&b->list[i].pmem, loop, changed, to);
+			n += pmem_watch(&b->list[i].pmem, b->watch);
+	b->loop = loop;
+	b->changed = changed;
+	b->to = to;
+	if (b->watch >= 0 && (!n || loop_watch(loop, b->watch, POLLIN, memory_changed, b) < 0)) {
+		close(b->watch);
+		b->watch = -1;
+	}
 }
 
 bool backends_have_storage(const struct backends *b)
@@ -252,6 +277,10 @@ void backends_set_console(struct backends *b, struct console *console)
 
 void backends_close(struct backends *b)
 {
+	if (b->watch >= 0) {
+		loop_forget(b->loop, b->watch);
+		close(b->watch);
+	}
 	for (unsigned i = 0; i < b->n; i++) {
 		vhost_user_close(&b->list[i].user);
 		disk_close(&b->list[i].disk);

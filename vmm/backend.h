@@ -38,11 +38,15 @@ struct backend {
 struct backends {
 	struct backend *list;
 	unsigned n;
+	int watch; /* inotify, or -1; the three below are set if it is not */
+	struct loop *loop;
+	void (*changed)(void *to);
+	void *to;
 };
 
-#define BACKENDS_EMPTY \
-	{              \
-		.n = 0 \
+#define BACKENDS_EMPTY      \
+	{                   \
+		.watch = -1 \
 	}
 
 /* -EINVAL: not what the user asked for; others: the host refuses. The sentence names the option. */
@@ -50,8 +54,11 @@ int backends_open(struct backends *b, const struct config *c, const struct plan 
 		  struct err *err);
 /* What the user should know of what was opened. */
 void backends_remark(const struct backends *b, void (*say)(const char *sentence));
-/* Calls `changed` on the loop's thread when somebody else writes to a file of --pmem or cuts it.
- * The loop must live until backends_close. */
+/*
+ * Calls `changed` on the loop's thread when somebody else writes to a file of --pmem or cuts it.
+ * Best effort: not where no inotify is left, and not of what another host does to a shared file
+ * system. The loop must live until backends_close.
+ */
 void backends_watch_memory(struct backends *b, struct loop *loop, void (*changed)(void *to),
 			   void *to);
 /* Whether something is behind that may be waited for: images, files. */

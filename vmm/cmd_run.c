@@ -155,8 +155,6 @@ static int run_guest(struct run *run, enum machine_end *end, struct err *err)
 		*end = machine_run(&run->machine, err);
 		if (*end == MACHINE_RUNNING && lines_error(run, err) < 0)
 			*end = MACHINE_HOST_ERROR;
-		if (*end == MACHINE_STOPPED && run->memory_is_cut && fault_find_cut(err))
-			*end = MACHINE_HOST_ERROR;
 		run->dead = *end == MACHINE_STOPPED && machine_is_dead(&run->machine);
 		*end = run->machine.end = judge_end(run, *end);
 		machine_destroy(&run->machine);
@@ -353,10 +351,8 @@ static void memory_changed(void *to)
 	struct run *run = to;
 	struct err err;
 
-	if (!fault_find_cut(&err))
-		return; /* somebody else wrote to it */
-	run->memory_is_cut = true;
-	machine_stop(&run->machine);
+	if (fault_find_cut(&err)) /* else somebody has only written to it */
+		machine_fail(&run->machine, err.text);
 }
 
 /* What must be ready before the console is: while the terminal is raw, Ctrl-C is a character. */
@@ -368,6 +364,8 @@ static int make_ready(struct run *run, struct err *err)
 		ret = run_open_events(run, err);
 	if (ret == 0)
 		backends_watch_memory(&run->backends, &run->loop, memory_changed, run);
+	if (ret == 0 && fault_find_cut(err)) /* before it was watched */
+		ret = -EIO;
 	if (ret == 0 && run->config.control)
 		ret = control_open(&run->control, run->config.control, &run->loop, cmd_control,
 				   &run->machine, err);
@@ -388,6 +386,7 @@ static struct run *run_new(struct err *err)
 	}
 	run->config = (struct config)CONFIG_EMPTY;
 	run->passthrough.iommu = (struct iommu)IOMMU_EMPTY;
+	run->backends = (struct backends)BACKENDS_EMPTY;
 	run->ram = (struct ram)RAM_EMPTY;
 	run->kernel = (struct image)IMAGE_EMPTY;
 	run->initrd = (struct images)IMAGES_EMPTY;

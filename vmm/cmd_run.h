@@ -41,7 +41,6 @@ struct run {
 	int signal;	    /* the one that ended the run, or 0 */
 	bool overdue;	    /* the guest did not heed it in time */
 	bool timed_out;	    /* --timeout ended the run */
-	bool memory_is_cut; /* a file of --pmem, which ended the run */
 	bool dead;	    /* all of the guest's CPUs had stopped for good when it was ended */
 	bool mapped_slowly; /* mapping RAM for devices took seconds */
 };

@@ -18,8 +18,9 @@ static void end_machine(struct machine *m, enum machine_end end, unsigned value,
 
 	pthread_mutex_lock(&m->lock);
 	resets = m->end == MACHINE_RESET || m->end == MACHINE_TRIPLE_FAULT;
-	/* A user's wish to stop also holds against a reset, after which the guest would go on. */
-	if (m->end == MACHINE_RUNNING || (resets && end == MACHINE_STOPPED)) {
+	/* After a reset the guest would go on, against the user's wish or without its host. */
+	if (m->end == MACHINE_RUNNING ||
+	    (resets && (end == MACHINE_STOPPED || end == MACHINE_HOST_ERROR))) {
 		m->end = end;
 		m->value = value;
 		snprintf(m->report, sizeof(m->report), "%s", report);
@@ -53,6 +54,12 @@ static void device_ends(void *to, enum device_end why, unsigned value)
 void machine_stop(struct machine *m)
 {
 	end_machine(m, MACHINE_STOPPED, 0, "");
+	machine_virtio_hurry(&m->virtio);
+}
+
+void machine_fail(struct machine *m, const char *sentence)
+{
+	end_machine(m, MACHINE_HOST_ERROR, 0, sentence);
 	machine_virtio_hurry(&m->virtio);
 }
 

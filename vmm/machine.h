@@ -109,6 +109,8 @@ int machine_resize_disk(struct machine *m, const char *name, struct err *err);
 void machine_resize_console(struct machine *m);
 void machine_power_button(struct machine *m);
 void machine_stop(struct machine *m);
+/* Ends it with MACHINE_HOST_ERROR and the sentence. */
+void machine_fail(struct machine *m, const char *sentence);
 /* Ends it with MACHINE_PANIC: its console said so. */
 void machine_panicked(struct machine *m);
 /* A crash kernel of the guest takes over, pvpanic said. */

@@ -7,9 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <linux/fs.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -96,7 +94,7 @@ static int map_file(struct pmem *p, struct err *err)
 int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, struct err *err)
 {
 	uint64_t size;
-	int ret;
+	int ret = 0;
 
 	*p = (struct pmem)PMEM_EMPTY;
 	p->path = path;
@@ -105,13 +103,14 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 	p->fd = open_file(path, private ? O_RDONLY : O_RDWR, err);
 	if (p->fd < 0)
 		return p->fd;
-	ret = find_size(p->fd, path, &size, err);
-	if (ret == 0 && size != span_size(gpa))
-		ret = err_set(err, EINVAL, "--pmem %s has changed its size meanwhile", path);
-	if (ret == 0 && !private)
+	if (!private)
 		ret = file_claim(&p->fd, "--pmem", path, O_RDWR | O_CLOEXEC, "use private=on", err);
 	if (ret == 0)
 		ret = file_lock(p->fd, "--pmem", path, !private, "use private=on in both", err);
+	if (ret == 0)
+		ret = find_size(p->fd, path, &size, err);
+	if (ret == 0 && size != span_size(gpa))
+		ret = err_set(err, EINVAL, "--pmem %s has changed its size meanwhile", path);
 	/* EOPNOTSUPP: a block device, or a file system that cannot. */
 	if (ret == 0 && !private && fallocate(p->fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP)
 		ret = err_sys(err, errno,
@@ -124,41 +123,17 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 	return ret;
 }
 
-static void changed_ready(void *to, short revents)
-{
-	struct pmem *p = to;
-	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
-
-	(void)revents;
-	if (read(p->watch, event, sizeof(event)) > 0)
-		p->changed(p->to);
-}
-
-void pmem_watch(struct pmem *p, struct loop *loop, void (*changed)(void *to), void *to)
+bool pmem_watch(const struct pmem *p, int inotify)
 {
 	char own[sizeof("/proc/self/fd/") + 10];
 
 	snprintf(own, sizeof(own), "/proc/self/fd/%d",
 		 p->fd); /* its name may be another's by now */
-	p->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (p->watch < 0)
-		return;
-	p->loop = loop;
-	p->changed = changed;
-	p->to = to;
-	if (inotify_add_watch(p->watch, own, IN_MODIFY) < 0 ||
-	    loop_watch(loop, p->watch, POLLIN, changed_ready, p) < 0) {
-		close(p->watch);
-		p->watch = -1;
-	}
+	return inotify_add_watch(inotify, own, IN_MODIFY) >= 0;
 }
 
 void pmem_close(struct pmem *p)
 {
-	if (p->watch >= 0) {
-		loop_forget(p->loop, p->watch);
-		close(p->watch);
-	}
 	if (p->hva) {
 		fault_unlist(p->hva);
 		munmap(p->hva, span_size(p->gpa));

@@ -9,7 +9,6 @@
 #define VMM_PMEM_H
 
 #include "vmm/err.h"
-#include "vmm/loop.h"
 #include "vmm/span.h"
 
 #include <stdbool.h>
@@ -19,18 +18,14 @@ struct pmem {
 	const char *path; /* borrowed */
 	bool private;	  /* what is written stays in this process */
 	struct span gpa;
-	uint8_t *hva; /* of gpa.base; NULL: not mapped */
-	int watch;    /* inotify, or -1; then the three below are set */
-	struct loop *loop;
-	void (*changed)(void *to);
-	void *to;
+	uint8_t *hva;	  /* of gpa.base; NULL: not mapped */
 	int sync_error;	  /* of the first flush that failed */
 	bool is_flushing; /* atomic */
 };
 
-#define PMEM_EMPTY                    \
-	{                             \
-		.fd = -1, .watch = -1 \
+#define PMEM_EMPTY       \
+	{                \
+		.fd = -1 \
 	}
 
 /* The bytes of a file or block device that can be memory: whole pages of 2 MiB. -EINVAL otherwise.
@@ -41,13 +36,13 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 void pmem_close(struct pmem *p);
 
 /*
- * Calls `changed` on the loop's thread whenever somebody writes to the file or changes its size. A
- * guest that touches what is cut off may not go on, and KVM does not tell: it tries for ever, in
- * its workers for asynchronous page faults (virt/kvm/async_pf.c), to get the page. Best effort: not
- * where the host has no inotify left, and a block device has none. After it the loop must live
- * until pmem_close.
+ * Has `inotify` tell when somebody writes to the file or changes its size; false: it cannot, as of
+ * a block device. A guest that touches what is cut off may not go on, and KVM does not tell: it
+ * tries for ever, in its workers for asynchronous page faults (virt/kvm/async_pf.c), to get the
+ * page.
  */
-void pmem_watch(struct pmem *p, struct loop *loop, void (*changed)(void *to), void *to);
+bool pmem_watch(const struct pmem *p, int inotify);
+
 /*
  * Returns when all that the guest wrote before is on the disk. A negative errno: it is not, and no
  * later flush can say otherwise: the kernel takes what it could not write for written, and tells of

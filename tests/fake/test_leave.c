@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static struct backend list[2];
-static const struct backends backends = { list, 2 };
+static const struct backends backends = { .list = list, .n = 2, .watch = -1 };
 static struct disk_queue *const queue = &list[1].disk.queues[2];
 static struct machine_leave watched;
 static char said[sizeof(struct err)];

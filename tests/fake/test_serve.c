@@ -29,7 +29,7 @@ static struct machine_pci pci;
 static struct machine_virtio virtio;
 static struct loop main_loop;
 static struct backend backend;
-static struct backends backends = { &backend, 1 };
+static struct backends backends = { .list = &backend, .n = 1, .watch = -1 };
 static struct ram_block block;
 static struct guest_ram ram = { &block, 1 };
 static struct ram no_ram = RAM_EMPTY;
