@@ -1,8 +1,8 @@
 #!/bin/bash
 # qemu.sh: fetches the lab's QEMU without installing it and prints the path of its program: 11.1.3 of Debian
-# 13's backports with every library that it loads. Unlike Debian 12's 7.2, which lab takes if this fails, it
-# emulates XSAVE under virtualization, so guests have AVX, and does not lose interrupts (see lab). Cached by
-# version; where apt does not offer that version, the newest cached one will do.
+# 13's backports with every library that it loads. Unlike Debian 12's 7.2 it emulates XSAVE under
+# virtualization, so guests have AVX, and does not lose interrupts (see lab). Cached by version; where apt
+# does not offer that version, the newest cached one will do.
 set -euo pipefail
 . "$(dirname "$0")/cache.sh"
 
