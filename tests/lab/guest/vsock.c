@@ -2,11 +2,13 @@
  * Sockets between guest and host (vsock(7)), and what straddle makes of them on the host: Unix
  * sockets.
  *
- *	vsock listen PORT			echoes what one peer sends, to its end
- *	vsock check CID PORT BYTES		sends a pattern, ends, and compares what comes back;
- *prints a word vsock unix-listen PATH			as listen, on a Unix socket, peer after peer
+ *	vsock listen PORT [WORD]		echoes what one peer sends, to its end
+ *	vsock check CID PORT BYTES		sends a pattern, ends, compares the answer
+ *	vsock unix-listen PATH			as listen, on a Unix socket, peer after peer
  *	vsock unix-check PATH PORT BYTES	as check, by the socket of --vsock
  *	vsock unix-hold PATH PORT		connects, waits for the end; says both
+ *
+ * Checks print a word. WORD is said when the port can be connected to.
  *
  * Sending does not wait for what comes back, so that all that may wait on the way is full.
  */
@@ -80,13 +82,15 @@ static int check(int fd, long bytes)
 	return status != 0;
 }
 
-static int listen_guest(unsigned port)
+static int listen_guest(unsigned port, const char *word)
 {
 	struct sockaddr_vm at = { AF_VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_ANY };
 	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
 
 	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 1) < 0)
 		return 1;
+	if (word)
+		printf("lab: vsock %s\n", word);
 	return echo(accept(fd, NULL, NULL));
 }
 
@@ -161,8 +165,8 @@ static int hold_unix(const char *path, const char *port)
 int main(int argc, char *argv[])
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc == 3 && !strcmp(argv[1], "listen"))
-		return listen_guest((unsigned)atoi(argv[2]));
+	if ((argc == 3 || argc == 4) && !strcmp(argv[1], "listen"))
+		return listen_guest((unsigned)atoi(argv[2]), argv[3]);
 	if (argc == 5 && !strcmp(argv[1], "check"))
 		return check_guest((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]), atol(argv[4]));
 	if (argc == 3 && !strcmp(argv[1], "unix-listen"))

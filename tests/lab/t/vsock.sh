@@ -13,6 +13,7 @@ interactive lean ask,ask,ask,complaints $across --cpus 2 --vsock cid=7,socket=$s
 same "a port of the guest that nobody serves" refused "$(vsock unix-check $socket 4444 4096)"
 tell vsock_refused
 tell vsock_hold
+await "vsock holds"
 vsock unix-hold $socket 2000 >/tmp/hold &
 holder=$!
 tries=100
