@@ -27,6 +27,15 @@
 #define TRIES	 50
 #define PAUSE_US 20000
 
+/* After a try that found somebody else. False: it was the last. */
+static bool wait_again(unsigned *tries)
+{
+	if (++*tries == TRIES)
+		return false;
+	usleep(PAUSE_US);
+	return true;
+}
+
 struct lock {
 	int fd;
 	int error; /* EBUSY: somebody else has it; else what the kernel said; or 0 */
@@ -86,12 +95,12 @@ static int lock_once(int fd, bool alone)
 int file_lock(int fd, const char *option, const char *path, bool alone, const char *way_out,
 	      struct err *err)
 {
-	for (unsigned i = 0; i < TRIES; i++) {
-		if (i)
-			usleep(PAUSE_US);
+	unsigned tries = 0;
+
+	do {
 		if (lock_once(fd, alone) != EBUSY)
 			return 0; /* it is ours, or there are no locks */
-	}
+	} while (wait_again(&tries));
 	return err_set(
 		err, EBUSY,
 		"%s %s is in use by another process, or given twice: it is locked; end that, or %s",
@@ -101,12 +110,12 @@ int file_lock(int fd, const char *option, const char *path, bool alone, const ch
 /* Returns a descriptor, or -1. */
 static int open_alone(const char *path, int flags)
 {
-	int fd = open(path, flags | O_EXCL);
+	unsigned tries = 0;
+	int fd;
 
-	for (unsigned i = 1; i < TRIES && fd < 0 && errno == EBUSY; i++) {
-		usleep(PAUSE_US);
+	do {
 		fd = open(path, flags | O_EXCL);
-	}
+	} while (fd < 0 && errno == EBUSY && wait_again(&tries));
 	return fd;
 }
 
