@@ -200,9 +200,8 @@ bool fault_find_cut(struct err *err)
 		if (r->option && r->fd >= 0 && fstat(r->fd, &st) == 0 && S_ISREG(st.st_mode) &&
 		    (uint64_t)st.st_size < r->offset + r->len) {
 			err_set(err, EFAULT,
-				"%s %s was cut short to %lld bytes while the guest used it: make "
-				"it as "
-				"long as before and start anew",
+				"%s %s was cut short to %lld bytes while the guest used it: "
+				"make it as long as before and start anew",
 				r->option, r->path, (long long)st.st_size);
 			return true;
 		}

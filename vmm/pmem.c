@@ -127,8 +127,8 @@ bool pmem_watch(const struct pmem *p, int inotify)
 {
 	char own[sizeof("/proc/self/fd/") + 10];
 
-	snprintf(own, sizeof(own), "/proc/self/fd/%d",
-		 p->fd); /* its name may be another's by now */
+	/* Its name may be another's by now. */
+	snprintf(own, sizeof(own), "/proc/self/fd/%d", p->fd);
 	return inotify_add_watch(inotify, own, IN_MODIFY) >= 0;
 }
 
