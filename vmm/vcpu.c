@@ -24,6 +24,12 @@ static_assert(sizeof(struct kvm_sregs) == 312, "KVM_SET_SREGS");
 #define MSR_MTRR_DEF_TYPE	0x2ff
 #define MTRR_ENABLE_WRITEBACK	(1 << 11 | 6)
 
+/* Local APIC: Intel SDM volume 3, section 11.5.1 */
+#define LAPIC_LINT0  0x350
+#define LAPIC_LINT1  0x360
+#define LAPIC_EXTINT 0x700
+#define LAPIC_NMI    0x400
+
 /* MISC_ENABLE is Intel's: KVM sets as many of the list as it knows, in order. */
 static int set_msrs(const struct vcpu *v, struct err *err)
 {
@@ -105,6 +111,31 @@ void vcpu_destroy(struct vcpu *v)
 	*v = (struct vcpu)VCPU_EMPTY;
 }
 
+static void lapic_write(struct kvm_lapic_state *lapic, unsigned offset, uint32_t value)
+{
+	memcpy(lapic->regs + offset, &value, sizeof(value));
+}
+
+/*
+ * The local APIC as a BIOS leaves it on the bootstrap processor: the PIC's interrupts at LINT0,
+ * NMIs at LINT1 (Intel MultiProcessor Specification 1.4, section 3.6.2.2). Writing it also has KVM
+ * list the APIC IDs of all vCPUs. Until it does (kvm_recalculate_apic_map() in
+ * arch/x86/kvm/lapic.c), which else happens when the guest enables some APIC, the vCPU that was
+ * made last is not in the list, and an INIT that is sent to its ID goes nowhere.
+ */
+static int set_lapic(const struct vcpu *v, struct err *err)
+{
+	struct kvm_lapic_state lapic;
+
+	if (ioctl(v->fd, KVM_GET_LAPIC, &lapic) < 0)
+		return err_sys(err, errno, "KVM_GET_LAPIC failed");
+	lapic_write(&lapic, LAPIC_LINT0, LAPIC_EXTINT);
+	lapic_write(&lapic, LAPIC_LINT1, LAPIC_NMI);
+	if (ioctl(v->fd, KVM_SET_LAPIC, &lapic) < 0)
+		return err_sys(err, errno, "KVM_SET_LAPIC failed");
+	return 0;
+}
+
 int vcpu_set_entry(const struct vcpu *v, const struct vcpu_entry *entry, struct err *err)
 {
 	struct kvm_regs regs = {
@@ -131,7 +162,7 @@ int vcpu_set_entry(const struct vcpu *v, const struct vcpu_entry *entry, struct 
 		return err_sys(err, errno, "KVM_SET_SREGS failed");
 	if (ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
 		return err_sys(err, errno, "KVM_SET_REGS failed");
-	return 0;
+	return set_lapic(v, err);
 }
 
 /* --- running --- */

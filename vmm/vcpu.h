@@ -63,7 +63,8 @@ uint32_t vcpu_tsc_khz(const struct vcpu *v);
 int vcpu_set_cpuid(struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err);
 void vcpu_destroy(struct vcpu *v);
 
-/* What the bootstrap processor starts with; the others wait for their start-up IPI. */
+/* What the bootstrap processor starts with; the others wait for their start-up IPI. Once all of
+ * them are there. */
 struct vcpu_entry {
 	uint64_t rip, rflags, rsi, rbx;
 	uint64_t cr0, cr3, cr4, efer;

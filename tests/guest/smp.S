@@ -1,10 +1,11 @@
 /*
- * Starts every other CPU by INIT and SIPI, as Linux does, and counts those that arrive. The command
- * line is the number of CPUs expected; exits with the number seen, its own included.
+ * Starts every other CPU by INIT and SIPI to its APIC ID, before anything else is done to an APIC, and counts those
+ * that arrive. The command line is the number of CPUs expected, which have the IDs from 0 on; exits with the number
+ * seen, its own included.
  */
 #include "guest.inc"
 
-#define LAPIC_ICR  0xfee00300
+#define LAPIC_ICR  0xfee00300	/* its upper half is 0x10 above */
 #define TRAMPOLINE 0x8000	/* SIPI vector 8 */
 #define COUNT	   0x9000
 
@@ -33,8 +34,16 @@ main:
 	mov	dword ptr [COUNT], 1
 
 	mov	edi, LAPIC_ICR
-	mov	dword ptr [rdi], 0xc4500 /* INIT, all but self */
-	mov	dword ptr [rdi], 0xc4608 /* SIPI, all but self */
+	mov	ecx, r12d
+5:	dec	ecx
+	jle	4f
+	mov	eax, ecx
+	shl	eax, 24
+	mov	dword ptr [rdi + 0x10], eax
+	mov	dword ptr [rdi], 0x4500	/* INIT */
+	mov	dword ptr [rdi + 0x10], eax
+	mov	dword ptr [rdi], 0x4608	/* SIPI */
+	jmp	5b
 4:	pause
 	mov	eax, [COUNT]
 	cmp	eax, r12d
