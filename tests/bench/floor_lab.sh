@@ -15,8 +15,7 @@ with_floor()
 	cp "$BUILD/tests/bench"/{floor,pair} "$to/build/tests/bench/"
 	strip -o "$to/build/straddle" "$BUILD/straddle"
 	add_libraries "$1" "$BUILD/tests/bench/floor" "$BUILD/tests/bench/pair"
-	add_programs "$1" awk bash cat dirname env grep jq mkfifo mktemp rm seq sleep stat timeout
-	mkdir -p "$1/bin" && ln -sf ../usr/bin/bash "$1/bin/bash"
+	add_bash "$1" awk cat dirname env grep jq mkfifo mktemp rm seq sleep stat timeout
 }
 
 with=floor prepare lean "" bench
