@@ -7,6 +7,7 @@
 #	full612, cloud612	Debian 12's 6.12
 #	full7, cloud7		the 7.x of Debian 13's backports
 #	i386	  Debian 12's 6.1 for 32-bit CPUs, with PAE
+#	memtest	  memtest86+, which boots as a kernel: boot/memtest86+x64.bin
 # or prints the directory of a program:
 #	busybox-i386	bin/busybox, static, for 32-bit CPUs
 # Cached by package and version; where apt offers none, the newest cached one will do.
@@ -19,6 +20,7 @@ case ${1-} in
 cloud*) meta=linux-image-cloud-amd64 ;;
 i386) meta=linux-image-686-pae ;;
 busybox-i386) meta=busybox-static ;;
+memtest) meta=memtest86+ ;;
 esac
 case ${1-} in
 full) pattern='linux-image-6.1.*[0-9]-amd64_*' ;;
@@ -31,6 +33,7 @@ full7) suite=trixie-backports pattern='linux-image-7.*[0-9]-amd64_*' ;;
 cloud7) suite=trixie-backports pattern='linux-image-7.*-cloud-amd64_*' ;;
 i386) suite=bookworm arch=i386 pattern='linux-image-*-686-pae_*' ;;
 busybox-i386) suite=bookworm arch=i386 pattern='busybox-static-i386_*' ;;
+memtest) pattern='memtest86+_*' ;;
 *) sed -n '/^#\t/s/^#\t//p' "$0" >&2 && exit 2 ;;
 esac
 # Asking apt takes seconds: once a day.
@@ -86,11 +89,15 @@ download()
 	mv -T "$tmp/tree" "$out" 2>/dev/null || [ -d "$out" ]
 }
 
-package=$meta name=busybox-static-i386
-if [ "$1" != busybox-i386 ]; then
+package=$meta name=$meta
+case $1 in
+busybox-i386) name=busybox-static-i386 ;;
+memtest) ;;
+*)
 	package=$(field "$meta" Depends | grep -oE 'linux-image-[^ ,]+' | head -n 1) || true
 	name=$package
-fi
+	;;
+esac
 version=${package:+$(field "$package" Version)}
 out=$cache/${name}_${version//:/.}
 # shellcheck disable=SC2046 # a list of packages
