@@ -42,3 +42,9 @@ use_suites()
 		apt-get "${apt[@]}" -qq -o APT::Update::Error-Mode=any update >&2 && touch "$dir/fresh"
 	) 9>"$dir/lock" || echo "${0##*/}: apt cannot read the lists of $*" >&2
 }
+
+# field PACKAGE NAME: one field of the newest version of a package, of the suites in use or the system's own.
+field()
+{
+	{ apt-cache "${apt[@]}" show --no-all-versions "$1" 2>/dev/null || true; } | sed -n "s/^$2: //p"
+}

@@ -44,12 +44,6 @@ if [ -n "$(find "$newest" -mtime -1 2>/dev/null)" ] && [ -d "$newest/" ]; then
 fi
 [ -z "$suite" ] || use_suites "$suite"
 
-# field PACKAGE NAME: one field of the newest version that apt knows.
-field()
-{
-	{ apt-cache "${apt[@]}" show --no-all-versions "$1" 2>/dev/null || true; } | sed -n "s/^$2: //p"
-}
-
 # parts PACKAGE VERSION: what to download. From 7.x on a kernel's image and its modules are packages of
 # their own, on which this one depends.
 parts()

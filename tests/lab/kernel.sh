@@ -1,13 +1,11 @@
 #!/bin/bash
-# Builds the lean lab kernel and prints the path of its bzImage. Its source is Debian's linux-source-6.12, which is not
-# installed. The result is cached, keyed by version and configuration fragment; a new point release is no reason to
-# build it again.
+# Builds the lean lab kernel and prints the path of its bzImage. Its source is that of the 7.x of Debian 13's
+# backports, which is not installed. The result is cached, keyed by version and configuration fragment; a new release
+# is no reason to build it again.
 set -euo pipefail
 . "$(dirname "$0")/cache.sh"
 
 lab=$(cd "$(dirname "$0")" && pwd)
-
-package=linux-source-6.12
 
 # build: in the current directory, which is empty. As root, apt would download as another user, who may not
 # write here. Without debug information, objects do not know their directory, and ccache need not either.
@@ -15,14 +13,14 @@ build()
 {
 	local compiler=gcc
 	! command -v ccache >/dev/null || compiler="ccache gcc"
-	apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$package=$version" &&
+	apt-get "${apt[@]}" -qq download "$package=$version" &&
 		dpkg -x ./*.deb deb &&
 		tar --strip-components=1 -xf "deb/usr/src/$package.tar.xz" &&
 		rm -rf ./*.deb deb &&
 		make -s tinyconfig &&
 		scripts/kconfig/merge_config.sh -m .config "$lab/lean.config" &&
 		make -s olddefconfig &&
-		CCACHE_NOHASHDIR=1 make -j"$(nproc)" CC="$compiler" bzImage vmlinux
+		CCACHE_NOHASHDIR=1 make -j$(($(nproc) + 1)) CC="$compiler" bzImage vmlinux
 }
 
 # check_config: options that the fragment asks for and Kconfig dropped are said, not lost.
@@ -40,14 +38,15 @@ check_config()
 key=$(sha256sum <"$lab/lean.config" | cut -c1-12)
 exec 8>"$cache/lean.lock"
 flock 8 # another run may be building it
-out=$(find "$cache" -maxdepth 1 -name "lean-6.12*-$key" | sort -V | tail -n 1)
+out=$(find "$cache" -maxdepth 1 -name "lean-7.*-$key" | sort -V | tail -n 1)
 if [ -z "$out" ]; then
-	version=$(apt-cache show --no-all-versions "$package" 2>/dev/null |
-		sed -n 's/^Version: //p') || true
+	use_suites trixie-backports
+	package=$(field linux-source Depends | grep -o 'linux-source-7[^ ,]*' | head -n 1) || true
+	version=${package:+$(field "$package" Version)}
 	if [ -n "$version" ]; then
 		out=$cache/lean-$version-$key
 	else
-		out=$(cached_instead "$package" "lean-6.12*-????????????")
+		out=$(cached_instead linux-source "lean-7.*-????????????")
 	fi
 fi
 if [ ! -f "$out/bzImage" ]; then

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean,vmlinux limit=200
+# lab: host=xsave kernels=lean,vmlinux limit=200
 # The lean kernel, as bzImage and as ELF, boots to a userspace that finds the memory, the PCI windows and the
 # CPUs that were planned, and has nothing to complain about. Debian's kernels: kernels.sh.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=cloud510,cloud,cloud612,cloud7,full,full7 limit=1400
+# lab: host=xsave kernels=cloud510,cloud,cloud612,cloud7,full,full7 limit=1400
 # Debian's kernels, from 5.10 to 7.x, are reset, find what was planned with four CPUs and two NUMA nodes, panic,
 # and power off.
 . /lab/lib.sh

@@ -1,4 +1,4 @@
-# lab: host=lean kernels=lean limit=200
+# lab: host=xsave kernels=lean limit=200
 # As many CPUs as asked for come up, their interrupts work well enough to power off, and programs have the
 # AVX that the host has, if it has XSAVE, without which there is none in a guest.
 . /lab/lib.sh
