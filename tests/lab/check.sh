@@ -4,7 +4,11 @@
 cd "$(dirname "$0")/../.." || exit 1
 mkdir -p "$BUILD/lab"
 rm -f "$BUILD/lab/summary"
+# Where both have to be made, the Debian on a disk, which is made on one CPU, is made meanwhile.
+tests/lab/rootfs.sh >/dev/null 2>&1 &
+rootfs=$!
 tests/lab/kernel.sh 2> >(sed -u 's/^/# /') >/dev/null || exit 1
+wait $rootfs # the lab says why it is not there
 tests/lab/lab run 2>&1 | tee "$BUILD/lab/log" | sed -un 's/^lab: /# &/p'
 status=${PIPESTATUS[0]}
 cat "$BUILD/lab/summary" || tail -n 20 "$BUILD/lab/log"

@@ -8,7 +8,8 @@ set -euo pipefail
 lab=$(cd "$(dirname "$0")" && pwd)
 
 # build: in the current directory, which is empty. As root, apt would download as another user, who may not
-# write here. Without debug information, objects do not know their directory, and ccache need not either.
+# write here. Warnings are others' to mend, and take time. Without debug information, objects do not know their
+# directory, and ccache need not either.
 build()
 {
 	local compiler=gcc
@@ -20,7 +21,7 @@ build()
 		make -s tinyconfig &&
 		scripts/kconfig/merge_config.sh -m .config "$lab/lean.config" &&
 		make -s olddefconfig &&
-		CCACHE_NOHASHDIR=1 make -j$(($(nproc) + 1)) CC="$compiler" bzImage vmlinux
+		CCACHE_NOHASHDIR=1 make -j$(($(nproc) + 1)) CC="$compiler" KCFLAGS=-w bzImage vmlinux
 }
 
 # check_config: options that the fragment asks for and Kconfig dropped are said, not lost.
