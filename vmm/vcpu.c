@@ -255,10 +255,34 @@ static void run_pio(struct vcpu *v, const struct vcpu_bus *bus)
 			 run->io.size);
 }
 
+/*
+ * Where an INIT starts the bootstrap processor, which waits for no start-up IPI (Intel SDM volume
+ * 3, table 10-1). A PC has its firmware there, which starts over; here is nothing that could be
+ * executed.
+ */
+static int is_at_reset_vector(const struct vcpu *v, struct err *err)
+{
+	struct kvm_sregs sregs = { 0 };
+	struct kvm_regs regs = { 0 };
+
+	if (ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0)
+		return err_sys(err, errno, "KVM_GET_SREGS failed");
+	if (sregs.cs.base != 0xffff0000)
+		return false;
+	if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0)
+		return err_sys(err, errno, "KVM_GET_REGS failed");
+	return regs.rip == 0xfff0;
+}
+
 static enum vcpu_stop internal_error(const struct vcpu *v, struct err *err)
 {
 	uint32_t suberror = v->run->internal.suberror;
+	int reset = 0;
 
+	if (suberror == KVM_INTERNAL_ERROR_EMULATION)
+		reset = is_at_reset_vector(v, err);
+	if (reset)
+		return reset < 0 ? VCPU_HOST_ERROR : VCPU_RESET;
 	if (suberror == KVM_INTERNAL_ERROR_EMULATION) {
 		err_set(err, EIO,
 			"vCPU %u: KVM met an instruction that it would have to emulate and cannot; "

@@ -19,7 +19,7 @@
 enum vcpu_stop {
 	VCPU_STOPPED, /* it was asked to (vcpu_kick) */
 	VCPU_TRIPLE_FAULT,
-	VCPU_RESET,	 /* KVM_SYSTEM_EVENT_RESET */
+	VCPU_RESET,	 /* KVM_SYSTEM_EVENT_RESET, or INIT of the bootstrap processor */
 	VCPU_POWEROFF,	 /* KVM_SYSTEM_EVENT_SHUTDOWN */
 	VCPU_CRASHED,	 /* KVM_SYSTEM_EVENT_CRASH */
 	VCPU_EMULATION,	 /* KVM met an instruction that its emulator lacks */

@@ -5,6 +5,7 @@
  *	t  triple fault	d  debug exit 42	w  wait for the power button, then power off
  *	f  fill: print 4096 characters		b  an instruction that KVM's emulator lacks
  *	s  sleep for ever, interrupts on	h  the same, interrupts off: dead
+ *	i  INIT for the boot CPU
  *	j  have the other CPUs, which start in real mode, jump to where a BIOS is entered
  */
 #include "guest.inc"
@@ -45,6 +46,8 @@ loop:
 	je	die
 	cmp	al, 'j'
 	je	jump
+	cmp	al, 'i'
+	je	init
 	jmp	loop
 
 echo:
@@ -145,6 +148,13 @@ jump:
 	mov	edi, LAPIC_ICR
 	mov	dword ptr [rdi], 0xc4500 /* INIT, all but self */
 	mov	dword ptr [rdi], 0xc4608 /* SIPI, all but self */
+1:	pause
+	jmp	1b
+
+init:
+	mov	edi, LAPIC_ICR
+	mov	dword ptr [rdi + 0x10], 0
+	mov	dword ptr [rdi], 0x4500	/* INIT, to APIC ID 0 */
 1:	pause
 	jmp	1b
 

@@ -138,6 +138,8 @@ talk --no-reboot -- ready=k
 check "keyboard controller's reset line: status 5" [ $status = 5 ]
 talk --no-reboot --cpus 2 -- ready=j
 check "a jump to the BIOS resets: status 5" [ $status = 5 ]
+talk --no-reboot --cpus 2 -- ready=i
+check "an INIT of the boot CPU resets: status 5" [ $status = 5 ]
 talk -- ready=r $'ready\nready'=k $'ready\nready\nready'=p
 check "two resets reboot, then power-off" [ $status = 0 ]
 talk -- ready=x
