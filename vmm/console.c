@@ -1,7 +1,7 @@
 #include "vmm/console.h"
 
-#include "vmm/control.h"
 #include "vmm/terminal.h"
+#include "vmm/unix_socket.h"
 #include "vmm/worker.h"
 
 #include <errno.h>
@@ -493,7 +493,7 @@ static int open_unix(struct console *c, struct err *err)
 	snprintf(what, sizeof(what), "--%s unix:", c->name);
 	c->own_fds = true;
 	c->absent = true;
-	return control_listen(what, c->path, &c->arrival, err);
+	return unix_socket_listen(what, c->path, &c->arrival, err);
 }
 
 static int open_line(struct console *c, struct err *err)

@@ -1,51 +1,14 @@
 #include "vmm/control.h"
 
+#include "vmm/unix_socket.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-int control_listen(const char *what, const char *path, int *fd, struct err *err)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct stat st;
-	bool bound;
-	int probe;
-
-	*fd = -1;
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return err_set(err, ENAMETOOLONG, "%s%s: a socket's path has at most %zu bytes",
-			       what, path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-		/* Whoever has no room for callers at the moment (EAGAIN) serves it all the same. */
-		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		if (probe >= 0 && connect(probe, (void *)&addr, sizeof(addr)) < 0 &&
-		    errno == ECONNREFUSED)
-			unlink(path);
-		if (probe >= 0)
-			close(probe);
-	}
-	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bound = *fd >= 0 && bind(*fd, (void *)&addr, sizeof(addr)) == 0;
-	if (!bound || listen(*fd, 1) < 0) {
-		int code = errno;
-
-		if (bound)
-			unlink(path);
-		if (*fd >= 0)
-			close(*fd);
-		*fd = -1;
-		return err_sys(err, code, "%s%s cannot be made%s", what, path,
-			       code == EADDRINUSE ? " (something is there already)" : "");
-	}
-	return 0;
-}
 
 /* --- clients --- */
 
@@ -242,7 +205,7 @@ int control_open(struct control *c, const char *path, struct loop *loop,
 		c->clients[i] = (struct control_client){ .control = c, .fd = -1 };
 	c->more = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = c->more < 0 ? err_sys(err, errno, "cannot make an eventfd")
-			  : control_listen("--control ", path, &c->fd, err);
+			  : unix_socket_listen("--control ", path, &c->fd, err);
 	if (ret == 0 && (loop_watch(loop, c->more, POLLIN, serve_more, c) < 0 ||
 			 loop_watch(loop, c->fd, POLLIN, came, c) < 0))
 		ret = err_set(err, ENOSPC, "too many descriptors in the event loop");

@@ -56,10 +56,4 @@ void control_answer_waiting(struct control *c, const char *text);
 /* Safe on CONTROL_EMPTY. Removes the socket. */
 void control_close(struct control *c);
 
-/*
- * A listening Unix socket. A file that nobody serves is a leftover and is replaced, one that is
- * served is not. `what` is for the sentence: "--serial unix:".
- */
-int control_listen(const char *what, const char *path, int *fd, struct err *err);
-
 #endif

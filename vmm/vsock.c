@@ -1,7 +1,7 @@
 #include "vmm/vsock.h"
 
-#include "vmm/control.h"
 #include "vmm/span.h"
+#include "vmm/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -270,7 +270,7 @@ int vsock_open(struct vsock *v, const char *path, struct err *err)
 			err, ENAMETOOLONG,
 			"socket=%s: the path has at most %zu bytes, so that _PORT may follow", path,
 			most);
-	ret = control_listen("socket=", path, &v->listener, err);
+	ret = unix_socket_listen("socket=", path, &v->listener, err);
 	if (ret < 0)
 		return ret;
 	v->path = path;
