@@ -5,6 +5,8 @@
  */
 #include "devices/pci.h"
 
+#include "vmm/limits.h"
+
 #include <string.h>
 
 /* Type 0 header, PCI Local Bus 3.0 section 6.1; type 1 header, PCI-to-PCI Bridge 1.2 section 3.2 */
@@ -33,8 +35,7 @@
 #define BAR_WIDE     0x4
 #define BAR_PREFETCH 0x8
 
-#define SPACE_BITS 52 /* no x86 CPU has more physical address bits */
-#define PORTS_END  0x10000
+#define PORTS_END 0x10000
 
 /* --- a function --- */
 
@@ -99,7 +100,7 @@ static struct span bar_decoded(const struct pci_function *fn, unsigned bar)
 	const struct pci_bar *b = &fn->bars[bar];
 	unsigned offset = bar_offset(fn, bar);
 	uint32_t command = pci_config_get(&fn->config, COMMAND, 2);
-	uint64_t end = b->io ? PORTS_END : UINT64_C(1) << SPACE_BITS;
+	uint64_t end = b->io ? PORTS_END : ADDRESS_SPACE_END;
 	uint64_t at;
 
 	if (!b->size || fn->asleep || !(command & (b->io ? COMMAND_IO : COMMAND_MEMORY)))
@@ -263,7 +264,7 @@ static struct place ecam_place(uint64_t offset)
 
 static struct pci_host *host_of_ecam(struct device *dev)
 {
-	return (struct pci_host *)((char *)dev - offsetof(struct pci_host, ecam));
+	return container_of(dev, struct pci_host, ecam);
 }
 
 static uint64_t ecam_read(struct device *dev, uint64_t offset, unsigned size)
@@ -295,7 +296,7 @@ static const struct device_ops ecam_ops = {
 
 static struct pci_host *host_of_ports(struct device *dev)
 {
-	return (struct pci_host *)((char *)dev - offsetof(struct pci_host, ports));
+	return container_of(dev, struct pci_host, ports);
 }
 
 static struct place ports_place(const struct pci_host *host, uint64_t offset)

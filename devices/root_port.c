@@ -94,7 +94,7 @@
 
 static struct root_port *port_of(struct pci_function *fn)
 {
-	return (struct root_port *)((char *)fn - offsetof(struct root_port, fn));
+	return container_of(fn, struct root_port, fn);
 }
 
 static uint32_t get(const struct root_port *p, unsigned reg, unsigned size)

@@ -12,7 +12,7 @@
 #define VIRTIO_NET_PAIRS_MAX 16
 #define VIRTIO_NET_HELD	     64 /* receive buffers for one frame, at most */
 
-_Static_assert(2 * VIRTIO_NET_PAIRS_MAX + 1 <= VIRTIO_QUEUES_MAX, "and the control queue");
+static_assert(2 * VIRTIO_NET_PAIRS_MAX + 1 <= VIRTIO_QUEUES_MAX, "and the control queue");
 
 struct virtio_net_pair {
 	struct virtio_net *net;

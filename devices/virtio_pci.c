@@ -70,12 +70,12 @@ enum {
 
 static struct virtio_pci *of_bar(struct device *bar)
 {
-	return (struct virtio_pci *)((char *)bar - offsetof(struct virtio_pci, bar));
+	return container_of(bar, struct virtio_pci, bar);
 }
 
 static struct virtio_pci *of_function(struct pci_function *fn)
 {
-	return (struct virtio_pci *)((char *)fn - offsetof(struct virtio_pci, fn));
+	return container_of(fn, struct virtio_pci, fn);
 }
 
 /* --- what the device asks for; any thread --- */

@@ -15,7 +15,7 @@
 
 enum { RX, TX, EVENT, QUEUES }; /* the server has the first two */
 
-_Static_assert(VSOCK_REFUSALS >= BATCH, "each packet that is taken can be answered");
+static_assert(VSOCK_REFUSALS >= BATCH, "each packet that is taken can be answered");
 
 static struct virtio_vsock *vsock_of(struct virtio_device *dev)
 {

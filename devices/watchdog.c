@@ -31,12 +31,12 @@ enum { STAGE_1 = 0x0, STAGE_2 = 0x4, STATUS = 0x8, RELOAD = 0xc };
 
 static struct watchdog *of_bar(struct device *bar)
 {
-	return (struct watchdog *)((char *)bar - offsetof(struct watchdog, bar));
+	return container_of(bar, struct watchdog, bar);
 }
 
 static struct watchdog *of_function(struct pci_function *fn)
 {
-	return (struct watchdog *)((char *)fn - offsetof(struct watchdog, fn));
+	return container_of(fn, struct watchdog, fn);
 }
 
 /* --- the counter; lock held --- */

@@ -196,8 +196,8 @@ static void kernel_take(struct work *w, uint64_t at, uint64_t size)
 static int bzimage_place(struct work *w, const struct bzimage *bz)
 {
 	uint64_t from = max_u64(bz->pref_address, MIB), at;
-	struct span below_4g = { min_u64(from, 4 * GIB), 4 * GIB };
-	struct span above_4g = { max_u64(from, 4 * GIB), max_u64(from, ENTRY_ADDRESS_MAX) };
+	struct span below_4g = { min_u64(from, FOUR_GIB), FOUR_GIB };
+	struct span above_4g = { max_u64(from, FOUR_GIB), max_u64(from, ENTRY_ADDRESS_MAX) };
 	bool found;
 
 	if (bz->relocatable)
@@ -296,7 +296,7 @@ static struct initrd_limits initrd_limits(const struct work *w)
 	bool anywhere = k->is_elf ? w->protocol == LINUX64 : k->bzimage.above_4g;
 
 	return (struct initrd_limits){
-		.end = max_u64(min_u64(max + 1, 4 * GIB), MIB),
+		.end = max_u64(min_u64(max + 1, FOUR_GIB), MIB),
 		.below_4g = anywhere || w->protocol == PVH,
 		.anywhere = anywhere,
 	};
@@ -312,9 +312,9 @@ static bool initrd_find(const struct work *w, uint64_t *at)
 	uint64_t size = w->req->initrd_size;
 
 	return find_highest(w, (struct span){ MIB, limits.end }, size, at) ||
-	       (limits.below_4g && find_highest(w, (struct span){ MIB, 4 * GIB }, size, at)) ||
+	       (limits.below_4g && find_highest(w, (struct span){ MIB, FOUR_GIB }, size, at)) ||
 	       (limits.anywhere &&
-		find_lowest(w, (struct span){ 4 * GIB, ENTRY_ADDRESS_MAX }, size, PAGE_SIZE, at));
+		find_lowest(w, (struct span){ FOUR_GIB, ENTRY_ADDRESS_MAX }, size, PAGE_SIZE, at));
 }
 
 static int initrd_place(struct work *w, uint64_t *at)
@@ -342,7 +342,7 @@ static int initrd_place(struct work *w, uint64_t *at)
 		       "the initrd of %s does not fit into the guest's RAM below %#" PRIx64
 		       " beside the kernel's %s, and this kernel takes it nowhere else; give more "
 		       "--memory or --low-memory",
-		       size_text(size).text, limits.below_4g ? 4 * GIB : limits.end,
+		       size_text(size).text, limits.below_4g ? FOUR_GIB : limits.end,
 		       size_text(kernel).text);
 }
 

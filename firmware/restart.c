@@ -2,6 +2,7 @@
 
 #include "vmm/platform.h"
 
+#include <assert.h>
 #include <string.h>
 
 void restart_code(uint8_t code[RESTART_SIZE])
@@ -19,7 +20,7 @@ void restart_code(uint8_t code[RESTART_SIZE])
 		0xfd, /* jmp to the hlt */
 	};
 
-	_Static_assert(sizeof(real_mode) <= RESTART_SIZE, "it ends at 1 MiB");
+	static_assert(sizeof(real_mode) <= RESTART_SIZE, "it ends at 1 MiB");
 	memset(code, 0, RESTART_SIZE);
 	memcpy(code, real_mode, sizeof(real_mode));
 }

@@ -23,13 +23,13 @@ struct node {
 	dev_t number;
 };
 
-#define NODES_MAX 4096
+#define IN_USE_NODES_MAX 4096
 
 struct function {
 	const char *root;
 	const struct vfio_id *id;
 	char below[PATH_MAX]; /* its directory, links followed, with a slash behind */
-	struct node nodes[NODES_MAX];
+	struct node nodes[IN_USE_NODES_MAX];
 	unsigned nr_nodes;
 };
 
@@ -111,9 +111,9 @@ static int add_node(struct function *f, const char *class, const char *name, con
 	if (sysfs_read(f->root, dir, "dev", text, sizeof(text)) < 0 ||
 	    sscanf(text, "%u:%u", &major, &minor) != 2)
 		return 0;
-	if (f->nr_nodes == NODES_MAX)
+	if (f->nr_nodes == IN_USE_NODES_MAX)
 		return err_set(err, E2BIG, "%s has more than %u disks and other nodes in /dev",
-			       f->id->name, NODES_MAX);
+			       f->id->name, IN_USE_NODES_MAX);
 	*node = (struct node){ .block = !*dev_dir, .number = makedev(major, minor) };
 	snprintf(node->name, sizeof(node->name), "%s%.50s", dev_dir, name);
 	for (char *c = node->name + strlen(dev_dir); *c; c++)
@@ -147,7 +147,7 @@ static void add_nvidia(struct function *f)
 	if (sysfs_read(f->root, dir, "information", text, sizeof(text)) < 0)
 		return;
 	at = strstr(text, "Device Minor:");
-	if (!at || sscanf(at, "Device Minor: %u", &minor) != 1 || f->nr_nodes == NODES_MAX)
+	if (!at || sscanf(at, "Device Minor: %u", &minor) != 1 || f->nr_nodes == IN_USE_NODES_MAX)
 		return;
 	f->nodes[f->nr_nodes] = (struct node){ .number = makedev(NVIDIA_MAJOR, minor) };
 	snprintf(f->nodes[f->nr_nodes++].name, sizeof(f->nodes[0].name), "nvidia%u", minor);

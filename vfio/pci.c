@@ -156,7 +156,7 @@ void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out)
 
 static struct vfio_pci *dev_of(struct pci_function *fn)
 {
-	return (struct vfio_pci *)((char *)fn - offsetof(struct vfio_pci, fn));
+	return container_of(fn, struct vfio_pci, fn);
 }
 
 static bool all_of(const struct vfio_pci *dev, unsigned offset, unsigned size, enum vfio_byte class)

@@ -58,8 +58,9 @@ void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out);
 
 /*
  * Resets every device: by function where it can, else by bus if all that is affected is ours: in
- * groups that we hold, or owned by our iommufd, whether passed through or not. At most HOST_PCI_MAX
- * devices. One that has neither is named in the sentence and left as it is (returns 0).
+ * groups that we hold, or owned by our iommufd, whether passed through or not. At most
+ * PCI_DEVICES_MAX devices. One that has neither is named in the sentence and left as it is (returns
+ * 0).
  */
 int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iommu *io,
 		       struct err *err);

@@ -31,7 +31,7 @@
 
 static struct vfio_bar *bar_of(struct device *trap)
 {
-	return (struct vfio_bar *)((char *)trap - offsetof(struct vfio_bar, trap));
+	return container_of(trap, struct vfio_bar, trap);
 }
 
 /*

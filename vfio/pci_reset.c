@@ -136,7 +136,7 @@ static void cannot_reset(const struct vfio_pci *dev, int ret, struct err *err)
 int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iommu *io,
 		       struct err *err)
 {
-	bool done[HOST_PCI_MAX] = { false };
+	bool done[PCI_DEVICES_MAX] = { false };
 
 	for (size_t i = 0; i < n; i++) {
 		int ret = done[i] ? 0 : reset_one(devs, n, i, io, done);

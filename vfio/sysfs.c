@@ -401,8 +401,8 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 	bool known = false;
 	int ret = 0;
 
-	if (facts->nr_pci == HOST_PCI_MAX)
-		return err_set(err, ENOSPC, "there can be at most %u devices", HOST_PCI_MAX);
+	if (facts->nr_pci == PCI_DEVICES_MAX)
+		return err_set(err, ENOSPC, "there can be at most %u devices", PCI_DEVICES_MAX);
 	for (unsigned i = 0; i < facts->nr_pci; i++)
 		known |= facts->pci[i].group == id->group;
 	known |= !id->has_group;

@@ -9,9 +9,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-_Static_assert(VHOST_AUTO == (int)NET_VHOST_AUTO && VHOST_ON == (int)NET_VHOST_ON &&
-		       VHOST_OFF == (int)NET_VHOST_OFF,
-	       "the model and the host do not see each other");
+static_assert(VHOST_AUTO == (int)NET_VHOST_AUTO && VHOST_ON == (int)NET_VHOST_ON &&
+		      VHOST_OFF == (int)NET_VHOST_OFF,
+	      "the model and the host do not see each other");
 
 static int open_user(struct backend *b, const char *option, const char *path, unsigned queues,
 		     struct err *err)

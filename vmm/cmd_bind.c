@@ -11,8 +11,8 @@
 /* All of them are found before any is touched. */
 static int find_all(const struct config *c, struct vfio_id *ids, struct err *err)
 {
-	if (c->nr_operands > HOST_PCI_MAX)
-		return err_set(err, EINVAL, "at most %u devices at a time", HOST_PCI_MAX);
+	if (c->nr_operands > PCI_DEVICES_MAX)
+		return err_set(err, EINVAL, "at most %u devices at a time", PCI_DEVICES_MAX);
 	for (unsigned i = 0; i < c->nr_operands; i++) {
 		int ret = sysfs_find("", c->operands[i], &ids[i], err);
 
@@ -30,7 +30,7 @@ static void say(const struct vfio_id *id, const char *from, const char *to)
 /* All or none: those before one that fails get their drivers back. */
 static int bind_all(const struct vfio_id *ids, unsigned n, struct err *err)
 {
-	struct vfio_move moves[HOST_PCI_MAX];
+	struct vfio_move moves[PCI_DEVICES_MAX];
 	unsigned i;
 	int ret = 0;
 
@@ -70,7 +70,7 @@ static int unbind_all(const struct vfio_id *ids, unsigned n, struct err *err)
 static int move_all(int (*move)(const struct vfio_id *ids, unsigned n, struct err *err),
 		    enum config_command cmd, int argc, char *argv[])
 {
-	struct vfio_id ids[HOST_PCI_MAX];
+	struct vfio_id ids[PCI_DEVICES_MAX];
 	struct config c = CONFIG_EMPTY;
 	struct err err;
 	int status, ret;

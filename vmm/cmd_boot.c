@@ -21,7 +21,7 @@ struct boot_view {
 	struct plan_boot shown;
 };
 
-_Static_assert(CONFIG_INITRDS_MAX <= IMAGES_MAX, "each --initrd has a place");
+static_assert(CONFIG_INITRDS_MAX <= IMAGES_MAX, "each --initrd has a place");
 
 int cmd_open_images(const struct config *c, struct image *kernel, struct boot_kernel *parsed,
 		    struct images *initrd, struct err *err)

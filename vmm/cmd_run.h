@@ -19,7 +19,7 @@ struct run {
 	struct backends backends;
 	struct plan plan;
 	struct ram ram;
-	struct ram_block blocks[PLAN_LIST_MAX + MAP_PMEM_MAX];
+	struct ram_block blocks[PLAN_LIST_MAX + PMEM_MAX];
 	struct guest_ram guest_ram; /* these: all RAM and the files of --pmem */
 	struct image kernel;
 	struct images initrd;

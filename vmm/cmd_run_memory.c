@@ -39,7 +39,7 @@ static int list_memory(struct run *run, struct err *err)
 	size_t n = run->ram.nr_blocks;
 
 	memcpy(run->blocks, run->ram.blocks, n * sizeof(run->blocks[0]));
-	n += backends_memory(&run->backends, run->blocks + n, MAP_PMEM_MAX);
+	n += backends_memory(&run->backends, run->blocks + n, PMEM_MAX);
 	qsort(run->blocks, n, sizeof(run->blocks[0]), by_address);
 	run->guest_ram = (struct guest_ram){ run->blocks, n };
 	return backends_check_memory(&run->backends, &run->guest_ram, err);

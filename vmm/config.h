@@ -11,6 +11,7 @@
 #ifndef VMM_CONFIG_H
 #define VMM_CONFIG_H
 
+#include "vmm/limits.h"
 #include "vmm/err.h"
 #include "vmm/facts.h"
 #include "vmm/span.h"
@@ -53,7 +54,6 @@ enum config_command {
 
 #define CONFIG_INITRDS_MAX 16
 #define CONFIG_RESERVE_MAX 64
-#define CONFIG_NODES_MAX   64
 
 struct config_node {
 	uint64_t size; /* bytes */
@@ -63,8 +63,6 @@ struct config_node {
 
 /* The debug-exit device takes four ports, so that wider writes to the first one fit. */
 #define DEBUG_EXIT_WIDTH 4
-
-#define CONFIG_VFIO_MAX HOST_PCI_MAX
 
 /* --vfio NAME[,port=off][,rom=off|FILE][,caps=A+B][,token=UUID][,on-error=continue][,noiommu=on] */
 struct config_vfio {
@@ -135,8 +133,6 @@ struct config_fs {
 	char *tag;
 };
 
-#define CONFIG_PMEM_MAX 8
-
 /* --pmem [file=]FILE[,private=on] */
 struct config_pmem {
 	char *path;
@@ -164,7 +160,7 @@ struct config {
 	uint64_t fold;		    /* tests: all RAM is this much host memory, repeated; 0: off */
 	uint64_t pci32_size;	    /* wanted 32-bit PCI window, bytes; 0: default */
 	uint64_t pci64_size;	    /* wanted 64-bit PCI window, bytes; 0: default */
-	struct config_node nodes[CONFIG_NODES_MAX];
+	struct config_node nodes[NODES_MAX];
 	unsigned nr_nodes; /* 0: one node with everything */
 	/* CPUs: all four are set after config_check; cpus == sockets * cores * threads */
 	unsigned cpus, sockets, cores, threads;
@@ -174,7 +170,7 @@ struct config {
 	struct span reserve[CONFIG_RESERVE_MAX];
 	unsigned nr_reserve;
 	/* devices */
-	struct config_vfio vfio[CONFIG_VFIO_MAX];
+	struct config_vfio vfio[PCI_DEVICES_MAX];
 	unsigned nr_vfio;
 	enum vfio_backend vfio_backend;
 	struct config_disk disks[CONFIG_DISKS_MAX];
@@ -183,7 +179,7 @@ struct config {
 	unsigned nr_nets;
 	struct config_fs fs[CONFIG_FS_MAX];
 	unsigned nr_fs;
-	struct config_pmem pmem[CONFIG_PMEM_MAX];
+	struct config_pmem pmem[PMEM_MAX];
 	unsigned nr_pmem;
 	bool rng;
 	bool watchdog;

@@ -14,8 +14,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define SPACE_END (UINT64_C(1) << CONFIG_BITS_MAX)
-
 /* RAM comes in pieces of this: the page that KVM can map in one go, or the backing page. */
 static uint64_t ram_unit(const struct config *c)
 {
@@ -95,12 +93,12 @@ static int check_cpus(struct config *c, struct err *err)
 			*parts[i] = 1;
 		product *= *parts[i] ? *parts[i] : 1;
 	}
-	if (product > PLAN_CPUS_MAX || (!open && c->cpus && c->cpus != product))
+	if (product > CPUS_MAX || (!open && c->cpus && c->cpus != product))
 		return err_set(err, EINVAL,
 			       "--cpus: sockets, cores and threads multiply to %" PRIu64
 			       " CPUs, but %s %u; leave one of the numbers out",
 			       product, c->cpus ? "there shall be" : "there can be at most",
-			       c->cpus ? c->cpus : PLAN_CPUS_MAX);
+			       c->cpus ? c->cpus : CPUS_MAX);
 	if (!c->cpus)
 		c->cpus = (unsigned)product;
 	if (c->cpus % product != 0)
@@ -122,9 +120,10 @@ static int check_memory(struct config *c, struct err *err)
 	if (c->memory == 0)
 		return err_set(err, EINVAL, "--memory 0: a guest needs RAM; use at least %s",
 			       SHOWN_SIZE(ram_unit(c)));
-	ret = check_limit(OPT_MEMORY, c->memory, SPACE_END, no_more_bits, err);
+	ret = check_limit(OPT_MEMORY, c->memory, ADDRESS_SPACE_END, no_more_bits, err);
 	if (ret == 0)
-		ret = check_limit(OPT_MAX_MEMORY, c->max_memory, SPACE_END, no_more_bits, err);
+		ret = check_limit(OPT_MAX_MEMORY, c->max_memory, ADDRESS_SPACE_END, no_more_bits,
+				  err);
 	if (ret == 0)
 		ret = check_multiple(OPT_MEMORY, c->memory, ram_unit(c), err);
 	if (ret == 0)
@@ -150,14 +149,14 @@ static int check_places(const struct config *c, struct err *err)
 	} rules[] = {
 		{ OPT_LOW_MEMORY, c->low_memory, align_down(ECAM_BASE, ram_unit(c)), ram_unit(c),
 		  "PCI configuration space begins at 0xe0000000" },
-		{ OPT_HIGH_MEMORY_START, c->high_memory_start, SPACE_END - ram_unit(c), ram_unit(c),
-		  no_more_bits },
+		{ OPT_HIGH_MEMORY_START, c->high_memory_start, ADDRESS_SPACE_END - ram_unit(c),
+		  ram_unit(c), no_more_bits },
 		{ OPT_PCI32_WINDOW, c->pci32_size, 2 * GIB, MIB,
 		  "the rest of the first 4 GiB is for RAM and the platform" },
-		{ OPT_PCI64_WINDOW, c->pci64_size, SPACE_END, MIB, no_more_bits },
+		{ OPT_PCI64_WINDOW, c->pci64_size, ADDRESS_SPACE_END, MIB, no_more_bits },
 	};
 
-	if (c->high_memory_start && c->high_memory_start < 4 * GIB)
+	if (c->high_memory_start && c->high_memory_start < FOUR_GIB)
 		return err_set(err, EINVAL,
 			       "--high-memory-start %s is below 4 GiB, where PCI and the interrupt "
 			       "controllers are; use at least 4G",
@@ -200,7 +199,7 @@ static int check_node_sizes(struct config *c, struct err *err)
 
 	for (unsigned i = 0; i < c->nr_nodes; i++) {
 		uint64_t size = c->nodes[i].size;
-		int ret = check_limit(OPT_NUMA, size, SPACE_END, no_more_bits, err);
+		int ret = check_limit(OPT_NUMA, size, ADDRESS_SPACE_END, no_more_bits, err);
 
 		if (ret == 0)
 			ret = check_multiple(OPT_NUMA, size, ram_unit(c), err);

@@ -75,7 +75,7 @@ int config_set_pmem(struct config *c, const char *value, struct err *err)
 	struct words words;
 	char *word, *rest;
 	unsigned given = 0;
-	int ret = words_init_one_more(&words, value, c->nr_pmem, CONFIG_PMEM_MAX, "files", err);
+	int ret = words_init_one_more(&words, value, c->nr_pmem, PMEM_MAX, "files", err);
 
 	if (ret < 0)
 		return ret;

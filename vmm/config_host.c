@@ -57,7 +57,7 @@ static int set_host_facts(struct config *c, const struct host_kind *kind,
 
 int config_parse_host(struct config *c, const char *text, struct err *err)
 {
-	enum { bits_min = CONFIG_BITS_MIN, bits_max = CONFIG_BITS_MAX };
+	enum { bits_min = CONFIG_BITS_MIN, bits_max = ADDRESS_BITS_MAX };
 	/* A family is at most 15 + 255: CPUID Fn0000_0001_EAX, base and extended family. */
 	struct number_word n[] = {
 		[HOST_FAMILY] = { "family", 0, 270, 0, false },
@@ -182,8 +182,8 @@ int config_set_host_pci(struct config *c, const char *value, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	if (c->host.nr_pci == HOST_PCI_MAX)
-		return err_set(err, EINVAL, "there can be at most %u devices", HOST_PCI_MAX);
+	if (c->host.nr_pci == PCI_DEVICES_MAX)
+		return err_set(err, EINVAL, "there can be at most %u devices", PCI_DEVICES_MAX);
 	word = words_next(&words, &rest);
 	if (rest || !config_is_bdf(word))
 		return err_set(err, EINVAL,
@@ -276,7 +276,7 @@ int config_set_host_usable(struct config *c, const char *value, struct err *err)
 /* A fleet's devices may all be described; the ones that --vfio names count, in its order. */
 static int pick_devices(struct config *c, struct err *err)
 {
-	struct host_pci all[HOST_PCI_MAX];
+	struct host_pci all[PCI_DEVICES_MAX];
 	unsigned n = c->host.nr_pci;
 
 	memcpy(all, c->host.pci, sizeof(all));

@@ -58,16 +58,14 @@ enum option_id {
 	OPTIONS,
 };
 
-_Static_assert(OPTIONS <= 64, "config.given has a bit for every option");
+static_assert(OPTIONS <= 64, "config.given has a bit for every option");
 
 static inline bool option_given(const struct config *c, enum option_id id)
 {
 	return c->given >> id & 1;
 }
 
-/* No x86 CPU has more physical address bits (AMD64 APM volume 2, section 5.1). */
 #define CONFIG_BITS_MIN 32
-#define CONFIG_BITS_MAX 52
 /* A guest has a 64-bit PCI window, which begins at 4 GiB or above. */
 #define GUEST_BITS_MIN 33
 

@@ -107,10 +107,10 @@ int config_parse_span(const char *text, bool outwards, struct span *at, struct e
 int config_set_cpus(struct config *c, const char *value, struct err *err)
 {
 	struct number_word n[] = {
-		{ "cpus", 1, PLAN_CPUS_MAX, 0, false },
-		{ "sockets", 1, PLAN_CPUS_MAX, 0, false },
-		{ "cores", 1, PLAN_CPUS_MAX, 0, false },
-		{ "threads", 1, PLAN_CPUS_MAX, 0, false },
+		{ "cpus", 1, CPUS_MAX, 0, false },
+		{ "sockets", 1, CPUS_MAX, 0, false },
+		{ "cores", 1, CPUS_MAX, 0, false },
+		{ "threads", 1, CPUS_MAX, 0, false },
 	};
 	struct words words;
 	char *key, *number;
@@ -145,10 +145,10 @@ static int parse_cpu_range(struct config_node *node, char *text, struct err *err
 
 	if (to)
 		*to++ = '\0';
-	ret = config_parse_number(text, 0, PLAN_CPUS_MAX - 1, &first, err);
+	ret = config_parse_number(text, 0, CPUS_MAX - 1, &first, err);
 	last = first;
 	if (ret == 0 && to)
-		ret = config_parse_number(to, 0, PLAN_CPUS_MAX - 1, &last, err);
+		ret = config_parse_number(to, 0, CPUS_MAX - 1, &last, err);
 	if (ret < 0)
 		return ret;
 	if (last < first)
@@ -169,8 +169,8 @@ int config_set_numa(struct config *c, const char *value, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	if (c->nr_nodes == CONFIG_NODES_MAX)
-		return err_set(err, EINVAL, "there can be at most %u nodes", CONFIG_NODES_MAX);
+	if (c->nr_nodes == NODES_MAX)
+		return err_set(err, EINVAL, "there can be at most %u nodes", NODES_MAX);
 	word = words_next(&words, &range);
 	if (range)
 		return err_set(err, EINVAL, "the node's size comes first: SIZE,cpus=A-B");

@@ -102,7 +102,7 @@ static int set_page_size(struct config *c, const char *value, struct err *err)
 static int set_phys_bits(struct config *c, const char *value, struct err *err)
 {
 	uint64_t bits;
-	int ret = config_parse_number(value, GUEST_BITS_MIN, CONFIG_BITS_MAX, &bits, err);
+	int ret = config_parse_number(value, GUEST_BITS_MIN, ADDRESS_BITS_MAX, &bits, err);
 
 	if (ret == 0)
 		c->phys_bits = (unsigned)bits;

@@ -150,7 +150,7 @@ int config_set_vfio(struct config *c, const char *value, struct err *err)
 	struct words words;
 	char *word, *rest;
 	unsigned given = 0;
-	int ret = words_init_one_more(&words, value, c->nr_vfio, CONFIG_VFIO_MAX,
+	int ret = words_init_one_more(&words, value, c->nr_vfio, PCI_DEVICES_MAX,
 				      "devices: bus 0 has no more slots", err);
 
 	if (ret < 0)

@@ -6,6 +6,7 @@
 #ifndef VMM_FACTS_H
 #define VMM_FACTS_H
 
+#include "vmm/limits.h"
 #include "vmm/span.h"
 
 enum host_vendor {
@@ -43,7 +44,6 @@ struct host_bar {
 	bool prefetch;
 };
 
-#define HOST_PCI_MAX  31
 #define HOST_PCI_NAME 64
 
 /* A device that the user named, before anything is opened. */
@@ -58,7 +58,6 @@ struct host_pci {
 };
 
 #define HOST_USABLE_MAX 64
-#define HOST_PMEM_MAX	8
 
 struct host_facts {
 	enum host_vendor vendor;
@@ -73,11 +72,11 @@ struct host_facts {
 	unsigned nr_resv;
 
 	/* The devices, in the order of the --vfio options. */
-	struct host_pci pci[HOST_PCI_MAX];
+	struct host_pci pci[PCI_DEVICES_MAX];
 	unsigned nr_pci;
 
 	/* Bytes of the files of --pmem, in their order. */
-	uint64_t pmem[HOST_PMEM_MAX];
+	uint64_t pmem[PMEM_MAX];
 	unsigned nr_pmem;
 
 	/*

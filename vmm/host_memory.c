@@ -80,7 +80,7 @@ static void read_nodes(const char *root, struct host_memory *m)
 
 	snprintf(path, sizeof(path), "%s/sys/devices/system/node", root);
 	list = opendir(path);
-	while (list && (e = readdir(list)) && m->nr_nodes < HOST_NODES_MAX) {
+	while (list && (e = readdir(list)) && m->nr_nodes < NODES_MAX) {
 		unsigned number;
 
 		if (sscanf(e->d_name, "node%u", &number) != 1)

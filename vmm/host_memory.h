@@ -6,13 +6,12 @@
 #ifndef VMM_HOST_MEMORY_H
 #define VMM_HOST_MEMORY_H
 
+#include "vmm/limits.h"
 #include "vmm/span.h"
 
 #include <stddef.h>
 
 enum { HOST_PAGES_2M, HOST_PAGES_1G, HOST_PAGES }; /* sizes of huge pages */
-
-#define HOST_NODES_MAX 64
 
 struct host_memory {
 	uint64_t available; /* bytes that programs could still have: MemAvailable */
@@ -23,7 +22,7 @@ struct host_memory {
 	struct {
 		unsigned number;
 		uint64_t huge[HOST_PAGES];
-	} nodes[HOST_NODES_MAX];
+	} nodes[NODES_MAX];
 	unsigned nr_nodes; /* 0: the kernel does not say */
 };
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* What a pipe may hold: no initrd is larger, and one that never ends must not fill the host. */
-#define IMAGE_PIPE_MAX (4 * GIB)
+#define IMAGE_PIPE_MAX FOUR_GIB
 
 static const char *kind_of(mode_t mode)
 {

@@ -113,7 +113,7 @@ static int write_acpi(struct machine *m, struct err *err)
 
 static void write_restart(struct machine *m)
 {
-	_Static_assert(ACPI_RSDP + ACPI_RSDP_SIZE <= BIOS_ENTRY, "the root pointer ends before");
+	static_assert(ACPI_RSDP + ACPI_RSDP_SIZE <= BIOS_ENTRY, "the root pointer ends before");
 	restart_code(ram_at(m->parts.ram, BIOS_ENTRY, RESTART_SIZE));
 }
 

@@ -335,7 +335,7 @@ static void create_port(struct machine_pci *p, unsigned i)
 static int tell_kvm(struct machine_pci *p, struct err *err)
 {
 	const struct passthrough *pt = p->parts.passthrough;
-	int files[HOST_PCI_MAX];
+	int files[PCI_DEVICES_MAX];
 	size_t n = pt->iommu.ops->kvm_files(&pt->iommu, files, ARRAY_SIZE(files));
 	int ret = 0;
 
@@ -357,9 +357,9 @@ static int create_devices(struct machine_pci *p, struct err *err)
 		ret = err_sys(err, errno, "cannot make an eventfd");
 	if (ret == 0)
 		ret = env_watch(p, p->leave, leave_ready, p, err);
-	p->ports = calloc(PLAN_PCI_MAX, sizeof(*p->ports));
+	p->ports = calloc(PCI_DEVICES_MAX, sizeof(*p->ports));
 	if (ret == 0 && !p->ports)
-		ret = err_sys(err, ENOMEM, "cannot hold %u root ports", PLAN_PCI_MAX);
+		ret = err_sys(err, ENOMEM, "cannot hold %u root ports", PCI_DEVICES_MAX);
 	for (unsigned i = 0; ret == 0 && i < p->parts.passthrough->n; i++)
 		ret = create_slot(p, i, err);
 	for (unsigned i = 0; ret == 0 && i < plan->nr_ports; i++)

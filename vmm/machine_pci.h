@@ -53,9 +53,9 @@ struct machine_pci {
 	struct irq irq;
 	struct root_port *ports;
 	unsigned nr_ports;
-	struct machine_slot slots[PLAN_PCI_MAX];
+	struct machine_slot slots[PCI_DEVICES_MAX];
 	unsigned nr_slots;
-	struct machine_watch watches[4 * PLAN_PCI_MAX];
+	struct machine_watch watches[4 * PCI_DEVICES_MAX];
 	pthread_mutex_t lock; /* of KVM's slots */
 	bool stuck;	      /* KVM did not let go of one: nothing is unmapped until the end */
 	int leave;	      /* eventfd: some slot is released */

@@ -9,9 +9,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-_Static_assert(VIRTIO_BAR_SIZE == VIRTIO_PCI_BAR_SIZE, "the plan has the room that devices take");
-_Static_assert(DISK_QUEUES_MAX == VIRTIO_BLK_QUEUES_MAX, "every queue of a disk has one below");
-_Static_assert(CONFIG_NET_QUEUES_MAX == VIRTIO_NET_PAIRS_MAX, "every pair of an adapter, too");
+static_assert(VIRTIO_BAR_SIZE == VIRTIO_PCI_BAR_SIZE, "the plan has the room that devices take");
+static_assert(DISK_QUEUES_MAX == VIRTIO_BLK_QUEUES_MAX, "every queue of a disk has one below");
+static_assert(CONFIG_NET_QUEUES_MAX == VIRTIO_NET_PAIRS_MAX, "every pair of an adapter, too");
 
 /* --- one of each kind --- */
 

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FOUR_GIB  (4 * GIB)
-#define SPACE_END MAP_SPACE_END
-
 /* The upper part of the 32-bit hole is the same in every guest. */
 static const struct span ecam = { ECAM_BASE, ECAM_END };
 static const struct span apic = { IOAPIC_BASE, LAPIC_BASE + MIB };
@@ -120,7 +117,7 @@ static void forbid(struct map *m, struct map_forbidden f)
 {
 	unsigned i = 0, after;
 
-	f.at = span_common(f.at, (struct span){ 0, SPACE_END });
+	f.at = span_common(f.at, (struct span){ 0, ADDRESS_SPACE_END });
 	if (span_empty(f.at))
 		return;
 	while (i < m->nr_forbidden && m->forbidden[i].at.end <= f.at.base)
@@ -176,9 +173,9 @@ static struct span next_free(const struct map *m, struct span in, uint64_t unit,
  * window, two of 32 bits and four fixed regions. Each forbidden range is one reserved region, and
  * one more for each fixed region inside of it.
  */
-_Static_assert(MAP_REGIONS_MAX >=
-		       2 * MAP_FORBIDDEN_MAX + MAP_NODES_MAX + MAP_PMEM_MAX + 1 + 1 + 1 + 2 + 4 + 4,
-	       "MAP_REGIONS_MAX");
+static_assert(MAP_REGIONS_MAX >=
+		      2 * MAP_FORBIDDEN_MAX + NODES_MAX + PMEM_MAX + 1 + 1 + 1 + 2 + 4 + 4,
+	      "MAP_REGIONS_MAX");
 
 static void add_region(struct map *m, struct span at, enum map_kind kind, unsigned node)
 {
@@ -301,7 +298,7 @@ static int split_low(const struct map *m, const struct map_request *req, uint64_
 static const struct map_forbidden *forbidden_rest(const struct map *m)
 {
 	const struct map_forbidden *rest = NULL;
-	uint64_t base = SPACE_END;
+	uint64_t base = ADDRESS_SPACE_END;
 
 	for (unsigned i = m->nr_forbidden; i-- > 0 && m->forbidden[i].at.end == base;) {
 		rest = &m->forbidden[i];
@@ -363,20 +360,20 @@ static int check_request(const struct map_request *req, struct err *err)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < req->nr_nodes && i < MAP_NODES_MAX; i++)
+	for (unsigned i = 0; i < req->nr_nodes && i < NODES_MAX; i++)
 		sum += req->node_sizes[i];
 	if (!is_power_of_two(req->align) || req->align < 2 * MIB || !req->ram_size ||
 	    req->ram_size % req->align || req->max_memory % req->align ||
 	    req->low_memory % req->align || req->low_memory > ecam.base ||
 	    req->high_memory_start % req->align ||
 	    (req->high_memory_start && req->high_memory_start < FOUR_GIB) ||
-	    (req->max_memory && req->max_memory < req->ram_size) || req->ram_size > SPACE_END ||
-	    req->max_memory > SPACE_END || req->pci32_size > FOUR_GIB ||
-	    req->pci64_size > SPACE_END || req->pci64_least > SPACE_END ||
-	    req->largest_bar > SPACE_END ||
-	    (req->largest_bar && !is_power_of_two(req->largest_bar)) ||
-	    req->nr_nodes > MAP_NODES_MAX || (req->nr_nodes && sum != req->ram_size) ||
-	    req->nr_forbidden > MAP_FORBIDDEN_MAX || req->nr_pmem > MAP_PMEM_MAX)
+	    (req->max_memory && req->max_memory < req->ram_size) ||
+	    req->ram_size > ADDRESS_SPACE_END || req->max_memory > ADDRESS_SPACE_END ||
+	    req->pci32_size > FOUR_GIB || req->pci64_size > ADDRESS_SPACE_END ||
+	    req->pci64_least > ADDRESS_SPACE_END || req->largest_bar > ADDRESS_SPACE_END ||
+	    (req->largest_bar && !is_power_of_two(req->largest_bar)) || req->nr_nodes > NODES_MAX ||
+	    (req->nr_nodes && sum != req->ram_size) || req->nr_forbidden > MAP_FORBIDDEN_MAX ||
+	    req->nr_pmem > PMEM_MAX)
 		return err_set(err, EINVAL, "memory map request breaks the rules of map.h");
 	return 0;
 }
@@ -388,7 +385,7 @@ static int check_request(const struct map_request *req, struct err *err)
 static uint64_t lay_pmem(struct map *m, const struct map_request *req, uint64_t *from)
 {
 	for (unsigned i = 0; i < req->nr_pmem; i++) {
-		const struct span in = { *from, SPACE_END };
+		const struct span in = { *from, ADDRESS_SPACE_END };
 		struct span free = next_free(m, in, GIB, req->pmem[i]);
 
 		if (span_empty(free))
@@ -411,7 +408,7 @@ static uint64_t lay_pmem(struct map *m, const struct map_request *req, uint64_t 
 static uint64_t lay_pci64(struct map *m, const struct map_request *req, uint64_t *from)
 {
 	unsigned bits = req->guest_bits < req->host_bits ? req->guest_bits : req->host_bits;
-	uint64_t limit = bits < 52 ? UINT64_C(1) << bits : SPACE_END;
+	uint64_t limit = bits < ADDRESS_BITS_MAX ? UINT64_C(1) << bits : ADDRESS_SPACE_END;
 	uint64_t unit = max_u64(GIB, req->largest_bar);
 	uint64_t most = align_up(req->pci64_size ? req->pci64_size : MAP_PCI64_DEFAULT, unit);
 	uint64_t least = req->pci64_size ? most : align_up(max_u64(req->pci64_least, GIB), unit);
@@ -419,7 +416,7 @@ static uint64_t lay_pci64(struct map *m, const struct map_request *req, uint64_t
 
 	most = max_u64(most, least);
 	laid = most - lay(m, MAP_PCI64, 0, from, limit, unit, most);
-	return lay(m, MAP_PCI64, 0, from, SPACE_END, unit, least - min_u64(least, laid));
+	return lay(m, MAP_PCI64, 0, from, ADDRESS_SPACE_END, unit, least - min_u64(least, laid));
 }
 
 int map_build(struct map *m, const struct map_request *req, struct err *err)
@@ -443,13 +440,13 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 	for (unsigned node = 0; node < nr_nodes; node++) {
 		left = req->nr_nodes ? req->node_sizes[node] : req->ram_size;
 		left = lay(m, MAP_RAM, node, &low, low_end, req->align, left);
-		left = lay(m, MAP_RAM, node, &high, SPACE_END, req->align, left);
+		left = lay(m, MAP_RAM, node, &high, ADDRESS_SPACE_END, req->align, left);
 		if (left)
 			return no_room(m, MAP_RAM, left, err);
 	}
 	if (m->regions[0].at.base != 0)
 		return first_mib_forbidden(m, req, err);
-	left = lay(m, MAP_HOTPLUG, nr_nodes - 1, &high, SPACE_END, GIB, hotplug);
+	left = lay(m, MAP_HOTPLUG, nr_nodes - 1, &high, ADDRESS_SPACE_END, GIB, hotplug);
 	if (left)
 		return no_room(m, MAP_HOTPLUG, left, err);
 	left = lay_pmem(m, req, &high);

@@ -12,6 +12,7 @@
 #ifndef VMM_MAP_H
 #define VMM_MAP_H
 
+#include "vmm/limits.h"
 #include "vmm/err.h"
 #include "vmm/span.h"
 
@@ -38,7 +39,6 @@ struct map_region {
 #define MAP_WHY_MAX	  96
 #define MAP_PCI32_UNIT	  MIB /* 32-bit windows are whole MiB: the granularity of a bridge window */
 #define MAP_PCI64_DEFAULT (64 * GIB)
-#define MAP_SPACE_END	  (UINT64_C(1) << 52) /* no x86 CPU has more physical address bits */
 
 /* A range that must stay free, and the reason in a few words. */
 struct map_forbidden {
@@ -47,9 +47,7 @@ struct map_forbidden {
 };
 
 #define MAP_FORBIDDEN_MAX 256
-#define MAP_NODES_MAX	  64
-#define MAP_PMEM_MAX	  8
-#define MAP_REGIONS_MAX	  (4 * MAP_FORBIDDEN_MAX + 2 * MAP_NODES_MAX + MAP_PMEM_MAX + 16)
+#define MAP_REGIONS_MAX	  (4 * MAP_FORBIDDEN_MAX + 2 * NODES_MAX + PMEM_MAX + 16)
 
 struct map {
 	/* Sorted by start; regions never overlap. Adjacent RAM of one node is one region. */
@@ -77,9 +75,9 @@ struct map_request {
 	uint64_t align;	      /* of RAM, power of two, at least 2 MiB */
 	unsigned guest_bits;  /* what the guest's CPU announces */
 	unsigned host_bits;   /* what the host can map */
-	uint64_t node_sizes[MAP_NODES_MAX]; /* add up to ram_size */
-	unsigned nr_nodes;		    /* 0: one node */
-	uint64_t pmem[MAP_PMEM_MAX];	    /* bytes, multiples of 2 MiB */
+	uint64_t node_sizes[NODES_MAX]; /* add up to ram_size */
+	unsigned nr_nodes;		/* 0: one node */
+	uint64_t pmem[PMEM_MAX];	/* bytes, multiples of 2 MiB */
 	unsigned nr_pmem;
 	struct map_forbidden forbidden[MAP_FORBIDDEN_MAX]; /* any order, may overlap */
 	unsigned nr_forbidden;

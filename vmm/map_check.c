@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#define FOUR_GIB (4 * GIB)
-
 /* The same in every guest. */
 static const struct span ecam = { ECAM_BASE, ECAM_END };
 static const struct span apic = { IOAPIC_BASE, LAPIC_BASE + MIB };
@@ -27,9 +25,9 @@ static const char *region_fault(const struct map_region *r)
 	static const struct span platform = { IOAPIC_BASE, FOUR_GIB };
 	bool low = r->at.end <= FOUR_GIB;
 
-	if (span_empty(r->at) || r->at.end > MAP_SPACE_END)
+	if (span_empty(r->at) || r->at.end > ADDRESS_SPACE_END)
 		return "is empty or ends beyond 2^52";
-	if (r->node >= MAP_NODES_MAX)
+	if (r->node >= NODES_MAX)
 		return "belongs to a node that cannot exist";
 	if (map_is_reached(r->kind) &&
 	    (span_overlaps(r->at, platform) || span_overlaps(r->at, ecam)))
@@ -108,7 +106,7 @@ int map_check(const struct map *m, struct err *err)
 		const struct map_forbidden *f = &m->forbidden[i];
 		int ret;
 
-		if (span_empty(f->at) || f->at.base < end || f->at.end > MAP_SPACE_END)
+		if (span_empty(f->at) || f->at.base < end || f->at.end > ADDRESS_SPACE_END)
 			return err_set(err, EINVAL,
 				       "forbidden range [%#" PRIx64 ", %#" PRIx64
 				       ") is empty, overlaps another, or is out of order",

@@ -37,7 +37,7 @@ static int find(const struct config *c, struct vfio_id *ids, struct host_facts *
 
 int passthrough_probe(const struct config *c, struct host_facts *facts, struct err *err)
 {
-	struct vfio_id ids[HOST_PCI_MAX];
+	struct vfio_id ids[PCI_DEVICES_MAX];
 
 	return find(c, ids, facts, err);
 }
@@ -84,7 +84,7 @@ static int open_device(struct passthrough *pt, const struct config_vfio *c, unsi
 static int attach_all(struct passthrough *pt, const struct config *c, int *files, struct err *err)
 {
 	enum iommu_backend backend = (enum iommu_backend)c->vfio_backend;
-	const char *tokens[HOST_PCI_MAX];
+	const char *tokens[PCI_DEVICES_MAX];
 	size_t failed = 0;
 	int ret = 0;
 
@@ -108,7 +108,7 @@ static int attach_all(struct passthrough *pt, const struct config *c, int *files
 int passthrough_open(struct passthrough *pt, const struct config *c, struct host_facts *facts,
 		     struct err *err)
 {
-	int files[HOST_PCI_MAX];
+	int files[PCI_DEVICES_MAX];
 	int ret;
 
 	*pt = (struct passthrough)PASSTHROUGH_EMPTY;
@@ -223,7 +223,7 @@ int passthrough_map(struct passthrough *pt, const struct plan *plan, const struc
 
 int passthrough_reset(struct passthrough *pt, struct err *err)
 {
-	struct vfio_pci *there[HOST_PCI_MAX];
+	struct vfio_pci *there[PCI_DEVICES_MAX];
 	size_t n = 0;
 
 	for (unsigned i = 0; i < pt->n; i++)

@@ -16,9 +16,9 @@
 
 struct passthrough {
 	struct iommu iommu;
-	struct vfio_id ids[HOST_PCI_MAX];
-	struct vfio_pci *devices[HOST_PCI_MAX]; /* NULL: the host took it back */
-	struct vfio_pci *gone[HOST_PCI_MAX];	/* then this is what vCPUs may still touch */
+	struct vfio_id ids[PCI_DEVICES_MAX];
+	struct vfio_pci *devices[PCI_DEVICES_MAX]; /* NULL: the host took it back */
+	struct vfio_pci *gone[PCI_DEVICES_MAX];	   /* then this is what vCPUs may still touch */
 	unsigned n;
 };
 

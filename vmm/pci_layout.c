@@ -43,10 +43,10 @@ static int add_devices(struct plan *p, const struct pci_layout_device *devices, 
 		       struct err *err)
 {
 	p->nr_ports = p->nr_pci = 0;
-	if (n > PLAN_PCI_MAX)
+	if (n > PCI_DEVICES_MAX)
 		return err_set(err, ERANGE,
 			       "%u devices are to be passed through, but bus 0 has slots for %u", n,
-			       PLAN_PCI_MAX);
+			       PCI_DEVICES_MAX);
 	for (unsigned i = 0; i < n; i++) {
 		struct plan_pci *fn = &p->pci[p->nr_pci++];
 		int ret;
@@ -79,7 +79,7 @@ struct block {
 	uint64_t size, largest, unit;
 };
 
-#define BLOCKS_MAX (PLAN_PCI_MAX * PLAN_BARS)
+#define BLOCKS_MAX (PCI_DEVICES_MAX * PLAN_BARS)
 
 static uint64_t room_at(const struct block *b, unsigned i)
 {
@@ -357,6 +357,6 @@ int pci_layout_build(struct plan *p, struct map_request *req,
 		if (place_all(p, PCI_SPACE_MEM64, err) == 0)
 			return 0;
 		req->pci64_size = min_u64(map_total(&p->map, MAP_PCI64) + next_step(req, round),
-					  MAP_SPACE_END);
+					  ADDRESS_SPACE_END);
 	}
 }

@@ -11,10 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert(HOST_PMEM_MAX == MAP_PMEM_MAX && CONFIG_PMEM_MAX == MAP_PMEM_MAX, "the same files");
-
-#define FOUR_GIB (4 * GIB)
-
 /* AMD I/O Virtualization Technology specification (48882), 2.1.2, table 3: HyperTransport. */
 #define AMD_HT_BASE UINT64_C(0xFD00000000)
 #define AMD_HT_END  UINT64_C(0x10000000000)
@@ -55,7 +51,7 @@ static struct span amd_cpu_hole(const struct host_facts *host)
 	unsigned bits = host->phys_bits - host->mem_encrypt_bits;
 	uint64_t end = host->family >= AMD_TOP_FAMILY ? UINT64_C(1) << bits : AMD_HT_END;
 
-	if (bits < AMD_HOLE_BITS || bits > 52)
+	if (bits < AMD_HOLE_BITS || bits > ADDRESS_BITS_MAX)
 		return (struct span){ 0, 0 };
 	return (struct span){ end - AMD_TOP_SIZE, end };
 }
@@ -152,7 +148,7 @@ static void forbid_unusable(struct forbidden_list *list, const struct host_facts
 			 (unsigned)__builtin_ctzll(from));
 	else
 		snprintf(beyond, sizeof(beyond), "beyond what the host's IOMMU can map");
-	forbid_rest_of(list, n, (struct span){ from, max_u64(from, MAP_SPACE_END) }, beyond);
+	forbid_rest_of(list, n, (struct span){ from, max_u64(from, ADDRESS_SPACE_END) }, beyond);
 }
 
 unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_policy policy,
@@ -215,10 +211,10 @@ static struct span busy_ports(const struct config *c)
 static int build_devices(struct plan *p, const struct config *c, const struct host_facts *host,
 			 struct map_request *req, struct err *err)
 {
-	struct pci_layout_device devices[HOST_PCI_MAX];
+	struct pci_layout_device devices[PCI_DEVICES_MAX];
 	unsigned n = c->nr_vfio + plan_nr_virtio(c) + c->watchdog;
 
-	if (n != host->nr_pci || n > HOST_PCI_MAX || c->nr_pmem != host->nr_pmem)
+	if (n != host->nr_pci || n > PCI_DEVICES_MAX || c->nr_pmem != host->nr_pmem)
 		return err_set(err, EINVAL, "%u PCI devices are asked for, %u are known", n,
 			       host->nr_pci);
 	for (unsigned i = 0; i < n; i++)
@@ -256,7 +252,7 @@ int plan_resolve(struct plan *p, const struct config *c, const struct host_facts
 	p->sockets = c->sockets;
 	p->cores = c->cores;
 	p->threads = c->threads;
-	if (p->cpus > PLAN_CPUS_MAX || p->cpus != p->sockets * p->cores * p->threads)
+	if (p->cpus > CPUS_MAX || p->cpus != p->sockets * p->cores * p->threads)
 		return err_set(err, EINVAL, "%u CPUs are not %u sockets x %u cores x %u threads",
 			       p->cpus, p->sockets, p->cores, p->threads);
 	plan_nodes(p, c);

@@ -12,8 +12,6 @@
 #include "vmm/facts.h"
 #include "vmm/map.h"
 
-#define PLAN_CPUS_MAX 4096
-
 struct plan_node {
 	uint64_t size;
 	unsigned first_cpu, nr_cpus;
@@ -37,7 +35,6 @@ struct plan_pci {
 };
 
 #define PLAN_NO_PORT UINT32_MAX
-#define PLAN_PCI_MAX HOST_PCI_MAX
 
 /* A PCIe root port: on bus 0, with a bus of its own behind it. */
 struct plan_port {
@@ -52,12 +49,12 @@ struct plan {
 	unsigned phys_bits; /* what the guest's CPUs announce */
 	enum iova_policy iova_policy;
 	unsigned cpus, sockets, cores, threads;
-	struct plan_node nodes[MAP_NODES_MAX];
+	struct plan_node nodes[NODES_MAX];
 	unsigned nr_nodes; /* at least 1 */
 	bool numa;	   /* the user asked for nodes or hotplug: SRAT and SLIT are made */
-	struct plan_port ports[PLAN_PCI_MAX];
+	struct plan_port ports[PCI_DEVICES_MAX];
 	unsigned nr_ports;
-	struct plan_pci pci[PLAN_PCI_MAX];
+	struct plan_pci pci[PCI_DEVICES_MAX];
 	unsigned nr_pci;
 	struct map map; /* last: most of the size, hardly any of it used */
 };

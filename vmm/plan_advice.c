@@ -96,7 +96,7 @@ static void try_sizes(struct advice *a)
 		{ "pci64-window", &c->pci64_size, GIB, GIB },
 		{ "pci32-window", &c->pci32_size, MIB, MIB },
 		{ "low-memory", &c->low_memory, ram_unit(a), ram_unit(a) },
-		{ "high-memory-start", &c->high_memory_start, GIB, 4 * GIB },
+		{ "high-memory-start", &c->high_memory_start, GIB, FOUR_GIB },
 		{ "max-memory", &c->max_memory, max_u64(ram_unit(a), 2 * MIB), c->memory },
 	};
 

@@ -22,7 +22,7 @@ static bool is_memory(enum map_kind kind)
 /* RAM regions carry the nodes' sizes, hotplug space is the last one's, CPUs are dealt out whole. */
 static int check_nodes(const struct plan *p, struct err *err)
 {
-	uint64_t sizes[MAP_NODES_MAX] = { 0 }, sum = 0;
+	uint64_t sizes[NODES_MAX] = { 0 }, sum = 0;
 	unsigned cpus = 0;
 
 	if (!p->nr_nodes)
@@ -92,7 +92,7 @@ static int check_pmem(const struct plan *p, struct err *err)
 
 		if (r->kind != MAP_PMEM)
 			continue;
-		if (r->node >= MAP_PMEM_MAX || seen >> r->node & 1)
+		if (r->node >= PMEM_MAX || seen >> r->node & 1)
 			return err_set(err, EINVAL,
 				       "file %u of --pmem at %#" PRIx64
 				       " is there twice, or one too many",
@@ -125,7 +125,7 @@ int plan_check(const struct plan *p, struct err *err)
 			       "%" PRIu64 " bytes of RAM and %" PRIu64
 			       " of hotplug space are not %" PRIu64,
 			       p->ram_size, hotplug, p->max_memory);
-	if (p->phys_bits < p->map.bits_required || p->phys_bits > 52)
+	if (p->phys_bits < p->map.bits_required || p->phys_bits > ADDRESS_BITS_MAX)
 		return err_set(err, EINVAL,
 			       "%u address bits, but the map needs %u and 52 is the most",
 			       p->phys_bits, p->map.bits_required);

@@ -362,10 +362,10 @@ static int get_region(const struct reader *r, int node, struct map *m)
 		region->kind = (enum map_kind)i;
 		m->nr_regions++;
 		if (region->kind == MAP_PMEM)
-			return get_u32(r, node, "straddle,file", MAP_PMEM_MAX - 1, &region->node);
+			return get_u32(r, node, "straddle,file", PMEM_MAX - 1, &region->node);
 		if (!has_node(region->kind))
 			return 0;
-		return get_u32(r, node, "numa-node-id", MAP_NODES_MAX - 1, &region->node);
+		return get_u32(r, node, "numa-node-id", NODES_MAX - 1, &region->node);
 	}
 	return bad_value(r, node, "straddle,kind", "is unknown");
 }
@@ -398,14 +398,14 @@ static int get_nodes(const struct reader *r, int parent, struct plan *p)
 	fdt_for_each_subnode(node, r->fdt, parent)
 	{
 		struct plan_node *n = &p->nodes[p->nr_nodes];
-		int ret = get_index(r, node, p->nr_nodes, MAP_NODES_MAX);
+		int ret = get_index(r, node, p->nr_nodes, NODES_MAX);
 
 		if (!ret)
 			ret = get_u64(r, node, "straddle,size", &n->size);
 		if (!ret)
-			ret = get_u32(r, node, "straddle,first-cpu", PLAN_CPUS_MAX, &n->first_cpu);
+			ret = get_u32(r, node, "straddle,first-cpu", CPUS_MAX, &n->first_cpu);
 		if (!ret)
-			ret = get_u32(r, node, "straddle,cpus", PLAN_CPUS_MAX, &n->nr_cpus);
+			ret = get_u32(r, node, "straddle,cpus", CPUS_MAX, &n->nr_cpus);
 		if (ret)
 			return ret;
 		p->nr_nodes++;
@@ -420,7 +420,7 @@ static int get_ports(const struct reader *r, int parent, struct plan *p)
 	fdt_for_each_subnode(node, r->fdt, parent)
 	{
 		struct plan_port *port = &p->ports[p->nr_ports];
-		int ret = get_index(r, node, p->nr_ports, PLAN_PCI_MAX);
+		int ret = get_index(r, node, p->nr_ports, PCI_DEVICES_MAX);
 
 		if (!ret)
 			ret = get_u32(r, node, "straddle,slot", 31, &port->slot);
@@ -473,7 +473,7 @@ static int get_devices(const struct reader *r, int parent, struct plan *p)
 	fdt_for_each_subnode(node, r->fdt, parent)
 	{
 		struct plan_pci *fn = &p->pci[p->nr_pci];
-		int ret = get_index(r, node, p->nr_pci, PLAN_PCI_MAX);
+		int ret = get_index(r, node, p->nr_pci, PCI_DEVICES_MAX);
 
 		if (!ret)
 			ret = get_text(r, node, "straddle,name", fn->name, sizeof(fn->name));
@@ -483,7 +483,7 @@ static int get_devices(const struct reader *r, int parent, struct plan *p)
 			ret = get_u32(r, node, "straddle,slot", 31, &fn->slot);
 		fn->port = PLAN_NO_PORT;
 		if (!ret && has(r, node, "straddle,port"))
-			ret = get_u32(r, node, "straddle,port", PLAN_PCI_MAX - 1, &fn->port);
+			ret = get_u32(r, node, "straddle,port", PCI_DEVICES_MAX - 1, &fn->port);
 		if (!ret)
 			ret = get_bars(r, node, fn);
 		if (ret)
@@ -524,10 +524,10 @@ static int get_root(const struct reader *r, struct plan *p)
 	} narrow[] = {
 		{ "straddle,phys-bits", 64, &p->phys_bits },
 		{ "straddle,phys-bits-required", 64, &p->map.bits_required },
-		{ "straddle,cpus", PLAN_CPUS_MAX, &p->cpus },
-		{ "straddle,sockets", PLAN_CPUS_MAX, &p->sockets },
-		{ "straddle,cores", PLAN_CPUS_MAX, &p->cores },
-		{ "straddle,threads", PLAN_CPUS_MAX, &p->threads },
+		{ "straddle,cpus", CPUS_MAX, &p->cpus },
+		{ "straddle,sockets", CPUS_MAX, &p->sockets },
+		{ "straddle,cores", CPUS_MAX, &p->cores },
+		{ "straddle,threads", CPUS_MAX, &p->threads },
 	};
 	int ret = 0;
 

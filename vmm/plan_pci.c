@@ -115,7 +115,7 @@ struct claim {
 };
 
 struct claims {
-	struct claim list[PLAN_PCI_MAX * (PCI_SPACES + PLAN_BARS)];
+	struct claim list[PCI_DEVICES_MAX * (PCI_SPACES + PLAN_BARS)];
 	unsigned n;
 	struct span spaces[PCI_SPACES][PLAN_LIST_MAX];
 	size_t nr_spaces[PCI_SPACES];
@@ -257,8 +257,8 @@ int plan_pci_check(const struct plan *p, struct err *err)
 	struct claims c = { .n = 0 };
 	int ret = 0;
 
-	if (p->nr_ports > PLAN_PCI_MAX || p->nr_pci > PLAN_PCI_MAX)
-		return err_set(err, EINVAL, "there are more than %u devices", PLAN_PCI_MAX);
+	if (p->nr_ports > PCI_DEVICES_MAX || p->nr_pci > PCI_DEVICES_MAX)
+		return err_set(err, EINVAL, "there are more than %u devices", PCI_DEVICES_MAX);
 	for (enum pci_space kind = PCI_SPACE_IO; kind < PCI_SPACES; kind++)
 		c.nr_spaces[kind] = plan_pci_spans(p, kind, c.spaces[kind], PLAN_LIST_MAX);
 	for (unsigned i = 0; ret == 0 && i < p->nr_ports; i++)

@@ -89,12 +89,12 @@ int plan_add_virtio(struct host_facts *facts, const struct config *c, struct err
 {
 	unsigned n = plan_nr_virtio(c);
 
-	if (facts->nr_pci + n + c->watchdog > HOST_PCI_MAX)
+	if (facts->nr_pci + n + c->watchdog > PCI_DEVICES_MAX)
 		return err_set(
 			err, ERANGE,
 			"%u emulated and %u passed-through devices are more than bus 0 has slots "
 			"for: %u",
-			n + c->watchdog, facts->nr_pci, HOST_PCI_MAX);
+			n + c->watchdog, facts->nr_pci, PCI_DEVICES_MAX);
 	for (unsigned i = 0; i < n; i++)
 		add(facts, plan_virtio_at(c, i));
 	if (c->watchdog)

@@ -7,15 +7,7 @@
 #ifndef VMM_SPAN_H
 #define VMM_SPAN_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#define KIB (UINT64_C(1) << 10)
-#define MIB (UINT64_C(1) << 20)
-#define GIB (UINT64_C(1) << 30)
-#define TIB (UINT64_C(1) << 40)
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#include "vmm/units.h"
 
 /* The bytes base <= x < end. base == end is the empty span; base > end never occurs. */
 struct span {
@@ -51,36 +43,6 @@ static inline struct span span_common(struct span a, struct span b)
 	uint64_t end = a.end < b.end ? a.end : b.end;
 
 	return (struct span){ base, end > base ? end : base };
-}
-
-/* `align` is a power of two. Rounding up past 2^64 gives UINT64_MAX, which no span reaches. */
-static inline uint64_t align_down(uint64_t x, uint64_t align)
-{
-	return x & ~(align - 1);
-}
-
-static inline uint64_t align_up(uint64_t x, uint64_t align)
-{
-	uint64_t down = align_down(x, align);
-
-	if (down == x)
-		return x;
-	return down > UINT64_MAX - align ? UINT64_MAX : down + align;
-}
-
-static inline bool is_power_of_two(uint64_t x)
-{
-	return x && !(x & (x - 1));
-}
-
-static inline uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static inline uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 #endif

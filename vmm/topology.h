@@ -25,7 +25,7 @@ unsigned topology_core_bits(const struct plan *p);
 /* Width of the largest blocks of ids, at most a socket's, none of which has CPUs of two nodes. */
 unsigned topology_node_bits(const struct plan *p);
 
-/* The largest id of a machine of so many; products are at most PLAN_CPUS_MAX. */
+/* The largest id of a machine of so many; products are at most CPUS_MAX. */
 uint32_t topology_last_id(unsigned sockets, unsigned cores, unsigned threads);
 
 /*

@@ -57,7 +57,7 @@ static void check_accepted(const struct config *c)
 	int ret;
 
 	find_devices(&amd, c);
-	if (!c->cpus || c->cpus > PLAN_CPUS_MAX || c->cpus != c->sockets * c->cores * c->threads)
+	if (!c->cpus || c->cpus > CPUS_MAX || c->cpus != c->sockets * c->cores * c->threads)
 		broken("CPUs that do not multiply", &err);
 	ret = plan_build(&plan, c, c->has_host ? &c->host : &amd, &err);
 	if (ret != 0 && ret != -ERANGE)

@@ -444,7 +444,7 @@ static const char *broken_order(const struct map *m, const struct map_request *r
 static const char *broken_nodes(const struct map *m, const struct map_request *req)
 {
 	unsigned nr = req->nr_nodes ? req->nr_nodes : 1, last = 0;
-	uint64_t sums[MAP_NODES_MAX] = { 0 };
+	uint64_t sums[NODES_MAX] = { 0 };
 
 	for (unsigned i = 0; i < m->nr_regions; i++) {
 		const struct map_region *r = &m->regions[i];

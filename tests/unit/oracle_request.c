@@ -111,7 +111,7 @@ void oracle_request(struct map_request *req, const uint8_t *data, size_t len)
 	if (flags & 64)
 		req->largest_bar = UINT64_C(1) << (12 + get_le(&b, 1) % 30);
 	if (flags & 128)
-		req->nr_pmem = 1 + get_le(&b, 1) % MAP_PMEM_MAX;
+		req->nr_pmem = 1 + get_le(&b, 1) % PMEM_MAX;
 	for (unsigned i = 0; i < req->nr_pmem; i++)
 		req->pmem[i] = 2 * MIB * (1 + (get_le(&b, 2) << get_le(&b, 1) % 5));
 	divide(&b, req);

@@ -337,7 +337,7 @@ static void test_too_many(void **state)
 	}
 	assert_int_equal(config_parse(&c, CMD_RUN, 2, argv, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "at most 64 ranges"));
-	for (unsigned i = 0; i < CONFIG_NODES_MAX; i++)
+	for (unsigned i = 0; i < NODES_MAX; i++)
 		assert_int_equal(config_parse(&c, CMD_RUN, 2, node, &err), 0);
 	assert_int_equal(config_parse(&c, CMD_RUN, 2, node, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "at most 64 nodes"));

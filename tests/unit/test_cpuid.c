@@ -20,7 +20,7 @@ struct list {
 	struct kvm_cpuid_entry2 entries[ROOM];
 };
 
-_Static_assert(offsetof(struct list, entries) == sizeof(struct kvm_cpuid2), "the kernel's layout");
+static_assert(offsetof(struct list, entries) == sizeof(struct kvm_cpuid2), "the kernel's layout");
 
 /* function, index, EAX, EBX, ECX, EDX */
 typedef uint32_t row[6];

@@ -299,7 +299,7 @@ static void test_pmem(void **state)
 	req.nr_pmem = 1;
 	for (unsigned i = 0; i < 4; i++)
 		forbid((11 + 7 * i) * GIB, (12 + 7 * i) * GIB, "hole");
-	forbid(36 * GIB, MAP_SPACE_END, "all that follows");
+	forbid(36 * GIB, ADDRESS_SPACE_END, "all that follows");
 	does_not_fit("--pmem, in one piece", "8192 MiB");
 }
 
@@ -353,7 +353,7 @@ static void test_pci64_default(void **state)
 	does_not_fit("37", "36");
 	/* An IOMMU that ends first */
 	ask(GIB, 46);
-	forbid(20 * GIB, MAP_SPACE_END, "narrow");
+	forbid(20 * GIB, ADDRESS_SPACE_END, "narrow");
 	fits();
 	EXPECT(MAP_PCI64, { 4 * GIB, 20 * GIB });
 }

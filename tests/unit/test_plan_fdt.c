@@ -170,7 +170,7 @@ static void test_round_trip(void **state)
 	c.low_memory = 512 * MIB;
 	c.high_memory_start = UINT64_C(0xfcf0000000);
 	round_trip(&c);
-	c.nr_pmem = MAP_PMEM_MAX;
+	c.nr_pmem = PMEM_MAX;
 	round_trip(&c);
 	assert_int_equal(span_size(plan_pmem(&back, 7)), 8 * GIB);
 	c = large();
@@ -195,9 +195,9 @@ static void test_largest(void **state)
 	}
 	plan.map.nr_regions = MAP_REGIONS_MAX;
 	plan.map.nr_forbidden = MAP_FORBIDDEN_MAX;
-	plan.nr_nodes = MAP_NODES_MAX;
-	plan.nr_ports = plan.nr_pci = PLAN_PCI_MAX;
-	for (unsigned i = 0; i < PLAN_PCI_MAX; i++) {
+	plan.nr_nodes = NODES_MAX;
+	plan.nr_ports = plan.nr_pci = PCI_DEVICES_MAX;
+	for (unsigned i = 0; i < PCI_DEVICES_MAX; i++) {
 		plan.ports[i].io = plan.ports[i].mem32 = plan.ports[i].prefetch =
 			plan.map.regions[0].at;
 		memset(plan.pci[i].name, 'n', HOST_PCI_NAME - 1);
@@ -395,7 +395,7 @@ static void test_wrong_values(void **state)
 	refused("straddle,plan-1");
 	set32("/", "straddle,cpus", 0);
 	refused("CPU");
-	set32("/", "straddle,cpus", PLAN_CPUS_MAX + 1);
+	set32("/", "straddle,cpus", CPUS_MAX + 1);
 	refused("straddle,cpus");
 	set32("/", "straddle,threads", 3);
 	refused("threads");
@@ -419,7 +419,7 @@ static void test_wrong_values(void **state)
 	refused("unknown");
 	set32(FIRST_RAM, "numa-node-id", 2);
 	refused("node 2");
-	set32(FIRST_RAM, "numa-node-id", MAP_NODES_MAX);
+	set32(FIRST_RAM, "numa-node-id", NODES_MAX);
 	refused("numa-node-id");
 	set32(HOTPLUG, "numa-node-id", 0);
 	refused("node 0");
@@ -442,7 +442,7 @@ static void test_wrong_devices(void **state)
 	refused("order");
 	set32(DEVICE1, "straddle,port", 0);
 	refused("root port 0");
-	set32(DEVICE1, "straddle,port", PLAN_PCI_MAX);
+	set32(DEVICE1, "straddle,port", PCI_DEVICES_MAX);
 	refused("straddle,port");
 	set32(DEVICE1, "straddle,slot", 1);
 	refused("slot 1");
@@ -514,9 +514,9 @@ static void test_too_many(void **state)
 	} tables[] = {
 		{ "/", MAP_REGIONS_MAX + 1 },
 		{ "/reserved-memory", MAP_FORBIDDEN_MAX + 1 },
-		{ "/straddle,nodes", MAP_NODES_MAX + 1 },
-		{ "/straddle,ports", PLAN_PCI_MAX + 1 },
-		{ "/straddle,devices", PLAN_PCI_MAX + 1 },
+		{ "/straddle,nodes", NODES_MAX + 1 },
+		{ "/straddle,ports", PCI_DEVICES_MAX + 1 },
+		{ "/straddle,devices", PCI_DEVICES_MAX + 1 },
 	};
 
 	(void)state;

@@ -83,7 +83,7 @@ struct piece {
 	bool window;
 };
 
-static struct piece pieces[PLAN_PCI_MAX * (PLAN_BARS + 3)];
+static struct piece pieces[PCI_DEVICES_MAX * (PLAN_BARS + 3)];
 static unsigned nr_pieces;
 
 static bool in_map(struct span at, enum map_kind kind)
@@ -486,7 +486,7 @@ static void test_full_bus(void **state)
 {
 	(void)state;
 	ask(GIB, &milan);
-	for (unsigned i = 0; i < PLAN_PCI_MAX; i++)
+	for (unsigned i = 0; i < PCI_DEVICES_MAX; i++)
 		add_gpu(256 * MIB);
 	fits();
 	assert_int_equal(plan.ports[30].slot, 31);
@@ -597,7 +597,7 @@ static void random_device(unsigned max_shift)
 static void random_world(void)
 {
 	struct host_facts on = milan;
-	unsigned n = 1 + rnd(rnd(4) ? 6 : PLAN_PCI_MAX), max_shift = 20 + rnd(21);
+	unsigned n = 1 + rnd(rnd(4) ? 6 : PCI_DEVICES_MAX), max_shift = 20 + rnd(21);
 
 	if (rnd(2))
 		on = (struct host_facts){ .vendor = HOST_INTEL,
@@ -691,7 +691,7 @@ static void test_broken(void **state)
 	struct plan_bar *const bars = plan.pci[0].bars;
 
 	(void)state;
-	BREAK(plan.nr_pci = PLAN_PCI_MAX + 1, "more than 31");
+	BREAK(plan.nr_pci = PCI_DEVICES_MAX + 1, "more than 31");
 	BREAK(plan.ports[1].bus = 1, "root port 1");
 	BREAK(plan.nr_ports = 2, "on bus 3, slot 0");
 	BREAK(plan.pci[1].port = 0, "one device");

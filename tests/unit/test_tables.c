@@ -353,11 +353,11 @@ static void test_ssdt(void **state)
 /* The most CPUs on the most nodes fit between ACPI_BASE and the RSDP. */
 static void test_largest(void **state)
 {
-	struct plan p = machine(PLAN_CPUS_MAX, MAP_NODES_MAX);
+	struct plan p = machine(CPUS_MAX, NODES_MAX);
 
 	(void)state;
 	build(&p);
-	assert_int_equal(load_le(find("SLIT") + 36, 8), MAP_NODES_MAX);
+	assert_int_equal(load_le(find("SLIT") + 36, 8), NODES_MAX);
 }
 
 /* Every smaller buffer is refused, left alone beyond its end, and told the size it should have. */

@@ -1,0 +1,18 @@
+/*
+ * How much there may be of what several files count: each number stands here once.
+ */
+#ifndef VMM_LIMITS_H
+#define VMM_LIMITS_H
+
+#include "vmm/units.h"
+
+#define CPUS_MAX	4096
+#define NODES_MAX	64 /* NUMA nodes */
+#define PCI_DEVICES_MAX 31 /* functions with a slot of their own on bus 0, and root ports */
+#define PMEM_MAX	8  /* files of --pmem */
+
+/* No x86 CPU has more physical address bits (AMD64 APM volume 2, section 5.1). */
+#define ADDRESS_BITS_MAX  52
+#define ADDRESS_SPACE_END (UINT64_C(1) << ADDRESS_BITS_MAX)
+
+#endif
