@@ -62,14 +62,14 @@ void pci_function_init(struct pci_function *fn, const struct pci_ops *ops,
 
 static unsigned bar_offset(const struct pci_function *fn, unsigned bar)
 {
-	if (bar != PCI_ROM)
+	if (bar != BAR_ROM)
 		return BAR0 + 4 * bar;
 	return fn->config.data[HEADER_TYPE] & 0x7f ? ROM_TYPE_1 : ROM_TYPE_0;
 }
 
-static uint32_t bar_flags(const struct pci_bar *b, unsigned bar)
+static uint32_t bar_flags(const struct bar_shape *b, unsigned bar)
 {
-	if (bar == PCI_ROM)
+	if (bar == BAR_ROM)
 		return 0;
 	if (b->io)
 		return BAR_IO;
@@ -77,17 +77,16 @@ static uint32_t bar_flags(const struct pci_bar *b, unsigned bar)
 }
 
 /* The bits below the size read as 0 (or flags): so the guest learns the size. */
-void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct pci_bar *shape,
+void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct bar_shape *shape,
 			  uint64_t at)
 {
 	unsigned offset = bar_offset(fn, bar);
 	uint64_t writable = ~(shape->size - 1);
 
-	fn->bars[bar] = *shape;
-	fn->bars[bar].at = (struct span){ 0, 0 };
+	fn->bars[bar] = (struct pci_bar){ .shape = *shape };
 	pci_config_set(&fn->config, offset, 4, (uint32_t)at | bar_flags(shape, bar));
 	pci_config_allow(&fn->config, offset, 4,
-			 (uint32_t)writable | (bar == PCI_ROM ? ROM_ENABLE : 0));
+			 (uint32_t)writable | (bar == BAR_ROM ? ROM_ENABLE : 0));
 	if (shape->wide) {
 		pci_config_set(&fn->config, offset + 4, 4, (uint32_t)(at >> 32));
 		pci_config_allow(&fn->config, offset + 4, 4, (uint32_t)(writable >> 32));
@@ -100,20 +99,21 @@ static struct span bar_decoded(const struct pci_function *fn, unsigned bar)
 	const struct pci_bar *b = &fn->bars[bar];
 	unsigned offset = bar_offset(fn, bar);
 	uint32_t command = pci_config_get(&fn->config, COMMAND, 2);
-	uint64_t end = b->io ? PORTS_END : ADDRESS_SPACE_END;
+	uint64_t end = b->shape.io ? PORTS_END : ADDRESS_SPACE_END;
 	uint64_t at;
 
-	if (!b->size || fn->asleep || !(command & (b->io ? COMMAND_IO : COMMAND_MEMORY)))
+	if (!b->shape.size || fn->asleep ||
+	    !(command & (b->shape.io ? COMMAND_IO : COMMAND_MEMORY)))
 		return (struct span){ 0, 0 };
 	at = pci_config_get(&fn->config, offset, 4);
-	if (bar == PCI_ROM && !(at & ROM_ENABLE))
+	if (bar == BAR_ROM && !(at & ROM_ENABLE))
 		return (struct span){ 0, 0 };
-	if (b->wide)
+	if (b->shape.wide)
 		at |= (uint64_t)pci_config_get(&fn->config, offset + 4, 4) << 32;
-	at = align_down(at, b->size);
-	if (!at || !span_holds((struct span){ 0, end }, at, b->size))
+	at = align_down(at, b->shape.size);
+	if (!at || !span_holds((struct span){ 0, end }, at, b->shape.size))
 		return (struct span){ 0, 0 };
-	return (struct span){ at, at + b->size };
+	return (struct span){ at, at + b->shape.size };
 }
 
 static void place_bar(struct pci_function *fn, unsigned bar, struct span at)
@@ -126,16 +126,16 @@ static void place_bar(struct pci_function *fn, unsigned bar, struct span at)
 /* What goes away goes first, so that two BARs can change places. */
 static void update_bars(struct pci_function *fn)
 {
-	struct span want[PCI_BARS];
+	struct span want[BARS_AND_ROM];
 
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		const struct span *at = &fn->bars[i].at;
 
 		want[i] = bar_decoded(fn, i);
 		if (!span_empty(*at) && (at->base != want[i].base || at->end != want[i].end))
 			place_bar(fn, i, (struct span){ 0, 0 });
 	}
-	for (unsigned i = 0; i < PCI_BARS; i++)
+	for (unsigned i = 0; i < BARS_AND_ROM; i++)
 		if (span_empty(fn->bars[i].at) && !span_empty(want[i]))
 			place_bar(fn, i, want[i]);
 }
@@ -159,7 +159,7 @@ void pci_function_sleep(struct pci_function *fn, bool asleep)
 
 void pci_function_unmap(struct pci_function *fn)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++)
+	for (unsigned i = 0; i < BARS_AND_ROM; i++)
 		if (!span_empty(fn->bars[i].at))
 			place_bar(fn, i, (struct span){ 0, 0 });
 }
@@ -171,13 +171,13 @@ void pci_function_reset(struct pci_function *fn)
 	pci_config_set(&fn->config, COMMAND, 2, 0);
 	pci_config_set(&fn->config, CACHE_LINE, 1, 0);
 	pci_config_set(&fn->config, INTERRUPT_LINE, 1, 0);
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		const struct pci_bar *b = &fn->bars[i];
 
-		if (!b->size)
+		if (!b->shape.size)
 			continue;
-		pci_config_set(&fn->config, bar_offset(fn, i), 4, bar_flags(b, i));
-		if (b->wide)
+		pci_config_set(&fn->config, bar_offset(fn, i), 4, bar_flags(&b->shape, i));
+		if (b->shape.wide)
 			pci_config_set(&fn->config, bar_offset(fn, i) + 4, 4, 0);
 	}
 }

@@ -13,9 +13,8 @@
 #include "devices/device.h"
 #include "devices/pci_config.h"
 #include "devices/pci_env.h"
+#include "vmm/bar.h"
 
-#define PCI_BARS  7 /* six and the expansion ROM */
-#define PCI_ROM	  6
 #define PCI_SLOTS 32
 
 struct pci_function;
@@ -35,8 +34,7 @@ struct pci_ops {
 };
 
 struct pci_bar {
-	uint64_t size; /* bytes, a power of two (I/O: at least 4, memory: at least 16); 0: none */
-	bool io, wide, prefetch;
+	struct bar_shape shape;
 	struct span at; /* where it is decoded now; empty: nowhere */
 };
 
@@ -45,7 +43,7 @@ struct pci_bus;
 struct pci_function {
 	const struct pci_ops *ops;
 	struct pci_config config;
-	struct pci_bar bars[PCI_BARS];
+	struct pci_bar bars[BARS_AND_ROM];
 	struct pci_bus *behind; /* a bridge's secondary bus; NULL: no bridge */
 	bool asleep;		/* no BAR is decoded, whatever the command register says (D3hot) */
 };
@@ -66,10 +64,10 @@ struct pci_identity {
 void pci_function_init(struct pci_function *fn, const struct pci_ops *ops,
 		       const struct pci_identity *id);
 /*
- * Makes BAR `bar` (0 to 5, PCI_ROM). `at` is what it holds at reset, where firmware would have put
+ * Makes BAR `bar` (0 to 5, BAR_ROM). `at` is what it holds at reset, where firmware would have put
  * it; decoding is off until the guest turns it on. A wide BAR takes `bar` and `bar` + 1.
  */
-void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct pci_bar *shape,
+void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct bar_shape *shape,
 			  uint64_t at);
 /* Header, BARs and masks; calls bar_moved. */
 uint32_t pci_function_read(struct pci_function *fn, unsigned offset, unsigned size);

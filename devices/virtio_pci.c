@@ -600,7 +600,7 @@ void virtio_pci_plug(struct virtio_pci *v, struct virtio_device *dev, const stru
 		.class = dev->ops->class,
 		.revision = REVISION,
 	};
-	const struct pci_bar shape = { .size = VIRTIO_PCI_BAR_SIZE, .wide = true };
+	const struct bar_shape shape = { .size = VIRTIO_PCI_BAR_SIZE, .wide = true };
 
 	memset(v, 0, sizeof(*v));
 	v->dev = dev;

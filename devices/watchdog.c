@@ -206,7 +206,7 @@ void watchdog_init(struct watchdog *w, const struct pci_env *env, struct device_
 		   struct device_ender ender, uint64_t bar)
 {
 	const struct pci_identity identity = { .vendor = VENDOR, .device = DEVICE, .class = CLASS };
-	const struct pci_bar shape = { .size = WATCHDOG_BAR_SIZE };
+	const struct bar_shape shape = { .size = WATCHDOG_BAR_SIZE };
 
 	*w = (struct watchdog){ .env = env, .timer = timer, .ender = ender };
 	device_init(&w->bar, &bar_ops);

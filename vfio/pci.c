@@ -120,11 +120,11 @@ void vfio_pci_give_back(struct vfio_pci *dev)
 {
 	vfio_bars_unmap(dev);
 	/* No access may find the number when it is another file's. */
-	for (unsigned i = 0; i < PCI_BARS; i++)
+	for (unsigned i = 0; i < BARS_AND_ROM; i++)
 		pthread_mutex_lock(&dev->bars[i].trap.lock);
 	close(dev->fd);
 	dev->fd = -1;
-	for (unsigned i = 0; i < PCI_BARS; i++)
+	for (unsigned i = 0; i < BARS_AND_ROM; i++)
 		pthread_mutex_unlock(&dev->bars[i].trap.lock);
 }
 
@@ -139,14 +139,9 @@ void vfio_pci_close(struct vfio_pci *dev)
 
 void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out)
 {
-	for (unsigned i = 0; i < HOST_PCI_BARS; i++)
-		out->bars[i] = (struct host_bar){
-			.size = dev->bars[i].size,
-			.io = dev->bars[i].io,
-			.wide = dev->bars[i].wide,
-			.prefetch = dev->bars[i].prefetch,
-		};
-	out->rom_size = dev->bars[PCI_ROM].size;
+	for (unsigned i = 0; i < BARS; i++)
+		out->bars[i] = dev->bars[i].shape;
+	out->rom_size = dev->bars[BAR_ROM].shape.size;
 	out->vendor = (uint16_t)load_le(dev->raw + VENDOR, 2);
 	out->device = (uint16_t)load_le(dev->raw + VENDOR + 2, 2);
 	out->class = (uint32_t)load_le(dev->raw + REVISION, 4) >> 8;
@@ -329,17 +324,11 @@ static void make_function(struct vfio_pci *dev)
 	pci_function_init(&dev->fn, &function_ops, &identity);
 	vfio_config_build(&dev->config, &dev->fn.config, raw, dev->config_size, dev->options.caps,
 			  dev->place.root_bus);
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		const struct vfio_bar *bar = &dev->bars[i];
-		const struct pci_bar shape = {
-			.size = bar->size,
-			.io = bar->io,
-			.wide = bar->wide,
-			.prefetch = bar->prefetch,
-		};
 
-		if (bar->size)
-			pci_function_add_bar(&dev->fn, i, &shape, dev->place.bars[i]);
+		if (bar->shape.size)
+			pci_function_add_bar(&dev->fn, i, &bar->shape, dev->place.bars[i]);
 	}
 }
 

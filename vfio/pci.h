@@ -66,10 +66,10 @@ int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iomm
 		       struct err *err);
 
 struct vfio_pci_place {
-	uint64_t bars[PCI_BARS]; /* the plan's addresses */
-	unsigned gsi[4];	 /* of INTA to INTD as the slot is wired */
-	bool p2p;		 /* other devices may want to reach its BARs */
-	bool root_bus;		 /* on bus 0, not behind a port: an integrated endpoint */
+	uint64_t bars[BARS_AND_ROM]; /* the plan's addresses */
+	unsigned gsi[4];	     /* of INTA to INTD as the slot is wired */
+	bool p2p;		     /* other devices may want to reach its BARs */
+	bool root_bus;		     /* on bus 0, not behind a port: an integrated endpoint */
 	/* All devices of the machine, this one too; NULL: given back. Borrowed. */
 	struct vfio_pci *const *all;
 	unsigned nr_all;

@@ -19,8 +19,6 @@
 
 #define PAGE	  4096
 #define INFO_MAX  65536
-#define ROM_MIN	  2048
-#define ROM_MOST  (16 * MIB)
 #define BAR_IO	  0x1
 #define BAR_TYPE  0x6
 #define BAR_WIDE  0x4
@@ -40,15 +38,15 @@ static struct vfio_bar *bar_of(struct device *trap)
  */
 static void read_rom(struct vfio_pci *dev)
 {
-	const struct vfio_bar *bar = &dev->bars[PCI_ROM];
+	const struct vfio_bar *bar = &dev->bars[BAR_ROM];
 	ssize_t n;
 
-	dev->rom = malloc(bar->size);
+	dev->rom = malloc(bar->shape.size);
 	if (!dev->rom)
 		return;
-	n = pread(dev->fd, dev->rom, bar->size, (off_t)bar->region_offset);
+	n = pread(dev->fd, dev->rom, bar->shape.size, (off_t)bar->region_offset);
 	n = n < 0 ? 0 : n;
-	memset(dev->rom + n, 0xff, bar->size - (size_t)n);
+	memset(dev->rom + n, 0xff, bar->shape.size - (size_t)n);
 }
 
 static uint64_t trap_read(struct device *trap, uint64_t offset, unsigned size)
@@ -57,7 +55,7 @@ static uint64_t trap_read(struct device *trap, uint64_t offset, unsigned size)
 	struct vfio_pci *dev = bar->owner;
 	uint64_t value = UINT64_MAX;
 
-	if (bar->index == PCI_ROM) {
+	if (bar->index == BAR_ROM) {
 		if (!dev->rom)
 			read_rom(dev);
 		if (dev->rom)
@@ -76,7 +74,7 @@ static void trap_write(struct device *trap, uint64_t offset, unsigned size, uint
 	struct vfio_pci *dev = bar->owner;
 	ssize_t n;
 
-	if (bar->index == PCI_ROM || vfio_msix_write(dev, bar->index, offset, size, value))
+	if (bar->index == BAR_ROM || vfio_msix_write(dev, bar->index, offset, size, value))
 		return;
 	n = pwrite(dev->fd, &value, size, (off_t)(bar->region_offset + offset));
 	(void)n; /* a device that does not take it is the guest's affair */
@@ -139,7 +137,7 @@ static void take_sparse(struct vfio_bar *bar, const struct vfio_region_info *inf
 		struct span area = { s->areas[i].offset, s->areas[i].offset + s->areas[i].size };
 
 		if (s->areas[i].size &&
-		    span_holds((struct span){ 0, bar->size }, area.base, s->areas[i].size))
+		    span_holds((struct span){ 0, bar->shape.size }, area.base, s->areas[i].size))
 			bar->sparse[bar->nr_sparse++] = area;
 	}
 }
@@ -148,7 +146,7 @@ static void take_caps(struct vfio_bar *bar, const struct vfio_region_info *info)
 {
 	const struct vfio_info_cap_header *cap;
 
-	bar->sparse[0] = (struct span){ 0, bar->size };
+	bar->sparse[0] = (struct span){ 0, bar->shape.size };
 	bar->nr_sparse = 1;
 	if (!(info->flags & VFIO_REGION_INFO_FLAG_CAPS))
 		return;
@@ -166,22 +164,20 @@ static int open_bar(struct vfio_pci *dev, unsigned i, struct err *err)
 	int ret;
 
 	/* The upper half of the BAR before. */
-	if (i && dev->bars[i - 1].wide)
+	if (i && dev->bars[i - 1].shape.wide)
 		return 0;
 	ret = region_info(dev, i, &info, err);
 	if (ret < 0)
 		return ret == -EINVAL ? 0 : ret; /* mediated devices describe what they have */
-	bar->size = info->size;
+	bar->shape.size = info->size;
 	bar->region_offset = info->offset;
 	bar->can_map = info->flags & VFIO_REGION_INFO_FLAG_MMAP;
-	bar->io = reg & BAR_IO;
-	bar->wide = bar->size && !bar->io && (reg & BAR_TYPE) == BAR_WIDE && i < 5;
-	bar->prefetch = !bar->io && (reg & BAR_PREF);
+	bar->shape.io = reg & BAR_IO;
+	bar->shape.wide =
+		bar->shape.size && !bar->shape.io && (reg & BAR_TYPE) == BAR_WIDE && i < 5;
+	bar->shape.prefetch = !bar->shape.io && (reg & BAR_PREF);
 	take_caps(bar, info);
 	free(info);
-	if (bar->size && (!is_power_of_two(bar->size) || bar->size < (bar->io ? 4 : 16)))
-		return err_set(err, EINVAL, "BAR %u has %#" PRIx64 " bytes, which no BAR can have",
-			       i, bar->size);
 	return 0;
 }
 
@@ -189,7 +185,7 @@ static int open_bar(struct vfio_pci *dev, unsigned i, struct err *err)
 
 static int read_rom_file(struct vfio_pci *dev, const char *path, struct err *err)
 {
-	struct vfio_bar *bar = &dev->bars[PCI_ROM];
+	struct vfio_bar *bar = &dev->bars[BAR_ROM];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 	int ret = 0;
@@ -197,14 +193,12 @@ static int read_rom_file(struct vfio_pci *dev, const char *path, struct err *err
 	if (fd < 0)
 		return err_sys(err, errno, "rom=%s cannot be opened", path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
-	    st.st_size > (off_t)ROM_MOST) {
+	    st.st_size > (off_t)BAR_ROM_MAX) {
 		close(fd);
 		return err_set(err, EINVAL, "rom=%s is no file of 1 byte to 16 MiB", path);
 	}
-	bar->size = ROM_MIN;
-	while (bar->size < (uint64_t)st.st_size)
-		bar->size *= 2;
-	dev->rom = calloc(1, bar->size);
+	bar->shape.size = bar_rom_size((uint64_t)st.st_size);
+	dev->rom = calloc(1, bar->shape.size);
 	if (!dev->rom)
 		ret = err_sys(err, ENOMEM, "cannot hold rom=%s", path);
 	else if (pread(fd, dev->rom, (size_t)st.st_size, 0) != st.st_size)
@@ -222,7 +216,7 @@ static bool rom_locks_up(const struct vfio_pci *dev)
 /* Its size; what is in it is read when the guest asks. Mediated devices may describe none. */
 static int open_rom(struct vfio_pci *dev, struct err *err)
 {
-	struct vfio_bar *bar = &dev->bars[PCI_ROM];
+	struct vfio_bar *bar = &dev->bars[BAR_ROM];
 	struct vfio_region_info *info;
 	int ret;
 
@@ -235,8 +229,8 @@ static int open_rom(struct vfio_pci *dev, struct err *err)
 	ret = region_info(dev, VFIO_PCI_ROM_REGION_INDEX, &info, err);
 	if (ret < 0)
 		return ret == -EINVAL ? 0 : ret;
-	if (info->size >= ROM_MIN && info->size <= ROM_MOST && is_power_of_two(info->size)) {
-		bar->size = info->size;
+	if (info->size == bar_rom_size(info->size) && info->size <= BAR_ROM_MAX) {
+		bar->shape.size = info->size;
 		bar->region_offset = info->offset;
 	}
 	free(info);
@@ -245,17 +239,27 @@ static int open_rom(struct vfio_pci *dev, struct err *err)
 
 int vfio_bars_open(struct vfio_pci *dev, struct err *err)
 {
+	struct bar_shape shapes[BARS_AND_ROM] = { { 0 } };
 	int ret = 0;
 
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		struct vfio_bar *bar = &dev->bars[i];
 
 		bar->owner = dev;
 		bar->index = i;
 		device_init(&bar->trap, &trap_ops);
 	}
-	for (unsigned i = 0; ret == 0 && i < PCI_ROM; i++)
+	for (unsigned i = 0; ret == 0 && i < BARS; i++)
 		ret = open_bar(dev, i, err);
+	for (unsigned i = 0; i < BARS; i++)
+		shapes[i] = dev->bars[i].shape;
+	for (unsigned i = 0; ret == 0 && i < BARS; i++) {
+		const char *fault = shapes[i].size ? bar_fault(shapes, i) : NULL;
+
+		if (fault)
+			ret = err_set(err, EINVAL, "BAR %u has %#" PRIx64 " bytes, which %s", i,
+				      shapes[i].size, fault);
+	}
 	return ret < 0 ? ret : open_rom(dev, err);
 }
 
@@ -327,7 +331,7 @@ static int map_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct err *err)
 	unsigned nr_holes = trapped_spans(dev, bar->index, holes);
 	int ret = 0;
 
-	bar->base = reserve(bar->size);
+	bar->base = reserve(bar->shape.size);
 	if (!bar->base)
 		return err_sys(err, errno, "cannot reserve addresses for BAR %u", bar->index);
 	for (unsigned i = 0; i < bar->nr_sparse; i++) {
@@ -351,7 +355,7 @@ static int map_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct err *err)
 
 static bool is_small(const struct vfio_bar *bar)
 {
-	return bar->size && bar->size < PAGE;
+	return bar->shape.size && bar->shape.size < PAGE;
 }
 
 /*
@@ -378,10 +382,10 @@ int vfio_bars_map(struct vfio_pci *dev, struct err *err)
 {
 	int ret = 0;
 
-	for (unsigned i = 0; ret == 0 && i < PCI_ROM; i++) {
+	for (unsigned i = 0; ret == 0 && i < BAR_ROM; i++) {
 		struct vfio_bar *bar = &dev->bars[i];
 
-		if (!bar->size || !bar->can_map || bar->io)
+		if (!bar->shape.size || !bar->can_map || bar->shape.io)
 			continue;
 		if (is_small(bar))
 			map_small(dev, bar);
@@ -393,11 +397,11 @@ int vfio_bars_map(struct vfio_pci *dev, struct err *err)
 
 void vfio_bars_unmap(struct vfio_pci *dev)
 {
-	for (unsigned i = 0; i < PCI_ROM; i++) {
+	for (unsigned i = 0; i < BAR_ROM; i++) {
 		struct vfio_bar *bar = &dev->bars[i];
 
 		if (bar->base)
-			munmap(bar->base, max_u64(bar->size, PAGE));
+			munmap(bar->base, max_u64(bar->shape.size, PAGE));
 		bar->base = NULL;
 		bar->nr_parts = 0;
 	}
@@ -464,10 +468,10 @@ static bool is_crowded(struct vfio_pci *dev, const struct vfio_bar *bar)
 {
 	bool crowded = false;
 
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		struct vfio_bar *other = &dev->bars[i];
 
-		if (other == bar || other->io || !other->claimed ||
+		if (other == bar || other->shape.io || !other->claimed ||
 		    !span_overlaps(pages_of(other->at), pages_of(bar->at)))
 			continue;
 		crowded = true;
@@ -490,7 +494,7 @@ static void hide_bar(struct vfio_pci *dev, struct vfio_bar *bar)
 {
 	unmap_parts(dev, bar);
 	if (bar->claimed)
-		dev->env->unclaim(dev->env->to, bar->io, bar->at);
+		dev->env->unclaim(dev->env->to, bar->shape.io, bar->at);
 	bar->claimed = false;
 	bar->at = (struct span){ 0, 0 };
 }
@@ -501,14 +505,14 @@ static void hide_bar(struct vfio_pci *dev, struct vfio_bar *bar)
  */
 static int show_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct span at, struct err *err)
 {
-	int ret = dev->env->claim(dev->env->to, bar->io, at, &bar->trap, err);
+	int ret = dev->env->claim(dev->env->to, bar->shape.io, at, &bar->trap, err);
 	bool crowded;
 
 	if (ret < 0)
 		return ret;
 	bar->at = at;
 	bar->claimed = true;
-	crowded = !bar->io && is_crowded(dev, bar);
+	crowded = !bar->shape.io && is_crowded(dev, bar);
 	for (unsigned i = 0; can_show(dev, bar, crowded) && i < bar->nr_parts; i++) {
 		struct vfio_part *part = &bar->parts[i];
 		struct span gpa = { at.base + part->at.base, at.base + part->at.end };

@@ -30,9 +30,8 @@ struct vfio_bar {
 	struct device trap; /* what is not a part: exits come here */
 	struct vfio_pci *owner;
 	unsigned index;
-	uint64_t size;		/* bytes; 0: no BAR */
+	struct bar_shape shape;
 	uint64_t region_offset; /* in the device's file */
-	bool io, wide, prefetch;
 	bool can_map;
 	struct span sparse[VFIO_PARTS_MAX]; /* what VFIO lets us map */
 	unsigned nr_sparse;
@@ -86,8 +85,8 @@ struct vfio_pci {
 	uint64_t config_offset, config_size;
 	uint8_t raw[PCI_CONFIG_SIZE]; /* configuration space when it was opened */
 	struct vfio_config config;
-	struct vfio_bar bars[PCI_BARS];
-	uint8_t *rom; /* contents, bars[PCI_ROM].size bytes; NULL: none */
+	struct vfio_bar bars[BARS_AND_ROM];
+	uint8_t *rom; /* contents, bars[BAR_ROM].size bytes; NULL: none */
 	struct vfio_irqs irqs;
 	pthread_mutex_t lock;
 	/* while plugged */

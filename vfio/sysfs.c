@@ -345,7 +345,7 @@ static int probe_bars(const char *root, const struct vfio_id *id, struct host_pc
 
 	if (n < 0)
 		return err_sys(err, (int)-n, "%s/resource cannot be read", id->path);
-	for (unsigned i = 0; i <= HOST_PCI_BARS && *line; i++, line = rest) {
+	for (unsigned i = 0; i <= BARS && *line; i++, line = rest) {
 		uint64_t start, end, flags, size;
 
 		rest = line + strcspn(line, "\n");
@@ -361,10 +361,10 @@ static int probe_bars(const char *root, const struct vfio_id *id, struct host_pc
 				       "%s/resource: line %u has %#" PRIx64
 				       " bytes, which is no power of two",
 				       id->path, i + 1, size);
-		if (i == HOST_PCI_BARS)
+		if (i == BARS)
 			pci->rom_size = size;
 		else
-			pci->bars[i] = (struct host_bar){
+			pci->bars[i] = (struct bar_shape){
 				.size = size,
 				.io = flags & RESOURCE_IO,
 				.wide = flags & RESOURCE_MEM_64,

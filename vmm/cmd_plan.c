@@ -38,9 +38,9 @@ static void print_row(FILE *to, struct span at, const char *what, const char *wh
 }
 
 /* "64-bit prefetchable memory" */
-static const char *bar_kind(char buf[32], unsigned i, const struct host_bar *bar)
+static const char *bar_kind(char buf[32], unsigned i, const struct bar_shape *bar)
 {
-	if (bar->io || i == PLAN_ROM)
+	if (bar->io || i == BAR_ROM)
 		return bar->io ? "I/O ports" : "expansion ROM";
 	snprintf(buf, 32, "%s-bit %smemory", bar->wide ? "64" : "32",
 		 bar->prefetch ? "prefetchable " : "");
@@ -81,16 +81,16 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 	fprintf(to, "\n");
 	if (fn->port != PLAN_NO_PORT)
 		print_port(to, p, fn->port);
-	for (unsigned i = 0; i < PLAN_BARS; i++) {
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		const struct plan_bar *bar = &fn->bars[i];
 
-		if (bar->bar.size && !bar->at)
+		if (bar->shape.size && !bar->at)
 			fprintf(to,
 				"%16s  %16s  %12s  %-14s  I/O ports: none are left, stays off\n",
-				"-", "-", print_size(kind, bar->bar.size), plan_pci_bar_name(i));
-		else if (bar->bar.size)
-			print_row(to, (struct span){ bar->at, bar->at + bar->bar.size },
-				  plan_pci_bar_name(i), bar_kind(kind, i, &bar->bar));
+				"-", "-", print_size(kind, bar->shape.size), plan_pci_bar_name(i));
+		else if (bar->shape.size)
+			print_row(to, (struct span){ bar->at, bar->at + bar->shape.size },
+				  plan_pci_bar_name(i), bar_kind(kind, i, &bar->shape));
 	}
 }
 

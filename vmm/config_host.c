@@ -99,7 +99,7 @@ int config_parse_host(struct config *c, const char *text, struct err *err)
 /* --- --host-pci --- */
 
 /* SIZE[:64][:pref] or SIZE:io. */
-static int parse_bar(struct host_bar *bar, char *text, struct err *err)
+static int parse_bar(struct bar_shape *bar, char *text, struct err *err)
 {
 	char *word = strsep(&text, ":");
 	int ret = config_parse_size(word, &bar->size, err);
@@ -137,10 +137,11 @@ static int set_host_pci_word(struct host_pci *pci, const char *key, char *value,
 			pci->group = (unsigned)number;
 	} else if (!strcmp(key, "rom")) {
 		ret = config_parse_size(value, &pci->rom_size, err);
-		if (ret == 0 && (!is_power_of_two(pci->rom_size) || pci->rom_size > 16 * MIB))
-			ret = err_set(err, EINVAL, "a ROM's size is a power of two up to 16M");
+		if (ret == 0 &&
+		    (pci->rom_size != bar_rom_size(pci->rom_size) || pci->rom_size > BAR_ROM_MAX))
+			ret = err_set(err, EINVAL, "a ROM's size is a power of two from 2K to 16M");
 	} else if (!strncmp(key, "bar", 3) && key[3] >= '0' && key[3] <= '5' && !key[4]) {
-		struct host_bar *bar = &pci->bars[key[3] - '0'];
+		struct bar_shape *bar = &pci->bars[key[3] - '0'];
 
 		if (bar->size)
 			return err_set(err, EINVAL, "%s is given twice; keep one", key);
@@ -153,22 +154,26 @@ static int set_host_pci_word(struct host_pci *pci, const char *key, char *value,
 	return ret < 0 ? err_prefix(err, ret, "%s=%s: ", key, SHOWN(value)) : 0;
 }
 
-/* A 64-bit BAR is two registers, and a large one needs them (PCI Local Bus 3.0, 6.2.5.1). */
 static int check_bars(const struct host_pci *pci, struct err *err)
 {
-	for (unsigned i = 0; i < HOST_PCI_BARS; i++) {
-		const struct host_bar *bar = &pci->bars[i];
+	struct bar_shape bars[BARS_AND_ROM] = { { 0 } };
 
-		if (bar->wide && (i + 1 == HOST_PCI_BARS || pci->bars[i + 1].size))
+	memcpy(bars, pci->bars, sizeof(pci->bars));
+	for (unsigned i = 0; i < BARS; i++) {
+		const struct bar_shape *bar = &bars[i];
+		const char *fault;
+
+		if (bar->wide && (i + 1 == BARS || bars[i + 1].size))
 			return err_set(err, EINVAL,
 				       "bar%u has 64 bits, so bar%u is its upper half; leave that "
 				       "out, or leave :64 out",
 				       i, i + 1);
-		if (bar->size > (bar->io ? 64 * KIB : bar->wide ? 1024 * TIB : 2 * GIB))
-			return err_set(err, EINVAL, "bar%u is too large for its kind%s", i,
-				       bar->io || bar->wide ? "" : "; did you forget :64?");
-		if (bar->size && !bar->io && bar->size < 16)
-			return err_set(err, EINVAL, "bar%u: memory has at least 16 bytes", i);
+		fault = bar->size ? bar_fault(bars, i) : NULL;
+		if (fault)
+			return err_set(err, EINVAL, "bar%u has %#" PRIx64 " bytes, which %s%s", i,
+				       bar->size, fault,
+				       bar->size > 2 * GIB && !bar->io ? "; did you forget :64?"
+								       : "");
 	}
 	return 0;
 }

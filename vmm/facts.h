@@ -6,6 +6,7 @@
 #ifndef VMM_FACTS_H
 #define VMM_FACTS_H
 
+#include "vmm/bar.h"
 #include "vmm/limits.h"
 #include "vmm/span.h"
 
@@ -33,17 +34,6 @@ struct host_resv {
 
 #define HOST_RESV_MAX 128
 
-#define HOST_PCI_BARS 6
-
-/* A base address register, from the device's `resource` file in sysfs or from VFIO. */
-struct host_bar {
-	uint64_t size; /* bytes, a power of two; 0: no such BAR, or the upper half of the one before
-			*/
-	bool io;       /* I/O ports */
-	bool wide;     /* 64-bit memory */
-	bool prefetch;
-};
-
 #define HOST_PCI_NAME 64
 
 /* A device that the user named, before anything is opened. */
@@ -53,7 +43,7 @@ struct host_pci {
 	int node;		  /* NUMA node, or -1 */
 	uint16_t vendor, device;
 	uint32_t class; /* 24 bits: base class, subclass, programming interface */
-	struct host_bar bars[HOST_PCI_BARS];
+	struct bar_shape bars[BARS];
 	uint64_t rom_size; /* bytes; 0: none */
 };
 

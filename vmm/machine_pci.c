@@ -296,7 +296,7 @@ static int create_slot(struct machine_pci *p, unsigned i, struct err *err)
 	p->nr_slots = i + 1;
 	if (!pt->devices[i])
 		return 0; /* given back before a reset of the guest */
-	for (unsigned b = 0; b < PLAN_BARS; b++)
+	for (unsigned b = 0; b < BARS_AND_ROM; b++)
 		place.bars[b] = fn->bars[b].at;
 	for (unsigned pin = 0; pin < 4; pin++)
 		place.gsi[pin] = plan_pci_gsi(p->parts.plan, fn, pin);

@@ -9,31 +9,21 @@
 
 /* --- slots --- */
 
-/* A ROM may be read as a file of any size: the BAR is the next power of two (section 6.2.5.2). */
-static uint64_t rom_room(uint64_t size)
-{
-	uint64_t room = 2 * KIB;
-
-	while (room < size && room < UINT64_C(1) << 63)
-		room *= 2;
-	return room;
-}
-
 static int add_bars(struct plan_pci *fn, const struct pci_layout_device *d, struct err *err)
 {
-	struct host_bar bars[PLAN_BARS] = { { 0 } };
+	struct bar_shape bars[BARS_AND_ROM] = { { 0 } };
 
 	memcpy(bars, d->host->bars, sizeof(d->host->bars));
 	if (d->rom && d->host->rom_size)
-		bars[PLAN_ROM].size = rom_room(d->host->rom_size);
-	for (unsigned i = 0; i < PLAN_BARS; i++) {
-		const char *fault = bars[i].size ? plan_pci_bar_fault(bars, i) : NULL;
+		bars[BAR_ROM].size = bar_rom_size(d->host->rom_size);
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
+		const char *fault = bars[i].size ? bar_fault(bars, i) : NULL;
 
 		if (fault)
 			return err_set(err, EINVAL, "%s: %s has %#" PRIx64 " bytes, which %s",
 				       fn->name, plan_pci_bar_name(i), bars[i].size, fault);
 		if (bars[i].size)
-			fn->bars[i].bar = bars[i];
+			fn->bars[i].shape = bars[i];
 	}
 	return 0;
 }
@@ -73,22 +63,22 @@ static int add_devices(struct plan *p, const struct pci_layout_device *devices, 
 /* BARs that stay together: all of one kind behind a port, or a single one on bus 0. */
 struct block {
 	struct plan_pci *fn;
-	struct span *window;	  /* the port's; NULL on bus 0 */
-	unsigned bars[PLAN_BARS]; /* largest first */
+	struct span *window;	     /* the port's; NULL on bus 0 */
+	unsigned bars[BARS_AND_ROM]; /* largest first */
 	unsigned nr;
 	uint64_t size, largest, unit;
 };
 
-#define BLOCKS_MAX (PCI_DEVICES_MAX * PLAN_BARS)
+#define BLOCKS_MAX (PCI_DEVICES_MAX * BARS_AND_ROM)
 
 static uint64_t room_at(const struct block *b, unsigned i)
 {
-	return plan_pci_room(&b->fn->bars[b->bars[i]].bar);
+	return plan_pci_room(&b->fn->bars[b->bars[i]].shape);
 }
 
 static void block_add(struct block *b, unsigned bar)
 {
-	uint64_t room = plan_pci_room(&b->fn->bars[bar].bar);
+	uint64_t room = plan_pci_room(&b->fn->bars[bar].shape);
 	unsigned i = b->nr++;
 
 	for (; i && room_at(b, i - 1) < room; i--)
@@ -112,8 +102,8 @@ static unsigned find_blocks(struct plan *p, enum pci_space kind, struct block *o
 		struct plan_pci *fn = &p->pci[i];
 		unsigned first = n;
 
-		for (unsigned bar = 0; bar < PLAN_BARS; bar++) {
-			const struct host_bar *shape = &fn->bars[bar].bar;
+		for (unsigned bar = 0; bar < BARS_AND_ROM; bar++) {
+			const struct bar_shape *shape = &fn->bars[bar].shape;
 
 			if (!shape->size || plan_pci_space(fn, shape) != kind)
 				continue;
@@ -265,8 +255,9 @@ static int no_place(const struct block *b, enum pci_space kind, uint64_t room, s
 	return err_set(err, ERANGE,
 		       "%s: no aligned place for %s, %s%s, in the %s %s 4 GiB that all devices "
 		       "share",
-		       b->fn->name, plan_pci_bar_name(b->bars[0]), print_size(size, bar->bar.size),
-		       with, print_size(total, room), kind == PCI_SPACE_MEM32 ? "below" : "above");
+		       b->fn->name, plan_pci_bar_name(b->bars[0]),
+		       print_size(size, bar->shape.size), with, print_size(total, room),
+		       kind == PCI_SPACE_MEM32 ? "below" : "above");
 }
 
 /* --- from devices to a map that holds them --- */

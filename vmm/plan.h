@@ -19,19 +19,16 @@ struct plan_node {
 
 /* A BAR with its address. */
 struct plan_bar {
-	struct host_bar bar; /* size 0: none */
-	uint64_t at;	     /* 0, of an I/O BAR: unassigned */
+	struct bar_shape shape; /* size 0: none */
+	uint64_t at;		/* 0, of an I/O BAR: unassigned */
 };
-
-#define PLAN_BARS 7 /* six and the expansion ROM */
-#define PLAN_ROM  6
 
 /* A PCI function other than the host bridge and root ports: function 0 of its slot. */
 struct plan_pci {
 	char name[HOST_PCI_NAME]; /* the host's: "0000:41:10.1" */
 	unsigned bus, slot;
 	unsigned port; /* index of the root port above it, or PLAN_NO_PORT: on bus 0 */
-	struct plan_bar bars[PLAN_BARS];
+	struct plan_bar bars[BARS_AND_ROM];
 };
 
 #define PLAN_NO_PORT UINT32_MAX

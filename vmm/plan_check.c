@@ -140,8 +140,8 @@ int plan_check(const struct plan *p, struct err *err)
 /* The device with its BARs as the plan has them: another one would not fit where it stood. */
 static int check_shape(const struct plan_pci *fn, const struct host_pci *host, struct err *err)
 {
-	for (unsigned i = 0; i < HOST_PCI_BARS; i++) {
-		const struct host_bar *a = &fn->bars[i].bar, *b = &host->bars[i];
+	for (unsigned i = 0; i < BARS; i++) {
+		const struct bar_shape *a = &fn->bars[i].shape, *b = &host->bars[i];
 
 		if (a->size != b->size || (a->size && (a->io != b->io || a->wide != b->wide ||
 						       a->prefetch != b->prefetch)))

@@ -164,12 +164,12 @@ static void put_bar(struct writer *w, unsigned i, const struct plan_bar *bar)
 	begin_at(w, "bar", i);
 	put_u32(w, "reg", i);
 	put_u64(w, "straddle,at", bar->at);
-	put_u64(w, "straddle,size", bar->bar.size);
-	if (bar->bar.io)
+	put_u64(w, "straddle,size", bar->shape.size);
+	if (bar->shape.io)
 		put_flag(w, "straddle,io");
-	if (bar->bar.wide)
+	if (bar->shape.wide)
 		put_flag(w, "straddle,wide");
-	if (bar->bar.prefetch)
+	if (bar->shape.prefetch)
 		put_flag(w, "straddle,prefetch");
 	end(w);
 }
@@ -186,8 +186,8 @@ static void put_device(struct writer *w, const struct plan *p, unsigned i)
 	put_u32(w, "straddle,slot", fn->slot);
 	if (fn->port != PLAN_NO_PORT)
 		put_u32(w, "straddle,port", fn->port);
-	for (unsigned b = 0; b < PLAN_BARS; b++)
-		if (fn->bars[b].bar.size)
+	for (unsigned b = 0; b < BARS_AND_ROM; b++)
+		if (fn->bars[b].shape.size)
 			put_bar(w, b, &fn->bars[b]);
 	end(w);
 }
@@ -445,23 +445,23 @@ static int get_bars(const struct reader *r, int parent, struct plan_pci *fn)
 	{
 		struct plan_bar *bar;
 		uint32_t i;
-		int ret = get_u32(r, node, "reg", PLAN_BARS - 1, &i);
+		int ret = get_u32(r, node, "reg", BARS_AND_ROM - 1, &i);
 
 		if (ret)
 			return ret;
 		bar = &fn->bars[i];
-		if (bar->bar.size)
+		if (bar->shape.size)
 			return bad_value(r, node, "reg", "is there twice");
 		ret = get_u64(r, node, "straddle,at", &bar->at);
 		if (!ret)
-			ret = get_u64(r, node, "straddle,size", &bar->bar.size);
-		if (!ret && !bar->bar.size)
+			ret = get_u64(r, node, "straddle,size", &bar->shape.size);
+		if (!ret && !bar->shape.size)
 			ret = bad_value(r, node, "straddle,size", "is zero");
 		if (ret)
 			return ret;
-		bar->bar.io = has(r, node, "straddle,io");
-		bar->bar.wide = has(r, node, "straddle,wide");
-		bar->bar.prefetch = has(r, node, "straddle,prefetch");
+		bar->shape.io = has(r, node, "straddle,io");
+		bar->shape.wide = has(r, node, "straddle,wide");
+		bar->shape.prefetch = has(r, node, "straddle,prefetch");
 	}
 	return 0;
 }

@@ -148,8 +148,8 @@ static json_t *json_bars(const struct plan_pci *fn)
 {
 	json_t *list = json_array();
 
-	for (unsigned i = 0; i < PLAN_BARS; i++) {
-		const struct host_bar *bar = &fn->bars[i].bar;
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
+		const struct bar_shape *bar = &fn->bars[i].shape;
 		uint64_t at = fn->bars[i].at;
 
 		if (bar->size)
@@ -157,9 +157,9 @@ static json_t *json_bars(const struct plan_pci *fn)
 				      json_pack("{s:i,s:I,s:o,s:o,s:s,s:i,s:b}", "bar", (int)i,
 						"size", num(bar->size), "start", json_place(at),
 						"end", json_place(at ? at + bar->size : 0), "kind",
-						i == PLAN_ROM ? "rom"
-						: bar->io     ? "io"
-							      : "memory",
+						i == BAR_ROM ? "rom"
+						: bar->io    ? "io"
+							     : "memory",
 						"width", bar->wide ? 64 : 32, "prefetch",
 						(int)bar->prefetch));
 	}

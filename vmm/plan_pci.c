@@ -12,12 +12,6 @@
 #define IO_UNIT	    (4 * KIB)
 #define MEMORY_UNIT MIB
 
-/* PCI Local Bus 3.0 section 6.2.5.1; no BAR is larger than what x86 can address. */
-#define IO_BAR_MIN     4
-#define MEMORY_BAR_MIN 16
-#define BAR32_MAX      (2 * GIB)
-#define BAR64_MAX      (UINT64_C(1) << 51)
-
 const char *plan_pci_address(char buf[16], unsigned bus, unsigned slot)
 {
 	snprintf(buf, 16, "%02x:%02x.0", bus & 0xff, slot & 0x1f);
@@ -26,8 +20,8 @@ const char *plan_pci_address(char buf[16], unsigned bus, unsigned slot)
 
 const char *plan_pci_bar_name(unsigned bar)
 {
-	static const char *const names[PLAN_BARS] = { "BAR 0", "BAR 1", "BAR 2",  "BAR 3",
-						      "BAR 4", "BAR 5", "the ROM" };
+	static const char *const names[BARS_AND_ROM] = { "BAR 0", "BAR 1", "BAR 2",  "BAR 3",
+							 "BAR 4", "BAR 5", "the ROM" };
 
 	return names[bar];
 }
@@ -36,7 +30,7 @@ const char *plan_pci_bar_name(unsigned bar)
  * A bridge forwards 64-bit prefetchable memory through a window that can lie anywhere, and all
  * other memory through one of 32 bits. On bus 0 the width alone decides.
  */
-enum pci_space plan_pci_space(const struct plan_pci *fn, const struct host_bar *bar)
+enum pci_space plan_pci_space(const struct plan_pci *fn, const struct bar_shape *bar)
 {
 	if (bar->io)
 		return PCI_SPACE_IO;
@@ -57,35 +51,16 @@ uint64_t plan_pci_unit(enum pci_space kind)
 	return kind == PCI_SPACE_IO ? IO_UNIT : MEMORY_UNIT;
 }
 
-uint64_t plan_pci_room(const struct host_bar *bar)
+uint64_t plan_pci_room(const struct bar_shape *bar)
 {
 	return bar->io ? bar->size : max_u64(bar->size, PAGE);
-}
-
-const char *plan_pci_bar_fault(const struct host_bar *bars, unsigned i)
-{
-	const struct host_bar *bar = &bars[i];
-	uint64_t least = bar->io ? IO_BAR_MIN : MEMORY_BAR_MIN;
-	uint64_t most = bar->io ? PCI_IO_END : bar->wide ? BAR64_MAX : BAR32_MAX;
-
-	if (!is_power_of_two(bar->size))
-		return "is not a power of two";
-	if (bar->size < least || bar->size > most)
-		return "is too small or too large for a BAR of its kind";
-	if (bar->io && (bar->wide || bar->prefetch))
-		return "is of a BAR that cannot be I/O and memory at once";
-	if (i == PLAN_ROM && (bar->io || bar->wide || bar->prefetch))
-		return "is of a ROM, which is plain 32-bit memory";
-	if (bar->wide && (i + 1 >= HOST_PCI_BARS || bars[i + 1].size))
-		return "is of a 64-bit BAR, but its upper half is taken or missing";
-	return NULL;
 }
 
 size_t plan_pci_spans(const struct plan *p, enum pci_space kind, struct span *out, size_t cap)
 {
 	if (kind != PCI_SPACE_IO)
 		return plan_windows(p, kind == PCI_SPACE_MEM32 ? MAP_PCI32 : MAP_PCI64, out, cap);
-	out[0] = (struct span){ PCI_IO_BASE, PCI_IO_END };
+	out[0] = (struct span){ PCI_IO_BASE, BAR_IO_END };
 	return 1;
 }
 
@@ -115,7 +90,7 @@ struct claim {
 };
 
 struct claims {
-	struct claim list[PCI_DEVICES_MAX * (PCI_SPACES + PLAN_BARS)];
+	struct claim list[PCI_DEVICES_MAX * (PCI_SPACES + BARS_AND_ROM)];
 	unsigned n;
 	struct span spaces[PCI_SPACES][PLAN_LIST_MAX];
 	size_t nr_spaces[PCI_SPACES];
@@ -162,12 +137,12 @@ static int check_bar(struct claims *c, const struct plan *p, const struct plan_p
 		     struct err *err)
 {
 	const struct plan_bar *bar = &fn->bars[i];
-	enum pci_space kind = plan_pci_space(fn, &bar->bar);
-	uint64_t room = plan_pci_room(&bar->bar);
+	enum pci_space kind = plan_pci_space(fn, &bar->shape);
+	uint64_t room = plan_pci_room(&bar->shape);
 	struct span at = { bar->at, bar->at + room }, window;
 	bool held;
 
-	if (bar->bar.io && !bar->at)
+	if (bar->shape.io && !bar->at)
 		return 0;
 	if (bar->at > UINT64_MAX - room || bar->at % room)
 		return err_set(err, EINVAL, "%s: %s is not aligned to its size", fn->name,
@@ -192,7 +167,7 @@ static int check_bar(struct claims *c, const struct plan *p, const struct plan_p
 static int check_device(struct claims *c, const struct plan *p, unsigned i, struct err *err)
 {
 	const struct plan_pci *fn = &p->pci[i];
-	struct host_bar bars[PLAN_BARS];
+	struct bar_shape bars[BARS_AND_ROM];
 	int ret = 0;
 
 	if (!fn->name[0] || !memchr(fn->name, 0, sizeof(fn->name)))
@@ -205,10 +180,10 @@ static int check_device(struct claims *c, const struct plan *p, unsigned i, stru
 		    : fn->port >= p->nr_ports || fn->bus != p->ports[fn->port].bus || fn->slot != 0)
 		return err_set(err, EINVAL, "%s is on bus %u, slot %u, where nothing leads to",
 			       fn->name, fn->bus, fn->slot);
-	for (unsigned b = 0; b < PLAN_BARS; b++)
-		bars[b] = fn->bars[b].bar;
-	for (unsigned b = 0; ret == 0 && b < PLAN_BARS; b++) {
-		const char *fault = bars[b].size ? plan_pci_bar_fault(bars, b) : NULL;
+	for (unsigned b = 0; b < BARS_AND_ROM; b++)
+		bars[b] = fn->bars[b].shape;
+	for (unsigned b = 0; ret == 0 && b < BARS_AND_ROM; b++) {
+		const char *fault = bars[b].size ? bar_fault(bars, b) : NULL;
 
 		if (fault)
 			return err_set(err, EINVAL, "%s: the size of %s, %#" PRIx64 ", %s",

@@ -10,7 +10,6 @@
 
 /* Ports of the platform lie below; BARs above. */
 #define PCI_IO_BASE 0x1000u
-#define PCI_IO_END  0x10000u
 
 enum pci_space {
 	PCI_SPACE_IO,
@@ -20,19 +19,14 @@ enum pci_space {
 };
 
 /* Where a BAR of this function lies. */
-enum pci_space plan_pci_space(const struct plan_pci *fn, const struct host_bar *bar);
+enum pci_space plan_pci_space(const struct plan_pci *fn, const struct bar_shape *bar);
 /* The window of a root port into a space, and the unit of such windows in bytes. */
 struct span *plan_pci_window(struct plan_port *port, enum pci_space kind);
 uint64_t plan_pci_unit(enum pci_space kind);
 /* The bytes of address space that a BAR keeps others away from; also its alignment. */
-uint64_t plan_pci_room(const struct host_bar *bar);
+uint64_t plan_pci_room(const struct bar_shape *bar);
 /* The host bridge's windows into a space; returns how many there are, as the folds of plan.h. */
 size_t plan_pci_spans(const struct plan *p, enum pci_space kind, struct span *out, size_t cap);
-/*
- * What is wrong with the i-th of PLAN_BARS BARs, to follow "BAR 2 has N bytes, which "; NULL if
- * nothing. Its size is not 0.
- */
-const char *plan_pci_bar_fault(const struct host_bar *bars, unsigned i);
 
 /*
  * Slots, bus numbers, windows and BARs: each where it can be, aligned, inside of what leads to it,

@@ -42,9 +42,9 @@ static void find_devices(struct host_facts *host, const struct config *c)
 		struct host_pci *d = &host->pci[i];
 
 		snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", i);
-		d->bars[0] = (struct host_bar){ UINT64_C(64) << i % 8 * 5, .wide = true };
+		d->bars[0] = (struct bar_shape){ UINT64_C(64) << i % 8 * 5, .wide = true };
 		d->bars[0].prefetch = i % 3;
-		d->bars[2] = (struct host_bar){ 32, .io = i % 2 };
+		d->bars[2] = (struct bar_shape){ 32, .io = i % 2 };
 		d->rom_size = 2 * KIB << i % 4;
 	}
 }

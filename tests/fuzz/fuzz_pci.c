@@ -19,8 +19,8 @@ struct card {
 	struct pci_function fn;
 	struct board *board;
 	struct device dev;
-	struct span told[PCI_BARS]; /* what bar_moved last said */
-	bool claimed[PCI_BARS];
+	struct span told[BARS_AND_ROM]; /* what bar_moved last said */
+	bool claimed[BARS_AND_ROM];
 	bool present;
 };
 
@@ -64,7 +64,7 @@ static const struct device_ops card_device = {
 static void card_moved(struct pci_function *fn, unsigned bar, struct span at)
 {
 	struct card *c = (struct card *)fn;
-	struct bus *bus = fn->bars[bar].io ? &c->board->ports : &c->board->memory;
+	struct bus *bus = fn->bars[bar].shape.io ? &c->board->ports : &c->board->memory;
 
 	must(span_empty(c->told[bar]) != span_empty(at));
 	if (c->claimed[bar])
@@ -117,11 +117,11 @@ static void card_init(struct card *c, struct board *b)
 		.class = 0x010802,
 		.pin = 1,
 	};
-	static const struct pci_bar wide = { .size = 128 * GIB, .wide = true, .prefetch = true };
-	static const struct pci_bar narrow = { .size = 0x1000 };
-	static const struct pci_bar io = { .size = 8, .io = true };
-	static const struct pci_bar small = { .size = 16, .wide = true };
-	static const struct pci_bar rom = { .size = 0x800 };
+	static const struct bar_shape wide = { .size = 128 * GIB, .wide = true, .prefetch = true };
+	static const struct bar_shape narrow = { .size = 0x1000 };
+	static const struct bar_shape io = { .size = 8, .io = true };
+	static const struct bar_shape small = { .size = 16, .wide = true };
+	static const struct bar_shape rom = { .size = 0x800 };
 
 	c->board = b;
 	c->present = true;
@@ -131,7 +131,7 @@ static void card_init(struct card *c, struct board *b)
 	pci_function_add_bar(&c->fn, 2, &narrow, 0xc0000000);
 	pci_function_add_bar(&c->fn, 3, &io, 0xc000);
 	pci_function_add_bar(&c->fn, 4, &small, 0xc0001000);
-	pci_function_add_bar(&c->fn, PCI_ROM, &rom, 0xc0002000);
+	pci_function_add_bar(&c->fn, BAR_ROM, &rom, 0xc0002000);
 }
 
 static void board_init(struct board *b)
@@ -163,32 +163,31 @@ static struct span expected(const struct card *c, unsigned bar)
 {
 	const struct pci_config *config = &c->fn.config;
 	const struct pci_bar *b = &c->fn.bars[bar];
-	unsigned reg = bar == PCI_ROM ? 0x30 : 0x10 + 4 * bar;
+	unsigned reg = bar == BAR_ROM ? 0x30 : 0x10 + 4 * bar;
 	uint64_t at = pci_config_get(config, reg, 4);
-	uint64_t last = b->io ? 0xffff : (UINT64_C(1) << 52) - 1;
-	bool on = c->present && (pci_config_get(config, 4, 2) & (b->io ? 1 : 2));
+	uint64_t last = b->shape.io ? 0xffff : (UINT64_C(1) << 52) - 1;
+	bool on = c->present && (pci_config_get(config, 4, 2) & (b->shape.io ? 1 : 2));
 
-	if (bar == PCI_ROM)
+	if (bar == BAR_ROM)
 		on = on && (at & 1);
-	if (b->wide)
+	if (b->shape.wide)
 		at += (uint64_t)pci_config_get(config, reg + 4, 4) << 32;
-	at -= at % (b->size ? b->size : 1);
-	if (!b->size || !on || !at || at > last)
+	at -= at % (b->shape.size ? b->shape.size : 1);
+	if (!b->shape.size || !on || !at || at > last)
 		return (struct span){ 0, 0 };
-	return (struct span){ at, at + b->size };
+	return (struct span){ at, at + b->shape.size };
 }
 
 static void check_card(const struct card *c)
 {
-	static const uint32_t fixed[PCI_BARS] = { 0xc, 0, 0, 1, 4, 0, 0 };
-	static const uint32_t mask[PCI_BARS] = {
-		0xffffffff, 0x1f, 0xfff, 7, 0xf, 0xffffffff, 0x7fe
-	};
+	static const uint32_t fixed[BARS_AND_ROM] = { 0xc, 0, 0, 1, 4, 0, 0 };
+	static const uint32_t mask[BARS_AND_ROM] = { 0xffffffff, 0x1f,	     0xfff, 7,
+						     0xf,	 0xffffffff, 0x7fe };
 
 	must(pci_config_get(&c->fn.config, 0, 4) == 0x56781234);
 	must(pci_config_get(&c->fn.config, 0x2c, 4) == 0xdef09abc);
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		unsigned reg = i == PCI_ROM ? 0x30 : 0x10 + 4 * i;
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
+		unsigned reg = i == BAR_ROM ? 0x30 : 0x10 + 4 * i;
 		struct span at = expected(c, i);
 
 		if (i != 5) /* the upper half of 4 is all address */
@@ -222,7 +221,7 @@ static void check(const struct board *b)
 
 	for (unsigned i = 0; i < CARDS; i++) {
 		check_card(&b->cards[i]);
-		for (unsigned bar = 0; bar < PCI_BARS; bar++)
+		for (unsigned bar = 0; bar < BARS_AND_ROM; bar++)
 			claims += b->cards[i].claimed[bar];
 	}
 	for (unsigned i = 0; i < PORTS; i++)

@@ -520,7 +520,8 @@ static void test_other_host(void **state)
 	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=1M:pre", "'pre' is unknown here");
 	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=16:io:64", ":io excludes :64 and :pref");
 	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=8G", "did you forget :64?");
-	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=8", "memory has at least 16 bytes");
+	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=8",
+	       "is too small or too large for a BAR of its kind");
 	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=1M:64,bar1=1M", "bar1 is its upper half");
 	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar5=1M:64", "bar6 is its upper half");
 	refuse(CMD_PLAN, ON_AMD "--host-pci 41:00.0,bar0=1M,bar0=1M", "bar0 is given twice");

@@ -20,7 +20,7 @@
  */
 struct card {
 	struct pci_function fn;
-	struct span at[PCI_BARS];
+	struct span at[BARS_AND_ROM];
 	unsigned moves;
 	unsigned last; /* the BAR that moved last */
 };
@@ -75,14 +75,15 @@ static void board_init(struct board *b)
 		bus_add(&b->ports, (struct span){ 0xcf8, 0xcf8 + PCI_PORTS }, &b->host.ports, NULL),
 		0);
 	pci_function_init(&b->card.fn, &card_ops, &identity);
-	pci_function_add_bar(&b->card.fn, 0,
-			     &(struct pci_bar){ .size = 128 * GIB, .wide = true, .prefetch = true },
-			     TIB);
-	pci_function_add_bar(&b->card.fn, 2, &(struct pci_bar){ .size = 0x1000 }, 0xc0000000);
-	pci_function_add_bar(&b->card.fn, 3, &(struct pci_bar){ .size = 0x20, .io = true }, 0xc000);
-	pci_function_add_bar(&b->card.fn, 4, &(struct pci_bar){ .size = 16, .wide = true },
+	pci_function_add_bar(
+		&b->card.fn, 0,
+		&(struct bar_shape){ .size = 128 * GIB, .wide = true, .prefetch = true }, TIB);
+	pci_function_add_bar(&b->card.fn, 2, &(struct bar_shape){ .size = 0x1000 }, 0xc0000000);
+	pci_function_add_bar(&b->card.fn, 3, &(struct bar_shape){ .size = 0x20, .io = true },
+			     0xc000);
+	pci_function_add_bar(&b->card.fn, 4, &(struct bar_shape){ .size = 16, .wide = true },
 			     0xc0001000);
-	pci_function_add_bar(&b->card.fn, PCI_ROM, &(struct pci_bar){ .size = 0x10000 },
+	pci_function_add_bar(&b->card.fn, BAR_ROM, &(struct bar_shape){ .size = 0x10000 },
 			     0xc0010000);
 	b->host.root.slots[3] = &b->card.fn;
 }
@@ -306,19 +307,19 @@ static void test_bar_decoding(void **state)
 
 	(void)state;
 	board_init(&b);
-	for (unsigned i = 0; i < PCI_BARS; i++)
+	for (unsigned i = 0; i < BARS_AND_ROM; i++)
 		assert_nowhere(&b, i);
 	set(&b, 0x04, 2, 2);
 	assert_at(&b, 0, TIB, 128 * GIB);
 	assert_at(&b, 2, 0xc0000000, 0x1000);
 	assert_nowhere(&b, 3);
 	assert_at(&b, 4, 0xc0001000, 16);
-	assert_nowhere(&b, PCI_ROM);
+	assert_nowhere(&b, BAR_ROM);
 	assert_int_equal(b.card.moves, 3);
 	set(&b, 0x04, 2, 3);
 	assert_at(&b, 3, 0xc000, 0x20);
 	set(&b, 0x30, 4, 0xc0010001);
-	assert_at(&b, PCI_ROM, 0xc0010000, 0x10000);
+	assert_at(&b, BAR_ROM, 0xc0010000, 0x10000);
 	assert_int_equal(b.card.moves, 5);
 	/* Writes that change nothing move nothing. */
 	set(&b, 0x04, 2, 7);
@@ -328,7 +329,7 @@ static void test_bar_decoding(void **state)
 	assert_int_equal(b.card.moves, 9);
 	assert_at(&b, 3, 0xc000, 0x20);
 	assert_nowhere(&b, 0);
-	assert_nowhere(&b, PCI_ROM);
+	assert_nowhere(&b, BAR_ROM);
 }
 
 static void test_bar_moves(void **state)
@@ -383,13 +384,13 @@ static void test_sleep_and_reset(void **state)
 	set(&b, 0x04, 2, 3);
 	set(&b, 0x30, 4, 0xc0010001);
 	pci_function_sleep(&b.card.fn, true);
-	for (unsigned i = 0; i < PCI_BARS; i++)
+	for (unsigned i = 0; i < BARS_AND_ROM; i++)
 		assert_nowhere(&b, i);
 	set(&b, 0x18, 4, 0xd0000000);
 	assert_nowhere(&b, 2);
 	pci_function_sleep(&b.card.fn, false);
 	assert_at(&b, 2, 0xd0000000, 0x1000);
-	assert_at(&b, PCI_ROM, 0xc0010000, 0x10000);
+	assert_at(&b, BAR_ROM, 0xc0010000, 0x10000);
 
 	pci_function_sleep(&b.card.fn, true);
 	set(&b, 0x0c, 1, 0x10);
@@ -403,7 +404,7 @@ static void test_sleep_and_reset(void **state)
 	assert_int_equal(get(&b, 0x30, 4), 0);
 	assert_int_equal(get(&b, 0x3c, 2), 0x200);
 	set(&b, 0x04, 2, 3);
-	for (unsigned i = 0; i < PCI_BARS; i++)
+	for (unsigned i = 0; i < BARS_AND_ROM; i++)
 		assert_nowhere(&b, i);
 
 	set(&b, 0x18, 4, 0xd0000000);

@@ -340,7 +340,7 @@ static void test_pmem(void **state)
 	host.pmem[0] = 2 * GIB;
 	host.pmem[1] = 512 * MIB;
 	for (unsigned i = 0; i < 2; i++) {
-		host.pci[i].bars[0] = (struct host_bar){ .size = 32 * KIB, .wide = true };
+		host.pci[i].bars[0] = (struct bar_shape){ .size = 32 * KIB, .wide = true };
 		snprintf(host.pci[i].name, sizeof(host.pci[i].name), "pmem%u", i);
 	}
 	host.nr_pci = 2;

@@ -46,14 +46,14 @@ static void same_device(const struct plan_pci *a, const struct plan_pci *b)
 	assert_int_equal(a->bus, b->bus);
 	assert_int_equal(a->slot, b->slot);
 	assert_int_equal(a->port, b->port);
-	for (unsigned i = 0; i < PLAN_BARS; i++) {
+	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		const struct plan_bar *x = &a->bars[i], *y = &b->bars[i];
 
 		assert_int_equal(x->at, y->at);
-		assert_int_equal(x->bar.size, y->bar.size);
-		assert_int_equal(x->bar.io, y->bar.io);
-		assert_int_equal(x->bar.wide, y->bar.wide);
-		assert_int_equal(x->bar.prefetch, y->bar.prefetch);
+		assert_int_equal(x->shape.size, y->shape.size);
+		assert_int_equal(x->shape.io, y->shape.io);
+		assert_int_equal(x->shape.wide, y->shape.wide);
+		assert_int_equal(x->shape.prefetch, y->shape.prefetch);
 	}
 }
 
@@ -92,10 +92,10 @@ static void add_devices(struct host_facts *host, unsigned n)
 
 		snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", 0x41 + i);
 		if (i % 2) {
-			d->bars[1] = (struct host_bar){ .size = 256, .io = true };
-			d->bars[5] = (struct host_bar){ .size = 4 * KIB };
+			d->bars[1] = (struct bar_shape){ .size = 256, .io = true };
+			d->bars[5] = (struct bar_shape){ .size = 4 * KIB };
 		} else {
-			d->bars[0] = (struct host_bar){ 16 * GIB, .wide = true, .prefetch = true };
+			d->bars[0] = (struct bar_shape){ 16 * GIB, .wide = true, .prefetch = true };
 			d->rom_size = 64 * KIB;
 		}
 	}
@@ -110,7 +110,7 @@ static void build(const struct config *c)
 		struct host_pci *d = &amd.pci[amd.nr_pci++];
 
 		amd.pmem[amd.nr_pmem++] = (1 + i) * GIB;
-		d->bars[0] = (struct host_bar){ .size = 32 * KIB, .wide = true };
+		d->bars[0] = (struct bar_shape){ .size = 32 * KIB, .wide = true };
 		snprintf(d->name, sizeof(d->name), "pmem%u", i);
 	}
 	memset(&plan, 0xa5, sizeof(plan));
@@ -201,8 +201,8 @@ static void test_largest(void **state)
 		plan.ports[i].io = plan.ports[i].mem32 = plan.ports[i].prefetch =
 			plan.map.regions[0].at;
 		memset(plan.pci[i].name, 'n', HOST_PCI_NAME - 1);
-		for (unsigned b = 0; b < PLAN_BARS; b++)
-			plan.pci[i].bars[b].bar = (struct host_bar){ 1, true, true, true };
+		for (unsigned b = 0; b < BARS_AND_ROM; b++)
+			plan.pci[i].bars[b].shape = (struct bar_shape){ 1, true, true, true };
 	}
 	assert_int_equal(plan_to_fdt(&plan, blob, sizeof(blob), &blob_len, &err), 0);
 	assert_true(blob_len <= sizeof(blob));
@@ -452,9 +452,9 @@ static void test_wrong_devices(void **state)
 	refused("no name");
 	set_text(DEVICE1, "straddle,name", "\033[2J");
 	refused("printable");
-	set32(BAR0, "reg", PLAN_BARS);
+	set32(BAR0, "reg", BARS_AND_ROM);
 	refused("reg");
-	set32(BAR0, "reg", PLAN_ROM);
+	set32(BAR0, "reg", BAR_ROM);
 	refused("there twice");
 	set32(BAR0, "reg", 5);
 	refused("upper half");

@@ -169,11 +169,11 @@ static void test_devices(void **state)
 	c.nr_vfio = host.nr_pci = 2;
 	c.vfio[1].root_bus = true;
 	strcpy(host.pci[0].name, "0000:41:00.0");
-	host.pci[0].bars[0] = (struct host_bar){ GIB, .wide = true, .prefetch = true };
-	host.pci[0].bars[2] = (struct host_bar){ 256, .io = true };
+	host.pci[0].bars[0] = (struct bar_shape){ GIB, .wide = true, .prefetch = true };
+	host.pci[0].bars[2] = (struct bar_shape){ 256, .io = true };
 	host.pci[0].rom_size = 64 * KIB;
 	strcpy(host.pci[1].name, "0000:42:00.0");
-	host.pci[1].bars[1] = (struct host_bar){ .size = 4 * KIB };
+	host.pci[1].bars[1] = (struct bar_shape){ .size = 4 * KIB };
 	assert_int_equal(plan_build(&plan, &c, &host, &err), 0);
 	assert_int_equal(plan_json(&plan, NULL, &text, &err), 0);
 	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);

@@ -47,11 +47,11 @@ static struct host_pci *add_device(void)
 	return d;
 }
 
-#define MEM32(size)  ((struct host_bar){ size, false, false, false })
-#define PREF32(size) ((struct host_bar){ size, false, false, true })
-#define MEM64(size)  ((struct host_bar){ size, false, true, false })
-#define PREF64(size) ((struct host_bar){ size, false, true, true })
-#define IO(size)     ((struct host_bar){ size, true, false, false })
+#define MEM32(size)  ((struct bar_shape){ size, false, false, false })
+#define PREF32(size) ((struct bar_shape){ size, false, false, true })
+#define MEM64(size)  ((struct bar_shape){ size, false, true, false })
+#define PREF64(size) ((struct bar_shape){ size, false, true, true })
+#define IO(size)     ((struct bar_shape){ size, true, false, false })
 
 /* The shape of a large GPU. */
 static void add_gpu(uint64_t size)
@@ -83,7 +83,7 @@ struct piece {
 	bool window;
 };
 
-static struct piece pieces[PCI_DEVICES_MAX * (PLAN_BARS + 3)];
+static struct piece pieces[PCI_DEVICES_MAX * (BARS_AND_ROM + 3)];
 static unsigned nr_pieces;
 
 static bool in_map(struct span at, enum map_kind kind)
@@ -140,29 +140,29 @@ static const char *check_ports(void)
 
 static const char *check_bar(const struct plan_pci *fn, const struct plan_bar *b)
 {
-	if (b->bar.io && !b->at)
+	if (b->shape.io && !b->at)
 		return NULL; /* check_unassigned() */
 
-	uint64_t room = b->bar.io || b->bar.size > 4096 ? b->bar.size : 4096;
+	uint64_t room = b->shape.io || b->shape.size > 4096 ? b->shape.size : 4096;
 	struct span at = { b->at, b->at + room }, window;
-	bool high = b->bar.wide && (b->bar.prefetch || fn->port == PLAN_NO_PORT);
-	const char *bad = bad_place(at, b->bar.io, high);
+	bool high = b->shape.wide && (b->shape.prefetch || fn->port == PLAN_NO_PORT);
+	const char *bad = bad_place(at, b->shape.io, high);
 
 	if (bad)
 		return bad;
-	if (b->at & (b->bar.size - 1) || (!b->bar.io && b->at & 0xfff))
+	if (b->at & (b->shape.size - 1) || (!b->shape.io && b->at & 0xfff))
 		return "BARs are aligned";
-	if (config.has_debug_exit && b->bar.io && at.base < config.debug_exit_port + 4u &&
+	if (config.has_debug_exit && b->shape.io && at.base < config.debug_exit_port + 4u &&
 	    config.debug_exit_port < at.end)
 		return "no BAR is on the debug-exit port";
 	if (fn->port != PLAN_NO_PORT) {
-		window = b->bar.io ? plan.ports[fn->port].io
-			 : high	   ? plan.ports[fn->port].prefetch
-				   : plan.ports[fn->port].mem32;
+		window = b->shape.io ? plan.ports[fn->port].io
+			 : high	     ? plan.ports[fn->port].prefetch
+				     : plan.ports[fn->port].mem32;
 		if (at.base < window.base || at.end > window.end)
 			return "BARs are in their port's window";
 	}
-	pieces[nr_pieces++] = (struct piece){ at, b->bar.io, fn->port, false };
+	pieces[nr_pieces++] = (struct piece){ at, b->shape.io, fn->port, false };
 	return NULL;
 }
 
@@ -180,13 +180,13 @@ static const char *check_devices(void)
 			return "slots follow the order of the devices";
 		if (fn->bus != (on_root ? 0 : plan.ports[fn->port].bus) || (!on_root && fn->slot))
 			return "a device is on its bus";
-		for (unsigned b = 0; b < PLAN_BARS; b++) {
+		for (unsigned b = 0; b < BARS_AND_ROM; b++) {
 			uint64_t size = b < 6			? host.pci[i].bars[b].size
 					: config.vfio[i].no_rom ? 0
 								: host.pci[i].rom_size;
 			const char *bad = NULL;
 
-			if (fn->bars[b].bar.size != size)
+			if (fn->bars[b].shape.size != size)
 				return "every BAR is there, with its size";
 			if (size)
 				bad = check_bar(fn, &fn->bars[b]);
@@ -222,15 +222,15 @@ static const char *check_unassigned(void)
 		uint64_t sum = 0;
 		unsigned at = 0, off = 0;
 
-		for (unsigned b = 0; b < PLAN_BARS; b++) {
+		for (unsigned b = 0; b < BARS_AND_ROM; b++) {
 			const struct plan_bar *bar = &fn->bars[b];
 
-			if (!bar->bar.size || !bar->bar.io)
+			if (!bar->shape.size || !bar->shape.io)
 				continue;
-			sum += bar->bar.size;
+			sum += bar->shape.size;
 			at += bar->at != 0;
 			off += bar->at == 0;
-			if (!bar->at && !port && ports_left(bar->bar.size))
+			if (!bar->at && !port && ports_left(bar->shape.size))
 				return "BARs on bus 0 have ports while there are any";
 		}
 		if (port && off && (at || (sum <= 0x1000 && ports_left(0x1000))))
@@ -262,11 +262,11 @@ static const char *check_all(void)
 static void show(void)
 {
 	for (unsigned i = 0; i < plan.nr_pci; i++)
-		for (unsigned b = 0; b < PLAN_BARS; b++)
-			if (plan.pci[i].bars[b].bar.size)
+		for (unsigned b = 0; b < BARS_AND_ROM; b++)
+			if (plan.pci[i].bars[b].shape.size)
 				print_message("%s %u %#" PRIx64 " %#" PRIx64 "\n", plan.pci[i].name,
 					      b, plan.pci[i].bars[b].at,
-					      plan.pci[i].bars[b].bar.size);
+					      plan.pci[i].bars[b].shape.size);
 }
 
 static void fits(void)
@@ -362,7 +362,7 @@ static void test_spaces(void **state)
 	add_nic();
 	config.vfio[0].no_rom = true;
 	fits();
-	assert_int_equal(plan.pci[0].bars[PLAN_ROM].bar.size, 0);
+	assert_int_equal(plan.pci[0].bars[BAR_ROM].shape.size, 0);
 }
 
 /* Eight of 128 GiB beside 1.5 TiB on AMD: neighbours share the slack, twelve units for eight. */
@@ -564,8 +564,8 @@ static void random_device(unsigned max_shift)
 {
 	struct host_pci *d = add_device();
 
-	for (unsigned b = 0; b < HOST_PCI_BARS; b++) {
-		struct host_bar *bar = &d->bars[b];
+	for (unsigned b = 0; b < BARS; b++) {
+		struct bar_shape *bar = &d->bars[b];
 
 		switch (rnd(6)) {
 		case 0:
@@ -579,7 +579,7 @@ static void random_device(unsigned max_shift)
 			break;
 		case 3:
 		case 4:
-			if (b + 1 < HOST_PCI_BARS) {
+			if (b + 1 < BARS) {
 				*bar = PREF64(UINT64_C(1) << (4 + rnd(max_shift - 4)));
 				if (rnd(4) == 0)
 					*bar = MEM64(UINT64_C(1) << (4 + rnd(20)));
@@ -716,13 +716,13 @@ static void test_broken(void **state)
 	BREAK(bars[2].at += GIB, "outside of the window");
 	BREAK(bars[0].at = bars[2].at, "overlap");
 	BREAK(bars[0].at = UINT64_C(0xffffffffff000000), "not aligned");
-	BREAK(bars[0].bar.size = 3, "not a power of two");
-	BREAK(bars[0].bar.size = 8, "too small");
-	BREAK(bars[0].bar.size = UINT64_C(1) << 63, "too large");
+	BREAK(bars[0].shape.size = 3, "not a power of two");
+	BREAK(bars[0].shape.size = 8, "too small");
+	BREAK(bars[0].shape.size = UINT64_C(1) << 63, "too large");
 	BREAK(bars[1] = bars[0], "upper half");
-	BREAK(bars[PLAN_ROM] = bars[0], "ROM");
-	BREAK(bars[0].bar.prefetch = false, "outside of the window");
-	BREAK(plan.pci[2].bars[2].bar.wide = true, "I/O and memory");
+	BREAK(bars[BAR_ROM] = bars[0], "ROM");
+	BREAK(bars[0].shape.prefetch = false, "outside of the window");
+	BREAK(plan.pci[2].bars[2].shape.wide = true, "I/O and memory");
 	BREAK(plan.pci[3].bars[2].at = plan.ports[2].io.base, "overlap");
 	BREAK(plan.pci[3].bars[2].at = 0xcf8, "not aligned");
 	BREAK(plan.pci[3].bars[2].at = 0xce0, "outside of the window");

@@ -1,0 +1,38 @@
+/*
+ * The shape of a PCI base address register: what every file knows of a BAR, and the one judge of
+ * it.
+ *
+ * PURE. PCI Local Bus 3.0 section 6.2.5. Others add to it: the plan an address (plan.h), a device
+ * model where it is decoded (devices/pci.h), VFIO what of it can be mapped (vfio/pci_internal.h).
+ */
+#ifndef VMM_BAR_H
+#define VMM_BAR_H
+
+#include "vmm/units.h"
+
+#define BARS	     6 /* of a function */
+#define BARS_AND_ROM 7
+#define BAR_ROM	     6 /* the index of the expansion ROM */
+
+#define BAR_IO_END 0x10000u /* the end of I/O ports */
+
+struct bar_shape {
+	uint64_t size; /* bytes, a power of two; 0: no such BAR, or the upper half of the one before
+			*/
+	bool io;       /* I/O ports */
+	bool wide;     /* 64-bit memory */
+	bool prefetch;
+};
+
+/*
+ * Whether bars[i] is no BAR that a function can have, beside its neighbours: `bars` has
+ * BARS_AND_ROM entries. Returns NULL, or what is wrong, to follow "has N bytes, which".
+ */
+const char *bar_fault(const struct bar_shape *bars, unsigned i);
+
+/* The size of the BAR for an expansion ROM of so many bytes: the next power of two
+ * (section 6.2.5.2). */
+uint64_t bar_rom_size(uint64_t size);
+#define BAR_ROM_MAX (16 * MIB) /* a larger one is not taken, from a device or a user */
+
+#endif
