@@ -3,10 +3,10 @@
 # jansson and each other. Anything else (a system call, the clock, the environment) is named.
 cd "$(dirname "$0")/.." || exit 1
 allowed='mem(cpy|move|set|cmp|chr)|str[a-z]*|__(mem|str)[a-z]*_chk|__(v?snprintf)_chk|v?snprintf'
-allowed+='|__isoc99_sscanf|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__ctype_[a-z_]*|__errno_location'
+allowed+='|__isoc99_sscanf|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|tolower|__ctype_[a-z_]*|__errno_location'
 allowed+='|fdt_[a-z_0-9]*|json_[a-z_0-9]*'
 objects=$(ls "$BUILD"/obj/firmware/*.o "$BUILD"/obj/acpi/*.o \
-	"$BUILD"/obj/vmm/{bar,err,bytes,panic,map,plan,plan_*,pci_layout,topology,cpuid,cpuid_rules,disk_format}.o \
+	"$BUILD"/obj/vmm/{bar,facts,err,bytes,panic,map,plan,plan_*,pci_layout,topology,cpuid,cpuid_rules,disk_format}.o \
 	"$BUILD"/obj/{devices,vfio}/pci_config.o "$BUILD"/obj/devices/virtqueue.o)
 heap="$BUILD/obj/vmm/config*.o $BUILD/obj/vmm/size*.o" # config owns its strings
 own=$(nm --defined-only -g "$BUILD"/obj/{vmm,firmware,acpi,devices,vfio}/*.o | awk '{print $3}' | sort -u)

@@ -21,25 +21,6 @@
 
 /* --- names --- */
 
-/* "0000:41:10.1" or "41:10.1" to the long form; domains of VMD have five digits. */
-static bool parse_bdf(const char *text, char out[VFIO_NAME_MAX])
-{
-	unsigned segment = 0, bus, slot, function;
-	int end = 0;
-
-	if (sscanf(text, "%8x:%2x:%2x.%1o%n", &segment, &bus, &slot, &function, &end) != 4 ||
-	    text[end]) {
-		segment = 0;
-		end = 0;
-		if (sscanf(text, "%2x:%2x.%1o%n", &bus, &slot, &function, &end) != 3 || text[end])
-			return false;
-	}
-	if (slot > 31 || !isxdigit((unsigned char)text[0]))
-		return false;
-	snprintf(out, VFIO_NAME_MAX, "%04x:%02x:%02x.%o", segment, bus, slot, function);
-	return true;
-}
-
 /* The directory itself, its links followed, without `root`. */
 static int resolve(const char *root, const char *path, char out[VFIO_PATH_MAX])
 {
@@ -175,7 +156,7 @@ int sysfs_find(const char *root, const char *name, struct vfio_id *id, struct er
 	*id = (struct vfio_id){ .pci = false };
 	if (name[0] == '/')
 		snprintf(path, sizeof(path), "%s", name);
-	else if (parse_bdf(name, bdf))
+	else if (host_bdf(name, bdf))
 		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
 	else
 		return err_set(err, EINVAL,
@@ -452,24 +433,13 @@ static const char *parse_hex(const char *at, const char *end, uint64_t *value)
 /* What is not known is not allowed. */
 static enum host_resv_type parse_type(const char *at, const char *end)
 {
-	static const struct {
-		const char *name;
-		enum host_resv_type type;
-	} types[] = {
-		{ "direct", HOST_RESV_DIRECT },
-		{ "direct-relaxable", HOST_RESV_DIRECT_RELAXABLE },
-		{ "msi", HOST_RESV_MSI },
-	};
+	enum host_resv_type type;
 
 	while (at < end && *at == ' ')
 		at++;
 	while (end > at && (end[-1] == ' ' || end[-1] == '\r'))
 		end--;
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		if ((size_t)(end - at) == strlen(types[i].name) &&
-		    !memcmp(at, types[i].name, (size_t)(end - at)))
-			return types[i].type;
-	return HOST_RESV_RESERVED;
+	return host_resv_find(at, (size_t)(end - at), &type) ? type : HOST_RESV_RESERVED;
 }
 
 /* Groups of one host mostly reserve the same: the first one that does is named. */

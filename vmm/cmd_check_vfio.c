@@ -185,23 +185,17 @@ static void check_groups(const struct report *r)
 /* What a device's group reserves. */
 static json_t *check_reserved(const struct report *r, const struct host_facts *host)
 {
-	static const char *const types[] = {
-		[HOST_RESV_RESERVED] = "reserved",
-		[HOST_RESV_DIRECT] = "direct",
-		[HOST_RESV_DIRECT_RELAXABLE] = "direct-relaxable",
-		[HOST_RESV_MSI] = "msi",
-	};
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < host->nr_resv; i++) {
 		const struct host_resv *v = &host->resv[i];
 
 		report_line(r, "forbid", "%#" PRIx64 "-%#" PRIx64 "  IOMMU group %u: %s%s",
-			    v->at.base, v->at.end, v->group, types[v->type],
+			    v->at.base, v->at.end, v->group, host_resv_name(v->type),
 			    v->type == HOST_RESV_DIRECT_RELAXABLE ? ", may be used" : "");
 		json_array_append_new(
 			list, json_pack("{s:I,s:I,s:s}", "start", (json_int_t)v->at.base, "end",
-					(json_int_t)v->at.end, "type", types[v->type]));
+					(json_int_t)v->at.end, "type", host_resv_name(v->type)));
 	}
 	return list;
 }

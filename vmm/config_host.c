@@ -190,10 +190,9 @@ int config_set_host_pci(struct config *c, const char *value, struct err *err)
 	if (c->host.nr_pci == PCI_DEVICES_MAX)
 		return err_set(err, EINVAL, "there can be at most %u devices", PCI_DEVICES_MAX);
 	word = words_next(&words, &rest);
-	if (rest || !config_is_bdf(word))
+	if (rest || !host_bdf(word, pci.name))
 		return err_set(err, EINVAL,
 			       "the device's address comes first, such as 0000:41:00.0");
-	snprintf(pci.name, sizeof(pci.name), "%s%s", strlen(word) < 8 ? "0000:" : "", word);
 	while (ret == 0 && (word = words_next(&words, &rest)))
 		ret = set_host_pci_word(&pci, word, rest, err);
 	if (ret == 0)
@@ -210,12 +209,6 @@ int config_set_host_pci(struct config *c, const char *value, struct err *err)
 
 int config_set_host_resv(struct config *c, const char *value, struct err *err)
 {
-	static const char *const types[] = {
-		[HOST_RESV_RESERVED] = "reserved",
-		[HOST_RESV_DIRECT] = "direct",
-		[HOST_RESV_DIRECT_RELAXABLE] = "direct-relaxable",
-		[HOST_RESV_MSI] = "msi",
-	};
 	struct host_resv *r = &c->host.resv[c->host.nr_resv];
 	const char *group, *range, *type;
 	struct words words;
@@ -240,12 +233,9 @@ int config_set_host_resv(struct config *c, const char *value, struct err *err)
 	if (ret < 0)
 		return ret;
 	r->group = (unsigned)number;
-	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
-		if (!strcmp(type, types[i])) {
-			r->type = (enum host_resv_type)i;
-			c->host.nr_resv++;
-			return 0;
-		}
+	if (host_resv_find(type, strlen(type), &r->type)) {
+		c->host.nr_resv++;
+		return 0;
 	}
 	return err_set(err, EINVAL, "the type is reserved, direct, direct-relaxable or msi");
 }

@@ -162,8 +162,6 @@ int config_set_text(char **to, const char *value, struct err *err);
  */
 int config_parse_span(const char *text, bool outwards, struct span *at, struct err *err);
 
-/* "0000:41:10.1" or "41:10.1". */
-bool config_is_bdf(const char *text);
 /* The same device, whether or not segment 0000 is written. */
 bool config_same_device(const char *a, const char *b);
 /* Names a device as sysfs_find() wants it: a BDF or an absolute path. */

@@ -17,60 +17,28 @@ static const char vfio_keys[] =
 
 /* --- names --- */
 
-/* `n` hexadecimal digits, then `after`. Returns what follows, or NULL. */
-static const char *skip_hex(const char *text, size_t n, char after)
-{
-	if (!text || strspn(text, "0123456789abcdefABCDEF") != n || text[n] != after)
-		return NULL;
-	return after ? text + n + 1 : text + n;
-}
-
-/* Four digits, as the kernel prints them; more where it made up the number (VMD: 10000). */
-static const char *without_segment(const char *text)
-{
-	const char *rest = NULL;
-
-	for (size_t n = 4; !rest && n <= 8; n++)
-		rest = skip_hex(text, n, ':');
-	return rest ? rest : text;
-}
-
-bool config_is_bdf(const char *text)
-{
-	const char *function = skip_hex(skip_hex(without_segment(text), 2, ':'), 2, '.');
-
-	return function && function[0] >= '0' && function[0] <= '7' && !function[1];
-}
-
 bool config_same_device(const char *a, const char *b)
 {
-	if (config_is_bdf(a) && !strncmp(a, "0000:", 5))
-		a += 5;
-	if (config_is_bdf(b) && !strncmp(b, "0000:", 5))
-		b += 5;
+	char at_a[HOST_PCI_NAME], at_b[HOST_PCI_NAME];
+
+	if (host_bdf(a, at_a) && host_bdf(b, at_b))
+		return !strcmp(at_a, at_b);
 	return !strcasecmp(a, b);
 }
 
 int config_check_device_name(const char *name, struct err *err)
 {
+	char at[HOST_PCI_NAME];
+
 	if (!*name)
 		return err_set(err, EINVAL,
 			       "the device is missing; it comes first, such as 0000:41:00.0");
-	if (config_is_bdf(name) || name[0] == '/')
+	if (host_bdf(name, at) || name[0] == '/')
 		return 0;
 	return err_set(err, EINVAL,
 		       "'%s' is no PCI address, such as 0000:41:00.0, and no path of sysfs, which "
 		       "begins with /",
 		       SHOWN(name));
-}
-
-/* 8-4-4-4-12 hexadecimal digits: RFC 4122 section 3. */
-static bool is_uuid(const char *text)
-{
-	text = skip_hex(text, 8, '-');
-	for (unsigned i = 0; i < 3; i++)
-		text = skip_hex(text, 4, '-');
-	return skip_hex(text, 12, '\0');
 }
 
 /* --- --vfio --- */
@@ -103,7 +71,7 @@ static int set_caps(struct config_vfio *v, char *value, struct err *err)
 
 static int set_token(struct config_vfio *v, const char *value, struct err *err)
 {
-	if (!is_uuid(value))
+	if (!host_is_uuid(value))
 		return err_set(err, EINVAL,
 			       "token=%s is no UUID, such as 2ab74924-c335-45f4-9b16-8569e5b08258",
 			       SHOWN(value));

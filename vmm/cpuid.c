@@ -8,8 +8,6 @@
 #define BIT(n) (1u << (n))
 
 /* Leaf 0: the first letters of the vendor */
-#define EBX_AMD	  0x68747541u /* "Auth" */
-#define EBX_HYGON 0x6f677948u /* "Hygo" */
 /* Leaf 1 */
 #define ECX_X2APIC	 BIT(21)
 #define ECX_TSC_DEADLINE BIT(24)
@@ -38,11 +36,6 @@ struct cpu {
 	const struct cpuid_kvm *kvm;
 	bool amd; /* or Hygon: some fields are reserved on Intel */
 };
-
-bool cpuid_is_amd(uint32_t ebx)
-{
-	return ebx == EBX_AMD || ebx == EBX_HYGON;
-}
 
 static void put_field(uint32_t *reg, unsigned shift, unsigned bits, uint32_t value)
 {
@@ -292,7 +285,8 @@ unsigned cpuid_build(struct kvm_cpuid_entry2 *out, const struct kvm_cpuid2 *from
 	for (unsigned i = 0; i < from->nent; i++) {
 		if (from->entries[i].function == 0) {
 			max_basic = from->entries[i].eax;
-			this.amd = cpuid_is_amd(from->entries[i].ebx);
+			this.amd = host_vendor_is_amd(host_vendor_of(
+				from->entries[i].ebx, from->entries[i].ecx, from->entries[i].edx));
 		}
 		has_kvm |= from->entries[i].function == LEAF_KVM;
 		if (is_ours(from->entries[i].function))

@@ -11,9 +11,6 @@
 
 #include <linux/kvm.h>
 
-/* Whether a CPU is AMD's or Hygon's, by EBX of leaf 0. */
-bool cpuid_is_amd(uint32_t ebx);
-
 /* What KVM can do that its list does not say. */
 struct cpuid_kvm {
 	bool tsc_deadline;

@@ -10,12 +10,21 @@
 #include "vmm/limits.h"
 #include "vmm/span.h"
 
+#include <stddef.h>
+
 enum host_vendor {
 	HOST_OTHER,
 	HOST_INTEL,
 	HOST_AMD,
 	HOST_HYGON,
 };
+
+/* "amd": as --host has it. */
+const char *host_vendor_name(enum host_vendor vendor);
+/* By the registers of CPUID leaf 0 (AMD APM volume 3 appendix E, Intel SDM volume 2 CPUID). */
+enum host_vendor host_vendor_of(uint32_t ebx, uint32_t ecx, uint32_t edx);
+/* Hygon's CPUs are AMD's but for the name. */
+bool host_vendor_is_amd(enum host_vendor vendor);
 
 /* /sys/kernel/iommu_groups/N/reserved_regions: Documentation/ABI/testing/sysfs-kernel-iommu_groups
  */
@@ -34,7 +43,20 @@ struct host_resv {
 
 #define HOST_RESV_MAX 128
 
+/* "direct-relaxable": the kernel's names. */
+const char *host_resv_name(enum host_resv_type type);
+/* The type of that name, which has `len` bytes and need not end there; false: there is none. */
+bool host_resv_find(const char *name, size_t len, enum host_resv_type *type);
+
 #define HOST_PCI_NAME 64
+
+/*
+ * The kernel's name of the function at the address that a user wrote: "41:10.1" is "0000:41:10.1".
+ * False: it is no such address.
+ */
+bool host_bdf(const char *text, char name[HOST_PCI_NAME]);
+/* 8-4-4-4-12 hexadecimal digits (RFC 4122 section 3). */
+bool host_is_uuid(const char *text);
 
 /* A device that the user named, before anything is opened. */
 struct host_pci {

@@ -11,35 +11,13 @@
 #include <string.h>
 #include <sys/time.h>
 
-const char *host_vendor_name(enum host_vendor vendor)
-{
-	static const char *const names[] = {
-		[HOST_OTHER] = "other",
-		[HOST_INTEL] = "intel",
-		[HOST_AMD] = "amd",
-		[HOST_HYGON] = "hygon",
-	};
-
-	return names[vendor];
-}
-
 /* AMD APM volume 3, appendix E: leaves 0, 1, 8000_0000, 8000_0008. */
 static void probe_cpu(struct host_facts *f, unsigned *max_extended)
 {
 	unsigned eax, ebx, ecx, edx;
-	char vendor[13] = "";
 
 	__cpuid(0, eax, ebx, ecx, edx);
-	memcpy(vendor, &ebx, 4);
-	memcpy(vendor + 4, &edx, 4);
-	memcpy(vendor + 8, &ecx, 4);
-	if (!strcmp(vendor, "AuthenticAMD"))
-		f->vendor = HOST_AMD;
-	else if (!strcmp(vendor, "HygonGenuine"))
-		f->vendor = HOST_HYGON;
-	else if (!strcmp(vendor, "GenuineIntel"))
-		f->vendor = HOST_INTEL;
-
+	f->vendor = host_vendor_of(ebx, ecx, edx);
 	__cpuid(1, eax, ebx, ecx, edx);
 	f->family = (eax >> 8) & 0xf;
 	if (f->family == 0xf)
@@ -105,7 +83,7 @@ void host_probe(struct host_facts *facts)
 
 	*facts = (struct host_facts){ 0 };
 	probe_cpu(facts, &max_extended);
-	if (facts->vendor == HOST_AMD || facts->vendor == HOST_HYGON)
+	if (host_vendor_is_amd(facts->vendor))
 		probe_mem_encrypt(facts, max_extended);
 	probe_guest_bits(facts);
 }

@@ -24,6 +24,4 @@ enum host_kvm {
  */
 enum host_kvm host_try_kvm(struct err *err);
 
-const char *host_vendor_name(enum host_vendor vendor);
-
 #endif

@@ -90,17 +90,12 @@ static bool resv_seen(const struct host_facts *host, unsigned i)
 
 static void forbid_resv(struct forbidden_list *list, const struct host_facts *host)
 {
-	static const char *const names[] = {
-		[HOST_RESV_RESERVED] = "reserved",
-		[HOST_RESV_DIRECT] = "direct",
-		[HOST_RESV_MSI] = "msi",
-	};
-
 	for (unsigned i = 0; i < host->nr_resv; i++) {
 		const struct host_resv *r = &host->resv[i];
 
 		if (r->type != HOST_RESV_DIRECT_RELAXABLE && !resv_seen(host, i))
-			forbid(list, r->at, "IOMMU group %u: %s", r->group, names[r->type]);
+			forbid(list, r->at, "IOMMU group %u: %s", r->group,
+			       host_resv_name(r->type));
 	}
 }
 
@@ -156,7 +151,7 @@ unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_polic
 			unsigned nr_reserve)
 {
 	struct forbidden_list list = { out, cap, 0 };
-	bool amd = host->vendor == HOST_AMD || host->vendor == HOST_HYGON;
+	bool amd = host_vendor_is_amd(host->vendor);
 
 	if (amd)
 		forbid_amd(&list, host, policy);

@@ -1,6 +1,6 @@
 #include "vmm/vcpu.h"
 
-#include "vmm/cpuid.h"
+#include "vmm/facts.h"
 #include "vmm/machine_check.h"
 
 #include <assert.h>
@@ -94,9 +94,12 @@ uint32_t vcpu_tsc_khz(const struct vcpu *v)
 
 int vcpu_set_cpuid(struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err)
 {
-	for (unsigned i = 0; i < cpuid->nent; i++)
-		if (cpuid->entries[i].function == 0)
-			v->amd = cpuid_is_amd(cpuid->entries[i].ebx);
+	for (unsigned i = 0; i < cpuid->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function == 0)
+			v->amd = host_vendor_is_amd(host_vendor_of(e->ebx, e->ecx, e->edx));
+	}
 	if (ioctl(v->fd, KVM_SET_CPUID2, cpuid) < 0)
 		return err_sys(err, errno, "KVM refuses the CPUID of vCPU %u", v->index);
 	return set_msrs(v, err);
