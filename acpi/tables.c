@@ -175,7 +175,7 @@ static void put_madt(struct tables *t, const struct plan *p)
 	put_le(b, LAPIC_BASE, 4);
 	put_le(b, 0, 4); /* flags: no 8259 */
 	for (unsigned cpu = 0; cpu < p->cpus; cpu++) {
-		uint32_t apic_id = plan_apic_id(p, cpu);
+		uint32_t apic_id = topology_apic_id(p, cpu);
 
 		wide |= apic_id >= APIC_ID_WIDE;
 		put_madt_cpu(b, cpu, apic_id);
@@ -265,7 +265,7 @@ static void put_srat(struct tables *t, const struct plan *p)
 	put_le(b, 1, 4);
 	put_le(b, 0, 8);
 	for (unsigned cpu = 0; cpu < p->cpus; cpu++)
-		put_srat_cpu(b, plan_cpu_node(p, cpu), plan_apic_id(p, cpu));
+		put_srat_cpu(b, plan_cpu_node(p, cpu), topology_apic_id(p, cpu));
 	for (size_t i = 0; i < n; i++)
 		put_srat_memory(b, &memory[i]);
 	table_end_listed(t, at);

@@ -6,9 +6,8 @@
  */
 #include "vmm/config_internal.h"
 
-#include "vmm/plan.h"
+#include "vmm/apic_id.h"
 #include "vmm/platform.h"
-#include "vmm/topology.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -70,8 +69,8 @@ static bool nodes_are_even(const struct config *c)
 static bool nodes_can_be_sockets(const struct config *c)
 {
 	return nodes_are_even(c) &&
-	       (topology_last_id(c->nr_nodes, c->cpus / c->nr_nodes, 1) <= TOPOLOGY_ID_MAX ||
-		topology_last_id(1, c->cpus, 1) > TOPOLOGY_ID_MAX);
+	       (apic_id_last(c->nr_nodes, c->cpus / c->nr_nodes, 1) <= APIC_ID_MAX ||
+		apic_id_last(1, c->cpus, 1) > APIC_ID_MAX);
 }
 
 /*

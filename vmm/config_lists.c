@@ -5,8 +5,6 @@
  */
 #include "vmm/config_internal.h"
 
-#include "vmm/plan.h"
-
 #include <errno.h>
 #include <string.h>
 

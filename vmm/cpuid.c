@@ -272,7 +272,7 @@ unsigned cpuid_build(struct kvm_cpuid_entry2 *out, const struct kvm_cpuid2 *from
 {
 	struct cpu this = {
 		.plan = plan,
-		.apic_id = plan_apic_id(plan, cpu),
+		.apic_id = topology_apic_id(plan, cpu),
 		.thread_bits = topology_thread_bits(plan),
 		.core_bits = topology_core_bits(plan),
 		.per_socket = plan->cores * plan->threads,

@@ -330,7 +330,7 @@ static int create_cpu(struct machine *m, const struct kvm_cpuid2 *supported,
 		      struct kvm_cpuid2 *cpuid, struct err *err)
 {
 	struct machine_cpu *cpu = &m->cpus[m->nr_cpus];
-	uint32_t apic_id = plan_apic_id(m->parts.plan, m->nr_cpus);
+	uint32_t apic_id = topology_apic_id(m->parts.plan, m->nr_cpus);
 	int ret = vcpu_create(&cpu->vcpu, &m->kvm, m->nr_cpus, apic_id, err);
 
 	if (ret < 0)
@@ -353,7 +353,7 @@ static int create_cpus(struct machine *m, struct err *err)
 	if (n > m->kvm.max_cpus)
 		return err_set(err, ERANGE, "--cpus %u: this host's KVM allows at most %u", n,
 			       m->kvm.max_cpus);
-	if (plan_apic_id(m->parts.plan, n - 1) >= 255 && !m->kvm.x2apic_ids)
+	if (topology_apic_id(m->parts.plan, n - 1) >= 255 && !m->kvm.x2apic_ids)
 		return err_set(
 			err, ERANGE,
 			"--cpus %u: this host's KVM has no APIC IDs past 254; use fewer CPUs", n);

@@ -202,7 +202,7 @@ static json_t *json_cpus(const struct plan *p)
 	json_t *ids = json_array();
 
 	for (unsigned i = 0; i < p->cpus; i++)
-		ids = append(ids, json_integer(num(plan_apic_id(p, i))));
+		ids = append(ids, json_integer(num(topology_apic_id(p, i))));
 	return json_pack("{s:i,s:i,s:i,s:i,s:o}", "count", (int)p->cpus, "sockets", (int)p->sockets,
 			 "cores", (int)p->cores, "threads", (int)p->threads, "apic_ids", ids);
 }

@@ -3,29 +3,23 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Bits that hold the numbers 0 to count - 1. */
-static unsigned bits_for(unsigned count)
-{
-	return count > 1 ? 32 - (unsigned)__builtin_clz(count - 1) : 0;
-}
-
 unsigned topology_thread_bits(const struct plan *p)
 {
-	return bits_for(p->threads);
+	return apic_id_bits(p->threads);
 }
 
 unsigned topology_core_bits(const struct plan *p)
 {
-	return bits_for(p->cores);
+	return apic_id_bits(p->cores);
 }
 
-uint32_t plan_apic_id(const struct plan *p, unsigned cpu)
+uint32_t topology_apic_id(const struct plan *p, unsigned cpu)
 {
 	unsigned thread = cpu % p->threads;
 	unsigned core = cpu / p->threads % p->cores;
 	unsigned socket = cpu / p->threads / p->cores;
 
-	return ((socket << topology_core_bits(p) | core) << topology_thread_bits(p)) | thread;
+	return apic_id(socket, core, thread, p->cores, p->threads);
 }
 
 unsigned topology_node_bits(const struct plan *p)
@@ -35,18 +29,10 @@ unsigned topology_node_bits(const struct plan *p)
 	for (unsigned i = 0; i < p->nr_nodes; i++) {
 		if (!p->nodes[i].nr_cpus)
 			continue;
-		while (bits && plan_apic_id(p, p->nodes[i].first_cpu) & ((1u << bits) - 1))
+		while (bits && topology_apic_id(p, p->nodes[i].first_cpu) & ((1u << bits) - 1))
 			bits--;
 	}
 	return bits;
-}
-
-uint32_t topology_last_id(unsigned sockets, unsigned cores, unsigned threads)
-{
-	unsigned thread_bits = bits_for(threads), core_bits = bits_for(cores);
-
-	return (sockets - 1) << (core_bits + thread_bits) | (cores - 1) << thread_bits |
-	       (threads - 1);
 }
 
 bool topology_lacks(const struct plan *p, struct err *err)
@@ -55,21 +41,20 @@ bool topology_lacks(const struct plan *p, struct err *err)
 	char way_out[64];
 
 	for (unsigned cpu = 0; cpu < p->cpus; cpu++)
-		n += plan_apic_id(p, cpu) > TOPOLOGY_ID_MAX;
+		n += topology_apic_id(p, cpu) > APIC_ID_MAX;
 	if (!n)
 		return false;
 	/* Sockets and cores of odd numbers leave gaps between the ids: one socket has none. */
-	if (topology_last_id(1, cores, p->threads) <= TOPOLOGY_ID_MAX)
+	if (apic_id_last(1, cores, p->threads) <= APIC_ID_MAX)
 		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1,threads=%u", p->cpus,
 			 p->threads);
-	else if (p->cpus <= TOPOLOGY_ID_MAX + 1)
+	else if (p->cpus <= APIC_ID_MAX + 1)
 		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1,threads=1", p->cpus);
 	else
-		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1 at most",
-			 TOPOLOGY_ID_MAX + 1);
+		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1 at most", APIC_ID_MAX + 1);
 	err_set(err, ERANGE,
 		"the guest will not find %u of its %u CPUs: their APIC IDs are above %u (the last "
 		"is %u); use %s",
-		n, p->cpus, TOPOLOGY_ID_MAX, plan_apic_id(p, p->cpus - 1), way_out);
+		n, p->cpus, APIC_ID_MAX, topology_apic_id(p, p->cpus - 1), way_out);
 	return true;
 }

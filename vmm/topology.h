@@ -1,22 +1,15 @@
 /*
- * How CPU numbers become APIC ids.
+ * The APIC ids of a plan's CPUs, which MADT, SRAT and the CPUID leaves must agree on: all of them
+ * ask here. How an id is made of numbers: apic_id.h.
  *
- * PURE. CPUs are numbered thread by thread, core by core, socket by socket. In an APIC id each
- * level has a bit field of its own, as wide as its count needs (Intel SDM volume 3, section 9.9.5:
- * software takes ids apart by shifts), so ids have gaps where a count is no power of two:
- *
- *   id = socket << (core bits + thread bits) | core << thread bits | thread
- *
- * MADT, SRAT and the CPUID leaves must agree on them; all of them ask here.
+ * PURE.
  */
 #ifndef VMM_TOPOLOGY_H
 #define VMM_TOPOLOGY_H
 
+#include "vmm/apic_id.h"
 #include "vmm/err.h"
 #include "vmm/plan.h"
-
-/* Guests find CPUs up to this id: see topology_lacks. */
-#define TOPOLOGY_ID_MAX 254u
 
 /* Widths of the fields; 0 where there is one thread per core, or one core per socket. */
 unsigned topology_thread_bits(const struct plan *p);
@@ -24,9 +17,6 @@ unsigned topology_core_bits(const struct plan *p);
 
 /* Width of the largest blocks of ids, at most a socket's, none of which has CPUs of two nodes. */
 unsigned topology_node_bits(const struct plan *p);
-
-/* The largest id of a machine of so many; products are at most CPUS_MAX. */
-uint32_t topology_last_id(unsigned sockets, unsigned cores, unsigned threads);
 
 /*
  * Whether there are CPUs that the guest will not find, and a sentence with their number and the way
@@ -36,6 +26,6 @@ uint32_t topology_last_id(unsigned sockets, unsigned cores, unsigned threads);
 bool topology_lacks(const struct plan *p, struct err *err);
 
 /* The (x2)APIC id of CPU number `cpu`, which is less than p->cpus. */
-uint32_t plan_apic_id(const struct plan *p, unsigned cpu);
+uint32_t topology_apic_id(const struct plan *p, unsigned cpu);
 
 #endif

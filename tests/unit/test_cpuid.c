@@ -480,8 +480,8 @@ static void test_topology(void **state)
 	assert_int_equal(find(built, n, 0xb, 0)->ebx, 2);
 	assert_int_equal(find(built, n, 0xb, 1)->eax, 3);
 	assert_int_equal(find(built, n, 0xb, 1)->ebx, 6);
-	assert_int_equal(find(built, n, 0xb, 1)->edx, plan_apic_id(&p, 7));
-	assert_int_equal(find(built, n, 1, 0)->ebx >> 24, plan_apic_id(&p, 7));
+	assert_int_equal(find(built, n, 0xb, 1)->edx, topology_apic_id(&p, 7));
+	assert_int_equal(find(built, n, 1, 0)->ebx >> 24, topology_apic_id(&p, 7));
 }
 
 int main(void)

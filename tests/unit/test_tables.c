@@ -232,7 +232,7 @@ static void test_madt_packed_ids(void **state)
 	p.cores = 3;
 	build(&p);
 	for (unsigned cpu = 0; cpu < p.cpus; cpu++) {
-		uint32_t id = plan_apic_id(&p, cpu);
+		uint32_t id = topology_apic_id(&p, cpu);
 		const uint8_t *sub =
 			find_sub(find("APIC"), 44, id < 255 ? 0 : 9, id < 255 ? narrow++ : wide++);
 

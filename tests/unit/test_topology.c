@@ -43,7 +43,7 @@ static void test_sockets_only_count_up(void **state)
 
 	(void)state;
 	for (unsigned cpu = 0; cpu < p.cpus; cpu++)
-		assert_int_equal(plan_apic_id(&p, cpu), cpu);
+		assert_int_equal(topology_apic_id(&p, cpu), cpu);
 }
 
 static void test_three_cores_leave_gaps(void **state)
@@ -53,7 +53,7 @@ static void test_three_cores_leave_gaps(void **state)
 
 	(void)state;
 	for (unsigned cpu = 0; cpu < p.cpus; cpu++)
-		assert_int_equal(plan_apic_id(&p, cpu), ids[cpu]);
+		assert_int_equal(topology_apic_id(&p, cpu), ids[cpu]);
 }
 
 /* CPUs with ids past 254 are counted, and the way out that is named is one. */
@@ -93,8 +93,8 @@ static void test_lacks(void **state)
 		assert_int_equal(topology_lacks(&p, &err), rows[i].says != NULL);
 		if (rows[i].says && !strstr(err.text, rows[i].says))
 			fail_msg("%s\nlacks: %s", err.text, rows[i].says);
-		assert_int_equal(plan_apic_id(&p, p.cpus - 1),
-				 topology_last_id(p.sockets, p.cores, p.threads));
+		assert_int_equal(topology_apic_id(&p, p.cpus - 1),
+				 apic_id_last(p.sockets, p.cores, p.threads));
 	}
 }
 
@@ -124,7 +124,7 @@ static void test_fields_come_back(void **state)
 			unsigned tb = topology_thread_bits(&p), cb = topology_core_bits(&p);
 
 			for (unsigned cpu = 0; cpu < p.cpus; cpu++) {
-				uint32_t id = plan_apic_id(&p, cpu);
+				uint32_t id = topology_apic_id(&p, cpu);
 				unsigned thread = id & ((1u << tb) - 1);
 				unsigned core = id >> tb & ((1u << cb) - 1);
 				unsigned socket = id >> (tb + cb);
