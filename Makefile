@@ -24,17 +24,17 @@ LINK  := -pie -Wl,-z,relro,-z,now
 LIBS  := -Wl,-Bstatic -lfdt -ljansson -luring -Wl,-Bdynamic -lpthread
 SAN   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-SRC	:= $(wildcard vmm/*.c devices/*.c acpi/*.c vfio/*.c firmware/*.c)
-LIB	:= $(filter-out vmm/main.c,$(SRC))
-UNIT	:= $(wildcard tests/unit/test_*.c)
-ORACLE	:= $(filter-out $(UNIT),$(wildcard tests/unit/*.c))
+SRC	:= $(wildcard vmm/*/*.c vmm/*/*/*.c devices/*.c acpi/*.c vfio/*.c firmware/*.c)
+LIB	:= $(filter-out vmm/cli/main.c,$(SRC))
+UNIT	:= $(wildcard tests/unit/*/test_*.c)
+ORACLE	:= $(filter-out $(UNIT),$(wildcard tests/unit/*/*.c))
 FUZZ	:= $(wildcard tests/fuzz/fuzz_*.c)
-FAKE	:= $(wildcard tests/fake/test_*.c)
+FAULT	:= $(wildcard tests/fault/test_*.c)
 GUESTS	:= $(wildcard tests/guest/*.S)
 TOOLS	:= $(wildcard tests/golden/*.c tests/bench/*.c)
 
 UNIT_BIN   := $(UNIT:%.c=$(BUILD)/%)
-FAKE_BIN   := $(FAKE:%.c=$(BUILD)/%)
+FAULT_BIN  := $(FAULT:%.c=$(BUILD)/%)
 REPLAY_BIN := $(FUZZ:%.c=$(BUILD)/%-replay)
 FUZZ_BIN   := $(FUZZ:%.c=$(BUILD)/%)
 GUEST_BIN  := $(GUESTS:%.S=$(BUILD)/%.elf)
@@ -51,7 +51,7 @@ all: $(BUILD)/straddle
 
 # iasl writes the DSDT as a C array: the fixed hardware, compiled once, here. cpp comes first, because
 # iasl's own preprocessor trips over the include guard of platform.h.
-$(BUILD)/dsdt.hex: acpi/dsdt.asl vmm/platform.h
+$(BUILD)/dsdt.hex: acpi/dsdt.asl vmm/base/platform.h
 	$(call say,IASL,$@)
 	@mkdir -p $(BUILD)
 	$(Q)$(CC) -E -P -x c -I. $< -o $(BUILD)/dsdt.asl
@@ -91,15 +91,15 @@ $(BUILD)/straddle-san: $(SRC:%.c=$(BUILD)/san/%.o)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
 
-$(BUILD)/tests/unit/test_%: $(BUILD)/san/tests/unit/test_%.o $(ORA_SAN) $(LIB_SAN)
+$(BUILD)/tests/unit/%: $(BUILD)/san/tests/unit/%.o $(ORA_SAN) $(LIB_SAN)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS) -lcmocka
 
-# The calls that tests/fake makes fail, one a line.
+# The calls that tests/fault makes fail, one a line.
 comma := ,
-WRAP  := $(patsubst %,-Wl$(comma)--wrap=%,$(shell cat tests/fake/wrap.txt 2>/dev/null))
-$(BUILD)/tests/fake/test_%: $(BUILD)/san/tests/fake/test_%.o $(BUILD)/san/tests/fake/wrap.o $(LIB_SAN)
+WRAP  := $(patsubst %,-Wl$(comma)--wrap=%,$(shell cat tests/fault/wrap.txt 2>/dev/null))
+$(BUILD)/tests/fault/test_%: $(BUILD)/san/tests/fault/test_%.o $(BUILD)/san/tests/fault/wrap.o $(LIB_SAN)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) $(WRAP) $^ -o $@ $(LIBS) -lcmocka
@@ -133,7 +133,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $^ -o $@
 
-check-bins: $(BUILD)/straddle $(BUILD)/straddle-san $(UNIT_BIN) $(FAKE_BIN) $(REPLAY_BIN) $(GUEST_BIN) \
+check-bins: $(BUILD)/straddle $(BUILD)/straddle-san $(UNIT_BIN) $(FAULT_BIN) $(REPLAY_BIN) $(GUEST_BIN) \
 	    $(TOOL_BIN)
 
 check-fast: check-bins

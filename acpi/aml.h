@@ -7,8 +7,8 @@
 #ifndef ACPI_AML_H
 #define ACPI_AML_H
 
-#include "vmm/bytes.h"
-#include "vmm/span.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/span.h"
 
 enum aml_resource_kind {
 	AML_BUSES,    /* PCI bus numbers that a bridge decodes */

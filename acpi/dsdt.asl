@@ -3,12 +3,12 @@
  *
  * What differs from VM to VM is in the SSDT that tables.c writes: two resource templates, WIND and
  * RSVD below, because their number of entries varies. Everything else that has a number is in
- * vmm/platform.h, which this file shares with C: the C preprocessor runs before iasl.
+ * vmm/base/platform.h, which this file shares with C: the C preprocessor runs before iasl.
  *
  * Hardware-reduced ACPI has no 8259: interrupts are named by extended Interrupt descriptors, which
  * carry trigger and polarity, never by IRQ descriptors (ACPI 6.3 section 4.1).
  */
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 /* Revision 2: integers have 64 bits. */
 DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)

@@ -1,9 +1,9 @@
 #include "acpi/tables.h"
 
 #include "acpi/aml.h"
-#include "vmm/bytes.h"
-#include "vmm/platform.h"
-#include "vmm/topology.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/platform.h"
+#include "vmm/plan/topology.h"
 
 #include <errno.h>
 

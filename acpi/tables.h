@@ -2,8 +2,8 @@
  * Writes the ACPI tables of a machine.
  *
  * PURE. Called by the machine, with the guest memory at ACPI_BASE and ACPI_RSDP as buffers, and by
- * tests. What varies comes from the plan's folds, fixed numbers come from vmm/platform.h, and fixed
- * hardware from dsdt.asl.
+ * tests. What varies comes from the plan's folds, fixed numbers come from vmm/base/platform.h, and
+ * fixed hardware from dsdt.asl.
  *
  * The platform is hardware-reduced (ACPI 6.3 section 4.1): power-off is one register and the power
  * button one interrupt of a generic event device, so there is no PM timer, SCI, GPE block, FACS,
@@ -13,7 +13,7 @@
 #ifndef ACPI_TABLES_H
 #define ACPI_TABLES_H
 
-#include "vmm/plan.h"
+#include "vmm/plan/plan.h"
 
 #define ACPI_RSDP_SIZE 36
 

@@ -3,7 +3,7 @@
  * machine.c; touches nothing but the devices in the table.
  */
 #include "devices/bus.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -11,8 +11,8 @@
 #define DEVICES_BUS_H
 
 #include "devices/device.h"
-#include "vmm/err.h"
-#include "vmm/span.h"
+#include "vmm/base/err.h"
+#include "vmm/base/span.h"
 
 #define BUS_ENTRIES_MAX 512
 

@@ -1,6 +1,6 @@
 #include "devices/msix.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <poll.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  */
 #include "devices/pci.h"
 
-#include "vmm/limits.h"
+#include "vmm/base/limits.h"
 
 #include <string.h>
 

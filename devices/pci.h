@@ -13,7 +13,7 @@
 #include "devices/device.h"
 #include "devices/pci_config.h"
 #include "devices/pci_env.h"
-#include "vmm/bar.h"
+#include "vmm/base/bar.h"
 
 #define PCI_SLOTS 32
 

@@ -4,7 +4,7 @@
  */
 #include "devices/pci_config.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
 #ifndef DEVICES_PCI_CONFIG_H
 #define DEVICES_PCI_CONFIG_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -9,8 +9,8 @@
 #define DEVICES_PCI_ENV_H
 
 #include "devices/device.h"
-#include "vmm/err.h"
-#include "vmm/span.h"
+#include "vmm/base/err.h"
+#include "vmm/base/span.h"
 
 struct pci_env {
 	/*

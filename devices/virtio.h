@@ -11,8 +11,8 @@
 #define DEVICES_VIRTIO_H
 
 #include "devices/virtqueue.h"
-#include "vmm/err.h"
-#include "vmm/server.h"
+#include "vmm/base/err.h"
+#include "vmm/base/ports/server.h"
 
 #include <pthread.h>
 

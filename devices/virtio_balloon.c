@@ -1,6 +1,6 @@
 #include "devices/virtio_balloon.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <string.h>
 

@@ -1,12 +1,12 @@
 /*
  * virtio-blk: Virtual I/O Device 1.2 section 5.2. Takes the driver's requests apart, checks them
- * against the disk's size, and hands them to whoever has the data (vmm/block.h).
+ * against the disk's size, and hands them to whoever has the data (vmm/base/ports/block.h).
  */
 #ifndef DEVICES_VIRTIO_BLK_H
 #define DEVICES_VIRTIO_BLK_H
 
 #include "devices/virtio.h"
-#include "vmm/block.h"
+#include "vmm/base/ports/block.h"
 
 #define VIRTIO_BLK_QUEUES_MAX 16
 #define VIRTIO_BLK_QUEUE_SIZE 256
@@ -18,7 +18,7 @@ struct virtio_blk_disk {
 	bool readonly;
 	bool zeroes; /* offer write-zeroes */
 	/* what is behind says of itself, in bytes; 0: nothing */
-	uint32_t physical, first, min_io, opt_io; /* as in vmm/disk.h */
+	uint32_t physical, first, min_io, opt_io; /* as in vmm/backends/disk.h */
 	uint64_t discard_max;			  /* 0: offer no discard */
 	uint32_t discard_granularity;
 	bool split; /* offer no packed rings */

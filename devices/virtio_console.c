@@ -1,6 +1,6 @@
 #include "devices/virtio_console.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #define TYPE	   3
 #define CLASS	   0x078000 /* communication, other */

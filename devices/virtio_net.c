@@ -1,6 +1,6 @@
 #include "devices/virtio_net.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>

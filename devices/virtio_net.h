@@ -1,13 +1,13 @@
 /*
  * virtio-net: Virtual I/O Device 1.2 section 5.1. One or several pairs of queues, each with a port
- * of its own (vmm/net_port.h), whose thread serves it; several come with a control queue, by which
- * the driver says how many it uses.
+ * of its own (vmm/base/ports/net.h), whose thread serves it; several come with a control queue, by
+ * which the driver says how many it uses.
  */
 #ifndef DEVICES_VIRTIO_NET_H
 #define DEVICES_VIRTIO_NET_H
 
 #include "devices/virtio.h"
-#include "vmm/net_port.h"
+#include "vmm/base/ports/net.h"
 
 #define VIRTIO_NET_PAIRS_MAX 16
 #define VIRTIO_NET_HELD	     64 /* receive buffers for one frame, at most */

@@ -1,6 +1,6 @@
 #include "devices/virtio_pci.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdio.h>
 #include <string.h>

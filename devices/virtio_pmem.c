@@ -1,6 +1,6 @@
 #include "devices/virtio_pmem.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #define TYPE	   27
 #define CLASS	   0x058000 /* memory controller, other */

@@ -1,7 +1,7 @@
 #include "devices/virtio_remote.h"
 
 #include "devices/virtio_net.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <string.h>
 

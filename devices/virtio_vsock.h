@@ -1,7 +1,7 @@
 /*
  * virtio-vsock: stream sockets between guest and host. Virtual I/O Device 1.2 section 5.10. Either
  * the host's kernel serves the queues (vhost-vsock), and here are the registers; or we do, and
- * connections go to and come from a port (vmm/vsock_port.h), on the port's thread.
+ * connections go to and come from a port (vmm/base/ports/stream.h), on the port's thread.
  *
  * The lock of the receive queue is that of the connections, too. It is taken inside the transmit
  * queue's.
@@ -11,7 +11,7 @@
 
 #include "devices/virtio.h"
 #include "devices/vsock_connection.h"
-#include "vmm/server.h"
+#include "vmm/base/ports/server.h"
 
 #define VSOCK_HEADER	  44  /* bytes of struct virtio_vsock_hdr: 5.10.6 */
 #define VSOCK_REFUSALS	  128 /* packets that wait to be answered with RST */
@@ -50,7 +50,7 @@ int virtio_vsock_init_port(struct virtio_vsock *vsock, uint32_t cid, const struc
 /* Of either; safe on zeroes. */
 void virtio_vsock_destroy(struct virtio_vsock *vsock);
 
-/* struct vsock_user's (vmm/vsock_port.h), for the port's thread. */
+/* struct vsock_user's (vmm/base/ports/stream.h), for the port's thread. */
 int virtio_vsock_call(struct virtio_vsock *vsock, uint32_t port, unsigned caller);
 void virtio_vsock_event(struct virtio_vsock *vsock, unsigned id);
 

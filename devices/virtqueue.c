@@ -1,6 +1,6 @@
 #include "devices/virtqueue.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <string.h>
 

@@ -11,7 +11,7 @@
 #ifndef DEVICES_VIRTQUEUE_H
 #define DEVICES_VIRTQUEUE_H
 
-#include "vmm/guest_ram.h"
+#include "vmm/base/guest_memory.h"
 
 #include <stdbool.h>
 #include <sys/uio.h>

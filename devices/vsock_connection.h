@@ -9,7 +9,7 @@
 #define DEVICES_VSOCK_CONNECTION_H
 
 #include "devices/virtqueue.h"
-#include "vmm/vsock_port.h"
+#include "vmm/base/ports/stream.h"
 
 /* Bytes that may be on the way to a program of the host that does not read: buf_alloc. */
 #define VSOCK_BUFFER (256u * 1024)

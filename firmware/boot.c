@@ -1,7 +1,7 @@
 #include "firmware/boot.h"
 
 #include "firmware/kind.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>

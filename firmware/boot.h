@@ -20,8 +20,8 @@
 #include "firmware/entry.h"
 #include "firmware/pvh.h"
 #include "firmware/zeropage.h"
-#include "vmm/err.h"
-#include "vmm/plan.h"
+#include "vmm/base/err.h"
+#include "vmm/plan/plan.h"
 
 struct boot_kernel {
 	bool is_elf;

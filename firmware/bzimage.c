@@ -1,8 +1,8 @@
 #include "firmware/bzimage.h"
 
 #include "firmware/kind.h"
-#include "vmm/bytes.h"
-#include "vmm/span.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/span.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -10,7 +10,7 @@
 #define FIRMWARE_BZIMAGE_H
 
 #include "firmware/setup_header.h"
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 #include "firmware/elf.h"
 
-#include "vmm/bytes.h"
-#include "vmm/span.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/span.h"
 
 #include <errno.h>
 #include <inttypes.h>

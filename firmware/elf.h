@@ -9,7 +9,7 @@
 #ifndef FIRMWARE_ELF_H
 #define FIRMWARE_ELF_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 #include "firmware/entry.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -8,8 +8,8 @@
 #ifndef FIRMWARE_ENTRY_H
 #define FIRMWARE_ENTRY_H
 
-#include "vmm/err.h"
-#include "vmm/span.h"
+#include "vmm/base/err.h"
+#include "vmm/base/span.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 #include "firmware/kind.h"
 
-#include "vmm/span.h"
+#include "vmm/base/span.h"
 
 #include <string.h>
 

@@ -7,8 +7,8 @@
 #ifndef FIRMWARE_PVH_H
 #define FIRMWARE_PVH_H
 
-#include "vmm/bytes.h"
-#include "vmm/plan.h"
+#include "vmm/base/bytes.h"
+#include "vmm/plan/plan.h"
 
 #include <stddef.h>
 #include <stdint.h>

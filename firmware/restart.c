@@ -1,6 +1,6 @@
 #include "firmware/restart.h"
 
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <assert.h>
 #include <string.h>

@@ -8,8 +8,8 @@
 #ifndef FIRMWARE_ZEROPAGE_H
 #define FIRMWARE_ZEROPAGE_H
 
-#include "vmm/bytes.h"
-#include "vmm/plan.h"
+#include "vmm/base/bytes.h"
+#include "vmm/plan/plan.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
 #define TESTS_BOOT_CHECK_H
 
 #include "firmware/boot.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <string.h>
 

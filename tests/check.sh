@@ -46,9 +46,9 @@ suite layers tests/layers.sh
 suite purity tests/purity.sh
 suite clang tests/clang.sh
 suite format tests/format.sh
-for t in "$BUILD"/tests/unit/test_*; do
+for t in "$BUILD"/tests/unit/*/test_*; do
 	case $t in *.o | *.d) continue ;; esac
-	suite "unit/${t##*/test_}" "$t"
+	suite "unit/$(sed 's,.*/\([^/]*\)/test_,\1/,' <<<"$t")" "$t"
 done
 suite fuzz tests/fuzz/replay.sh
 suite golden tests/golden/run.sh
@@ -56,17 +56,17 @@ suite golden/acpi tests/golden/acpi.sh
 if [ "${1:-fast}" = all ]; then
 	suite cli tests/guest/cli.sh
 	suite cli/sanitizers env STRADDLE="$BUILD/straddle-san" tests/guest/cli.sh
-	for t in "$BUILD"/tests/fake/test_*; do
+	for t in "$BUILD"/tests/fault/test_*; do
 		case $t in *.o | *.d | */test_machine) continue ;; esac
-		suite "fake/${t##*/test_}" "$t"
+		suite "fault/${t##*/test_}" "$t"
 	done
 	if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
-		suite fake/machine "$BUILD/tests/fake/test_machine"
+		suite fault/machine "$BUILD/tests/fault/test_machine"
 		suite terminal tests/guest/terminal.sh
 		suite terminal/sanitizers env STRADDLE="$BUILD/straddle-san" tests/guest/terminal.sh
 		suite guest tests/guest/run.sh
 	else
-		echo "# no usable /dev/kvm here: fake/machine, terminal and guest run in the lab alone"
+		echo "# no usable /dev/kvm here: fault/machine, terminal and guest run in the lab alone"
 	fi
 	suite lab tests/lab/check.sh
 fi

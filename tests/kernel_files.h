@@ -5,8 +5,8 @@
 #define TESTS_KERNEL_FILES_H
 
 #include "firmware/setup_header.h"
-#include "vmm/bytes.h"
-#include "vmm/span.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/span.h"
 
 #include <stdbool.h>
 #include <string.h>

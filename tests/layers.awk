@@ -1,34 +1,29 @@
 # awk -f layers.awk layers.txt SOURCE...: reads the table, then every quoted include.
 
-# "vmm/err.[ch]" and "vmm/config*.[ch]" become regular expressions; "devices/*" takes a folder.
+# "vmm/plan/*" becomes a regular expression for the files of that folder, "vmm/base/**" for those below, too.
 function pattern(glob) {
-	gsub(/\./, "\\.", glob)
+	gsub(/\*\*/, "@", glob)
 	gsub(/\*/, "[^/]*", glob)
+	gsub(/@/, ".*", glob)
 	return "^" glob "$"
 }
-function group(path,   i) {
-	for (i = 1; i <= patterns; i++)
-		if (path ~ re[i])
-			return owner[i]
+function folder(path,   name) {
+	for (name in re)
+		if (path ~ re[name])
+			return name
 	return ""
 }
 FILENAME == ARGV[1] {
-	if (/^#/ || !NF)
+	if (/^#/ || !NF || $1 == "file")
 		next
-	if ($1 == "=") {
-		for (i = 3; i <= NF; i++) {
-			re[++patterns] = pattern($i)
-			owner[patterns] = $2
-		}
-	} else {
-		may[$1, $1] = 1
-		for (i = 2; i <= NF; i++)
-			may[$1, $i] = 1
-	}
+	re[$1] = pattern($2)
+	may[$1, $1] = 1
+	for (i = 5; i <= NF; i++)
+		may[$1, $i] = 1
 	next
 }
-FNR == 1 && group(FILENAME) == "" {
-	print FILENAME ": not in any group of layers.txt"
+FNR == 1 && folder(FILENAME) == "" {
+	print FILENAME ": in no folder of layers.txt"
 	bad = 1
 }
 /^#include "/ {
@@ -36,8 +31,8 @@ FNR == 1 && group(FILENAME) == "" {
 	included = quoted[2]
 	if (included == "dsdt.hex") # generated from acpi/dsdt.asl
 		next
-	from = group(FILENAME)
-	to = group(included)
+	from = folder(FILENAME)
+	to = folder(included)
 	if (to == "") {
 		printf "%s:%d: unknown header %s\n", FILENAME, FNR, included
 		bad = 1

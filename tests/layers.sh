@@ -8,6 +8,19 @@ if awk -f tests/layers.awk tests/layers.txt $sources; then
 else
 	echo "not ok includes"
 fi
+# README.md has the same table, one row for each folder.
+table()
+{
+	while read -r name glob _ _ includes; do
+		case $name in "#"* | file) continue ;; esac
+		echo "${glob%%\**} ${includes:-nothing}"
+	done <tests/layers.txt
+}
+if diff <(table | sort) <(sed -n 's/^| `\([^`]*\)` |.* | \([^|]*\) |$/\1 \2/p' README.md | grep -E '^(vmm|firmware|acpi|devices|vfio)/' | sort); then
+	echo "ok README's table"
+else
+	echo "not ok README's table"
+fi
 for header in $(find vmm devices acpi vfio firmware -name '*.h'); do
 	if gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -fsyntax-only -x c "$header"; then
 		echo "ok header $header"

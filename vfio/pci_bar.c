@@ -4,7 +4,7 @@
  */
 #include "vfio/pci_internal.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <errno.h>
 #include <inttypes.h>

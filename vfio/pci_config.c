@@ -1,8 +1,8 @@
 #include "vfio/pci_config.h"
 
 #include "vfio/pci.h"
-#include "vmm/bytes.h"
-#include "vmm/span.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/span.h"
 
 #include <string.h>
 

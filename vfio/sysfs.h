@@ -2,13 +2,13 @@
  * What sysfs says of PCI functions, mediated devices and IOMMU groups. Read-only; opens no device.
  *
  * `root` is put before every path: "" on a real host, a directory in tests. All text is bounded and
- * untrusted. Called by vmm/passthrough.c, by the bind and check commands, and by tests.
+ * untrusted. Called by vmm/backends/passthrough.c, by the bind and check commands, and by tests.
  */
 #ifndef VFIO_SYSFS_H
 #define VFIO_SYSFS_H
 
-#include "vmm/err.h"
-#include "vmm/facts.h"
+#include "vmm/base/err.h"
+#include "vmm/base/facts.h"
 
 #include <stddef.h>
 

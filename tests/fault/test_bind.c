@@ -2,7 +2,7 @@
  * Taking a function whose disks the kernel says are claimed: opening them exclusively fails, as it
  * does for a file system that is mounted elsewhere, a pool of ZFS, or a program.
  */
-#include "tests/fake/wrap.h"
+#include "tests/fault/wrap.h"
 #include "vfio/bind.h"
 
 #include <stdarg.h>

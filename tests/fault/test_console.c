@@ -1,9 +1,9 @@
 /*
  * The serial line when the host refuses it, and when what it writes to fails.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/console.h"
-#include "vmm/vcpu.h"
+#include "tests/fault/wrap.h"
+#include "vmm/backends/line.h"
+#include "vmm/host/vcpu.h"
 
 #include <stdarg.h>
 #include <stddef.h>

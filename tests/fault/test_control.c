@@ -1,8 +1,8 @@
 /*
  * The control socket when too many call it.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/cmd_control.h"
+#include "tests/fault/wrap.h"
+#include "vmm/vm/commands.h"
 
 #include <stdarg.h>
 #include <stddef.h>

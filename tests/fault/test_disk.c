@@ -2,8 +2,8 @@
  * Images on this host, through its io_uring: requests that O_DIRECT would refuse, disks with large
  * blocks, images that are in use, and hosts that refuse.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/disk.h"
+#include "tests/fault/wrap.h"
+#include "vmm/backends/disk.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * SIGBUS: real ones of files that were cut short, and those of memory errors, which this process
  * sends itself as the kernel would.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/fault.h"
+#include "tests/fault/wrap.h"
+#include "vmm/host/fault.h"
 
 #include <stdarg.h>
 #include <stddef.h>

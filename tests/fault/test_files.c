@@ -1,10 +1,10 @@
 /*
  * Images, guest RAM and the event loop when the host refuses.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/image.h"
-#include "vmm/loop.h"
-#include "vmm/ram.h"
+#include "tests/fault/wrap.h"
+#include "vmm/host/image.h"
+#include "vmm/host/loop.h"
+#include "vmm/host/ram.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
  * Both IOMMU backends against a kernel that the test plays: every call failing, refusals and their
  * sentences, and what is left mapped.
  */
-#include "tests/fake/wrap.h"
+#include "tests/fault/wrap.h"
 #include "vfio/iommu.h"
 
 #include <stdarg.h>

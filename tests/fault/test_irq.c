@@ -1,8 +1,8 @@
 /*
  * The interrupt routes that KVM is given, against a KVM that the test plays.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/irq.h"
+#include "tests/fault/wrap.h"
+#include "vmm/host/irq.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /*
  * KVM's refusals and their sentences, against a /dev/kvm that the test plays: needs no KVM.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/fault.h"
-#include "vmm/host.h"
-#include "vmm/kvm.h"
-#include "vmm/vcpu.h"
+#include "tests/fault/wrap.h"
+#include "vmm/host/fault.h"
+#include "vmm/host/kvm.h"
+#include "vmm/host/probe.h"
+#include "vmm/host/vcpu.h"
 
 #include <stdarg.h>
 #include <stddef.h>

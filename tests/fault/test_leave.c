@@ -1,8 +1,8 @@
 /*
  * The end of the process while storage does not answer.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/machine_leave.h"
+#include "tests/fault/wrap.h"
+#include "vmm/machine/leave.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
 /*
  * Whole machines on this host's KVM when a call fails: while they are made, and while they run.
  */
-#include "tests/fake/wrap.h"
+#include "tests/fault/wrap.h"
 #include "tests/kernel_files.h"
-#include "vmm/host.h"
-#include "vmm/machine.h"
+#include "vmm/host/probe.h"
+#include "vmm/machine/machine.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * Tap interfaces that somebody else opened, with the kernel's part of them pretended: which are
  * taken, and what they are told when the driver changes.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/net.h"
+#include "tests/fault/wrap.h"
+#include "vmm/backends/net.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /*
  * Files that are the guest's memory: in use, on a block device, and flushes that fail.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/fault.h"
-#include "vmm/pmem.h"
+#include "tests/fault/wrap.h"
+#include "vmm/backends/pmem.h"
+#include "vmm/host/fault.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,9 +2,9 @@
  * Virtio devices in their slots, with the threads that serve them, where the machine around them is
  * pretended: a network adapter of a vhost-user program that goes, is silent, and comes back.
  */
-#include "tests/fake/vhost_user_program.h"
-#include "tests/fake/wrap.h"
-#include "vmm/machine_virtio.h"
+#include "tests/fault/vhost_user_program.h"
+#include "tests/fault/wrap.h"
+#include "vmm/machine/virtio/slot.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -1,9 +1,9 @@
 /*
  * The user's terminal is as it was found, whatever ends straddle.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/terminal.h"
-#include "vmm/worker.h"
+#include "tests/fault/wrap.h"
+#include "vmm/host/terminal.h"
+#include "vmm/host/thread.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -3,9 +3,9 @@
  * every call failing, and what is left behind. The device's regions are a real file, so mappings,
  * reads and writes are real, too.
  */
-#include "tests/fake/wrap.h"
+#include "tests/fault/wrap.h"
 #include "vfio/pci.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdarg.h>
 #include <stddef.h>

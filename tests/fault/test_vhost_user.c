@@ -2,9 +2,9 @@
  * The front-end of vhost-user, and a program on the other side of the socket: what it is told, and
  * that nobody waits for one that does not answer who has something else to do.
  */
-#include "tests/fake/vhost_user_program.h"
-#include "tests/fake/wrap.h"
-#include "vmm/vhost_user.h"
+#include "tests/fault/vhost_user_program.h"
+#include "tests/fault/wrap.h"
+#include "vmm/backends/vhost_user.h"
 
 #include <stdarg.h>
 #include <stddef.h>

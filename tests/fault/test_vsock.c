@@ -2,8 +2,8 @@
  * A guest's sockets on this host: with programs that come, say nonsense, do not read and go; and
  * when the host refuses.
  */
-#include "tests/fake/wrap.h"
-#include "vmm/vsock.h"
+#include "tests/fault/wrap.h"
+#include "vmm/backends/vsock.h"
 
 #include <stdarg.h>
 #include <stddef.h>

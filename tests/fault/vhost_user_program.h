@@ -5,8 +5,8 @@
 #ifndef TESTS_FAKE_VHOST_USER_PROGRAM_H
 #define TESTS_FAKE_VHOST_USER_PROGRAM_H
 
-#include "vmm/bytes.h"
-#include "vmm/vhost_user_wire.h"
+#include "vmm/backends/vhost_user_message.h"
+#include "vmm/base/bytes.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "tests/fake/wrap.h"
+#include "tests/fault/wrap.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -11,7 +11,7 @@
 #ifndef TESTS_FAKE_WRAP_H
 #define TESTS_FAKE_WRAP_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <liburing.h>
 #include <stdbool.h>

@@ -5,8 +5,8 @@
  * Input: one byte (bits 0-1 the command, bit 2 a file follows), then the arguments, one a line; the
  * file begins with the first empty line.
  */
-#include "vmm/config.h"
-#include "vmm/plan.h"
+#include "vmm/config/config.h"
+#include "vmm/plan/plan.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * Fuzz target: map_build() against the oracle. The input is decoded by oracle_request(), so every
  * input is a valid request and any disagreement is a bug of one of the two.
  */
-#include "tests/unit/oracle.h"
+#include "tests/unit/plan/oracle.h"
 
 #include <stdint.h>
 #include <stdio.h>

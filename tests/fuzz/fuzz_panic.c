@@ -2,7 +2,7 @@
  * Whatever a guest prints: the panic that is found, and the kernel that boots after it, are those
  * that whole lines have, looked at one by one.
  */
-#include "vmm/panic.h"
+#include "vmm/base/panic.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * Fuzz target: plan files. Any bytes are refused with a sentence or give a plan that keeps the
  * rules, survives the way out and back, and can be folded.
  */
-#include "vmm/plan_fdt.h"
-#include "vmm/plan_json.h"
+#include "vmm/plan/fdt.h"
+#include "vmm/plan/json.h"
 
 #include <stdint.h>
 #include <stdlib.h>

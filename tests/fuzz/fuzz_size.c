@@ -2,7 +2,7 @@
  * Sizes: what is taken equals an independent computation in 128 bits, and reads the same when it is
  * written out again.
  */
-#include "vmm/config.h"
+#include "vmm/config/config.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * capabilities, and nothing that must be hidden shows.
  */
 #include "vfio/pci_config.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * A program that answers vhost-user with nonsense: whatever it says, the front-end comes to an end
  * with a sentence, and keeps no descriptor.
  */
-#include "vmm/vhost_user.h"
+#include "vmm/backends/vhost_user.h"
 
 #include <pthread.h>
 #include <stdint.h>

@@ -7,12 +7,12 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
-#include "devices/virtio_pmem.h"
 #include "devices/virtio_pci.h"
+#include "devices/virtio_pmem.h"
 #include "devices/virtio_remote.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>

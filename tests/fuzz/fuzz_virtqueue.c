@@ -4,7 +4,7 @@
  * queue gives nothing.
  */
 #include "devices/virtqueue.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * left.
  */
 #include "devices/virtio_vsock.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  */
 #include "devices/watchdog.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdlib.h>
 #include <string.h>

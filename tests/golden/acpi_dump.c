@@ -3,8 +3,8 @@
  * acpi.sh. Without arguments it lists the cases.
  */
 #include "acpi/tables.h"
-#include "vmm/bytes.h"
-#include "vmm/platform.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/platform.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "vmm/backend.h"
+#include "vmm/backends/backend.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -4,18 +4,18 @@
  * A part of the machine, in a file of its own. Opened once from the configuration, in the order of
  * the plan; outlives guest resets.
  */
-#ifndef VMM_BACKEND_H
-#define VMM_BACKEND_H
+#ifndef BACKENDS_BACKEND_H
+#define BACKENDS_BACKEND_H
 
-#include "vmm/console.h"
-#include "vmm/disk.h"
-#include "vmm/net.h"
-#include "vmm/plan.h"
-#include "vmm/plan_virtio.h"
-#include "vmm/pmem.h"
-#include "vmm/vhost.h"
-#include "vmm/vhost_user.h"
-#include "vmm/vsock.h"
+#include "vmm/backends/disk.h"
+#include "vmm/backends/line.h"
+#include "vmm/backends/net.h"
+#include "vmm/backends/pmem.h"
+#include "vmm/backends/vhost.h"
+#include "vmm/backends/vhost_user.h"
+#include "vmm/backends/vsock.h"
+#include "vmm/plan/devices.h"
+#include "vmm/plan/plan.h"
 
 struct backend {
 	enum virtio_kind kind;

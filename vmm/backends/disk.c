@@ -1,6 +1,6 @@
-#include "vmm/disk_internal.h"
+#include "vmm/backends/disk_internal.h"
 
-#include "vmm/file_lock.h"
+#include "vmm/host/file_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

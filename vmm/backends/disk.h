@@ -4,13 +4,13 @@
  * Host side: opens, locks and asks the file, and serves its requests: by io_uring, or where the
  * host does not allow that by threads that read and write. A disk is opened once and outlives guest
  * resets; each of its queues is one thread's. Opening the same image twice is refused
- * (vmm/file_lock.h).
+ * (vmm/host/file_lock.h).
  */
-#ifndef VMM_DISK_H
-#define VMM_DISK_H
+#ifndef BACKENDS_DISK_H
+#define BACKENDS_DISK_H
 
-#include "vmm/block.h"
-#include "vmm/err.h"
+#include "vmm/base/err.h"
+#include "vmm/base/ports/block.h"
 
 #include <liburing.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "vmm/disk_format.h"
+#include "vmm/backends/disk_format.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * Pure. Straddle serves raw images alone: a qcow2 file that is taken for one shows the guest a disk
  * of the wrong size, and whatever the guest writes destroys it.
  */
-#ifndef VMM_DISK_FORMAT_H
-#define VMM_DISK_FORMAT_H
+#ifndef BACKENDS_DISK_FORMAT_H
+#define BACKENDS_DISK_FORMAT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,10 +3,10 @@
  * disk_request.c knows what becomes of a request, disk_ring.c and disk_threads.c have the kernel do
  * its steps.
  */
-#ifndef VMM_DISK_INTERNAL_H
-#define VMM_DISK_INTERNAL_H
+#ifndef BACKENDS_DISK_INTERNAL_H
+#define BACKENDS_DISK_INTERNAL_H
 
-#include "vmm/disk.h"
+#include "vmm/backends/disk.h"
 
 /* Bytes: a block of the guest's is no larger than its page, before Linux 6.15. */
 #define DISK_BLOCK_MAX 4096

@@ -1,7 +1,7 @@
-#include "vmm/disk_internal.h"
+#include "vmm/backends/disk_internal.h"
 
-#include "vmm/disk_format.h"
-#include "vmm/span.h"
+#include "vmm/backends/disk_format.h"
+#include "vmm/base/span.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
-#include "vmm/disk_internal.h"
+#include "vmm/backends/disk_internal.h"
 
-#include "vmm/span.h"
+#include "vmm/base/span.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
-#include "vmm/disk_internal.h"
+#include "vmm/backends/disk_internal.h"
 
-#include "vmm/worker.h"
+#include "vmm/host/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
-#include "vmm/console.h"
+#include "vmm/backends/line.h"
 
-#include "vmm/terminal.h"
-#include "vmm/unix_socket.h"
-#include "vmm/worker.h"
+#include "vmm/host/terminal.h"
+#include "vmm/host/thread.h"
+#include "vmm/host/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,12 +7,12 @@
  * but slow, console_ready() says no and the UART holds its transmitter; while nobody is connected
  * the newest BUFFER bytes are kept for whoever connects.
  */
-#ifndef VMM_CONSOLE_H
-#define VMM_CONSOLE_H
+#ifndef BACKENDS_LINE_H
+#define BACKENDS_LINE_H
 
-#include "vmm/config.h"
-#include "vmm/loop.h"
-#include "vmm/panic.h"
+#include "vmm/base/panic.h"
+#include "vmm/config/config.h"
+#include "vmm/host/loop.h"
 
 #include <pthread.h>
 #include <stdint.h>

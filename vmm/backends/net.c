@@ -1,6 +1,6 @@
-#include "vmm/net.h"
+#include "vmm/backends/net.h"
 
-#include "vmm/span.h"
+#include "vmm/base/span.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -5,13 +5,13 @@
  * Host side. Opened once, outlives guest resets; a pair is served by one thread at a time
  * (net_serve).
  */
-#ifndef VMM_NET_H
-#define VMM_NET_H
+#ifndef BACKENDS_NET_H
+#define BACKENDS_NET_H
 
-#include "vmm/err.h"
-#include "vmm/loop.h"
-#include "vmm/net_port.h"
-#include "vmm/vhost.h"
+#include "vmm/backends/vhost.h"
+#include "vmm/base/err.h"
+#include "vmm/base/ports/net.h"
+#include "vmm/host/loop.h"
 
 /* A pair of queues of the adapter. */
 struct net_pair {

@@ -1,6 +1,6 @@
-#include "vmm/passthrough.h"
+#include "vmm/backends/passthrough.h"
 
-#include "vmm/host_memory.h"
+#include "vmm/host/memory.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,16 +3,16 @@
  * are, mapped to. Introduces vfio/ to config, facts and plan.
  *
  * Lives longer than a machine: a guest reset keeps devices and mappings. Called by the commands
- * (main) and by machine_pci.c.
+ * (main) and by machine/pci.c.
  */
-#ifndef VMM_PASSTHROUGH_H
-#define VMM_PASSTHROUGH_H
+#ifndef BACKENDS_PASSTHROUGH_H
+#define BACKENDS_PASSTHROUGH_H
 
 #include "vfio/iommu.h"
 #include "vfio/pci.h"
-#include "vmm/config.h"
-#include "vmm/plan.h"
-#include "vmm/ram.h"
+#include "vmm/config/config.h"
+#include "vmm/host/ram.h"
+#include "vmm/plan/plan.h"
 
 struct passthrough {
 	struct iommu iommu;

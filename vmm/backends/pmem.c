@@ -1,8 +1,8 @@
-#include "vmm/pmem.h"
+#include "vmm/backends/pmem.h"
 
-#include "vmm/fault.h"
-#include "vmm/file_lock.h"
-#include "vmm/ram.h"
+#include "vmm/host/fault.h"
+#include "vmm/host/file_lock.h"
+#include "vmm/host/ram.h"
 
 #include <errno.h>
 #include <fcntl.h>

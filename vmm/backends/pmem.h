@@ -5,11 +5,11 @@
  * Host side. Opened once, outlives guest resets. Its blocks are reserved on the host's disk at
  * once: a file system that is full later could not tell the guest but by ending it.
  */
-#ifndef VMM_PMEM_H
-#define VMM_PMEM_H
+#ifndef BACKENDS_PMEM_H
+#define BACKENDS_PMEM_H
 
-#include "vmm/err.h"
-#include "vmm/span.h"
+#include "vmm/base/err.h"
+#include "vmm/base/span.h"
 
 #include <stdbool.h>
 

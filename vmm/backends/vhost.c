@@ -1,4 +1,4 @@
-#include "vmm/vhost.h"
+#include "vmm/backends/vhost.h"
 
 #include <errno.h>
 #include <fcntl.h>

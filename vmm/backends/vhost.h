@@ -4,12 +4,12 @@
  * Host side. Guest memory is told in as few regions as the plan has spans, also above 1 TiB.
  * Rings are split: vhost knows no others.
  */
-#ifndef VMM_VHOST_H
-#define VMM_VHOST_H
+#ifndef BACKENDS_VHOST_H
+#define BACKENDS_VHOST_H
 
-#include "vmm/err.h"
-#include "vmm/guest_ram.h"
-#include "vmm/server.h"
+#include "vmm/base/err.h"
+#include "vmm/base/guest_memory.h"
+#include "vmm/base/ports/server.h"
 
 #include <stdbool.h>
 

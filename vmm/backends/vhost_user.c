@@ -1,6 +1,6 @@
-#include "vmm/vhost_user.h"
+#include "vmm/backends/vhost_user.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,12 +6,12 @@
  * plan has spans, also above 1 TiB. Rings are split. The process may go and come back: then the
  * rings go on where they were, if nothing that it had taken is lost.
  */
-#ifndef VMM_VHOST_USER_H
-#define VMM_VHOST_USER_H
+#ifndef BACKENDS_VHOST_USER_H
+#define BACKENDS_VHOST_USER_H
 
-#include "vmm/err.h"
-#include "vmm/server.h"
-#include "vmm/vhost_user_wire.h"
+#include "vmm/backends/vhost_user_message.h"
+#include "vmm/base/err.h"
+#include "vmm/base/ports/server.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-#include "vmm/vhost_user_wire.h"
+#include "vmm/backends/vhost_user_message.h"
 
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <errno.h>
 #include <limits.h>

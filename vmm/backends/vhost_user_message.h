@@ -5,10 +5,10 @@
  * Host side. One thread at a time. What is waited for takes `patience` at most, and no longer at
  * all once `hurry` is readable: then it is as if the program did not answer.
  */
-#ifndef VMM_VHOST_USER_WIRE_H
-#define VMM_VHOST_USER_WIRE_H
+#ifndef BACKENDS_VHOST_USER_MESSAGE_H
+#define BACKENDS_VHOST_USER_MESSAGE_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stddef.h>
 #include <stdint.h>

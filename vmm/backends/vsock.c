@@ -1,7 +1,7 @@
-#include "vmm/vsock.h"
+#include "vmm/backends/vsock.h"
 
-#include "vmm/span.h"
-#include "vmm/unix_socket.h"
+#include "vmm/base/span.h"
+#include "vmm/host/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,12 +7,12 @@
  * Host side. Listens from the beginning to the end, outlives guest resets; served by one thread at
  * a time (vsock_serve). The loop watches one descriptor, an epoll set of all others.
  */
-#ifndef VMM_VSOCK_H
-#define VMM_VSOCK_H
+#ifndef BACKENDS_VSOCK_H
+#define BACKENDS_VSOCK_H
 
-#include "vmm/err.h"
-#include "vmm/loop.h"
-#include "vmm/vsock_port.h"
+#include "vmm/base/err.h"
+#include "vmm/base/ports/stream.h"
+#include "vmm/host/loop.h"
 
 /* Programs that have not said yet what they want. If there are more the oldest must go. */
 #define VSOCK_CALLERS 256

@@ -7,8 +7,8 @@
  *
  *   id = socket << (core bits + thread bits) | core << thread bits | thread
  */
-#ifndef VMM_APIC_ID_H
-#define VMM_APIC_ID_H
+#ifndef BASE_APIC_ID_H
+#define BASE_APIC_ID_H
 
 #include <stdint.h>
 

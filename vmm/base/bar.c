@@ -1,4 +1,4 @@
-#include "vmm/bar.h"
+#include "vmm/base/bar.h"
 
 #define IO_MIN	     4
 #define MEMORY_MIN   16

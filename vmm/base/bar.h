@@ -5,10 +5,10 @@
  * PURE. PCI Local Bus 3.0 section 6.2.5. Others add to it: the plan an address (plan.h), a device
  * model where it is decoded (devices/pci.h), VFIO what of it can be mapped (vfio/pci_internal.h).
  */
-#ifndef VMM_BAR_H
-#define VMM_BAR_H
+#ifndef BASE_BAR_H
+#define BASE_BAR_H
 
-#include "vmm/units.h"
+#include "vmm/base/units.h"
 
 #define BARS	     6 /* of a function */
 #define BARS_AND_ROM 7

@@ -1,4 +1,4 @@
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <string.h>
 

@@ -5,8 +5,8 @@
  * field through these, never overlaid with a C struct. Both keep going after they run out of room
  * and remember it, so a caller checks once, at the end.
  */
-#ifndef VMM_BYTES_H
-#define VMM_BYTES_H
+#ifndef BASE_BYTES_H
+#define BASE_BYTES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
  * A function that can fail returns 0 or a negative errno and writes the sentence where the failure
  * is known: it names the thing, the value and the way out. Callers may prefix it; only main prints.
  */
-#ifndef VMM_ERR_H
-#define VMM_ERR_H
+#ifndef BASE_ERR_H
+#define BASE_ERR_H
 
 struct err {
 	char text[1024]; /* control characters of names in it are shown as "?" */

@@ -1,4 +1,4 @@
-#include "vmm/facts.h"
+#include "vmm/base/facts.h"
 
 #include <ctype.h>
 #include <stdio.h>

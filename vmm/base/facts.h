@@ -3,12 +3,12 @@
  * on any host. Filled by host_probe() (CPU, KVM), vfio/sysfs.c (devices and their IOMMU groups) and
  * vfio/iommu.c (usable IOVAs) from the real machine, or from `plan --host`.
  */
-#ifndef VMM_FACTS_H
-#define VMM_FACTS_H
+#ifndef BASE_FACTS_H
+#define BASE_FACTS_H
 
-#include "vmm/bar.h"
-#include "vmm/limits.h"
-#include "vmm/span.h"
+#include "vmm/base/bar.h"
+#include "vmm/base/limits.h"
+#include "vmm/base/span.h"
 
 #include <stddef.h>
 

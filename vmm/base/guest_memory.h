@@ -1,11 +1,12 @@
 /*
  * Guest memory as devices see it, RAM and files (--pmem): guest-physical spans and where this
- * process has them. Base: no system calls; vmm/ram.c and vmm/pmem.c make what is looked at here.
+ * process has them. Base: no system calls; vmm/host/ram.c and vmm/backends/pmem.c make what is
+ * looked at here.
  */
-#ifndef VMM_GUEST_RAM_H
-#define VMM_GUEST_RAM_H
+#ifndef BASE_GUEST_MEMORY_H
+#define BASE_GUEST_MEMORY_H
 
-#include "vmm/span.h"
+#include "vmm/base/span.h"
 
 #include <stddef.h>
 

@@ -1,10 +1,10 @@
 /*
  * How much there may be of what several files count: each number stands here once.
  */
-#ifndef VMM_LIMITS_H
-#define VMM_LIMITS_H
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
 
-#include "vmm/units.h"
+#include "vmm/base/units.h"
 
 #define CPUS_MAX	4096
 #define NODES_MAX	64 /* NUMA nodes */

@@ -1,4 +1,4 @@
-#include "vmm/panic.h"
+#include "vmm/base/panic.h"
 
 #include <stddef.h>
 #include <string.h>

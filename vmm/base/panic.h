@@ -5,8 +5,8 @@
  * PURE. The guest is hostile and its users print what they like, logs of other machines' panics
  * among it. A line is therefore a doubt and not a verdict: what comes after it decides.
  */
-#ifndef VMM_PANIC_H
-#define VMM_PANIC_H
+#ifndef BASE_PANIC_H
+#define BASE_PANIC_H
 
 #include <stdbool.h>
 #include <stdint.h>

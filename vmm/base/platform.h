@@ -2,8 +2,8 @@
  * The numbers of the fixed platform: every port, GSI and low address that does not depend on the
  * guest's size. Part of the model, so that ACPI, boot data and machine read the same ones.
  */
-#ifndef VMM_PLATFORM_H
-#define VMM_PLATFORM_H
+#ifndef BASE_PLATFORM_H
+#define BASE_PLATFORM_H
 
 /* I/O ports */
 #define PORT_I8042	0x60 /* data, and 4 above it status and command: only the reset line exists */

@@ -4,10 +4,10 @@
  * Tests are by subtraction, never by `a + b < c`: an end of 2^64 cannot be written and a sum could
  * wrap, a difference of two ordered numbers cannot.
  */
-#ifndef VMM_SPAN_H
-#define VMM_SPAN_H
+#ifndef BASE_SPAN_H
+#define BASE_SPAN_H
 
-#include "vmm/units.h"
+#include "vmm/base/units.h"
 
 /* The bytes base <= x < end. base == end is the empty span; base > end never occurs. */
 struct span {

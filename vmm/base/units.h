@@ -3,8 +3,8 @@
  *
  * PURE.
  */
-#ifndef VMM_UNITS_H
-#define VMM_UNITS_H
+#ifndef BASE_UNITS_H
+#define BASE_UNITS_H
 
 #include <assert.h>
 #include <stdbool.h>

@@ -1,10 +1,10 @@
-#include "vmm/cmd.h"
+#include "vmm/cli/cmd.h"
 
-#include "vmm/image.h"
-#include "vmm/plan_fdt.h"
-#include "vmm/plan_virtio.h"
-#include "vmm/pmem.h"
-#include "vmm/topology.h"
+#include "vmm/backends/pmem.h"
+#include "vmm/host/image.h"
+#include "vmm/plan/devices.h"
+#include "vmm/plan/fdt.h"
+#include "vmm/plan/topology.h"
 
 #include <errno.h>
 #include <inttypes.h>

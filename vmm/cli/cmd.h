@@ -1,12 +1,12 @@
 /*
  * The commands of straddle, and what they share. The only code that prints and exits.
  */
-#ifndef VMM_CMD_H
-#define VMM_CMD_H
+#ifndef CLI_CMD_H
+#define CLI_CMD_H
 
-#include "vmm/config.h"
-#include "vmm/host.h"
-#include "vmm/plan.h"
+#include "vmm/config/config.h"
+#include "vmm/host/probe.h"
+#include "vmm/plan/plan.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /*
  * straddle bind, straddle unbind: PCI functions to vfio-pci and back.
  */
-#include "vmm/cmd.h"
+#include "vmm/cli/cmd.h"
 
 #include "vfio/bind.h"
 

@@ -2,12 +2,12 @@
  * --kernel and --initrd: the files, for run, and firmware/boot.h's answer for a planned guest, for
  * plan, which needs no guest.
  */
-#include "vmm/cmd.h"
+#include "vmm/cli/cmd.h"
 
 #include "firmware/boot.h"
-#include "vmm/image.h"
-#include "vmm/plan_json.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
+#include "vmm/host/image.h"
+#include "vmm/plan/json.h"
 
 #include <errno.h>
 #include <stdlib.h>

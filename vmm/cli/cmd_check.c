@@ -2,10 +2,10 @@
  * straddle check: what this host can do, a line each, with the fix where something is missing; or
  * the same as one JSON object. Opens nothing but /dev/kvm.
  */
-#include "vmm/cmd_check.h"
+#include "vmm/cli/cmd_check.h"
 
-#include "vmm/cmd.h"
-#include "vmm/kvm.h"
+#include "vmm/cli/cmd.h"
+#include "vmm/host/kvm.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,11 +1,11 @@
 /*
  * What the parts of `straddle check` share: a report, in lines or as JSON.
  */
-#ifndef VMM_CMD_CHECK_H
-#define VMM_CMD_CHECK_H
+#ifndef CLI_CMD_CHECK_H
+#define CLI_CMD_CHECK_H
 
-#include "vmm/config.h"
-#include "vmm/facts.h"
+#include "vmm/base/facts.h"
+#include "vmm/config/config.h"
 
 #include <jansson.h>
 

@@ -2,12 +2,12 @@
  * straddle check: what is there for passthrough, and whether a guest with the devices of --vfio
  * would start. Opens nothing.
  */
-#include "vmm/cmd_check.h"
+#include "vmm/cli/cmd_check.h"
 
 #include "vfio/ready.h"
 #include "vfio/sysfs.h"
-#include "vmm/cmd.h"
-#include "vmm/host_memory.h"
+#include "vmm/cli/cmd.h"
+#include "vmm/host/memory.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,12 +1,12 @@
 /*
  * straddle plan: the memory map as a table, as JSON or as a device tree.
  */
-#include "vmm/cmd.h"
+#include "vmm/cli/cmd.h"
 
-#include "vmm/passthrough.h"
-#include "vmm/plan_fdt.h"
-#include "vmm/plan_json.h"
-#include "vmm/plan_pci.h"
+#include "vmm/backends/passthrough.h"
+#include "vmm/plan/fdt.h"
+#include "vmm/plan/json.h"
+#include "vmm/plan/pci_rules.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,12 +1,12 @@
 /*
  * straddle run: plan, build the machine, run it, and turn its end into an exit status.
  */
-#include "vmm/cmd.h"
+#include "vmm/cli/cmd.h"
 
-#include "vmm/cmd_control.h"
-#include "vmm/cmd_run.h"
-#include "vmm/fault.h"
-#include "vmm/kvm.h"
+#include "vmm/cli/cmd_run.h"
+#include "vmm/host/fault.h"
+#include "vmm/host/kvm.h"
+#include "vmm/vm/commands.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,12 +3,12 @@
  * what devices see of it, cmd_run_events.c the signals, limits of time and panics that end a guest
  * from outside.
  */
-#ifndef VMM_CMD_RUN_H
-#define VMM_CMD_RUN_H
+#ifndef CLI_CMD_RUN_H
+#define CLI_CMD_RUN_H
 
-#include "vmm/control.h"
-#include "vmm/machine.h"
-#include "vmm/panic.h"
+#include "vmm/base/panic.h"
+#include "vmm/machine/machine.h"
+#include "vmm/vm/control.h"
 
 enum { SERIAL, CONSOLE, LINES };
 

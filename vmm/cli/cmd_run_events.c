@@ -2,7 +2,7 @@
  * straddle run: what ends a guest from outside: signals, limits of time, and its own words of a
  * panic.
  */
-#include "vmm/cmd_run.h"
+#include "vmm/cli/cmd_run.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 /*
  * straddle run: guest memory, and its mapping for passed-through devices.
  */
-#include "vmm/cmd_run.h"
+#include "vmm/cli/cmd_run.h"
 
 #include <errno.h>
 #include <signal.h>

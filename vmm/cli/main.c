@@ -1,9 +1,9 @@
 /*
  * straddle: picks the command.
  */
-#include "vmm/cmd.h"
+#include "vmm/cli/cmd.h"
 
-#include "vmm/fault.h"
+#include "vmm/host/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>

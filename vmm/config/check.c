@@ -4,10 +4,10 @@
  * PURE. Called by the commands after everything is parsed. What passes is a sound request: the
  * planner may find that it does not fit (-ERANGE), never that it makes no sense (-EINVAL).
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
-#include "vmm/apic_id.h"
-#include "vmm/platform.h"
+#include "vmm/base/apic_id.h"
+#include "vmm/base/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -325,7 +325,7 @@ static int check_debug_exit(const struct config *c, struct err *err)
 	return 0;
 }
 
-/* A fold is whole backing pages; how RAM is laid over it, vmm/ram.c knows. */
+/* A fold is whole backing pages; how RAM is laid over it, vmm/host/ram.c knows. */
 static int check_fold(const struct config *c, struct err *err)
 {
 	if (c->fold && config_shares_ram(c))

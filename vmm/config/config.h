@@ -8,13 +8,13 @@
  * One table of options (config_options) drives parsing, --help, the configuration file and
  * "did you mean".
  */
-#ifndef VMM_CONFIG_H
-#define VMM_CONFIG_H
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
 
-#include "vmm/limits.h"
-#include "vmm/err.h"
-#include "vmm/facts.h"
-#include "vmm/span.h"
+#include "vmm/base/err.h"
+#include "vmm/base/facts.h"
+#include "vmm/base/limits.h"
+#include "vmm/base/span.h"
 
 #include <stddef.h>
 
@@ -278,7 +278,7 @@ int config_check(struct config *c, enum config_command cmd, struct err *err);
 /*
  * `--host vendor=amd|hygon|intel|other[,family=N][,phys-bits=N][,guest-phys-bits=N]
  * [,mem-encrypt-bits=N]` into facts; "auto" leaves has_host false. Without family and phys-bits: a
- * common server of that vendor (config_lists.c). -EINVAL and a sentence.
+ * common server of that vendor (config/words.c). -EINVAL and a sentence.
  */
 int config_parse_host(struct config *c, const char *text, struct err *err);
 

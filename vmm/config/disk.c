@@ -1,10 +1,10 @@
 /*
  * --disk: a raw image or block device as a virtual disk.
  *
- * Setter of the table in config_options.c, under its rules. Spelling only: whether there is such a
- * file is vmm/disk.c's to say.
+ * Setter of the table in config/options.c, under its rules. Spelling only: whether there is such a
+ * file is vmm/backends/disk.c's to say.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

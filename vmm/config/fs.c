@@ -2,9 +2,9 @@
  * --fs: a folder of the host that the guest sees, served by virtiofsd; --pmem: a file of the host
  * that the guest has as memory.
  *
- * Setters of the table in config_options.c, under its rules.
+ * Setters of the table in config/options.c, under its rules.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /*
  * --host and its parts: facts of another host, to plan for.
  *
- * Setters of the table in config_options.c, under its rules, and what they mean together.
+ * Setters of the table in config/options.c, under its rules, and what they mean together.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,11 +1,11 @@
 /*
- * What the config*.c files and size.c share, and nobody else includes: the option table's rows by
- * name, and how values are read and shown in sentences.
+ * What the config*.c files and config/number.c share, and nobody else includes: the option table's
+ * rows by name, and how values are read and shown in sentences.
  */
-#ifndef VMM_CONFIG_INTERNAL_H
-#define VMM_CONFIG_INTERNAL_H
+#ifndef CONFIG_INTERNAL_H
+#define CONFIG_INTERNAL_H
 
-#include "vmm/config.h"
+#include "vmm/config/config.h"
 
 /* Rows of config_options(), in the order of --help, and bits of config.given. */
 enum option_id {
@@ -76,19 +76,19 @@ static inline bool option_given(const struct config *c, enum option_id id)
 int config_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *number,
 			struct err *err);
 
-/* Setters of the option table whose values are lists (config_lists.c), */
+/* Setters of the option table whose values are lists (config/words.c), */
 int config_set_cpus(struct config *c, const char *value, struct err *err);
 int config_set_numa(struct config *c, const char *value, struct err *err);
-/* devices (config_vfio.c), */
+/* devices (config/vfio.c), */
 int config_set_vfio(struct config *c, const char *value, struct err *err);
 int config_set_vfio_backend(struct config *c, const char *value, struct err *err);
-int config_set_disk(struct config *c, const char *value, struct err *err); /* (config_disk.c), */
-int config_set_net(struct config *c, const char *value, struct err *err);  /* (config_net.c), */
-/* (config_fs.c), */
+int config_set_disk(struct config *c, const char *value, struct err *err); /* (config/disk.c), */
+int config_set_net(struct config *c, const char *value, struct err *err);  /* (config/net.c), */
+/* (config/fs.c), */
 int config_set_fs(struct config *c, const char *value, struct err *err);
 int config_set_pmem(struct config *c, const char *value, struct err *err);
-int config_set_vsock(struct config *c, const char *value, struct err *err); /* (config_vsock.c), */
-/* or facts of another host (config_host.c). */
+int config_set_vsock(struct config *c, const char *value, struct err *err); /* (config/vsock.c), */
+/* or facts of another host (config/host.c). */
 int config_set_host_pci(struct config *c, const char *value, struct err *err);
 int config_set_host_resv(struct config *c, const char *value, struct err *err);
 int config_set_host_usable(struct config *c, const char *value, struct err *err);
@@ -97,7 +97,7 @@ int config_set_host_usable(struct config *c, const char *value, struct err *err)
 int config_check_vfio(const struct config *c, struct err *err);
 int config_check_host(struct config *c, struct err *err);
 
-/* --- what an unknown option may have meant (config_suggest.c) --- */
+/* --- what an unknown option may have meant (config/suggest.c) --- */
 
 struct suggestion {
 	const char *option;   /* the name of the option that was probably meant, or NULL */
@@ -113,7 +113,7 @@ struct suggestion config_suggest(const char *name, size_t len, enum config_comma
 /* Whether other monitors have an option of exactly this name, and straddle has none. */
 bool config_is_foreign(const char *name, size_t len);
 
-/* --- values that are lists: WORD,KEY=VALUE,... (config_lists.c) --- */
+/* --- values that are lists: WORD,KEY=VALUE,... (config/words.c) --- */
 
 #define WORDS_MAX 1024
 

@@ -1,10 +1,10 @@
 /*
  * --net: a network adapter, and what it is connected to.
  *
- * Setter of the table in config_options.c, under its rules. Spelling only: what there is of it on
- * this host is vmm/net.c's to say.
+ * Setter of the table in config/options.c, under its rules. Spelling only: what there is of it on
+ * this host is vmm/backends/net.c's to say.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * point: 1023.75G is exact. 1.1T is no whole number of bytes and is rounded to 2 MiB, the unit of
  * guest RAM: down, or up if it is the end of what must stay free.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,11 +1,11 @@
 /*
  * The one table of options, and what each does with its value.
  *
- * Called by config.c, once per option met. Setters judge one value: spelling and range. They write
- * to struct config only and touch nothing outside; their sentences follow "--NAME VALUE: ". On an
- * error the struct may be half set and is good for config_free() alone.
+ * Called by config/parse.c, once per option met. Setters judge one value: spelling and range. They
+ * write to struct config only and touch nothing outside; their sentences follow "--NAME VALUE: ".
+ * On an error the struct may be half set and is good for config_free() alone.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * Called by the commands before anything is opened; the caller reads the file. Touches struct
  * config and the heap (its strings), nothing else.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <stdarg.h>

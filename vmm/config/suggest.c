@@ -1,10 +1,10 @@
 /*
  * "Did you mean": for a name that straddle does not know, the option that was probably meant.
  *
- * PURE. Called by config.c for its sentences. People come from other monitors, so the names that
- * those use are looked up first; what is left is taken for a slip of the fingers.
+ * PURE. Called by config/parse.c for its sentences. People come from other monitors, so the names
+ * that those use are looked up first; what is left is taken for a slip of the fingers.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <string.h>
 

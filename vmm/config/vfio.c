@@ -1,10 +1,10 @@
 /*
  * --vfio and --vfio-backend: the devices that are passed through.
  *
- * Setters of the table in config_options.c, under its rules, and what such options mean together.
+ * Setters of the table in config/options.c, under its rules, and what such options mean together.
  * Spelling only: whether there is such a device is vfio/sysfs.c's to say.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

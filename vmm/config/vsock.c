@@ -1,9 +1,9 @@
 /*
  * --vsock: sockets between guest and host, and who serves them.
  *
- * Setter of the table in config_options.c, under its rules.
+ * Setter of the table in config/options.c, under its rules.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 

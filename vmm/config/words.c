@@ -1,9 +1,9 @@
 /*
  * Options whose values are lists of words: --cpus, --numa; and how such lists are read.
  *
- * Setters of the table in config_options.c, under its rules.
+ * Setters of the table in config/options.c, under its rules.
  */
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <errno.h>
 #include <string.h>

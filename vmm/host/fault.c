@@ -1,6 +1,6 @@
-#include "vmm/fault.h"
+#include "vmm/host/fault.h"
 
-#include "vmm/terminal.h"
+#include "vmm/host/terminal.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,11 +7,11 @@
  * Where the guest touches a bad page, KVM_RUN is interrupted and its caller finds the page in a
  * struct fault_bad; everything else ends the process with status 1 and the terminal as it was.
  */
-#ifndef VMM_FAULT_H
-#define VMM_FAULT_H
+#ifndef HOST_FAULT_H
+#define HOST_FAULT_H
 
-#include "vmm/err.h"
-#include "vmm/span.h"
+#include "vmm/base/err.h"
+#include "vmm/base/span.h"
 
 #include <signal.h>
 

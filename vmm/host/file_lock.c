@@ -1,4 +1,4 @@
-#include "vmm/file_lock.h"
+#include "vmm/host/file_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

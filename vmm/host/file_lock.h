@@ -7,10 +7,10 @@
  * device-mapper make, too. Both wait a second for whoever has the file: it may be a process that
  * was killed and whose requests are not done yet.
  */
-#ifndef VMM_FILE_LOCK_H
-#define VMM_FILE_LOCK_H
+#ifndef HOST_FILE_LOCK_H
+#define HOST_FILE_LOCK_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
-#include "vmm/image.h"
+#include "vmm/host/image.h"
 
-#include "vmm/fault.h"
-#include "vmm/span.h"
+#include "vmm/base/span.h"
+#include "vmm/host/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>

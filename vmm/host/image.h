@@ -4,10 +4,10 @@
  *
  * Host side. The mapping is for parsing; the bytes themselves are read straight into guest RAM.
  */
-#ifndef VMM_IMAGE_H
-#define VMM_IMAGE_H
+#ifndef HOST_IMAGE_H
+#define HOST_IMAGE_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "vmm/irq.h"
+#include "vmm/host/irq.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -4,10 +4,10 @@
  * Host side. Below IRQ_FIRST_ROUTE are the pins of KVM's interrupt controllers, as KVM itself wires
  * them; above are routes to messages (MSI, MSI-X), one GSI each. Callable from any thread.
  */
-#ifndef VMM_IRQ_H
-#define VMM_IRQ_H
+#ifndef HOST_IRQ_H
+#define HOST_IRQ_H
 
-#include "vmm/kvm.h"
+#include "vmm/host/kvm.h"
 
 #include <pthread.h>
 

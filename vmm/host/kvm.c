@@ -1,7 +1,7 @@
-#include "vmm/kvm.h"
+#include "vmm/host/kvm.h"
 
-#include "vmm/platform.h"
-#include "vmm/worker.h"
+#include "vmm/base/platform.h"
+#include "vmm/host/thread.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -4,11 +4,11 @@
  * Host side. What KVM can do is asked of KVM, never of CPUID: nested and paravirtual hosts have a
  * working /dev/kvm and show neither vmx nor svm.
  */
-#ifndef VMM_KVM_H
-#define VMM_KVM_H
+#ifndef HOST_KVM_H
+#define HOST_KVM_H
 
-#include "vmm/err.h"
-#include "vmm/guest_ram.h"
+#include "vmm/base/err.h"
+#include "vmm/base/guest_memory.h"
 
 #include <linux/kvm.h>
 

@@ -1,4 +1,4 @@
-#include "vmm/loop.h"
+#include "vmm/host/loop.h"
 
 #include <errno.h>
 #include <poll.h>

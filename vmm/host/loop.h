@@ -4,10 +4,10 @@
  * Host side. poll and not epoll, because standard input may be a regular file. Callbacks run on the
  * thread that calls loop_run; only loop_stop may be called from other threads.
  */
-#ifndef VMM_LOOP_H
-#define VMM_LOOP_H
+#ifndef HOST_LOOP_H
+#define HOST_LOOP_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "vmm/machine_check.h"
+#include "vmm/host/machine_check.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,10 +4,10 @@
  *
  * Host side; KVM's part is in Documentation/virt/kvm/api.rst (KVM_X86_SET_MCE).
  */
-#ifndef VMM_MACHINE_CHECK_H
-#define VMM_MACHINE_CHECK_H
+#ifndef HOST_MACHINE_CHECK_H
+#define HOST_MACHINE_CHECK_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stdbool.h>
 #include <stdint.h>

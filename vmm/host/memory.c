@@ -1,4 +1,4 @@
-#include "vmm/host_memory.h"
+#include "vmm/host/memory.h"
 
 #include <dirent.h>
 #include <inttypes.h>

@@ -3,11 +3,11 @@
  *
  * Host side, read-only. `root` is put before every path: "" on a real host.
  */
-#ifndef VMM_HOST_MEMORY_H
-#define VMM_HOST_MEMORY_H
+#ifndef HOST_MEMORY_H
+#define HOST_MEMORY_H
 
-#include "vmm/limits.h"
-#include "vmm/span.h"
+#include "vmm/base/limits.h"
+#include "vmm/base/span.h"
 
 #include <stddef.h>
 

@@ -1,8 +1,8 @@
-#include "vmm/host.h"
+#include "vmm/host/probe.h"
 
-#include "vmm/kvm.h"
-#include "vmm/ram.h"
-#include "vmm/vcpu.h"
+#include "vmm/host/kvm.h"
+#include "vmm/host/ram.h"
+#include "vmm/host/vcpu.h"
 
 #include <cpuid.h>
 #include <errno.h>

@@ -3,11 +3,11 @@
  *
  * Host side. host_probe() works without /dev/kvm, so that plans can be made anywhere.
  */
-#ifndef VMM_HOST_H
-#define VMM_HOST_H
+#ifndef HOST_PROBE_H
+#define HOST_PROBE_H
 
-#include "vmm/err.h"
-#include "vmm/facts.h"
+#include "vmm/base/err.h"
+#include "vmm/base/facts.h"
 
 void host_probe(struct host_facts *facts);
 

@@ -1,6 +1,6 @@
-#include "vmm/ram.h"
+#include "vmm/host/ram.h"
 
-#include "vmm/fault.h"
+#include "vmm/host/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>

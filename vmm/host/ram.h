@@ -8,11 +8,11 @@
  * Every mapping is congruent with its guest address modulo 1 GiB, so that nested page tables can
  * use pages as large as the backing has.
  */
-#ifndef VMM_RAM_H
-#define VMM_RAM_H
+#ifndef HOST_RAM_H
+#define HOST_RAM_H
 
-#include "vmm/err.h"
-#include "vmm/guest_ram.h"
+#include "vmm/base/err.h"
+#include "vmm/base/guest_memory.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-#include "vmm/terminal.h"
+#include "vmm/host/terminal.h"
 
-#include "vmm/span.h"
+#include "vmm/base/span.h"
 
 #include <pthread.h>
 #include <signal.h>

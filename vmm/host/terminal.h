@@ -4,8 +4,8 @@
  *
  * Host side; one per process, standard input. Other users: the console only.
  */
-#ifndef VMM_TERMINAL_H
-#define VMM_TERMINAL_H
+#ifndef HOST_TERMINAL_H
+#define HOST_TERMINAL_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
-#include "vmm/worker.h"
+#include "vmm/host/thread.h"
 
-#include "vmm/span.h"
+#include "vmm/base/span.h"
 
 #include <signal.h>
 #include <sys/prctl.h>

@@ -3,10 +3,10 @@
  *
  * Host side. Everything is watched before worker_start; callbacks run on the worker's thread.
  */
-#ifndef VMM_WORKER_H
-#define VMM_WORKER_H
+#ifndef HOST_THREAD_H
+#define HOST_THREAD_H
 
-#include "vmm/loop.h"
+#include "vmm/host/loop.h"
 
 #include <pthread.h>
 

@@ -1,4 +1,4 @@
-#include "vmm/unix_socket.h"
+#include "vmm/host/unix_socket.h"
 
 #include <errno.h>
 #include <stdbool.h>

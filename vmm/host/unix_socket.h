@@ -4,10 +4,10 @@
  *
  * Host side.
  */
-#ifndef VMM_UNIX_SOCKET_H
-#define VMM_UNIX_SOCKET_H
+#ifndef HOST_UNIX_SOCKET_H
+#define HOST_UNIX_SOCKET_H
 
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 /*
  * Makes a listening socket at `path`; *fd is the caller's to close, the file his to remove. A

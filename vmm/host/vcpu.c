@@ -1,7 +1,7 @@
-#include "vmm/vcpu.h"
+#include "vmm/host/vcpu.h"
 
-#include "vmm/facts.h"
-#include "vmm/machine_check.h"
+#include "vmm/base/facts.h"
+#include "vmm/host/machine_check.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -4,13 +4,13 @@
  * Host side. A vCPU runs on a thread of its own (the machine's); its exits go to the callbacks in
  * struct vcpu_bus. Nothing here knows which devices exist.
  */
-#ifndef VMM_VCPU_H
-#define VMM_VCPU_H
+#ifndef HOST_VCPU_H
+#define HOST_VCPU_H
 
-#include "vmm/err.h"
-#include "vmm/fault.h"
-#include "vmm/kvm.h"
-#include "vmm/ram.h"
+#include "vmm/base/err.h"
+#include "vmm/host/fault.h"
+#include "vmm/host/kvm.h"
+#include "vmm/host/ram.h"
 
 #include <pthread.h>
 #include <stddef.h>

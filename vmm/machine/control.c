@@ -2,7 +2,7 @@
  * What --control and the terminal ask of a running machine. A part of machine.c, in a file of its
  * own; on the loop's thread.
  */
-#include "vmm/machine.h"
+#include "vmm/machine/machine.h"
 
 #include <errno.h>
 #include <inttypes.h>

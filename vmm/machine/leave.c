@@ -1,6 +1,6 @@
-#include "vmm/machine_leave.h"
+#include "vmm/machine/leave.h"
 
-#include "vmm/worker.h"
+#include "vmm/host/thread.h"
 
 #include <errno.h>
 #include <time.h>

@@ -6,10 +6,10 @@
  * machine is destroyed. A guest that resets itself waits for its disks as long as it takes; a
  * process that ends waits for a while, and says for which.
  */
-#ifndef VMM_MACHINE_LEAVE_H
-#define VMM_MACHINE_LEAVE_H
+#ifndef MACHINE_LEAVE_H
+#define MACHINE_LEAVE_H
 
-#include "vmm/backend.h"
+#include "vmm/backends/backend.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,9 +1,9 @@
-#include "vmm/machine.h"
+#include "vmm/machine/machine.h"
 
 #include "firmware/restart.h"
-#include "vmm/cpuid.h"
-#include "vmm/platform.h"
-#include "vmm/topology.h"
+#include "vmm/base/platform.h"
+#include "vmm/plan/cpuid.h"
+#include "vmm/plan/topology.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,23 +5,23 @@
  * reverse of creation and safe half-way. Reset is destroy and create again from the same plan: RAM,
  * passed-through devices, the loop, the console and the opened images outlive it.
  */
-#ifndef VMM_MACHINE_H
-#define VMM_MACHINE_H
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
 
 #include "acpi/tables.h"
 #include "firmware/boot.h"
-#include "vmm/console.h"
-#include "vmm/cpuid.h"
-#include "vmm/image.h"
-#include "vmm/kvm.h"
-#include "vmm/loop.h"
-#include "vmm/machine_devices.h"
-#include "vmm/machine_leave.h"
-#include "vmm/machine_pci.h"
-#include "vmm/machine_virtio.h"
-#include "vmm/plan.h"
-#include "vmm/ram.h"
-#include "vmm/vcpu.h"
+#include "vmm/backends/line.h"
+#include "vmm/host/image.h"
+#include "vmm/host/kvm.h"
+#include "vmm/host/loop.h"
+#include "vmm/host/ram.h"
+#include "vmm/host/vcpu.h"
+#include "vmm/machine/leave.h"
+#include "vmm/machine/pci.h"
+#include "vmm/machine/platform_devices.h"
+#include "vmm/machine/virtio/slot.h"
+#include "vmm/plan/cpuid.h"
+#include "vmm/plan/plan.h"
 
 enum machine_end {
 	MACHINE_RUNNING,

@@ -1,6 +1,6 @@
-#include "vmm/machine_pci.h"
+#include "vmm/machine/pci.h"
 
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -5,15 +5,15 @@
  * A part of the machine, in a file of its own. Made after the interrupt controllers and before any
  * vCPU runs; taken down after the last one stopped.
  */
-#ifndef VMM_MACHINE_PCI_H
-#define VMM_MACHINE_PCI_H
+#ifndef MACHINE_PCI_H
+#define MACHINE_PCI_H
 
 #include "devices/bus.h"
 #include "devices/pci.h"
 #include "devices/root_port.h"
-#include "vmm/irq.h"
-#include "vmm/loop.h"
-#include "vmm/passthrough.h"
+#include "vmm/backends/passthrough.h"
+#include "vmm/host/irq.h"
+#include "vmm/host/loop.h"
 
 struct machine_pci;
 

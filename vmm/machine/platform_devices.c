@@ -1,7 +1,7 @@
-#include "vmm/machine_devices.h"
+#include "vmm/machine/platform_devices.h"
 
-#include "vmm/plan_virtio.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
+#include "vmm/plan/devices.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -6,8 +6,8 @@
  * A part of the machine, in a file of its own. Made after the interrupt controllers and before any
  * vCPU runs; taken down after the last one stopped.
  */
-#ifndef VMM_MACHINE_DEVICES_H
-#define VMM_MACHINE_DEVICES_H
+#ifndef MACHINE_PLATFORM_DEVICES_H
+#define MACHINE_PLATFORM_DEVICES_H
 
 #include "devices/bus.h"
 #include "devices/debug_exit.h"
@@ -18,11 +18,11 @@
 #include "devices/rtc.h"
 #include "devices/serial.h"
 #include "devices/watchdog.h"
-#include "vmm/console.h"
-#include "vmm/kvm.h"
-#include "vmm/loop.h"
-#include "vmm/machine_pci.h"
-#include "vmm/plan.h"
+#include "vmm/backends/line.h"
+#include "vmm/host/kvm.h"
+#include "vmm/host/loop.h"
+#include "vmm/machine/pci.h"
+#include "vmm/plan/plan.h"
 
 /* What they borrow of the machine. */
 struct machine_devices_parts {

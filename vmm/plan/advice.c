@@ -1,6 +1,6 @@
-#include "vmm/plan_advice.h"
+#include "vmm/plan/advice.h"
 
-#include "vmm/config_internal.h"
+#include "vmm/config/internal.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

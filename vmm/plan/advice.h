@@ -3,10 +3,10 @@
  *
  * PURE. Called by plan_build() alone, with what it was called with.
  */
-#ifndef VMM_PLAN_ADVICE_H
-#define VMM_PLAN_ADVICE_H
+#ifndef PLAN_ADVICE_H
+#define PLAN_ADVICE_H
 
-#include "vmm/plan.h"
+#include "vmm/plan/plan.h"
 
 /* plan_build() without advice: the sentence, if there is one, ends with what is wrong. */
 int plan_resolve(struct plan *p, const struct config *c, const struct host_facts *host,

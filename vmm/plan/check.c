@@ -1,11 +1,11 @@
 /*
  * What a plan must be that this process did not make: sound in itself, and possible on this host.
  *
- * PURE. Called on plan files, after plan_fdt.c has read one, and by tests on plans of every origin.
+ * PURE. Called on plan files, after plan/fdt.c has read one, and by tests on plans of every origin.
  */
-#include "vmm/plan.h"
+#include "vmm/plan/plan.h"
 
-#include "vmm/plan_pci.h"
+#include "vmm/plan/pci_rules.h"
 
 #include <errno.h>
 #include <inttypes.h>

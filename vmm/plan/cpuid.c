@@ -1,7 +1,7 @@
-#include "vmm/cpuid.h"
+#include "vmm/plan/cpuid.h"
 
-#include "vmm/cpuid_rules.h"
-#include "vmm/topology.h"
+#include "vmm/plan/cpuid_rules.h"
+#include "vmm/plan/topology.h"
 
 #include <string.h>
 

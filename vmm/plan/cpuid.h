@@ -4,10 +4,10 @@
  * PURE but for its type: arithmetic on KVM's structs, no system calls. Shape of each leaf: AMD APM
  * volume 3 appendix E, Intel SDM volume 2 CPUID, Documentation/virt/kvm/x86/cpuid.rst.
  */
-#ifndef VMM_CPUID_H
-#define VMM_CPUID_H
+#ifndef PLAN_CPUID_H
+#define PLAN_CPUID_H
 
-#include "vmm/plan.h"
+#include "vmm/plan/plan.h"
 
 #include <linux/kvm.h>
 

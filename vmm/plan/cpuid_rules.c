@@ -1,6 +1,6 @@
-#include "vmm/cpuid_rules.h"
+#include "vmm/plan/cpuid_rules.h"
 
-#include "vmm/span.h"
+#include "vmm/base/span.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  * kernel runs without XSAVE, AMX without the permission for its state). A guest that finds the one
  * uses it and dies of the other.
  */
-#ifndef VMM_CPUID_RULES_H
-#define VMM_CPUID_RULES_H
+#ifndef PLAN_CPUID_RULES_H
+#define PLAN_CPUID_RULES_H
 
 #include <linux/kvm.h>
 

@@ -1,6 +1,6 @@
-#include "vmm/plan_virtio.h"
+#include "vmm/plan/devices.h"
 
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,11 +6,11 @@
  * shape is ours and known, so they join the facts of the host, and slots and addresses come from
  * the same layout.
  */
-#ifndef VMM_PLAN_VIRTIO_H
-#define VMM_PLAN_VIRTIO_H
+#ifndef PLAN_DEVICES_H
+#define PLAN_DEVICES_H
 
-#include "vmm/config.h"
-#include "vmm/facts.h"
+#include "vmm/base/facts.h"
+#include "vmm/config/config.h"
 
 enum virtio_kind {
 	VIRTIO_DISK,

@@ -1,13 +1,13 @@
 /*
- * The plan as a flattened device tree; see plan_fdt.h, and docs/plan-file.md for the format.
+ * The plan as a flattened device tree; see plan/fdt.h, and docs/plan-file.md for the format.
  *
  * A plan file is untrusted. Each value passes through one of the small readers below, which check
  * that it is there, has the right length and is within bounds; what the values mean together is
  * judged by plan_check() at the end.
  */
-#include "vmm/plan_fdt.h"
+#include "vmm/plan/fdt.h"
 
-#include "vmm/plan_pci.h"
+#include "vmm/plan/pci_rules.h"
 
 #include <errno.h>
 #include <inttypes.h>

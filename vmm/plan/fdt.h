@@ -4,11 +4,11 @@
  * plan_to_fdt() writes every field of struct plan and plan_from_fdt() reads it back, so that
  * `straddle run --plan` gets exactly the machine that `straddle plan --dtb` wrote.
  */
-#ifndef VMM_PLAN_FDT_H
-#define VMM_PLAN_FDT_H
+#ifndef PLAN_FDT_H
+#define PLAN_FDT_H
 
-#include "vmm/err.h"
-#include "vmm/plan.h"
+#include "vmm/base/err.h"
+#include "vmm/plan/plan.h"
 
 #include <stddef.h>
 

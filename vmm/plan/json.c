@@ -1,12 +1,12 @@
 /*
- * The plan as JSON; see plan_json.h. Every list is one of the folds of plan.h.
+ * The plan as JSON; see plan/json.h. Every list is one of the folds of plan.h.
  *
  * JSON's integers are jansson's signed 64-bit ones. Nothing in a map reaches beyond 2^52, so they
  * hold every address; what could not be made (no memory) is a NULL that the packing passes on.
  */
-#include "vmm/plan_json.h"
+#include "vmm/plan/json.h"
 
-#include "vmm/topology.h"
+#include "vmm/plan/topology.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,11 +1,11 @@
 /*
  * The plan as JSON: the schema that `straddle plan --json` promises. PURE.
  */
-#ifndef VMM_PLAN_JSON_H
-#define VMM_PLAN_JSON_H
+#ifndef PLAN_JSON_H
+#define PLAN_JSON_H
 
-#include "vmm/err.h"
-#include "vmm/plan.h"
+#include "vmm/base/err.h"
+#include "vmm/plan/plan.h"
 
 /* What the kernel is started with: firmware/boot.h's answer, for those that do not know firmware.
  */

@@ -1,6 +1,6 @@
-#include "vmm/map.h"
+#include "vmm/plan/map.h"
 
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>

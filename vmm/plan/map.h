@@ -9,12 +9,12 @@
  *   |-- RAM --|  . . .  |-- PCI32 --|ECAM|-- PCI32 --|APIC|ROM|--- RAM ---|#########|-- RAM --|--
  * hotplug --|-- pmem --|-- PCI64 --| forbidden
  */
-#ifndef VMM_MAP_H
-#define VMM_MAP_H
+#ifndef PLAN_MAP_H
+#define PLAN_MAP_H
 
-#include "vmm/limits.h"
-#include "vmm/err.h"
-#include "vmm/span.h"
+#include "vmm/base/err.h"
+#include "vmm/base/limits.h"
+#include "vmm/base/span.h"
 
 #include <stddef.h>
 

@@ -1,9 +1,9 @@
 /*
  * The rules that every map keeps, whoever made it: map_check() of map.h. PURE.
  */
-#include "vmm/map.h"
+#include "vmm/plan/map.h"
 
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
-#include "vmm/pci_layout.h"
+#include "vmm/plan/pci_layout.h"
 
-#include "vmm/plan_pci.h"
+#include "vmm/plan/pci_rules.h"
 
 #include <errno.h>
 #include <inttypes.h>

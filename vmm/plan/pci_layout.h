@@ -2,7 +2,7 @@
  * Where passed-through devices go: slots, buses, bridge windows, BARs.
  *
  * PURE. Called by plan_build(). Makes plan->map, and plan->ports and plan->pci in its PCI windows,
- * by the rules of plan_pci.h, which holds plan files against the same.
+ * by the rules of plan/pci_rules.h, which holds plan files against the same.
  *
  *	bus 0	slot 0	host bridge
  *		slot 1	root port 0 -- bus 1, slot 0: the first device
@@ -12,10 +12,10 @@
  * A bridge has three windows (PCI-to-PCI Bridge Architecture 1.2 section 3.2.5): I/O in units of
  * 4 KiB; memory below 4 GiB and prefetchable memory, here above 4 GiB, in units of 1 MiB.
  */
-#ifndef VMM_PCI_LAYOUT_H
-#define VMM_PCI_LAYOUT_H
+#ifndef PLAN_PCI_LAYOUT_H
+#define PLAN_PCI_LAYOUT_H
 
-#include "vmm/plan.h"
+#include "vmm/plan/plan.h"
 
 struct pci_layout_device {
 	const struct host_pci *host; /* borrowed for the call */

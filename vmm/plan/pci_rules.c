@@ -1,6 +1,6 @@
-#include "vmm/plan_pci.h"
+#include "vmm/plan/pci_rules.h"
 
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>

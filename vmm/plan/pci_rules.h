@@ -3,10 +3,10 @@
  *
  * PURE. pci_layout.c makes layouts by these rules; plan_check() holds plan files against them.
  */
-#ifndef VMM_PLAN_PCI_H
-#define VMM_PLAN_PCI_H
+#ifndef PLAN_PCI_RULES_H
+#define PLAN_PCI_RULES_H
 
-#include "vmm/plan.h"
+#include "vmm/plan/plan.h"
 
 /* Ports of the platform lie below; BARs above. */
 #define PCI_IO_BASE 0x1000u

@@ -1,9 +1,9 @@
-#include "vmm/plan.h"
+#include "vmm/plan/plan.h"
 
-#include "vmm/pci_layout.h"
-#include "vmm/plan_advice.h"
-#include "vmm/plan_virtio.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
+#include "vmm/plan/advice.h"
+#include "vmm/plan/devices.h"
+#include "vmm/plan/pci_layout.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,12 +5,12 @@
  * again from it, `straddle plan` prints it. The functions below plan_build are the folds: every
  * list that firmware, kernel or IOMMU wants is computed from the one map.
  */
-#ifndef VMM_PLAN_H
-#define VMM_PLAN_H
+#ifndef PLAN_PLAN_H
+#define PLAN_PLAN_H
 
-#include "vmm/config.h"
-#include "vmm/facts.h"
-#include "vmm/map.h"
+#include "vmm/base/facts.h"
+#include "vmm/config/config.h"
+#include "vmm/plan/map.h"
 
 struct plan_node {
 	uint64_t size;

@@ -1,4 +1,4 @@
-#include "vmm/topology.h"
+#include "vmm/plan/topology.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,12 +4,12 @@
  *
  * PURE.
  */
-#ifndef VMM_TOPOLOGY_H
-#define VMM_TOPOLOGY_H
+#ifndef PLAN_TOPOLOGY_H
+#define PLAN_TOPOLOGY_H
 
-#include "vmm/apic_id.h"
-#include "vmm/err.h"
-#include "vmm/plan.h"
+#include "vmm/base/apic_id.h"
+#include "vmm/base/err.h"
+#include "vmm/plan/plan.h"
 
 /* Widths of the fields; 0 where there is one thread per core, or one core per socket. */
 unsigned topology_thread_bits(const struct plan *p);

@@ -1,6 +1,6 @@
-#include "vmm/cmd_control.h"
+#include "vmm/vm/commands.h"
 
-#include "vmm/config.h"
+#include "vmm/config/config.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -9,11 +9,11 @@
  *
  * The answer is a line of JSON: {"ok": true, ...} or {"ok": false, "error": "a sentence"}.
  */
-#ifndef VMM_CMD_CONTROL_H
-#define VMM_CMD_CONTROL_H
+#ifndef VM_COMMANDS_H
+#define VM_COMMANDS_H
 
-#include "vmm/control.h"
-#include "vmm/machine.h"
+#include "vmm/machine/machine.h"
+#include "vmm/vm/control.h"
 
 /* `machine`, as control_open's `to`: a struct machine. */
 void cmd_control(void *machine, struct control_client *client, char *line);

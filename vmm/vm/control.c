@@ -1,6 +1,6 @@
-#include "vmm/control.h"
+#include "vmm/vm/control.h"
 
-#include "vmm/unix_socket.h"
+#include "vmm/host/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,11 +5,11 @@
  * line end, or does not read, is dropped; of too many, the one that was silent longest. Clients are
  * trusted as the socket's folder lets them in.
  */
-#ifndef VMM_CONTROL_H
-#define VMM_CONTROL_H
+#ifndef VM_CONTROL_H
+#define VM_CONTROL_H
 
-#include "vmm/err.h"
-#include "vmm/loop.h"
+#include "vmm/base/err.h"
+#include "vmm/host/loop.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 # lab: host=lean kernels=lean limit=1200 with=suites
 # The tests that need a KVM but no guest of the lab's: tests/guest/run.sh, tests/guest/terminal.sh (once
-# more with the sanitizers), tests/fake/test_machine. tests/check.sh leaves them to this file where its machine
+# more with the sanitizers), tests/fault/test_machine. tests/check.sh leaves them to this file where its machine
 # has no KVM. /suites is laid out as the source tree is. They get the programs of a Debian, not busybox'.
 . /lab/lib.sh
 export PATH=/usr/bin:/bin BUILD=build CMOCKA_MESSAGE_OUTPUT=TAP
@@ -35,4 +35,4 @@ suite()
 suite guest tests/guest/run.sh
 suite terminal tests/guest/terminal.sh
 suite terminal/sanitizers env STRADDLE=build/straddle-san tests/guest/terminal.sh
-suite fake/machine build/tests/fake/test_machine
+suite fault/machine build/tests/fault/test_machine

@@ -3,9 +3,9 @@
  * the AML means is tests/golden/acpi.sh's to check.
  */
 #include "acpi/tables.h"
-#include "vmm/bytes.h"
-#include "vmm/platform.h"
-#include "vmm/topology.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/platform.h"
+#include "vmm/plan/topology.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /*
  * disk_format: what is no raw image is named, and what is one is not.
  */
-#include "vmm/disk_format.h"
+#include "vmm/backends/disk_format.h"
 
 #include <string.h>
 

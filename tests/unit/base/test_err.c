@@ -1,7 +1,7 @@
 /*
  * Sentences: prefixes, the system's words, names that somebody else chose, and ends of the buffer.
  */
-#include "vmm/err.h"
+#include "vmm/base/err.h"
 
 #include <stdarg.h>
 #include <stddef.h>

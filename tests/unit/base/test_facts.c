@@ -1,5 +1,5 @@
-/* Names of a host's facts, and PCI addresses (vmm/facts.h). */
-#include "vmm/facts.h"
+/* Names of a host's facts, and PCI addresses (vmm/base/facts.h). */
+#include "vmm/base/facts.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /*
  * A panic on the console: which lines are one, and what becomes of a guest after it.
  */
-#include "vmm/panic.h"
+#include "vmm/base/panic.h"
 
 #include <stdarg.h>
 #include <stddef.h>

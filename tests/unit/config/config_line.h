@@ -4,7 +4,7 @@
 #ifndef TESTS_UNIT_CONFIG_LINE_H
 #define TESTS_UNIT_CONFIG_LINE_H
 
-#include "vmm/config.h"
+#include "vmm/config/config.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * The rules between options: contradictions are refused by name, and what is left out is computed.
  */
-#include "tests/unit/config_line.h"
+#include "tests/unit/config/config_line.h"
 
 #include <stdio.h>
 

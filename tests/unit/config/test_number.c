@@ -1,7 +1,7 @@
 /*
  * config_parse_size: exact for everything it takes, a sentence for everything else.
  */
-#include "vmm/config.h"
+#include "vmm/config/config.h"
 
 #include <errno.h>
 #include <inttypes.h>

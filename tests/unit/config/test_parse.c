@@ -2,8 +2,8 @@
  * The command line and the configuration file: what is taken means what it says, and every mistake
  * is one sentence that names the option, the value and the way out.
  */
-#include "tests/unit/config_line.h"
-#include "vmm/config_internal.h"
+#include "tests/unit/config/config_line.h"
+#include "vmm/config/internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>

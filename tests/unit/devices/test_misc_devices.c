@@ -7,7 +7,7 @@
 #include "devices/i8042.h"
 #include "devices/pvpanic.h"
 #include "devices/reset.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <stdarg.h>
 #include <stddef.h>

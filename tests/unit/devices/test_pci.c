@@ -5,7 +5,7 @@
 #include "devices/bus.h"
 #include "devices/pci.h"
 #include "devices/reset.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <stdarg.h>
 #include <stddef.h>

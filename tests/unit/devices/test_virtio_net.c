@@ -3,7 +3,7 @@
  * that none which was made for one driver comes to the next.
  */
 #include "devices/virtio_net.h"
-#include "tests/unit/virtio_driver.h"
+#include "tests/unit/devices/virtio_driver.h"
 
 #include <stdarg.h>
 #include <stddef.h>

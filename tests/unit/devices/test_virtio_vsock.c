@@ -1,7 +1,7 @@
 /*
  * virtio-vsock: connections, bytes and credit both ways, ends; and what a guest must not do.
  */
-#include "tests/unit/vsock_driver.h"
+#include "tests/unit/devices/vsock_driver.h"
 
 /* --- connections --- */
 

@@ -4,7 +4,7 @@
  * driver can break a queue.
  */
 #include "devices/virtqueue.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 #define TESTS_UNIT_VIRTIO_DRIVER_H
 
 #include "devices/virtio.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdio.h>
 #include <string.h>

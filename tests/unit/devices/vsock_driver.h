@@ -6,7 +6,7 @@
 #define TESTS_UNIT_VSOCK_DRIVER_H
 
 #include "devices/virtio_vsock.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdarg.h>
 #include <stddef.h>

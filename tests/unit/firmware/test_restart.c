@@ -3,7 +3,7 @@
  */
 #include "firmware/restart.h"
 
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /*
  * The slow and obvious address map; see oracle.h.
  */
-#include "tests/unit/oracle.h"
-#include "vmm/platform.h"
+#include "tests/unit/plan/oracle.h"
+#include "vmm/base/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,13 +1,14 @@
 /*
- * A second opinion on the address map: the rules of vmm/map.h, computed the slow and obvious way.
+ * A second opinion on the address map: the rules of vmm/plan/map.h, computed the slow and obvious
+ * way.
  *
  * The oracle walks the address space unit by unit and asks of each whether it is free. It shares
- * no code with vmm/map.c beyond the arithmetic of span.h. Used by test_map.c and fuzz_map.c.
+ * no code with vmm/plan/map.c beyond the arithmetic of span.h. Used by test_map.c and fuzz_map.c.
  */
 #ifndef TESTS_UNIT_ORACLE_H
 #define TESTS_UNIT_ORACLE_H
 
-#include "vmm/map.h"
+#include "vmm/plan/map.h"
 
 struct oracle {
 	struct map_region regions[MAP_REGIONS_MAX];

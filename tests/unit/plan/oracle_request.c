@@ -1,9 +1,9 @@
 /*
  * Requests for the address map from arbitrary bytes, and as text; see oracle.h.
  */
-#include "tests/unit/oracle.h"
-#include "vmm/bytes.h"
-#include "vmm/platform.h"
+#include "tests/unit/plan/oracle.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/platform.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
  * What a refusal advises, works: command lines that do not fit are changed as the sentence says,
  * one way out at a time, and then they fit.
  */
-#include "vmm/config.h"
-#include "vmm/plan.h"
+#include "vmm/config/config.h"
+#include "vmm/plan/plan.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
-/* CPUID: consistent in itself on every host (vmm/cpuid_rules.h), topology, caches, timing. */
-#include "vmm/cpuid.h"
-#include "vmm/cpuid_rules.h"
-#include "vmm/topology.h"
+/* CPUID: consistent in itself on every host (vmm/plan/cpuid_rules.h), topology, caches, timing. */
+#include "vmm/plan/cpuid.h"
+#include "vmm/plan/cpuid_rules.h"
+#include "vmm/plan/topology.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /*
  * Plan files: every field survives the way out and back, and every wrong value is refused.
  */
-#include "vmm/plan_fdt.h"
+#include "vmm/plan/fdt.h"
 
 #include <stdarg.h>
 #include <stddef.h>

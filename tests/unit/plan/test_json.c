@@ -1,7 +1,7 @@
 /*
  * The plan as JSON: the schema's keys, in its order, and every number.
  */
-#include "vmm/plan_json.h"
+#include "vmm/plan/json.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
  * The address map against its oracle: named layouts, boundaries and random worlds; and map_check()
  * against broken maps.
  */
-#include "tests/unit/oracle.h"
+#include "tests/unit/plan/oracle.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,9 +2,9 @@
  * Where passed-through devices go: layouts worked out by hand, random worlds against a checker that
  * knows the rules but not the way, and plan_pci_check() against broken layouts.
  */
-#include "vmm/plan.h"
-#include "vmm/plan_pci.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
+#include "vmm/plan/pci_rules.h"
+#include "vmm/plan/plan.h"
 
 #include <stdarg.h>
 #include <stddef.h>

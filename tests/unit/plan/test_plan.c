@@ -1,7 +1,7 @@
 /*
  * The plan: forbidden ranges of every policy, and the folds, against lists worked out by hand.
  */
-#include "vmm/plan.h"
+#include "vmm/plan/plan.h"
 
 #include <stdarg.h>
 #include <stddef.h>

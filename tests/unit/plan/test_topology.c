@@ -1,5 +1,5 @@
-/* APIC ids of CPU topologies (vmm/topology.h). */
-#include "vmm/topology.h"
+/* APIC ids of CPU topologies (vmm/plan/topology.h). */
+#include "vmm/plan/topology.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
  */
 #include "vfio/pci.h"
 #include "vfio/pci_config.h"
-#include "vmm/bytes.h"
+#include "vmm/base/bytes.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
  * interrupts, nodes of devices, memory that firmware wants, resets.
  */
 #include "vfio/ready.h"
-#include "vmm/host_memory.h"
+#include "vmm/host/memory.h"
 
 #include <stdarg.h>
 #include <stddef.h>

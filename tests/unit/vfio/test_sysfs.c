@@ -469,7 +469,7 @@ static void test_bind_multipath(void **state)
 
 /*
  * The kernel is asked, and what cannot be asked is not taken. /dev/null plays the disk here;
- * tests/fake/test_bind.c has the kernel say no.
+ * tests/fault/test_bind.c has the kernel say no.
  */
 static void test_bind_asks(void **state)
 {

@@ -1,9 +1,9 @@
 /*
  * What a disk is asked for: the requests that go from a device to whoever has the data. Base:
- * devices make them, vmm/disk.c serves them, and the machine introduces the two.
+ * devices make them, vmm/backends/disk.c serves them, and the machine introduces the two.
  */
-#ifndef VMM_BLOCK_H
-#define VMM_BLOCK_H
+#ifndef BASE_PORTS_BLOCK_H
+#define BASE_PORTS_BLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /*
  * The other end of a virtual network adapter: where its frames go to and come from. Base: the
- * device sends and receives, vmm/net.c serves, and the machine introduces them.
+ * device sends and receives, vmm/backends/net.c serves, and the machine introduces them.
  */
-#ifndef VMM_NET_PORT_H
-#define VMM_NET_PORT_H
+#ifndef BASE_PORTS_NET_H
+#define BASE_PORTS_NET_H
 
 #include <stdbool.h>
 #include <stdint.h>

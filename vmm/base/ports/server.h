@@ -1,13 +1,13 @@
 /*
  * Somebody outside of this process who serves the queues of a virtio device: the rings, the
- * eventfds, and how to start and stop it. Base: devices describe and ask; vmm/vhost.c (the kernel)
- * and vmm/vhost_user.c (another process) do.
+ * eventfds, and how to start and stop it. Base: devices describe and ask; vmm/backends/vhost.c (the
+ * kernel) and vmm/backends/vhost_user.c (another process) do.
  */
-#ifndef VMM_SERVER_H
-#define VMM_SERVER_H
+#ifndef BASE_PORTS_SERVER_H
+#define BASE_PORTS_SERVER_H
 
-#include "vmm/err.h"
-#include "vmm/guest_ram.h"
+#include "vmm/base/err.h"
+#include "vmm/base/guest_memory.h"
 
 struct served_queue {
 	unsigned size;			 /* 0: the driver does not use it */

@@ -1,11 +1,11 @@
 /*
  * The other end of a guest's sockets: programs of the host. Base: the device speaks the guest's
- * protocol, vmm/vsock.c has the host's sockets, and the machine introduces them.
+ * protocol, vmm/backends/vsock.c has the host's sockets, and the machine introduces them.
  *
  * A connection is a number below VSOCK_CONNECTIONS, which the device gives out and takes back.
  */
-#ifndef VMM_VSOCK_PORT_H
-#define VMM_VSOCK_PORT_H
+#ifndef BASE_PORTS_STREAM_H
+#define BASE_PORTS_STREAM_H
 
 #include <stdbool.h>
 #include <stdint.h>

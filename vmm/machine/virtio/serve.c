@@ -1,4 +1,4 @@
-#include "vmm/machine_serve.h"
+#include "vmm/machine/virtio/serve.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -3,12 +3,12 @@
  * pair, and others whose work takes its time), the main loop, the kernel, or another process, which
  * may go and come back: a thread looks for it.
  *
- * A part of the machine, in a file of its own: machine_virtio.c makes the slots.
+ * A part of the machine, in a file of its own: machine/virtio/slot.c makes the slots.
  */
-#ifndef VMM_MACHINE_SERVE_H
-#define VMM_MACHINE_SERVE_H
+#ifndef MACHINE_VIRTIO_SERVE_H
+#define MACHINE_VIRTIO_SERVE_H
 
-#include "vmm/machine_virtio.h"
+#include "vmm/machine/virtio/slot.h"
 
 /* The device is plugged, and has its eventfds. What was begun at an error is the slot's to take
  * back. */

@@ -1,7 +1,7 @@
-#include "vmm/machine_virtio.h"
+#include "vmm/machine/virtio/slot.h"
 
-#include "vmm/machine_serve.h"
-#include "vmm/platform.h"
+#include "vmm/base/platform.h"
+#include "vmm/machine/virtio/serve.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 /*
  * The virtio devices of a machine: each in its slot, with its eventfds. Who serves them is
- * vmm/machine_serve.c's to say.
+ * vmm/machine/virtio/serve.c's to say.
  *
  * A part of the machine, in a file of its own. Made after machine_pci and before any vCPU runs;
  * taken down after the last one stopped, before machine_pci. What is behind the devices
- * (vmm/backend.h) outlives guest resets.
+ * (vmm/backends/backend.h) outlives guest resets.
  */
-#ifndef VMM_MACHINE_VIRTIO_H
-#define VMM_MACHINE_VIRTIO_H
+#ifndef MACHINE_VIRTIO_SLOT_H
+#define MACHINE_VIRTIO_SLOT_H
 
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
@@ -18,10 +18,10 @@
 #include "devices/virtio_remote.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
-#include "vmm/backend.h"
-#include "vmm/machine_pci.h"
-#include "vmm/ram.h"
-#include "vmm/worker.h"
+#include "vmm/backends/backend.h"
+#include "vmm/host/ram.h"
+#include "vmm/host/thread.h"
+#include "vmm/machine/pci.h"
 
 /* What it borrows. The devices are those of the plan from pci[first] on, in that order. */
 struct machine_virtio_parts {
