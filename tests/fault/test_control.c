@@ -29,7 +29,7 @@ static int set_up(void **state)
 {
 	wrap_setup(state);
 	return loop_create(&loop, &err) < 0 ||
-	       control_open(&control, path, &loop, cmd_control, &machine, &err) < 0;
+	       control_open(&control, path, &loop, vm_command, &machine, &err) < 0;
 }
 
 static int tear_down(void **state)

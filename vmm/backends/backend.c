@@ -152,7 +152,8 @@ int backends_open(struct backends *b, const struct config *c, const struct plan 
 	return ret;
 }
 
-void backends_remark(const struct backends *b, void (*say)(const char *sentence))
+void backends_remark(const struct backends *b, void (*say)(void *to, const char *sentence),
+		     void *to)
 {
 	bool said = false;
 	struct err err;
@@ -161,9 +162,9 @@ void backends_remark(const struct backends *b, void (*say)(const char *sentence)
 		const struct disk *d = &b->list[i].disk;
 
 		if (d->fd >= 0 && disk_lacks_discard(d, &err))
-			say(err.text);
+			say(to, err.text);
 		if (d->fd >= 0 && !said && disk_lacks_ring(d, &err)) {
-			say(err.text);
+			say(to, err.text);
 			said = true; /* of all disks */
 		}
 	}

@@ -53,7 +53,8 @@ struct backends {
 int backends_open(struct backends *b, const struct config *c, const struct plan *plan,
 		  struct err *err);
 /* What the user should know of what was opened. */
-void backends_remark(const struct backends *b, void (*say)(const char *sentence));
+void backends_remark(const struct backends *b, void (*say)(void *to, const char *sentence),
+		     void *to);
 /*
  * Calls `changed` on the loop's thread when somebody else writes to a file of --pmem or cuts it.
  * Best effort: not where no inotify is left, and not of what another host does to a shared file

@@ -1,13 +1,9 @@
 #include "vmm/cli/cmd.h"
 
-#include "vmm/backends/pmem.h"
 #include "vmm/host/image.h"
-#include "vmm/plan/devices.h"
-#include "vmm/plan/fdt.h"
 #include "vmm/plan/topology.h"
+#include "vmm/vm/prepare.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 int complain(const struct err *err, enum status status)
@@ -97,51 +93,10 @@ bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[]
 	return ret == 0;
 }
 
-static int read_plan(struct plan *p, const char *path, struct err *err)
-{
-	struct image file;
-	int ret = image_open(&file, "--plan", path, err);
-
-	if (ret < 0)
-		return ret;
-	ret = plan_from_fdt(p, file.data, file.len, err);
-	image_close(&file);
-	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", path) : 0;
-}
-
-static int make_plan(struct plan *p, const struct config *c, struct host_facts *host,
-		     struct err *err)
-{
-	int ret = 0;
-
-	for (host->nr_pmem = 0; ret == 0 && host->nr_pmem < c->nr_pmem; host->nr_pmem++)
-		ret = pmem_size(c->pmem[host->nr_pmem].path, &host->pmem[host->nr_pmem], err);
-	if (ret == 0)
-		ret = plan_add_virtio(host, c, err);
-	if (ret < 0)
-		return ret;
-	if (!c->plan_file)
-		return plan_build(p, c, host, err);
-	ret = read_plan(p, c->plan_file, err);
-	if (ret < 0)
-		return ret;
-	ret = plan_check_host(p, host, err);
-	if (ret == 0 && c->balloon >= p->ram_size && c->balloon)
-		ret = err_set(err, EINVAL,
-			      "it has %" PRIu64
-			      " MiB, of which --balloon would leave nothing; use less",
-			      p->ram_size / MIB);
-	if (ret == 0 && c->has_balloon && p->page_size != 4 * KIB)
-		ret = err_set(err, EINVAL,
-			      "it has pages of %" PRIu64 " MiB, which --balloon cannot give back",
-			      p->page_size / MIB);
-	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
-}
-
 int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
 {
 	struct err lacks;
-	int ret = make_plan(p, c, host, err);
+	int ret = vm_make_plan(p, c, host, err);
 
 	if (ret == 0 && topology_lacks(p, &lacks))
 		fprintf(stderr, "straddle: %s\n", lacks.text);

@@ -40,19 +40,8 @@ int complain(const struct err *err, enum status status);
  */
 bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[], int *status);
 
-/* Adds the virtio devices to `host`, then plans for it, or reads the plan of --plan and checks it
- * against `host`. */
+/* vm_make_plan(), and prints what the plan lacks. */
 int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err);
-
-struct boot_kernel;
-struct image;
-struct images;
-/*
- * Opens and looks at the files of --kernel and --initrd. 0, or a negative errno and a sentence. All
- * are the caller's to close in any case; they were empty.
- */
-int cmd_open_images(const struct config *c, struct image *kernel, struct boot_kernel *parsed,
-		    struct images *initrd, struct err *err);
 
 /* Where kernel and initrd go in a planned guest, for `straddle plan`. */
 struct boot_view;

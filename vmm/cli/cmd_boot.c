@@ -1,6 +1,5 @@
 /*
- * --kernel and --initrd: the files, for run, and firmware/boot.h's answer for a planned guest, for
- * plan, which needs no guest.
+ * Where kernel and initrd go in a planned guest, for straddle plan: firmware/boot.h's answer.
  */
 #include "vmm/cli/cmd.h"
 
@@ -8,6 +7,7 @@
 #include "vmm/base/platform.h"
 #include "vmm/host/image.h"
 #include "vmm/plan/json.h"
+#include "vmm/vm/prepare.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,36 +21,13 @@ struct boot_view {
 	struct plan_boot shown;
 };
 
-static_assert(CONFIG_INITRDS_MAX <= IMAGES_MAX, "each --initrd has a place");
-
-int cmd_open_images(const struct config *c, struct image *kernel, struct boot_kernel *parsed,
-		    struct images *initrd, struct err *err)
-{
-	int ret = image_open(kernel, "--kernel", c->kernel, err);
-
-	if (ret < 0)
-		return ret;
-	ret = boot_kernel_parse(parsed, kernel->data, kernel->len, err);
-	if (ret < 0)
-		return err_prefix(err, ret, "--kernel %s: ", c->kernel);
-	ret = images_open(initrd, "--initrd", c->initrds, c->nr_initrds, err);
-	for (unsigned i = 0; ret == 0 && i < initrd->n; i++) {
-		const struct image *part = &initrd->parts[i];
-
-		ret = boot_initrd_check(part->data, part->len, err);
-		if (ret < 0)
-			err_prefix(err, ret, "--initrd %s: ", part->path);
-	}
-	return ret;
-}
-
 /* Bytes of the initrd, 0 without one; all files are closed again. */
 static int read_files(struct boot_view *v, const struct config *c, uint64_t *initrd_size,
 		      struct err *err)
 {
 	struct images initrd = IMAGES_EMPTY;
 	struct image kernel = IMAGE_EMPTY;
-	int ret = cmd_open_images(c, &kernel, &v->kernel, &initrd, err);
+	int ret = vm_open_images(c, &kernel, &v->kernel, &initrd, err);
 
 	*initrd_size = initrd.len;
 	images_close(&initrd);

@@ -199,7 +199,7 @@ static void pci_says(void *to, const char *sentence)
 {
 	struct machine *m = to;
 
-	m->parts.say(sentence);
+	m->parts.say(m->parts.to, sentence);
 }
 
 static void pci_fails(void *to, const char *sentence)
@@ -287,7 +287,7 @@ static void cpu_poisoned(void *to, uint64_t gpa)
 		 "the host's memory has an error that its hardware cannot correct, at guest "
 		 "address %#llx; the guest gets a machine check",
 		 (unsigned long long)gpa);
-	m->parts.say(sentence);
+	m->parts.say(m->parts.to, sentence);
 }
 
 static struct kvm_segment segment(const struct entry_segment *s)

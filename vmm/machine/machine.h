@@ -47,9 +47,10 @@ struct machine_parts {
 	struct passthrough *passthrough;   /* NULL: no passed-through device */
 	void (*memory)(void *to, const uint64_t *numbers); /* by virtio_balloon_stats[] */
 	void *to;
-	struct backends *backends;	   /* of virtio devices */
-	void (*say)(const char *sentence); /* what the user should read while the guest runs */
-	struct machine_leaver leaver;	   /* what to do with storage that does not answer */
+	struct backends *backends; /* of virtio devices */
+	/* what the user should read while the guest runs */
+	void (*say)(void *to, const char *sentence);
+	struct machine_leaver leaver; /* what to do with storage that does not answer */
 	struct loop *loop;
 	struct console *console;
 	bool has_debug_exit;

@@ -116,7 +116,7 @@ static int run_command(struct machine *m, struct control_client *client, char *l
 		       "the commands are balloon SIZE, memory, resize DISK, power-button and quit");
 }
 
-void cmd_control(void *machine, struct control_client *client, char *line)
+void vm_command(void *machine, struct control_client *client, char *line)
 {
 	struct err err;
 	int ret = run_command(machine, client, line, &err);
@@ -125,7 +125,7 @@ void cmd_control(void *machine, struct control_client *client, char *line)
 		finish(client, ret, &err);
 }
 
-void cmd_control_memory(struct control *control, struct machine *machine, const uint64_t *numbers)
+void vm_command_memory(struct control *control, struct machine *machine, const uint64_t *numbers)
 {
 	json_t *guest = json_object();
 	json_t *json;

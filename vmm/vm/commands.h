@@ -16,8 +16,8 @@
 #include "vmm/vm/control.h"
 
 /* `machine`, as control_open's `to`: a struct machine. */
-void cmd_control(void *machine, struct control_client *client, char *line);
+void vm_command(void *machine, struct control_client *client, char *line);
 /* The numbers that somebody waited for are there; NULL: there will be none. */
-void cmd_control_memory(struct control *control, struct machine *machine, const uint64_t *numbers);
+void vm_command_memory(struct control *control, struct machine *machine, const uint64_t *numbers);
 
 #endif

@@ -1,0 +1,128 @@
+#include "vmm/cli/cmd_run.h"
+
+#include "vmm/host/vcpu.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* --- events --- */
+
+static void print(struct run *run, const char *sentence)
+{
+	fprintf(stderr, "straddle: ");
+	for (; *sentence; sentence++)
+		fprintf(stderr, run->raw && *sentence == '\n' ? "\r\n" : "%c", *sentence);
+	fprintf(stderr, run->raw ? "\r\n" : "\n");
+}
+
+/* On a terminal as it goes, else once, at the end. */
+static void print_progress(struct run *run, const struct vm_event *event, const char *sentence)
+{
+	if (run->tty) {
+		fprintf(stderr, "\rstraddle: %s\33[K", sentence);
+		run->in_line = true;
+	} else if (event->bytes >= event->total) {
+		print(run, sentence);
+	}
+}
+
+void run_event(void *to, const struct vm_event *event)
+{
+	struct run *run = to;
+	char sentence[4096 + 64];
+
+	vm_event_sentence(event, sentence, sizeof(sentence));
+	switch (event->kind) {
+	case VM_EVENT_MAPPING:
+		print_progress(run, event, sentence);
+		break;
+	case VM_EVENT_MAPPED:
+		if (run->in_line)
+			fputc('\n', stderr);
+		run->in_line = false;
+		break;
+	case VM_EVENT_RESET:
+	case VM_EVENT_REGISTERS:
+	case VM_EVENT_UNCLAIMED:
+		if (run->vm->config.verbose)
+			print(run, sentence);
+		break;
+	case VM_EVENT_REMARK:
+	case VM_EVENT_LINE:
+	case VM_EVENT_UNMAPPING:
+	case VM_EVENT_LOST:
+	case VM_EVENT_CUT:
+		print(run, sentence);
+		break;
+	}
+}
+
+/* --- signals --- */
+
+bool run_ends(void *to)
+{
+	struct run *run = to;
+	struct signalfd_siginfo info;
+
+	while (read(run->signals, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_signo != SIGTSTP && info.ssi_signo != SIGCONT &&
+		    info.ssi_signo != SIGWINCH)
+			run->signal = (int)info.ssi_signo;
+	return run->signal;
+}
+
+static void signal_ready(void *to, short revents)
+{
+	struct run *run = to;
+	struct signalfd_siginfo info;
+
+	(void)revents;
+	if (read(run->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	switch (info.ssi_signo) {
+	case SIGTSTP:
+		vm_suspend_lines(run->vm);
+		raise(SIGSTOP); /* SIGCONT follows through the signalfd. */
+		return;
+	case SIGCONT:
+		vm_continue_lines(run->vm);
+		return;
+	case SIGWINCH:
+		vm_resize_console(run->vm);
+		return;
+	case SIGTERM:
+		if (vm_power_off(run->vm))
+			return;
+		break;
+	}
+	run->signal = (int)info.ssi_signo;
+	vm_stop(run->vm);
+}
+
+int run_catch_signals(struct run *run, struct err *err)
+{
+	static const int caught[] = {
+		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH
+	};
+	struct sigaction was;
+	sigset_t set;
+
+	/* What the parent had us ignore (nohup, a script's &) stays ignored: a signalfd would not.
+	 */
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+		if (sigaction(caught[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+			sigaddset(&set, caught[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_sys(err, errno, "cannot block signals");
+	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run->signals < 0)
+		return err_sys(err, errno, "cannot make a signalfd");
+	if (loop_watch(&run->vm->loop, run->signals, POLLIN, signal_ready, run) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return vcpu_init_kick(err);
+}

@@ -1,0 +1,45 @@
+/*
+ * What happens to a virtual machine that its owner may want to know: values with fields, and a
+ * sentence for each.
+ *
+ * The vm tells its owner (struct vm_user in vm.h), which prints, records or forgets them. A
+ * terminal is one such subscriber; none is asked for by name here.
+ */
+#ifndef VM_EVENTS_H
+#define VM_EVENTS_H
+
+#include "vmm/machine/machine.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum vm_event_kind {
+	VM_EVENT_REMARK,    /* text: what the user should know, and may want to change */
+	VM_EVENT_LINE,	    /* a pseudo-terminal was made: line, path */
+	VM_EVENT_MAPPING,   /* RAM is being mapped for devices: bytes of total, in seconds */
+	VM_EVENT_MAPPED,    /* that is over, done or not */
+	VM_EVENT_UNMAPPING, /* the same backwards: bytes; mapping them took seconds */
+	VM_EVENT_RESET,	    /* the guest reset itself and is built again */
+	VM_EVENT_REGISTERS, /* it did so by a triple fault: text, several lines */
+	VM_EVENT_UNCLAIMED, /* it accessed what no device claims: count, and the first access */
+	VM_EVENT_LOST,	    /* line, count: bytes that nobody read in time */
+	VM_EVENT_CUT,	    /* line, path, bytes: what the file holds at most */
+};
+
+struct vm_event {
+	enum vm_event_kind kind;
+	const char *text; /* borrowed, as all pointers here */
+	const char *line; /* "serial" or "console" */
+	const char *path;
+	uint64_t bytes, total, count;
+	double seconds;
+	struct machine_access access;
+};
+
+/*
+ * Writes the event as one sentence without a line's end, "" for one that has none
+ * (VM_EVENT_MAPPED); text of several lines keeps its "\n" between them. Returns `buf`.
+ */
+const char *vm_event_sentence(const struct vm_event *event, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,423 @@
+/*
+ * The order of a run: open, plan, prepare, run, follow resets, close.
+ */
+#include "vmm/vm/vm.h"
+
+#include "vmm/host/fault.h"
+#include "vmm/host/kvm.h"
+#include "vmm/host/probe.h"
+#include "vmm/plan/topology.h"
+#include "vmm/vm/commands.h"
+#include "vmm/vm/prepare.h"
+#include "vmm/vm/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define STORAGE_PATIENCE 10 /* s, at the end of the process */
+#define SLOW		 1  /* s: what takes longer says how far it is */
+
+static void tell(struct vm *vm, const struct vm_event *event)
+{
+	vm->user.event(vm->user.to, event);
+}
+
+static void remark(void *to, const char *sentence)
+{
+	tell(to, &(struct vm_event){ .kind = VM_EVENT_REMARK, .text = sentence });
+}
+
+/* --- plan --- */
+
+/* Its tables are large and nearly empty: on the heap, what is not used is never touched. */
+struct vm *vm_new(const struct vm_user *user)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return NULL;
+	vm->user = *user;
+	vm->config = (struct config)CONFIG_EMPTY;
+	vm->passthrough.iommu = (struct iommu)IOMMU_EMPTY;
+	vm->backends = (struct backends)BACKENDS_EMPTY;
+	vm->memory.ram = (struct ram)RAM_EMPTY;
+	vm->kernel = (struct image)IMAGE_EMPTY;
+	vm->initrd = (struct images)IMAGES_EMPTY;
+	vm->loop = (struct loop)LOOP_EMPTY;
+	vm->control = (struct control)CONTROL_EMPTY;
+	vm->stop_timer = vm->timer = vm->panic_event = vm->panic_timer = -1;
+	vm->blame = VM_BLAME_HOST;
+	kvm_ask_ahead();
+	return vm;
+}
+
+/* Devices first, for what they say shapes the plan. */
+int vm_plan(struct vm *vm, struct err *err)
+{
+	struct host_facts host;
+	struct err lacks;
+	int ret = 0;
+
+	host_probe(&host);
+	vm->blame = VM_BLAME_HOST;
+	if (vm->config.nr_vfio)
+		ret = passthrough_open(&vm->passthrough, &vm->config, &host, err);
+	if (ret < 0)
+		return ret;
+	vm->blame = VM_BLAME_USER;
+	ret = vm_make_plan(&vm->plan, &vm->config, &host, err);
+	if (ret == 0 && topology_lacks(&vm->plan, &lacks))
+		remark(vm, lacks.text);
+	if (ret == 0)
+		ret = vm_open_images(&vm->config, &vm->kernel, &vm->boot_kernel, &vm->initrd, err);
+	if (ret < 0)
+		return ret;
+	ret = backends_open(&vm->backends, &vm->config, &vm->plan, err);
+	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
+		vm->blame = VM_BLAME_HOST;
+	if (ret < 0)
+		return ret;
+	backends_remark(&vm->backends, remark, vm);
+	vm->blame = VM_BLAME_HOST;
+	return loop_create(&vm->loop, err);
+}
+
+/* --- memory --- */
+
+/* Mapping RAM for devices, which takes seconds if there is much. */
+struct mapping {
+	struct vm *vm;
+	struct timespec start;
+};
+
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static void mapping_done(void *to, uint64_t bytes, uint64_t total)
+{
+	struct mapping *m = to;
+	const struct vm_event event = { .kind = VM_EVENT_MAPPING,
+					.bytes = bytes,
+					.total = total,
+					.seconds = seconds_since(&m->start) };
+
+	m->vm->mapping = event.seconds;
+	if (event.seconds >= SLOW)
+		tell(m->vm, &event);
+}
+
+static bool mapping_stop(void *to)
+{
+	struct mapping *m = to;
+
+	return vm_watch_wants_end(m->vm);
+}
+
+static int reset_devices(struct vm *vm, struct err *err)
+{
+	struct err reset = { "" };
+	int ret = passthrough_reset(&vm->passthrough, &reset);
+
+	if (*reset.text)
+		remark(vm, reset.text);
+	return ret < 0 ? err_set(err, -ret, "%s", reset.text) : 0;
+}
+
+/* Returns -EINTR if the owner ended it. */
+static int map_for_devices(struct vm *vm, struct err *err)
+{
+	struct mapping m = { .vm = vm };
+	const struct iommu_progress progress = { mapping_done, mapping_stop, &m };
+	int ret;
+
+	if (!vm->config.nr_vfio)
+		return 0;
+	if (vm->passthrough.iommu.no_iommu)
+		remark(vm, "noiommu=on: nothing keeps the devices from the host's memory, and as "
+			   "the guest's addresses are not translated, DMA of its drivers goes "
+			   "astray");
+	clock_gettime(CLOCK_MONOTONIC, &m.start);
+	ret = passthrough_map(&vm->passthrough, &vm->plan, &vm->memory.ram, &progress, err);
+	tell(vm, &(struct vm_event){ .kind = VM_EVENT_MAPPED });
+	return ret < 0 ? ret : reset_devices(vm, err);
+}
+
+static void memory_changed(void *to)
+{
+	struct vm *vm = to;
+	struct err err;
+
+	if (fault_find_cut(&err)) /* else somebody has only written to it */
+		machine_fail(&vm->machine, err.text);
+}
+
+/* --- lines --- */
+
+static int open_lines(struct vm *vm, struct err *err)
+{
+	static const char *const names[VM_LINES] = {
+		[VM_SERIAL] = "serial", [VM_CONSOLE] = "console"
+	};
+	const struct config_line *wanted[VM_LINES] = {
+		[VM_SERIAL] = &vm->config.serial,
+		[VM_CONSOLE] = &vm->config.console,
+	};
+
+	for (unsigned i = 0; i < VM_LINES; i++) {
+		struct console *line = &vm->lines[i];
+		int ret = console_open(line, names[i], wanted[i], &vm->loop, err);
+
+		if (ret < 0)
+			return ret;
+		vm->nr_lines++;
+		if (console_pty(line))
+			tell(vm, &(struct vm_event){ .kind = VM_EVENT_LINE,
+						     .line = names[i],
+						     .path = console_pty(line) });
+	}
+	backends_set_console(&vm->backends, &vm->lines[VM_CONSOLE]);
+	return 0;
+}
+
+int vm_lines_error(struct vm *vm, struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < vm->nr_lines; i++)
+		ret = console_error(&vm->lines[i], err);
+	return ret;
+}
+
+void vm_close_lines(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_lines; i++) {
+		vm->lines[i].hurry =
+			vm->asked_to_stop || vm->timed_out || vm->machine.end == MACHINE_STOPPED;
+		console_close(&vm->lines[i]);
+	}
+	for (unsigned i = 0; i < vm->nr_lines; i++) {
+		struct console *line = &vm->lines[i];
+
+		if (line->lost)
+			tell(vm, &(struct vm_event){ .kind = VM_EVENT_LOST,
+						     .line = line->name,
+						     .count = line->lost });
+		if (line->cut)
+			tell(vm, &(struct vm_event){ .kind = VM_EVENT_CUT,
+						     .line = line->name,
+						     .path = line->path,
+						     .bytes = line->limit });
+	}
+}
+
+/* What must be ready before the lines are: while the terminal is raw, Ctrl-C is a character. */
+int vm_prepare(struct vm *vm, struct err *err)
+{
+	int ret = vm_watch_open(vm, err);
+
+	vm->blame = VM_BLAME_HOST;
+	if (ret == 0)
+		backends_watch_memory(&vm->backends, &vm->loop, memory_changed, vm);
+	if (ret == 0 && fault_find_cut(err)) /* before it was watched */
+		ret = -EIO;
+	if (ret == 0 && vm->config.control)
+		ret = control_open(&vm->control, vm->config.control, &vm->loop, vm_command,
+				   &vm->machine, err);
+	if (ret == 0)
+		ret = vm_memory_open(&vm->memory, &vm->plan, &vm->config, &vm->backends, err);
+	if (ret == 0)
+		ret = map_for_devices(vm, err);
+	return ret < 0 ? ret : open_lines(vm, err);
+}
+
+/* --- the guest --- */
+
+/* What the end of a machine means, with what was heard of its guest. */
+static enum machine_end judge_end(struct vm *vm, enum machine_end end)
+{
+	struct panic_line panic;
+
+	/* Linux resets so with reboot=t; but a guest that said nothing got nowhere. */
+	if (end == MACHINE_TRIPLE_FAULT) {
+		end = vm_watch_spoke(vm) ? MACHINE_RESET : MACHINE_CRASH;
+		if (end == MACHINE_RESET)
+			tell(vm, &(struct vm_event){ .kind = VM_EVENT_REGISTERS,
+						     .text = vm->machine.report });
+	}
+	if (end == MACHINE_RESET && !vm->asked_to_stop && vm_panicked(vm, &panic))
+		return MACHINE_PANIC;
+	return end;
+}
+
+static void balloon_numbers(void *to, const uint64_t *numbers)
+{
+	struct vm *vm = to;
+
+	vm_command_memory(&vm->control, &vm->machine, numbers);
+}
+
+/* Whether the process ends with this guest. */
+static bool process_ends(void *to)
+{
+	struct vm *vm = to;
+
+	return vm_watch_wants_end(vm) || vm->config.no_reboot || vm->machine.end != MACHINE_RESET;
+}
+
+/* Threads that wait for it, the main one among them, stay as they are: there is no exit(3). */
+static void abandon(void *to, const char *sentence)
+{
+	struct vm *vm = to;
+
+	vm_close_lines(vm);
+	vm->end = vm->asked_to_stop || vm->timed_out ? MACHINE_STOPPED : vm->machine.end;
+	vm->user.abandon(vm->user.to, sentence);
+}
+
+/* One guest, from its start to its end. */
+static int run_once(struct vm *vm, const struct machine_parts *parts, struct err *err)
+{
+	struct machine *m = &vm->machine;
+	int ret;
+
+	vm_watch_begin_guest(vm);
+	ret = machine_create(m, parts, err);
+	if (ret < 0)
+		return ret;
+	if (vm->asked_off)
+		machine_power_button(m); /* asked before a reset */
+	vm->end = machine_run(m, err);
+	if (vm->end == MACHINE_RUNNING && vm_lines_error(vm, err) < 0)
+		vm->end = MACHINE_HOST_ERROR;
+	vm->dead = vm->end == MACHINE_STOPPED && machine_is_dead(m);
+	vm->end = m->end = judge_end(vm, vm->end);
+	machine_destroy(m);
+	vm_command_memory(&vm->control, m, NULL);
+	if (m->unclaimed)
+		tell(vm, &(struct vm_event){ .kind = VM_EVENT_UNCLAIMED,
+					     .count = m->unclaimed,
+					     .access = m->first_unclaimed });
+	/* The owner is heard while it is destroyed, too. */
+	if (vm->end == MACHINE_RESET && (vm->asked_to_stop || vm->timed_out))
+		vm->end = MACHINE_STOPPED;
+	return 0;
+}
+
+/* The next guest finds what the first one found. */
+static int prepare_reset(struct vm *vm, struct err *err)
+{
+	int ret = vm_lines_error(vm, err);
+
+	if (ret < 0)
+		return ret;
+	tell(vm, &(struct vm_event){ .kind = VM_EVENT_RESET });
+	vm_memory_reset(&vm->memory, vm->config.nr_vfio);
+	return vm->config.nr_vfio ? reset_devices(vm, err) : 0;
+}
+
+int vm_run(struct vm *vm, struct err *err)
+{
+	const struct config *c = &vm->config;
+	const struct machine_parts parts = {
+		.plan = &vm->plan,
+		.kernel = &vm->kernel,
+		.initrd = &vm->initrd,
+		.boot_kernel = &vm->boot_kernel,
+		.append = c->append,
+		.ram = &vm->memory.ram,
+		.guest_ram = &vm->memory.all,
+		.passthrough = c->nr_vfio ? &vm->passthrough : NULL,
+		.backends = &vm->backends,
+		.memory = balloon_numbers,
+		.say = remark,
+		.to = vm,
+		.leaver = { process_ends, STORAGE_PATIENCE, abandon, vm },
+		.loop = &vm->loop,
+		.console = &vm->lines[VM_SERIAL],
+		.has_debug_exit = c->has_debug_exit,
+		.debug_exit_port = c->debug_exit_port,
+	};
+
+	for (;;) {
+		int ret = run_once(vm, &parts, err);
+
+		/* More than KVM, kernel or RAM can take is not the host's fault. */
+		if (ret < 0)
+			vm->blame = ret == -ERANGE || ret == -E2BIG ? VM_BLAME_USER : VM_BLAME_HOST;
+		if (ret < 0 || vm->end != MACHINE_RESET || c->no_reboot)
+			return ret;
+		ret = prepare_reset(vm, err);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+/* --- what the owner asks --- */
+
+void vm_stop(struct vm *vm)
+{
+	vm->asked_to_stop = true;
+	machine_stop(&vm->machine);
+}
+
+bool vm_power_off(struct vm *vm)
+{
+	if (vm->asked_off)
+		return false;
+	vm->asked_off = true;
+	vm_watch_power_off(vm);
+	machine_power_button(&vm->machine);
+	return true;
+}
+
+void vm_suspend_lines(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_lines; i++)
+		console_suspend(&vm->lines[i]);
+}
+
+void vm_continue_lines(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_lines; i++)
+		console_continue(&vm->lines[i]);
+}
+
+void vm_resize_console(struct vm *vm)
+{
+	machine_resize_console(&vm->machine);
+}
+
+/* --- close --- */
+
+/* What took seconds to map takes about as long to unmap: unpinning has no progress to tell of. */
+static void close_passthrough(struct vm *vm)
+{
+	if (vm->mapping >= SLOW)
+		tell(vm, &(struct vm_event){ .kind = VM_EVENT_UNMAPPING,
+					     .bytes = vm->passthrough.iommu.mapped,
+					     .seconds = vm->mapping });
+	passthrough_close(&vm->passthrough);
+}
+
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	control_close(&vm->control);
+	backends_close(&vm->backends);
+	close_passthrough(vm);
+	vm_memory_close(&vm->memory);
+	kvm_let_go();
+	vm_watch_close(vm);
+	loop_destroy(&vm->loop);
+	images_close(&vm->initrd);
+	image_close(&vm->kernel);
+	config_free(&vm->config);
+	free(vm);
+}

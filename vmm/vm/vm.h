@@ -1,0 +1,109 @@
+/*
+ * The virtual machine, as its user means the word: what outlives a reset of the guest, and when
+ * things happen to it.
+ *
+ * In this order: vm_new(), the configuration is parsed into vm->config, vm_plan(), vm_prepare(),
+ * vm_run(), vm_close_lines(), vm_free(). Each returns 0 or a negative errno and a sentence;
+ * vm->blame says whose fault it is. A vm never prints and never exits: its owner is told of events,
+ * and decides.
+ */
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include "vmm/base/panic.h"
+#include "vmm/machine/machine.h"
+#include "vmm/vm/control.h"
+#include "vmm/vm/events.h"
+#include "vmm/vm/memory.h"
+
+struct vm_user {
+	/* Any thread, but one at a time. */
+	void (*event)(void *to, const struct vm_event *event);
+	/*
+	 * Whether the owner wants the vm to end. Asked from any thread while the loop does not run:
+	 * RAM is mapped, or the machine of a guest that ended is taken apart.
+	 */
+	bool (*ends)(void *to);
+	/*
+	 * Ends the process, and has no reason to return: storage does not answer, so that the
+	 * machine cannot be taken apart, and guest memory may still be written to. vm_close_lines()
+	 * was called, vm->end is as vm_run() would have returned it. On a thread of its own.
+	 */
+	void (*abandon)(void *to, const char *sentence);
+	void *to;
+};
+
+enum { VM_SERIAL, VM_CONSOLE, VM_LINES };
+
+enum vm_blame {
+	VM_BLAME_USER, /* a plan or a guest that is not possible */
+	VM_BLAME_HOST,
+};
+
+struct vm {
+	struct vm_user user;
+	struct config config;
+	struct passthrough passthrough;
+	struct backends backends;
+	struct plan plan;
+	struct vm_memory memory;
+	struct image kernel;
+	struct images initrd;
+	struct boot_kernel boot_kernel;
+	struct loop loop;
+	struct console lines[VM_LINES]; /* of characters */
+	unsigned nr_lines;		/* that are open */
+	struct control control;
+	struct machine machine;
+	enum vm_blame blame;
+	enum machine_end end;
+	/* what ends a guest from outside (watch.c): descriptors, -1 while not open */
+	int stop_timer;	 /* --stop-timeout, since the power button */
+	int timer;	 /* --timeout, since the first guest began */
+	int panic_event; /* eventfd: a console told of a panic */
+	int panic_timer; /* ticks while that is in doubt */
+	struct panic_doubt doubt;
+	bool begun;	    /* the first guest began */
+	bool asked_off;	    /* the power button was pressed */
+	bool asked_to_stop; /* by vm_stop(), the owner or --stop-timeout */
+	bool overdue;	    /* the guest did not heed the button in time */
+	bool timed_out;	    /* --timeout ended it */
+	bool dead;	    /* all of the guest's CPUs had stopped for good when it was ended */
+	double mapping;	    /* seconds that it took to map RAM for devices */
+};
+
+/* Everything is empty; NULL: no memory. The user is copied, what it points to outlives the vm. */
+struct vm *vm_new(const struct vm_user *user);
+/* Attaches the devices that are passed through, makes the plan, opens kernel, initrd and what is
+ * behind devices. */
+int vm_plan(struct vm *vm, struct err *err);
+/* Watches, control socket, guest memory, lines. The terminal is raw from then on. -EINTR: the owner
+ * ended it. */
+int vm_prepare(struct vm *vm, struct err *err);
+/* Runs the guest, and the next after each reset, to the end that vm->end says. */
+int vm_run(struct vm *vm, struct err *err);
+/* Writes out what the guest said, as long as somebody reads, and gives the terminal back. */
+void vm_close_lines(struct vm *vm);
+/* Safe half-way and on NULL. */
+void vm_free(struct vm *vm);
+
+/* On the loop's thread, while the guest runs. */
+
+/* Ends the guest now, which is not asked. */
+void vm_stop(struct vm *vm);
+/* Presses the power button; --stop-timeout begins. False: it was pressed before. */
+bool vm_power_off(struct vm *vm);
+/* The terminal goes to somebody else, and comes back. */
+void vm_suspend_lines(struct vm *vm);
+void vm_continue_lines(struct vm *vm);
+/* It has another size. */
+void vm_resize_console(struct vm *vm);
+
+/* After vm_run(). */
+
+/* 0, or what failed to write out what the guest said. */
+int vm_lines_error(struct vm *vm, struct err *err);
+/* Whether the guest's kernel panicked, by its own words; *line is them, or empty. */
+bool vm_panicked(struct vm *vm, struct panic_line *line);
+
+#endif

@@ -1,0 +1,192 @@
+#include "vmm/vm/watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* --- timers --- */
+
+static int open_timer(struct vm *vm, int *timer, void (*ready)(void *to, short revents),
+		      struct err *err)
+{
+	*timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (*timer < 0)
+		return err_sys(err, errno, "cannot make a timer");
+	if (loop_watch(&vm->loop, *timer, POLLIN, ready, vm) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return 0;
+}
+
+/* Once, in so many seconds; 0: never. */
+static void start_timer(int timer, unsigned seconds)
+{
+	const struct itimerspec when = { .it_value = { .tv_sec = seconds } };
+
+	(void)timerfd_settime(timer, 0, &when, NULL);
+}
+
+static void tick(int timer, bool on)
+{
+	const struct timespec period = { 0, on ? PANIC_TICK_MS * 1000000 : 0 };
+	const struct itimerspec when = { period, period };
+
+	(void)timerfd_settime(timer, 0, &when, NULL);
+}
+
+static bool expired(int timer)
+{
+	uint64_t count;
+
+	return read(timer, &count, sizeof(count)) == sizeof(count);
+}
+
+static void stop_timer_ready(void *to, short revents)
+{
+	struct vm *vm = to;
+
+	(void)revents;
+	if (!expired(vm->stop_timer))
+		return;
+	vm->overdue = true;
+	vm_stop(vm);
+}
+
+static void timer_ready(void *to, short revents)
+{
+	struct vm *vm = to;
+
+	(void)revents;
+	if (!expired(vm->timer))
+		return;
+	vm->timed_out = true;
+	machine_stop(&vm->machine);
+}
+
+/* --- panics --- */
+
+/* What the guest's consoles said: bytes, and the first panic among them. */
+static uint64_t printed(struct vm *vm, struct panic_line *panic)
+{
+	uint64_t bytes = 0;
+
+	*panic = (struct panic_line){ 0 };
+	for (unsigned i = 0; i < vm->nr_lines; i++) {
+		struct panic_line of_line;
+
+		bytes += console_printed(&vm->lines[i], &of_line);
+		if (!*panic->text)
+			*panic = of_line;
+		panic->booted |= of_line.booted;
+	}
+	return bytes;
+}
+
+static void panic_said(void *to, short revents)
+{
+	struct vm *vm = to;
+	uint64_t count;
+
+	(void)revents;
+	if (read(vm->panic_event, &count, sizeof(count)) != sizeof(count))
+		return;
+	vm->doubt = (struct panic_doubt){ 0 };
+	tick(vm->panic_timer, true);
+}
+
+static void panic_tick(void *to, short revents)
+{
+	struct vm *vm = to;
+	struct panic_line panic;
+	enum panic_verdict verdict;
+	uint64_t bytes;
+	bool slept;
+
+	(void)revents;
+	if (!expired(vm->panic_timer))
+		return;
+	bytes = printed(vm, &panic);
+	slept = machine_look_for_sleepers(&vm->machine);
+	verdict = panic_doubt_tick(&vm->doubt, bytes, slept,
+				   panic.booted || machine_crash_is_loaded(&vm->machine));
+	if (verdict == PANIC_ALIVE) {
+		tick(vm->panic_timer, false);
+		for (unsigned i = 0; i < vm->nr_lines; i++)
+			console_forget_panic(&vm->lines[i]);
+	} else if (verdict == PANIC_DEAD && !panic_is_attended(vm->config.append)) {
+		machine_panicked(&vm->machine);
+	}
+}
+
+static int watch_panics(struct vm *vm, struct err *err)
+{
+	vm->panic_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->panic_event < 0)
+		return err_sys(err, errno, "cannot make an eventfd");
+	if (loop_watch(&vm->loop, vm->panic_event, POLLIN, panic_said, vm) < 0)
+		return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return open_timer(vm, &vm->panic_timer, panic_tick, err);
+}
+
+bool vm_watch_spoke(struct vm *vm)
+{
+	struct panic_line panic;
+
+	return printed(vm, &panic);
+}
+
+bool vm_panicked(struct vm *vm, struct panic_line *line)
+{
+	(void)printed(vm, line);
+	return *line->text && !vm->config.panic_by_device && !machine_crash_is_loaded(&vm->machine);
+}
+
+/* --- all of them --- */
+
+int vm_watch_open(struct vm *vm, struct err *err)
+{
+	int ret = open_timer(vm, &vm->stop_timer, stop_timer_ready, err);
+
+	if (ret == 0)
+		ret = open_timer(vm, &vm->timer, timer_ready, err);
+	if (ret == 0 && !vm->config.panic_by_device)
+		ret = watch_panics(vm, err);
+	return ret;
+}
+
+void vm_watch_begin_guest(struct vm *vm)
+{
+	uint64_t count;
+
+	if (!vm->begun)
+		start_timer(vm->timer, vm->config.timeout);
+	vm->begun = true;
+	if (vm->panic_event >= 0) {
+		tick(vm->panic_timer, false);
+		(void)!read(vm->panic_event, &count, sizeof(count));
+	}
+	for (unsigned i = 0; i < vm->nr_lines; i++)
+		console_new_guest(&vm->lines[i], vm->panic_event);
+}
+
+void vm_watch_power_off(struct vm *vm)
+{
+	start_timer(vm->stop_timer, vm->config.stop_timeout);
+}
+
+bool vm_watch_wants_end(struct vm *vm)
+{
+	vm->asked_to_stop |= vm->user.ends(vm->user.to);
+	vm->timed_out |= expired(vm->timer);
+	return vm->asked_to_stop || vm->timed_out;
+}
+
+void vm_watch_close(struct vm *vm)
+{
+	const int fds[] = { vm->stop_timer, vm->timer, vm->panic_event, vm->panic_timer };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
