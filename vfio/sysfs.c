@@ -402,6 +402,7 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 	pci->class = (uint32_t) class & 0xffffff;
 	if (ret == 0 && !known)
 		ret = probe_reserved(root, id->group, facts, err);
+	pci->index = facts->nr_pci;
 	if (ret == 0)
 		facts->nr_pci++;
 	return ret;

@@ -28,8 +28,8 @@ static struct plan plan;
 static struct machine_pci pci;
 static struct machine_virtio virtio;
 static struct loop main_loop;
-static struct backend backend;
-static struct backends backends = { .list = &backend, .n = 1, .watch = -1 };
+static struct config config;
+static struct virtio_backends backends = VIRTIO_BACKENDS_EMPTY;
 static struct ram_block block;
 static struct guest_ram ram = { &block, 1 };
 static struct ram no_ram = RAM_EMPTY;
@@ -87,7 +87,6 @@ static void create_machine(void)
 
 	strcpy(plan.pci[0].name, "net0");
 	plan.pci[0].slot = 1;
-	plan.nr_pci = 1;
 	pci.env = (struct pci_env){
 		.claim = env_claim,
 		.unclaim = env_unclaim,
@@ -177,8 +176,6 @@ static unsigned times_started(void)
 
 static int set_up(void **state)
 {
-	static const struct vhost_user_kind kind = { .state = VHOST_USER_FRAMES };
-
 	wrap_setup(state);
 	gone = back = 0;
 	memfd = memfd_create("ram", MFD_CLOEXEC);
@@ -191,19 +188,18 @@ static int set_up(void **state)
 		0,
 	};
 	start_program(WIRE_REPLY_ACK, 0);
-	backend = (struct backend){ .kind = VIRTIO_NET,
-				    .disk = DISK_EMPTY,
-				    .net = NET_EMPTY,
-				    .vsock = VHOST_EMPTY,
-				    .pmem = PMEM_EMPTY,
-				    .bridge = VSOCK_EMPTY };
-	return vhost_user_open(&backend.user, "--net vhost-user=", path, &kind, 2, &err);
+	config = (struct config)CONFIG_EMPTY;
+	config.nr_nets = 1;
+	config.nets[0] = (struct config_net){ .kind = NET_VHOST_USER, .vhost_user = (char *)path };
+	plan.nr_pci = 1;
+	plan.pci[0].kind = DEVICE_NET;
+	return virtio_open(&backends, &config, &plan, &err);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	vhost_user_close(&backend.user);
+	virtio_close(&backends);
 	end_program();
 	munmap(block.hva, MEMORY);
 	close(memfd);

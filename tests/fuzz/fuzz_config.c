@@ -41,6 +41,7 @@ static void find_devices(struct host_facts *host, const struct config *c)
 	for (unsigned i = 0; i < c->nr_vfio; i++) {
 		struct host_pci *d = &host->pci[i];
 
+		d->index = i;
 		snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", i);
 		d->bars[0] = (struct bar_shape){ UINT64_C(64) << i % 8 * 5, .wide = true };
 		d->bars[0].prefetch = i % 3;

@@ -58,7 +58,9 @@ static const struct dump_case cases[] = {
 			  .phys_bits = 46,
 			  .pci = { { .name = "0000:41:00.0",
 				     .bars = { { 128 * GIB, .wide = true, .prefetch = true } } },
-				   { .name = "0000:42:00.0", .bars = { { .size = GIB } } } },
+				   { .index = 1,
+				     .name = "0000:42:00.0",
+				     .bars = { { .size = GIB } } } },
 			  .nr_pci = 2 },
 	},
 };

@@ -7,6 +7,7 @@
 #define BASE_FACTS_H
 
 #include "vmm/base/bar.h"
+#include "vmm/base/device_kind.h"
 #include "vmm/base/limits.h"
 #include "vmm/base/span.h"
 
@@ -58,8 +59,11 @@ bool host_bdf(const char *text, char name[HOST_PCI_NAME]);
 /* 8-4-4-4-12 hexadecimal digits (RFC 4122 section 3). */
 bool host_is_uuid(const char *text);
 
-/* A device that the user named, before anything is opened. */
+/* A device that the user named, before anything is opened; those that straddle makes join them for
+ * the plan. */
 struct host_pci {
+	enum device_kind kind;
+	unsigned index;		  /* among those of its kind */
 	char name[HOST_PCI_NAME]; /* "0000:41:10.1", or the UUID of a mediated device */
 	unsigned group;		  /* IOMMU group number */
 	int node;		  /* NUMA node, or -1 */

@@ -76,7 +76,7 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 	else
 		fprintf(to, "behind root port %s",
 			plan_pci_address(above, 0, p->ports[fn->port].slot));
-	if (strchr(fn->name, ':') || strchr(fn->name, '-')) /* ours have no INTx */
+	if (fn->kind == DEVICE_PASSED_THROUGH) /* ours have no INTx */
 		fprintf(to, "; INTA is GSI %u", plan_pci_gsi(p, fn, 0));
 	fprintf(to, "\n");
 	if (fn->port != PLAN_NO_PORT)

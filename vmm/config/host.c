@@ -287,6 +287,7 @@ static int pick_devices(struct config *c, struct err *err)
 				       "--vfio %s: --host knows no such device; describe it with "
 				       "--host-pci %s,bar0=16M:64 and the like",
 				       SHOWN(c->vfio[i].name), SHOWN(c->vfio[i].name));
+		all[j].index = i;
 		c->host.pci[c->host.nr_pci++] = all[j];
 	}
 	return 0;

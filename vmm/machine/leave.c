@@ -31,7 +31,7 @@ static void *watch(void *arg)
 	worker_name_thread("leave");
 	pthread_mutex_lock(&l->lock);
 	while (tick(l)) {
-		unsigned busy = backends_busy(l->backends, l->leaver.seconds, &why);
+		unsigned busy = virtio_busy(l->backends, l->leaver.seconds, &why);
 
 		/* What ends, if slowly, is waited for. */
 		ticks = busy && busy == was && l->leaver.ends(l->leaver.to) ? ticks + 1 : 0;
@@ -55,9 +55,9 @@ static void init(struct machine_leave *l)
 }
 
 void machine_leave_start(struct machine_leave *l, const struct machine_leaver *leaver,
-			 const struct backends *backends)
+			 const struct virtio_backends *backends)
 {
-	if (!leaver->leave || !backends || !backends_have_storage(backends))
+	if (!leaver->leave || !backends || !virtio_has_storage(backends))
 		return;
 	init(l);
 	l->leaver = *leaver;

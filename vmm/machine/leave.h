@@ -9,7 +9,7 @@
 #ifndef MACHINE_LEAVE_H
 #define MACHINE_LEAVE_H
 
-#include "vmm/backends/backend.h"
+#include "vmm/machine/virtio/kinds.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -26,7 +26,7 @@ struct machine_leaver {
 
 struct machine_leave {
 	struct machine_leaver leaver;
-	const struct backends *backends;
+	const struct virtio_backends *backends;
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock;
@@ -36,7 +36,7 @@ struct machine_leave {
 
 /* Nothing is watched if no storage is behind the machine; nor if there is no thread to be had. */
 void machine_leave_start(struct machine_leave *l, const struct machine_leaver *leaver,
-			 const struct backends *backends);
+			 const struct virtio_backends *backends);
 /* The machine is destroyed. Returns when `leave` does, if that was called. */
 void machine_leave_stop(struct machine_leave *l);
 

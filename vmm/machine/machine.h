@@ -47,12 +47,13 @@ struct machine_parts {
 	struct passthrough *passthrough;   /* NULL: no passed-through device */
 	void (*memory)(void *to, const uint64_t *numbers); /* by virtio_balloon_stats[] */
 	void *to;
-	struct backends *backends; /* of virtio devices */
+	struct virtio_backends *backends;
 	/* what the user should read while the guest runs */
 	void (*say)(void *to, const char *sentence);
 	struct machine_leaver leaver; /* what to do with storage that does not answer */
 	struct loop *loop;
-	struct console *console;
+	struct console *console;	/* the serial line */
+	struct console *virtio_console; /* the line behind the virtio console */
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
 };

@@ -183,7 +183,7 @@ int machine_devices_add_watchdog(struct machine_devices *d, struct machine_pci *
 	int ret;
 
 	for (unsigned i = 0; i < d->parts.plan->nr_pci; i++)
-		if (!strcmp(d->parts.plan->pci[i].name, PLAN_WATCHDOG))
+		if (d->parts.plan->pci[i].kind == DEVICE_WATCHDOG)
 			fn = &d->parts.plan->pci[i];
 	if (!fn)
 		return 0;

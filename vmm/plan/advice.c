@@ -249,6 +249,8 @@ static void remove_device(struct advice *a, unsigned i)
 	memmove(&h->pci[i], &h->pci[i + 1], (h->nr_pci - i - 1) * sizeof(h->pci[0]));
 	c->nr_vfio--;
 	h->nr_pci--;
+	for (unsigned j = i; j < c->nr_vfio; j++)
+		h->pci[j].index = j;
 }
 
 /* Without one of them, or else with those that come first on the command line. */

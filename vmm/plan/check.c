@@ -155,16 +155,13 @@ static int check_shape(const struct plan_pci *fn, const struct host_pci *host, s
 }
 
 /* How the command line names a device: "--vfio 0000:41:00.0", "--disk" for disk0, "--rng". */
-static const char *option_of(const char *name, char option[HOST_PCI_NAME + 8])
+static const char *option_of(enum device_kind kind, const char *name,
+			     char option[HOST_PCI_NAME + 8])
 {
-	unsigned letters = 0;
-
-	while (name[letters] >= 'a' && name[letters] <= 'z')
-		letters++;
-	if (letters >= 3 && !strpbrk(name, ":-"))
-		snprintf(option, HOST_PCI_NAME + 8, "--%.*s", (int)letters, name);
-	else
+	if (kind == DEVICE_PASSED_THROUGH)
 		snprintf(option, HOST_PCI_NAME + 8, "--vfio %s", name);
+	else
+		snprintf(option, HOST_PCI_NAME + 8, "--%s", device_kind_name(kind));
 	return option;
 }
 
@@ -180,13 +177,14 @@ static int check_devices(const struct plan *p, const struct host_facts *host, st
 
 		if (!*have)
 			return err_set(err, EINVAL, "the plan has %s; add %s", want,
-				       option_of(want, option));
+				       option_of(p->pci[i].kind, want, option));
 		if (!*want)
 			return err_set(
 				err, EINVAL,
 				"%s is not in the plan: leave it out, or make a plan with it",
-				option_of(have, option));
-		if (strcmp(want, have) != 0)
+				option_of(host->pci[i].kind, have, option));
+		if (p->pci[i].kind != host->pci[i].kind || p->pci[i].index != host->pci[i].index ||
+		    strcmp(want, have) != 0)
 			return err_set(
 				err, EINVAL,
 				"device %u of the plan is %s, but the command line says %s: name "

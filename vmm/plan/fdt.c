@@ -16,7 +16,7 @@
 
 #include <libfdt.h>
 
-#define COMPATIBLE "straddle,plan-1"
+#define COMPATIBLE "straddle,plan-2"
 
 static const char *const kind_names[] = {
 	[MAP_RAM] = "ram",     [MAP_HOTPLUG] = "hotplug", [MAP_RESERVED] = "reserved",
@@ -181,6 +181,8 @@ static void put_device(struct writer *w, const struct plan *p, unsigned i)
 	begin_at(w, "device", i);
 	put_u32(w, "reg", i);
 	put_cells(w, 1, 0);
+	put_text(w, "straddle,kind", device_kind_name(fn->kind));
+	put_u32(w, "straddle,index", fn->index);
 	put_text(w, "straddle,name", fn->name);
 	put_u32(w, "straddle,bus", fn->bus);
 	put_u32(w, "straddle,slot", fn->slot);
@@ -466,6 +468,18 @@ static int get_bars(const struct reader *r, int parent, struct plan_pci *fn)
 	return 0;
 }
 
+static int get_kind(const struct reader *r, int node, struct plan_pci *fn)
+{
+	char name[16];
+	int ret = get_text(r, node, "straddle,kind", name, sizeof(name));
+
+	if (ret)
+		return ret;
+	if (!device_kind_find(name, &fn->kind))
+		return bad_value(r, node, "straddle,kind", "is unknown");
+	return get_u32(r, node, "straddle,index", PCI_DEVICES_MAX - 1, &fn->index);
+}
+
 static int get_devices(const struct reader *r, int parent, struct plan *p)
 {
 	int node;
@@ -475,6 +489,8 @@ static int get_devices(const struct reader *r, int parent, struct plan *p)
 		struct plan_pci *fn = &p->pci[p->nr_pci];
 		int ret = get_index(r, node, p->nr_pci, PCI_DEVICES_MAX);
 
+		if (!ret)
+			ret = get_kind(r, node, fn);
 		if (!ret)
 			ret = get_text(r, node, "straddle,name", fn->name, sizeof(fn->name));
 		if (!ret)

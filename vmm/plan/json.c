@@ -175,8 +175,9 @@ static json_t *json_devices(const struct plan *p)
 		json_t *port = fn->port == PLAN_NO_PORT ? json_null() : json_integer(fn->port);
 
 		list = append(list,
-			      json_pack("{s:s,s:i,s:i,s:o,s:i,s:o}", "name", fn->name, "bus",
-					(int)fn->bus, "slot", (int)fn->slot, "port", port, "gsi",
+			      json_pack("{s:s,s:s,s:i,s:i,s:o,s:i,s:o}", "name", fn->name, "type",
+					device_kind_name(fn->kind), "bus", (int)fn->bus, "slot",
+					(int)fn->slot, "port", port, "gsi",
 					(int)plan_pci_gsi(p, fn, 0), "bars", json_bars(fn)));
 	}
 	return list;

@@ -42,6 +42,8 @@ static int add_devices(struct plan *p, const struct pci_layout_device *devices, 
 		int ret;
 
 		*fn = (struct plan_pci){ .slot = i + 1, .port = PLAN_NO_PORT };
+		fn->kind = devices[i].host->kind;
+		fn->index = devices[i].host->index;
 		memcpy(fn->name, devices[i].host->name, sizeof(fn->name));
 		if (!devices[i].root_bus) {
 			struct plan_port *port = &p->ports[p->nr_ports];

@@ -207,18 +207,25 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 			 struct map_request *req, struct err *err)
 {
 	struct pci_layout_device devices[PCI_DEVICES_MAX];
-	unsigned n = c->nr_vfio + plan_nr_virtio(c) + c->watchdog;
+	unsigned nr_passed = 0;
 
-	if (n != host->nr_pci || n > PCI_DEVICES_MAX || c->nr_pmem != host->nr_pmem)
-		return err_set(err, EINVAL, "%u PCI devices are asked for, %u are known", n,
-			       host->nr_pci);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < host->nr_pci; i++) {
+		const struct host_pci *d = &host->pci[i];
+		bool passed = d->kind == DEVICE_PASSED_THROUGH;
+
 		devices[i] = (struct pci_layout_device){
-			.host = &host->pci[i],
-			.root_bus = i >= c->nr_vfio || c->vfio[i].root_bus,
-			.rom = i < c->nr_vfio && !c->vfio[i].no_rom,
+			.host = d,
+			.root_bus = !passed || c->vfio[d->index].root_bus,
+			.rom = passed && !c->vfio[d->index].no_rom,
 		};
-	return pci_layout_build(p, req, devices, n, busy_ports(c), err);
+		nr_passed += passed;
+	}
+	if (nr_passed != c->nr_vfio || c->nr_pmem != host->nr_pmem)
+		return err_set(err, EINVAL,
+			       "%u devices are passed through and %u files of --pmem are asked "
+			       "for, but %u and %u are known",
+			       c->nr_vfio, c->nr_pmem, nr_passed, host->nr_pmem);
+	return pci_layout_build(p, req, devices, host->nr_pci, busy_ports(c), err);
 }
 
 int plan_resolve(struct plan *p, const struct config *c, const struct host_facts *host,

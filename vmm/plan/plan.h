@@ -25,6 +25,8 @@ struct plan_bar {
 
 /* A PCI function other than the host bridge and root ports: function 0 of its slot. */
 struct plan_pci {
+	enum device_kind kind;
+	unsigned index; /* among those of its kind: of the --vfio options, of --disk ... */
 	char name[HOST_PCI_NAME]; /* the host's: "0000:41:10.1" */
 	unsigned bus, slot;
 	unsigned port; /* index of the root port above it, or PLAN_NO_PORT: on bus 0 */

@@ -1,5 +1,6 @@
 #include "vmm/vm/commands.h"
 
+#include "devices/virtio_balloon.h"
 #include "vmm/config/config.h"
 
 #include <errno.h>

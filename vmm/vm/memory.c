@@ -11,7 +11,7 @@ static int by_address(const void *a, const void *b)
 }
 
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
-		   const struct backends *backends, struct err *err)
+		   const struct virtio_backends *backends, struct err *err)
 {
 	const struct ram_backing backing = {
 		.page_size = plan->page_size,
@@ -26,10 +26,10 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 		return ret;
 	n = m->ram.nr_blocks;
 	memcpy(m->blocks, m->ram.blocks, n * sizeof(m->blocks[0]));
-	n += backends_memory(backends, m->blocks + n, PMEM_MAX);
+	n += virtio_memory(backends, m->blocks + n, PMEM_MAX);
 	qsort(m->blocks, n, sizeof(m->blocks[0]), by_address);
 	m->all = (struct guest_ram){ m->blocks, n };
-	return backends_check_memory(backends, &m->all, err);
+	return virtio_check_memory(backends, &m->all, err);
 }
 
 void vm_memory_reset(struct vm_memory *m, bool mapped)

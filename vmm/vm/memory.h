@@ -7,9 +7,8 @@
 #ifndef VM_MEMORY_H
 #define VM_MEMORY_H
 
-#include "vmm/backends/backend.h"
-#include "vmm/backends/passthrough.h"
 #include "vmm/host/ram.h"
+#include "vmm/machine/virtio/kinds.h"
 
 struct vm_memory {
 	struct ram ram;
@@ -27,7 +26,7 @@ struct vm_memory {
  * negative errno and a sentence; vm_memory_close() is safe then, and on VM_MEMORY_EMPTY.
  */
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
-		   const struct backends *backends, struct err *err);
+		   const struct virtio_backends *backends, struct err *err);
 /*
  * The next guest finds zeroes. RAM that devices are mapped to stays as it is, because they would go
  * on with the old pages.

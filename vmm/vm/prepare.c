@@ -1,6 +1,7 @@
 #include "vmm/vm/prepare.h"
 
 #include "vmm/backends/pmem.h"
+#include "vmm/machine/virtio/kinds.h"
 #include "vmm/plan/devices.h"
 #include "vmm/plan/fdt.h"
 
@@ -21,12 +22,14 @@ static int read_plan(struct plan *p, const char *path, struct err *err)
 
 int vm_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
 {
+	struct device_counts counts = { .of = { [DEVICE_WATCHDOG] = c->watchdog } };
 	int ret = 0;
 
+	virtio_count(c, &counts);
 	for (host->nr_pmem = 0; ret == 0 && host->nr_pmem < c->nr_pmem; host->nr_pmem++)
 		ret = pmem_size(c->pmem[host->nr_pmem].path, &host->pmem[host->nr_pmem], err);
 	if (ret == 0)
-		ret = plan_add_virtio(host, c, err);
+		ret = plan_add_devices(host, &counts, err);
 	if (ret < 0)
 		return ret;
 	if (!c->plan_file)

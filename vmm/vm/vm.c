@@ -40,7 +40,7 @@ struct vm *vm_new(const struct vm_user *user)
 	vm->user = *user;
 	vm->config = (struct config)CONFIG_EMPTY;
 	vm->passthrough.iommu = (struct iommu)IOMMU_EMPTY;
-	vm->backends = (struct backends)BACKENDS_EMPTY;
+	vm->backends = (struct virtio_backends)VIRTIO_BACKENDS_EMPTY;
 	vm->memory.ram = (struct ram)RAM_EMPTY;
 	vm->kernel = (struct image)IMAGE_EMPTY;
 	vm->initrd = (struct images)IMAGES_EMPTY;
@@ -73,12 +73,12 @@ int vm_plan(struct vm *vm, struct err *err)
 		ret = vm_open_images(&vm->config, &vm->kernel, &vm->boot_kernel, &vm->initrd, err);
 	if (ret < 0)
 		return ret;
-	ret = backends_open(&vm->backends, &vm->config, &vm->plan, err);
+	ret = virtio_open(&vm->backends, &vm->config, &vm->plan, err);
 	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
 		vm->blame = VM_BLAME_HOST;
 	if (ret < 0)
 		return ret;
-	backends_remark(&vm->backends, remark, vm);
+	virtio_remark(&vm->backends, remark, vm);
 	vm->blame = VM_BLAME_HOST;
 	return loop_create(&vm->loop, err);
 }
@@ -181,7 +181,6 @@ static int open_lines(struct vm *vm, struct err *err)
 						     .line = names[i],
 						     .path = console_pty(line) });
 	}
-	backends_set_console(&vm->backends, &vm->lines[VM_CONSOLE]);
 	return 0;
 }
 
@@ -223,7 +222,7 @@ int vm_prepare(struct vm *vm, struct err *err)
 
 	vm->blame = VM_BLAME_HOST;
 	if (ret == 0)
-		backends_watch_memory(&vm->backends, &vm->loop, memory_changed, vm);
+		virtio_watch_memory(&vm->backends, &vm->loop, memory_changed, vm);
 	if (ret == 0 && fault_find_cut(err)) /* before it was watched */
 		ret = -EIO;
 	if (ret == 0 && vm->config.control)
@@ -340,6 +339,7 @@ int vm_run(struct vm *vm, struct err *err)
 		.leaver = { process_ends, STORAGE_PATIENCE, abandon, vm },
 		.loop = &vm->loop,
 		.console = &vm->lines[VM_SERIAL],
+		.virtio_console = &vm->lines[VM_CONSOLE],
 		.has_debug_exit = c->has_debug_exit,
 		.debug_exit_port = c->debug_exit_port,
 	};
@@ -410,7 +410,7 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	control_close(&vm->control);
-	backends_close(&vm->backends);
+	virtio_close(&vm->backends);
 	close_passthrough(vm);
 	vm_memory_close(&vm->memory);
 	kvm_let_go();

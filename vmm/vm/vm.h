@@ -44,7 +44,7 @@ struct vm {
 	struct vm_user user;
 	struct config config;
 	struct passthrough passthrough;
-	struct backends backends;
+	struct virtio_backends backends;
 	struct plan plan;
 	struct vm_memory memory;
 	struct image kernel;

@@ -42,6 +42,8 @@ static void same_map(const struct map *a, const struct map *b)
 
 static void same_device(const struct plan_pci *a, const struct plan_pci *b)
 {
+	assert_int_equal(a->kind, b->kind);
+	assert_int_equal(a->index, b->index);
 	assert_string_equal(a->name, b->name);
 	assert_int_equal(a->bus, b->bus);
 	assert_int_equal(a->slot, b->slot);
@@ -90,6 +92,7 @@ static void add_devices(struct host_facts *host, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct host_pci *d = &host->pci[host->nr_pci++];
 
+		d->index = i;
 		snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", 0x41 + i);
 		if (i % 2) {
 			d->bars[1] = (struct bar_shape){ .size = 256, .io = true };
@@ -111,6 +114,8 @@ static void build(const struct config *c)
 
 		amd.pmem[amd.nr_pmem++] = (1 + i) * GIB;
 		d->bars[0] = (struct bar_shape){ .size = 32 * KIB, .wide = true };
+		d->kind = DEVICE_PMEM;
+		d->index = i;
 		snprintf(d->name, sizeof(d->name), "pmem%u", i);
 	}
 	memset(&plan, 0xa5, sizeof(plan));
@@ -323,6 +328,8 @@ static void test_missing_and_misshapen(void **state)
 		{ PORT1, "straddle,slot" },
 		{ PORT1, "straddle,bus" },
 		{ DEVICE1, "reg" },
+		{ DEVICE1, "straddle,kind" },
+		{ DEVICE1, "straddle,index" },
 		{ DEVICE1, "straddle,name" },
 		{ DEVICE1, "straddle,bus" },
 		{ DEVICE1, "straddle,slot" },
@@ -391,8 +398,8 @@ static void test_wrong_values(void **state)
 	refused("41");
 	set_text("/", "straddle,iova-policy", "none");
 	refused("iova-policy");
-	set_text("/", "compatible", "straddle,plan-2");
-	refused("straddle,plan-1");
+	set_text("/", "compatible", "straddle,plan-1");
+	refused("straddle,plan-2");
 	set32("/", "straddle,cpus", 0);
 	refused("CPU");
 	set32("/", "straddle,cpus", CPUS_MAX + 1);
@@ -446,6 +453,10 @@ static void test_wrong_devices(void **state)
 	refused("straddle,port");
 	set32(DEVICE1, "straddle,slot", 1);
 	refused("slot 1");
+	set_text(DEVICE1, "straddle,kind", "floppy");
+	refused("straddle,kind");
+	set32(DEVICE1, "straddle,index", PCI_DEVICES_MAX);
+	refused("straddle,index");
 	set_text(DEVICE1, "straddle,name", "0000:41:00.0");
 	refused("twice");
 	set_text(DEVICE1, "straddle,name", "");
@@ -550,6 +561,8 @@ static void test_too_many(void **state)
 			fdt_setprop_u32(blob, node, "straddle,cpus", 0);
 			fdt_setprop_u32(blob, node, "straddle,slot", 0);
 			fdt_setprop_u32(blob, node, "straddle,bus", 0);
+			fdt_setprop_string(blob, node, "straddle,kind", "disk");
+			fdt_setprop_u32(blob, node, "straddle,index", i);
 			fdt_setprop_string(blob, node, "straddle,name", "many");
 		}
 		fdt_pack(blob);

@@ -172,6 +172,7 @@ static void test_devices(void **state)
 	host.pci[0].bars[0] = (struct bar_shape){ GIB, .wide = true, .prefetch = true };
 	host.pci[0].bars[2] = (struct bar_shape){ 256, .io = true };
 	host.pci[0].rom_size = 64 * KIB;
+	host.pci[1].index = 1;
 	strcpy(host.pci[1].name, "0000:42:00.0");
 	host.pci[1].bars[1] = (struct bar_shape){ .size = 4 * KIB };
 	assert_int_equal(plan_build(&plan, &c, &host, &err), 0);
@@ -184,7 +185,8 @@ static void test_devices(void **state)
 	       "\"mem32\":{\"start\":3221225472,\"end\":3222274048},"
 	       "\"prefetch\":{\"start\":4294967296,\"end\":5368709120}}]");
 	expect(json_incref(json_object_get(pci, "devices")),
-	       "[{\"name\":\"0000:41:00.0\",\"bus\":1,\"slot\":0,\"port\":0,\"gsi\":17,\"bars\":["
+	       "[{\"name\":\"0000:41:00.0\",\"type\":\"passed-through\",\"bus\":1,\"slot\":0,"
+	       "\"port\":0,\"gsi\":17,\"bars\":["
 	       "{\"bar\":0,\"size\":1073741824,\"start\":4294967296,\"end\":5368709120,\"kind\":"
 	       "\"memory\",\"width\":"
 	       "64,"
@@ -194,7 +196,8 @@ static void test_devices(void **state)
 	       "{\"bar\":6,\"size\":65536,\"start\":3221225472,\"end\":3221291008,\"kind\":\"rom\","
 	       "\"width\":32,"
 	       "\"prefetch\":false}]},"
-	       "{\"name\":\"0000:42:00.0\",\"bus\":0,\"slot\":2,\"port\":null,\"gsi\":18,\"bars\":["
+	       "{\"name\":\"0000:42:00.0\",\"type\":\"passed-through\",\"bus\":0,\"slot\":2,"
+	       "\"port\":null,\"gsi\":18,\"bars\":["
 	       "{\"bar\":1,\"size\":4096,\"start\":3222274048,\"end\":3222278144,\"kind\":"
 	       "\"memory\",\"width\":"
 	       "32,"

@@ -42,6 +42,7 @@ static struct host_pci *add_device(void)
 	struct host_pci *d = &host.pci[host.nr_pci++];
 
 	*d = (struct host_pci){ .node = -1 };
+	d->index = host.nr_pci - 1;
 	snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", host.nr_pci);
 	config.nr_vfio++;
 	return d;

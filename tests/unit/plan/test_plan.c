@@ -341,6 +341,8 @@ static void test_pmem(void **state)
 	host.pmem[1] = 512 * MIB;
 	for (unsigned i = 0; i < 2; i++) {
 		host.pci[i].bars[0] = (struct bar_shape){ .size = 32 * KIB, .wide = true };
+		host.pci[i].kind = DEVICE_PMEM;
+		host.pci[i].index = i;
 		snprintf(host.pci[i].name, sizeof(host.pci[i].name), "pmem%u", i);
 	}
 	host.nr_pci = 2;

@@ -1,40 +1,32 @@
 /*
- * The virtio devices of a machine: each in its slot, with its eventfds. Who serves them is
- * vmm/machine/virtio/serve.c's to say.
+ * The virtio devices of a machine: each in its slot, with its transport and eventfds. What a device
+ * does and who serves its queues, its kind says (kinds.h).
  *
- * A part of the machine, in a file of its own. Made after machine_pci and before any vCPU runs;
- * taken down after the last one stopped, before machine_pci. What is behind the devices
- * (vmm/backends/backend.h) outlives guest resets.
+ * Made after the PCI host bridge and before any vCPU runs; taken down after the last one stopped,
+ * before the bridge.
  */
 #ifndef MACHINE_VIRTIO_SLOT_H
 #define MACHINE_VIRTIO_SLOT_H
 
-#include "devices/virtio_balloon.h"
-#include "devices/virtio_blk.h"
-#include "devices/virtio_console.h"
-#include "devices/virtio_net.h"
+#include "devices/virtio.h"
 #include "devices/virtio_pci.h"
-#include "devices/virtio_pmem.h"
-#include "devices/virtio_remote.h"
-#include "devices/virtio_rng.h"
-#include "devices/virtio_vsock.h"
-#include "vmm/backends/backend.h"
+#include "vmm/backends/line.h"
 #include "vmm/host/ram.h"
 #include "vmm/host/thread.h"
 #include "vmm/machine/pci.h"
+#include "vmm/machine/virtio/kinds.h"
 
-/* What it borrows. The devices are those of the plan from pci[first] on, in that order. */
+/* What the devices borrow. */
 struct machine_virtio_parts {
 	const struct plan *plan;
 	const struct ram *ram;
 	const struct guest_ram *guest_ram;
 	struct machine_pci *pci;
 	struct loop *loop;
-	unsigned first;
-	struct backends *backends;
-	void (*quit)(void *to); /* Ctrl-A X on a virtio console */
-	void (*memory)(void *to,
-		       const uint64_t *numbers); /* what machine_virtio_balloon asked for */
+	struct virtio_backends *backends;
+	struct console *console;			   /* the line behind the virtio console */
+	void (*quit)(void *to);				   /* Ctrl-A X there */
+	void (*memory)(void *to, const uint64_t *numbers); /* what the balloon was asked for */
 	void *to;
 };
 
@@ -47,32 +39,23 @@ struct virtio_slot_queue {
 
 struct virtio_slot {
 	const struct machine_virtio_parts *parts;
+	struct virtio_backend *backend;
+	const struct virtio_kind_ops *ops;
+	const struct pci_env *env;
+	const char *name;
+	void *own;		   /* by virtio_slot_own(): the kind's, with the device model */
+	struct virtio_device *dev; /* the model */
 	struct virtio_pci pci;
-	struct virtio_device *dev; /* of one of these */
-	struct virtio_blk blk;
-	struct virtio_net net;
-	struct virtio_rng rng;
-	struct virtio_vsock vsock;
-	struct virtio_pmem pmem;
-	struct virtio_remote remote;
-	struct virtio_console console;
-	struct virtio_balloon balloon;
 	int kicks[VIRTIO_QUEUES_MAX], vectors[VIRTIO_QUEUES_MAX + 1];
 	int error; /* eventfd: who serves it from outside gave a ring up; -1: there is nobody */
 	struct virtio_slot_queue queues[VIRTIO_QUEUES_MAX];
-	struct worker *workers;
-	unsigned nr_workers;
+	/* who serves it (serve.h) */
 	struct loop *loop; /* the main loop */
 	bool served_here;  /* by it */
-	bool ending;	   /* there is no next life: no program is waited for */
-	bool gone;	   /* what a network adapter was connected to, and that was said */
-	int timer; /* timerfd: wakes the main loop, or the one thread, for this slot; -1: none */
-	unsigned retry;		      /* seconds until the next look for a program that is gone */
-	pthread_mutex_t numbers_lock; /* a balloon's thread writes them, the main loop hands on */
-	uint64_t numbers[VIRTIO_BALLOON_STATS];
-	struct backend *backend;
-	const struct pci_env *env;
-	const char *name;
+	struct worker *workers;
+	unsigned nr_workers;
+	int timer;   /* timerfd: wakes the main loop, or the one thread, for this slot; -1: none */
+	bool ending; /* there is no next life: no program is waited for */
 };
 
 struct machine_virtio {
@@ -88,16 +71,12 @@ struct machine_virtio {
 
 int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 			  struct err *err);
-/* The terminal of a virtio console has another size. On the loop's thread. */
-void machine_virtio_resize(struct machine_virtio *m);
-/* The image of disk `name` has another size. -ENODEV: no such disk; -ENOTSUP: not ours to resize.
- */
-int machine_virtio_resize_disk(struct machine_virtio *m, const char *name, struct err *err);
-/* The balloon, or NULL. */
-struct virtio_balloon *machine_virtio_balloon(struct machine_virtio *m);
-/* Asks the guest for a balloon of `size` bytes, in this life and the next ones. It has one. On the
- * loop's thread. */
-void machine_virtio_set_balloon(struct machine_virtio *m, uint64_t size);
+/* The first device of a kind, or NULL. */
+struct virtio_slot *machine_virtio_find(const struct machine_virtio *m, enum device_kind kind);
+/* What is behind the device of that kind, called `name` (NULL: any), has another size. -ENODEV,
+ * -ENOTSUP. */
+int machine_virtio_resize(struct machine_virtio *m, enum device_kind kind, const char *name,
+			  struct err *err);
 /*
  * The end has come: who waits for a program to answer waits no longer. On the loop's thread; the
  * machine is destroyed next.
@@ -105,5 +84,11 @@ void machine_virtio_set_balloon(struct machine_virtio *m, uint64_t size);
 void machine_virtio_hurry(struct machine_virtio *m);
 /* Safe on MACHINE_VIRTIO_EMPTY and half-way. */
 void machine_virtio_destroy(struct machine_virtio *m);
+
+/* For virtio_ops.create: makes s->own, zeroed, of so many bytes, which is freed after ops->destroy.
+ * NULL: no memory. */
+void *virtio_slot_own(struct virtio_slot *s, size_t size, struct err *err);
+/* Tells the user something about the device. Any thread. */
+void virtio_slot_say(const struct virtio_slot *s, const char *what);
 
 #endif

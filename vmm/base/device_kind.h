@@ -1,0 +1,44 @@
+/*
+ * What a PCI device of the guest can be: the list of kinds, one line each.
+ *
+ * PURE. The plan gives every device its kind and its index among those of the kind;
+ * machine/virtio/kinds.c has what the machine does with each virtio kind.
+ */
+#ifndef BASE_DEVICE_KIND_H
+#define BASE_DEVICE_KIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+/* X(enumerator, name, whether there can be several, so that names have numbers). In the order of
+ * slots on bus 0. */
+#define DEVICE_KIND_LIST(X)                        \
+	X(PASSED_THROUGH, "passed-through", false) \
+	X(DISK, "disk", true)                      \
+	X(NET, "net", true)                        \
+	X(FS, "fs", true)                          \
+	X(PMEM, "pmem", true)                      \
+	X(CONSOLE, "console", false)               \
+	X(RNG, "rng", false)                       \
+	X(BALLOON, "balloon", false)               \
+	X(VSOCK, "vsock", false)                   \
+	X(WATCHDOG, "watchdog", false)
+
+#define DEVICE_ENUMERATOR(kind, name, numbered) DEVICE_##kind,
+enum device_kind { DEVICE_KIND_LIST(DEVICE_ENUMERATOR) DEVICE_KINDS };
+#undef DEVICE_ENUMERATOR
+
+/* How many there are of each. */
+struct device_counts {
+	unsigned of[DEVICE_KINDS];
+};
+
+/* "disk": of the plan file and of the option that asks for one. */
+const char *device_kind_name(enum device_kind kind);
+/* Whether the second one is called disk1. */
+bool device_kind_is_numbered(enum device_kind kind);
+/* The kind of that name; false: there is none. */
+bool device_kind_find(const char *name, enum device_kind *kind);
+
+#endif
