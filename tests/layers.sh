@@ -8,6 +8,12 @@ if awk -f tests/layers.awk tests/layers.txt $sources; then
 else
 	echo "not ok includes"
 fi
+# Threads are made in one place, in a role each.
+if [ "$(grep -rl 'pthread_create(' vmm devices acpi vfio firmware)" = vmm/host/thread.c ]; then
+	echo "ok threads"
+else
+	echo "not ok threads # $(grep -rn 'pthread_create(' vmm devices acpi vfio firmware | grep -v '^vmm/host/thread.c')"
+fi
 # README.md has the same table, one row for each folder.
 table()
 {

@@ -4,6 +4,7 @@
 #include "tests/fault/wrap.h"
 #include "vmm/host/fault.h"
 #include "vmm/host/kvm.h"
+#include "vmm/host/supported_cpuid.h"
 #include "vmm/host/probe.h"
 #include "vmm/host/vcpu.h"
 
@@ -82,6 +83,8 @@ static int check_extension(unsigned long cap)
 		return 0;
 	if (cap == 213) /* KVM_CAP_DISABLE_QUIRKS2: which there are */
 		return 0xff;
+	if (cap == KVM_CAP_NR_MEMSLOTS)
+		return 2 * ARRAY_SIZE(host.slots);
 	return cap == KVM_CAP_MAX_VCPUS ? host.max_cpus : 1;
 }
 
@@ -257,7 +260,7 @@ static void test_cpuid(void **state)
 	(void)state;
 	assert_int_equal(kvm_open(&kvm, &err), 0);
 	wrap_fail_named("ioctl", 1, E2BIG);
-	assert_int_equal(kvm_supported_cpuid(&kvm, &cpuid, &err), -E2BIG);
+	assert_int_equal(supported_cpuid(&kvm, &cpuid, &err), -E2BIG);
 	wrap_assert_says(&err, "KVM_GET_SUPPORTED_CPUID");
 	kvm_close(&kvm);
 	wrap_assert_released(before, "CPUID");
@@ -266,16 +269,16 @@ static void test_cpuid(void **state)
 	 * again. */
 	assert_int_equal(kvm_open(&kvm, &err), 0);
 	wrap_fail_named("pthread_create", 1, EAGAIN);
-	kvm_ask_ahead();
+	supported_cpuid_ask_ahead(kvm_keep_device());
 	host.cpuid_error = E2BIG;
-	kvm_ask_ahead();
-	assert_int_equal(kvm_supported_cpuid(&kvm, &cpuid, &err), -E2BIG);
+	supported_cpuid_ask_ahead(kvm_keep_device());
+	assert_int_equal(supported_cpuid(&kvm, &cpuid, &err), -E2BIG);
 	host.cpuid_error = 0;
-	kvm_ask_ahead();
-	assert_int_equal(kvm_supported_cpuid(&kvm, &cpuid, &err), 0);
+	supported_cpuid_ask_ahead(kvm_keep_device());
+	assert_int_equal(supported_cpuid(&kvm, &cpuid, &err), 0);
 	assert_int_equal(cpuid->nent, 1);
 	wrap_count();
-	assert_int_equal(kvm_supported_cpuid(&kvm, &again, &err), 0);
+	assert_int_equal(supported_cpuid(&kvm, &again, &err), 0);
 	assert_ptr_equal(cpuid, again);
 	assert_int_equal(wrap_calls(), 0);
 	kvm_close(&kvm);
@@ -284,6 +287,7 @@ static void test_cpuid(void **state)
 	wrap_fail_named("open", 1, EACCES);
 	assert_int_equal(kvm_open(&kvm, &err), 0);
 	kvm_close(&kvm);
+	supported_cpuid_await();
 	kvm_let_go();
 	wrap_assert_released(before, "the device");
 	wrap_fail_named("open", 1, EACCES);
@@ -332,7 +336,24 @@ static void test_slots(void **state)
 	kvm_close(&kvm);
 }
 
-/* Device memory takes the slots after RAM's, and gives them back. */
+/* RAM never gets the slots that are kept for device memory. */
+static void test_too_many_slots(void **state)
+{
+	struct ram_block block = {
+		{ 16 * TIB, 33 * TIB }, (uint8_t *)(uintptr_t)(64 * TIB), -1, 0
+	};
+	const struct guest_ram ram = { &block, 1 };
+	struct kvm kvm;
+
+	(void)state;
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
+	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), -E2BIG);
+	wrap_assert_says(&err, "guest RAM is in more than 16 pieces");
+	kvm_close(&kvm);
+}
+
+/* Device memory takes the upper half of the slots, and gives them back. */
 static void test_maps(void **state)
 {
 	struct ram_block block = { { 0, GIB }, (uint8_t *)(uintptr_t)TIB, -1, 0 };
@@ -351,13 +372,13 @@ static void test_maps(void **state)
 	assert_int_equal(host.quirks_off, 1 << 7);
 	b = kvm_map(&kvm, (struct span){ 2 * TIB, 3 * TIB }, (void *)(uintptr_t)(4 * TIB), &err);
 	assert_true(a >= 0 && b >= 0 && a != b);
-	assert_int_equal(host.slots[1].slot, 1);
+	assert_int_equal(host.slots[1].slot, 16);
 	assert_int_equal(host.slots[1].guest_phys_addr, at.base);
 	assert_int_equal(host.slots[1].memory_size, 64 * KIB);
 	assert_int_equal(host.slots[1].userspace_addr, 2 * TIB);
-	assert_int_equal(host.slots[2].slot, 2);
+	assert_int_equal(host.slots[2].slot, 17);
 	kvm_unmap(&kvm, a);
-	assert_int_equal(host.slots[3].slot, 1);
+	assert_int_equal(host.slots[3].slot, 16);
 	assert_int_equal(host.slots[3].memory_size, 0);
 	assert_int_equal(kvm_map(&kvm, at, (void *)(uintptr_t)(2 * TIB), &err), a);
 	kvm_unmap(&kvm, b);
@@ -391,6 +412,7 @@ static int vfio_attempt(void *to, struct err *e)
 static const struct wrap_harmless without[] = {
 	{ { "ioctl", KVM_ENABLE_CAP, 0 }, 0, "needed for APIC IDs past 254 only" },
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS }, 0, "4 is taken then" },
+	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS }, 0, "32 is taken then" },
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER }, 0, "not offered then" },
 	{ { "ioctl", KVM_CREATE_VM, 0 }, EINTR, "tried again" },
 	{ { "ioctl", KVM_X86_GET_MCE_CAP_SUPPORTED, 0 }, 0, "no machine checks then" },
@@ -414,7 +436,7 @@ static int vcpu_attempt(void *to, struct err *e)
 	if (ret == 0)
 		ret = kvm_create_irqchip(&kvm, e);
 	if (ret == 0)
-		ret = kvm_supported_cpuid(&kvm, &cpuid, e);
+		ret = supported_cpuid(&kvm, &cpuid, e);
 	if (ret == 0)
 		ret = vcpu_create(&v, &kvm, 3, 7, e);
 	if (ret == 0)
@@ -582,12 +604,12 @@ static void test_bad_memory(void **state)
 	static const struct vcpu_bus bus = { .poisoned = on_poisoned };
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + sizeof(cpuid->entries[0]));
 	static const struct {
-		uint32_t vendor;
+		char vendor[13]; /* in the order of EBX, EDX, ECX */
 		uint64_t status, mcg_status;
 	} rows[] = {
-		{ 0x756e6547, 0xbd80000000000134, 0xf }, /* Genu */
-		{ 0x68747541, 0xbc00080000000000, 0x5 }, /* Auth */
-		{ 0x6f677948, 0xbc00080000000000, 0x5 }, /* Hygo */
+		{ "GenuineIntel", 0xbd80000000000134, 0xf },
+		{ "AuthenticAMD", 0xbc00080000000000, 0x5 },
+		{ "HygonGenuine", 0xbc00080000000000, 0x5 },
 	};
 
 	(void)state;
@@ -597,7 +619,9 @@ static void test_bad_memory(void **state)
 	assert_int_equal(host.mcg_cap, 1 << 8 | 1 << 24 | 10);
 	cpuid->nent = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		cpuid->entries[0].ebx = rows[i].vendor;
+		memcpy(&cpuid->entries[0].ebx, rows[i].vendor, 4);
+		memcpy(&cpuid->entries[0].edx, rows[i].vendor + 4, 4);
+		memcpy(&cpuid->entries[0].ecx, rows[i].vendor + 8, 4);
 		assert_int_equal(vcpu_set_cpuid(&vcpu, cpuid, &err), 0);
 		host.meets_bad = 1;
 		poisoned = 0;
@@ -677,6 +701,7 @@ static void test_try(void **state)
 		without[3],
 		without[4],
 		without[5],
+		without[6],
 		{ { .name = "madvise" }, 0, "advice" },
 		{ { .name = "sigaction" }, 0, "cannot fail with these arguments" },
 		{ { "ioctl", KVM_RUN, 0 }, EINTR, "tried again" },
@@ -730,6 +755,7 @@ int main(void)
 		cmocka_unit_test_setup(test_old_kvm, play),
 		cmocka_unit_test_setup(test_lesser_kvm, play),
 		cmocka_unit_test_setup(test_slots, play),
+		cmocka_unit_test_setup(test_too_many_slots, play),
 		cmocka_unit_test_setup(test_maps, play),
 		cmocka_unit_test_setup(test_vfio, play),
 		cmocka_unit_test_setup(test_vcpu, play),

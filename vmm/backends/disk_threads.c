@@ -75,7 +75,7 @@ static void *serve(void *arg)
 	struct disk_threads *t = &d->threads;
 	struct block_request *r;
 
-	worker_name_thread("disk");
+	thread_name("disk");
 	pthread_mutex_lock(&t->lock);
 	while ((r = next(t))) {
 		struct disk_queue *q = r->queue;
@@ -93,7 +93,7 @@ static void *serve(void *arg)
 static int add_thread(struct disk *d)
 {
 	struct disk_threads *t = &d->threads;
-	int code = worker_thread(&t->threads[t->nr], NULL, serve, d);
+	int code = thread_start(&t->threads[t->nr], THREAD_STORAGE, NULL, serve, d);
 
 	t->nr += !code;
 	return code;

@@ -343,7 +343,7 @@ static void *writer(void *arg)
 {
 	struct console *c = arg;
 
-	worker_name_thread(c->name);
+	thread_name(c->name);
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
 		tell_room(c);
@@ -549,7 +549,7 @@ int console_open(struct console *c, const char *name, const struct config_line *
 		ret = err_sys(err, errno, "cannot set up the %s line", c->name);
 		goto fail;
 	}
-	ret = -pthread_create(&c->writer, NULL, writer, c);
+	ret = -thread_start(&c->writer, THREAD_LINE, NULL, writer, c);
 	if (ret < 0) {
 		err_sys(err, -ret, "cannot start the writer of the %s line", c->name);
 		goto fail;

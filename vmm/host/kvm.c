@@ -1,26 +1,20 @@
 #include "vmm/host/kvm.h"
 
 #include "vmm/base/platform.h"
-#include "vmm/host/thread.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Kernel ABI that this file relies on (Documentation/virt/kvm/api.rst). */
 static_assert(KVM_API_VERSION == 12, "the stable KVM API");
 static_assert(sizeof(struct kvm_userspace_memory_region) == 32, "KVM_SET_USER_MEMORY_REGION");
-static_assert(sizeof(struct kvm_cpuid_entry2) == 40, "KVM_SET_CPUID2");
 
-#define SLOT_MAX  TIB
-#define CPUID_MAX 256
+#define SLOT_MAX TIB
 
 static const struct {
 	int cap;
@@ -55,12 +49,26 @@ static int open_failed(int code, struct err *err)
 	}
 }
 
-/* What kvm_ask_ahead opened: for the life of the process, whatever becomes of the permission. */
+/* By kvm_keep_device(): for the life of the process, whatever becomes of the permission. */
 static int kept = -1;
 
 static int open_device(void)
 {
 	return kept >= 0 ? fcntl(kept, F_DUPFD_CLOEXEC, 0) : open("/dev/kvm", O_RDWR | O_CLOEXEC);
+}
+
+int kvm_keep_device(void)
+{
+	if (kept < 0)
+		kept = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	return kept;
+}
+
+void kvm_let_go(void)
+{
+	if (kept >= 0)
+		close(kept);
+	kept = -1;
 }
 
 static int has(const struct kvm *kvm, int cap)
@@ -96,6 +104,8 @@ int kvm_open(struct kvm *kvm, struct err *err)
 	}
 	ret = has(kvm, KVM_CAP_MAX_VCPUS);
 	kvm->max_cpus = ret > 0 ? (unsigned)ret : 4; /* api.rst: 4 if it is not said */
+	ret = has(kvm, KVM_CAP_NR_MEMSLOTS);
+	kvm->nr_slots = ret > 0 ? (unsigned)ret : 32; /* what every KVM has had */
 	kvm->tsc_deadline = has(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	if (ioctl(kvm->fd, KVM_X86_GET_MCE_CAP_SUPPORTED, &kvm->mce_caps) < 0)
 		kvm->mce_caps = 0;
@@ -140,6 +150,13 @@ int kvm_create_irqchip(struct kvm *kvm, struct err *err)
 	return 0;
 }
 
+/* The first slot for device memory. RAM has those below, however many blocks of it there are and
+ * will be. */
+static unsigned first_map(const struct kvm *kvm)
+{
+	return kvm->nr_slots / 2;
+}
+
 int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err)
 {
 	for (size_t i = 0; i < ram->n; i++) {
@@ -148,12 +165,17 @@ int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err)
 
 		for (; at < size; at += SLOT_MAX) {
 			struct kvm_userspace_memory_region slot = {
-				.slot = kvm->nr_ram_slots++,
+				.slot = kvm->nr_ram_slots,
 				.guest_phys_addr = b->gpa.base + at,
 				.memory_size = min_u64(size - at, SLOT_MAX),
 				.userspace_addr = (uintptr_t)b->hva + at,
 			};
 
+			if (kvm->nr_ram_slots++ == first_map(kvm))
+				return err_set(err, E2BIG,
+					       "guest RAM is in more than %u pieces, of which this "
+					       "host's KVM has no more: reserve fewer ranges",
+					       first_map(kvm));
 			if (ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
 				return err_sys(err, errno,
 					       "KVM refuses %" PRIu64 " MiB of RAM at %#" PRIx64
@@ -169,7 +191,7 @@ int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err)
 static int set_map(const struct kvm *kvm, unsigned i, struct span at, void *hva)
 {
 	struct kvm_userspace_memory_region slot = {
-		.slot = kvm->nr_ram_slots + i,
+		.slot = first_map(kvm) + i,
 		.guest_phys_addr = at.base,
 		.memory_size = span_size(at),
 		.userspace_addr = (uintptr_t)hva,
@@ -204,9 +226,11 @@ static void keep_page_tables(struct kvm *kvm)
 
 int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 {
+	unsigned most = (unsigned)min_u64(KVM_MAPS_MAX, kvm->nr_slots - first_map(kvm));
+
 	if (!kvm->keeps_tables)
 		keep_page_tables(kvm);
-	for (unsigned i = 0; i < KVM_MAPS_MAX; i++) {
+	for (unsigned i = 0; i < most; i++) {
 		uint64_t bit = UINT64_C(1) << i % 64;
 		int ret;
 
@@ -220,7 +244,7 @@ int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 		kvm->mapped[i / 64] |= bit;
 		return (int)i;
 	}
-	return err_set(err, ENOSPC, "there is room for %u mappings of device memory", KVM_MAPS_MAX);
+	return err_set(err, ENOSPC, "there is room for %u mappings of device memory", most);
 }
 
 int kvm_unmap(struct kvm *kvm, int handle)
@@ -252,7 +276,9 @@ int kvm_add_vfio(struct kvm *kvm, int file, struct err *err)
 		kvm->vfio = (int)device.fd;
 	}
 	if (ioctl(kvm->vfio, KVM_SET_DEVICE_ATTR, &attr) < 0 && errno != EEXIST)
-		return err_sys(err, errno, "KVM refuses a VFIO file");
+		return err_sys(
+			err, errno,
+			"KVM_DEV_VFIO_FILE_ADD failed for a passed-through device or its group");
 	return 0;
 }
 
@@ -307,85 +333,4 @@ void kvm_close(struct kvm *kvm)
 	if (kvm->fd >= 0)
 		close(kvm->fd);
 	*kvm = (struct kvm)KVM_EMPTY;
-}
-
-/*
- * CPUID is asked once a process: the answer is the running kernel's, and it costs some 80 CPUID
- * instructions, which trap where this host is a guest itself (0.4 ms seen, a fifth of a start).
- */
-static union {
-	struct kvm_cpuid2 list;
-	uint8_t room[sizeof(struct kvm_cpuid2) + CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
-} asked;
-static bool is_asked;
-static pthread_t asking;
-static bool is_asking;
-
-/*
- * The state of AMX is for those who asked for it, before the first vCPU: else KVM leaves it out of
- * leaf 0Dh (Documentation/arch/x86/xstate.rst). Kernels before 5.17 and CPUs without it say no.
- */
-#ifndef ARCH_REQ_XCOMP_GUEST_PERM
-#define ARCH_REQ_XCOMP_GUEST_PERM 0x1025
-#endif
-#define XFEATURE_TILEDATA 18
-
-static int ask_cpuid(int fd, struct err *err)
-{
-	(void)syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_GUEST_PERM, XFEATURE_TILEDATA);
-	asked.list.nent = CPUID_MAX;
-	if (ioctl(fd, KVM_GET_SUPPORTED_CPUID, &asked) < 0)
-		return err_sys(err, errno, "KVM_GET_SUPPORTED_CPUID failed");
-	is_asked = true;
-	return 0;
-}
-
-/* Says nothing of errors: whoever wants the answer asks again, and hears why there is none. */
-static void *ask_thread(void *arg)
-{
-	(void)arg;
-	(void)ask_cpuid(kept, NULL);
-	return NULL;
-}
-
-void kvm_ask_ahead(void)
-{
-	pthread_attr_t attr;
-	cpu_set_t cpus;
-
-	if (kept < 0)
-		kept = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kept < 0 || is_asked || is_asking || pthread_attr_init(&attr))
-		return;
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1) {
-		CPU_CLR((unsigned)sched_getcpu(), &cpus);
-		pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
-	}
-	is_asking = worker_thread(&asking, &attr, ask_thread, NULL) == 0;
-	pthread_attr_destroy(&attr);
-}
-
-static void await_answer(void)
-{
-	if (is_asking)
-		pthread_join(asking, NULL);
-	is_asking = false;
-}
-
-void kvm_let_go(void)
-{
-	await_answer();
-	if (kept >= 0)
-		close(kept);
-	kept = -1;
-}
-
-int kvm_supported_cpuid(const struct kvm *kvm, const struct kvm_cpuid2 **out, struct err *err)
-{
-	int ret;
-
-	await_answer();
-	ret = is_asked ? 0 : ask_cpuid(kvm->fd, err);
-	*out = &asked.list;
-	return ret;
 }

@@ -22,8 +22,10 @@ struct kvm {
 	bool tsc_deadline;
 	bool x2apic_ids;   /* APIC ids past 255 reach the guest */
 	uint64_t mce_caps; /* what guests' IA32_MCG_CAP can have; 0: no machine checks */
-	uint32_t nr_ram_slots;
-	uint64_t mapped[KVM_MAPS_MAX / 64]; /* which of the slots after those are in use */
+	/* Memory slots: RAM has the lower half of the numbers, device memory the upper. */
+	unsigned nr_slots;
+	uint32_t nr_ram_slots;		    /* in use, from 0 on */
+	uint64_t mapped[KVM_MAPS_MAX / 64]; /* which of the upper ones are */
 	bool keeps_tables;		    /* slots that go take no others' page tables */
 	int vfio;			    /* KVM's VFIO device, or -1 */
 };
@@ -39,7 +41,7 @@ int kvm_open(struct kvm *kvm, struct err *err);
 int kvm_create_vm(struct kvm *kvm, struct err *err);
 /*
  * One slot per block of RAM, in pieces of at most 1 TiB: for larger ones Linux 5.15 cannot allocate
- * its tables in one piece.
+ * its tables in one piece. -E2BIG: there are too many pieces.
  */
 int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err);
 /*
@@ -73,17 +75,12 @@ void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);
 
 /*
- * Opens /dev/kvm once for all that kvm_open is called for later, and starts asking for CPUID on a
- * thread of its own, so that planning and making the VM need not wait for it. No error if it does
- * not start, or KVM cannot be opened: kvm_open says why.
+ * Opens /dev/kvm for all that kvm_open() is called for later: machines after a guest reset have it,
+ * whoever may open it by then. Returns the descriptor, which stays this file's, or -1: kvm_open()
+ * says why.
  */
-void kvm_ask_ahead(void);
+int kvm_keep_device(void);
 /* Closes what that opened. */
 void kvm_let_go(void);
-/*
- * CPUID as KVM can give it to a guest, kept for the life of the process; waits for what was asked
- * ahead. One thread at a time.
- */
-int kvm_supported_cpuid(const struct kvm *kvm, const struct kvm_cpuid2 **out, struct err *err);
 
 #endif

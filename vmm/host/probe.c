@@ -1,6 +1,7 @@
 #include "vmm/host/probe.h"
 
 #include "vmm/host/kvm.h"
+#include "vmm/host/supported_cpuid.h"
 #include "vmm/host/ram.h"
 #include "vmm/host/vcpu.h"
 
@@ -70,7 +71,7 @@ static void probe_guest_bits(struct host_facts *f)
 
 	if (f->phys_bits <= 48 || kvm_open(&kvm, NULL) < 0)
 		return;
-	if (kvm_supported_cpuid(&kvm, &cpuid, NULL) == 0)
+	if (supported_cpuid(&kvm, &cpuid, NULL) == 0)
 		for (unsigned i = 0; i < cpuid->nent; i++)
 			if (cpuid->entries[i].function == 0x80000008)
 				f->guest_phys_bits = (cpuid->entries[i].eax >> 16) & 0xff;
@@ -191,7 +192,7 @@ enum host_kvm host_try_kvm(struct err *err)
 
 	if (kvm_open(&kvm, err) < 0 || kvm_create_vm(&kvm, err) < 0 ||
 	    ram_create(&ram, &span, 1, &backing, err) < 0 || add_ram(&kvm, &ram, err) < 0 ||
-	    kvm_create_irqchip(&kvm, err) < 0 || kvm_supported_cpuid(&kvm, &cpuid, err) < 0 ||
+	    kvm_create_irqchip(&kvm, err) < 0 || supported_cpuid(&kvm, &cpuid, err) < 0 ||
 	    vcpu_create(&v, &kvm, 0, 0, err) < 0 || vcpu_set_cpuid(&v, cpuid, err) < 0 ||
 	    vcpu_set_entry(&v, &try_entry, err) < 0)
 		goto out;

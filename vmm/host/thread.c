@@ -5,23 +5,16 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-void worker_name_thread(const char *name)
+/* Whose calls others interrupt by SIGRTMIN: vcpu_kick(), console_close(). */
+static const bool is_kicked[THREAD_ROLES] = { [THREAD_VCPU] = true, [THREAD_LINE] = true };
+
+void thread_name(const char *name)
 {
 	(void)prctl(PR_SET_NAME, name);
 }
 
-static void *serve(void *arg)
-{
-	struct worker *w = arg;
-	struct err err;
-
-	worker_name_thread(w->name);
-	(void)loop_run(&w->loop,
-		       &err); /* poll(2) fails only without memory: then nothing is served */
-	return NULL;
-}
-
-int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t *attr,
+		 void *(*start)(void *), void *arg)
 {
 	/* What a thread's own instructions raise is forced on it: blocked, it would end the process
 	 * without its handler, which restores the terminal. */
@@ -32,10 +25,23 @@ int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(
 	sigfillset(&all);
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
 		sigdelset(&all, own[i]);
+	if (is_kicked[role])
+		sigdelset(&all, SIGRTMIN);
 	pthread_sigmask(SIG_SETMASK, &all, &was);
 	code = pthread_create(thread, attr, start, arg);
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
 	return code;
+}
+
+static void *serve(void *arg)
+{
+	struct worker *w = arg;
+	struct err err;
+
+	thread_name(w->name);
+	/* poll(2) fails only without memory: then nothing is served. */
+	(void)loop_run(&w->loop, &err);
+	return NULL;
 }
 
 int worker_create(struct worker *w, const char *name, struct err *err)
@@ -47,7 +53,7 @@ int worker_create(struct worker *w, const char *name, struct err *err)
 
 int worker_start(struct worker *w, struct err *err)
 {
-	int code = worker_thread(&w->thread, NULL, serve, w);
+	int code = thread_start(&w->thread, THREAD_QUEUE, NULL, serve, w);
 
 	if (code)
 		return err_sys(err, code, "cannot start a device's thread");

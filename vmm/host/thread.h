@@ -1,5 +1,6 @@
 /*
- * A thread with an event loop of its own: where a device's queues are served.
+ * Threads: the only place that makes one, each in a role; and a thread with an event loop of its
+ * own, where a device's queues are served.
  *
  * Host side. Everything is watched before worker_start; callbacks run on the worker's thread.
  */
@@ -9,6 +10,26 @@
 #include "vmm/host/loop.h"
 
 #include <pthread.h>
+
+enum thread_role {
+	THREAD_VCPU,	/* runs a vCPU */
+	THREAD_QUEUE,	/* serves queues of a device */
+	THREAD_STORAGE, /* waits in calls to storage */
+	THREAD_LINE,	/* writes what a line's guest says */
+	THREAD_CPUID,	/* asks KVM for CPUID ahead of time */
+	THREAD_LEAVE,	/* ends a process whose storage does not answer */
+	THREAD_ROLES,
+};
+
+/*
+ * pthread_create(3) in a role: of signals the thread takes its own faults and, if others interrupt
+ * its calls so (THREAD_VCPU, THREAD_LINE), SIGRTMIN. All else is the main thread's. `attr` may be
+ * NULL. Returns 0 or an errno.
+ */
+int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t *attr,
+		 void *(*start)(void *), void *arg);
+/* What ps and top call the calling thread: at most 15 bytes of it. */
+void thread_name(const char *name);
 
 struct worker {
 	const char *name;
@@ -21,13 +42,6 @@ struct worker {
 	{                           \
 		.loop = LOOP_EMPTY, \
 	}
-
-/* pthread_create(3) for threads that take no signals but their own faults: those are the main
- * thread's. */
-int worker_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
-
-/* What ps and top call the calling thread: at most 15 bytes of it. */
-void worker_name_thread(const char *name);
 
 /* `name` is the thread's, and borrowed. */
 int worker_create(struct worker *w, const char *name, struct err *err);

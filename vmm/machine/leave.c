@@ -28,7 +28,7 @@ static void *watch(void *arg)
 	unsigned ticks = 0, was = 0;
 	struct err why = { "" };
 
-	worker_name_thread("leave");
+	thread_name("leave");
 	pthread_mutex_lock(&l->lock);
 	while (tick(l)) {
 		unsigned busy = virtio_busy(l->backends, l->leaver.seconds, &why);
@@ -63,7 +63,7 @@ void machine_leave_start(struct machine_leave *l, const struct machine_leaver *l
 	l->leaver = *leaver;
 	l->backends = backends;
 	l->done = false;
-	l->running = worker_thread(&l->thread, NULL, watch, l) == 0;
+	l->running = thread_start(&l->thread, THREAD_LEAVE, NULL, watch, l) == 0;
 }
 
 void machine_leave_stop(struct machine_leave *l)

@@ -2,6 +2,7 @@
 
 #include "firmware/restart.h"
 #include "vmm/base/platform.h"
+#include "vmm/host/supported_cpuid.h"
 #include "vmm/plan/cpuid.h"
 #include "vmm/plan/topology.h"
 
@@ -357,7 +358,7 @@ static int create_cpus(struct machine *m, struct err *err)
 		return err_set(
 			err, ERANGE,
 			"--cpus %u: this host's KVM has no APIC IDs past 254; use fewer CPUs", n);
-	ret = kvm_supported_cpuid(&m->kvm, &supported, err);
+	ret = supported_cpuid(&m->kvm, &supported, err);
 	if (ret < 0)
 		return ret;
 	m->cpus = calloc(n, sizeof(*m->cpus));
@@ -442,7 +443,7 @@ static void *cpu_thread(void *arg)
 	char name[16];
 
 	snprintf(name, sizeof(name), "cpu%u", (unsigned)(cpu - m->cpus));
-	worker_name_thread(name);
+	thread_name(name);
 	switch (vcpu_run(&cpu->vcpu, &bus, &err)) {
 	case VCPU_STOPPED:
 		break;
@@ -470,7 +471,8 @@ static void *cpu_thread(void *arg)
 static int start_cpus(struct machine *m, struct err *err)
 {
 	for (unsigned i = 0; i < m->nr_cpus; i++) {
-		int code = pthread_create(&m->cpus[i].thread, NULL, cpu_thread, &m->cpus[i]);
+		int code = thread_start(&m->cpus[i].thread, THREAD_VCPU, NULL, cpu_thread,
+					&m->cpus[i]);
 
 		if (code)
 			return err_sys(err, code, "cannot start the thread of vCPU %u", i);

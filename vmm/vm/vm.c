@@ -6,6 +6,7 @@
 #include "vmm/host/fault.h"
 #include "vmm/host/kvm.h"
 #include "vmm/host/probe.h"
+#include "vmm/host/supported_cpuid.h"
 #include "vmm/plan/topology.h"
 #include "vmm/vm/commands.h"
 #include "vmm/vm/prepare.h"
@@ -48,7 +49,7 @@ struct vm *vm_new(const struct vm_user *user)
 	vm->control = (struct control)CONTROL_EMPTY;
 	vm->stop_timer = vm->timer = vm->panic_event = vm->panic_timer = -1;
 	vm->blame = VM_BLAME_HOST;
-	kvm_ask_ahead();
+	supported_cpuid_ask_ahead(kvm_keep_device());
 	return vm;
 }
 
@@ -413,6 +414,7 @@ void vm_free(struct vm *vm)
 	virtio_close(&vm->backends);
 	close_passthrough(vm);
 	vm_memory_close(&vm->memory);
+	supported_cpuid_await();
 	kvm_let_go();
 	vm_watch_close(vm);
 	loop_destroy(&vm->loop);
