@@ -98,7 +98,7 @@ static void table_end_listed(struct tables *t, size_t at)
 #define FADT_CENTURY	  0x32	 /* CMOS register: devices/rtc.h */
 
 /* Generic address structure (5.2.3.2) of a one-byte I/O port. */
-static void put_port(struct bytes_out *b, uint16_t port)
+static void acpi_put_port(struct bytes_out *b, uint16_t port)
 {
 	put_le(b, 1, 1); /* system I/O space */
 	put_le(b, 8, 1); /* bits wide */
@@ -129,16 +129,16 @@ static void put_fadt(struct tables *t, uint64_t dsdt)
 	       FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_FIX_RTC |
 		       FADT_RESET_REG | FADT_HW_REDUCED,
 	       4);
-	put_port(b, PORT_RESET);
+	acpi_put_port(b, PORT_RESET);
 	put_le(b, RESET_NOW, 1);
 	put_pad(b, at + 131);
 	put_le(b, 3, 1); /* minor version: 6.3 */
 	put_pad(b, at + 140);
 	put_le(b, dsdt, 8);
 	put_pad(b, at + 244);
-	put_port(b, PORT_PM);	     /* sleep control */
-	put_port(b, PORT_PM + 1);    /* sleep status */
-	put_mem(b, OEM_TABLE_ID, 8); /* hypervisor vendor identity */
+	acpi_put_port(b, PORT_PM);     /* sleep control */
+	acpi_put_port(b, PORT_PM + 1); /* sleep status */
+	put_mem(b, OEM_TABLE_ID, 8);   /* hypervisor vendor identity */
 	table_end_listed(t, at);
 }
 

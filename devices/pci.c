@@ -217,7 +217,7 @@ struct place {
 	unsigned offset;
 };
 
-static uint32_t config_read(struct pci_host *host, struct place at, unsigned size)
+static uint32_t pci_host_config_read(struct pci_host *host, struct place at, unsigned size)
 {
 	struct pci_function *fn;
 	uint32_t value = UINT32_MAX;
@@ -231,7 +231,8 @@ static uint32_t config_read(struct pci_host *host, struct place at, unsigned siz
 	return value;
 }
 
-static void config_write(struct pci_host *host, struct place at, unsigned size, uint32_t value)
+static void pci_host_config_write(struct pci_host *host, struct place at, unsigned size,
+				  uint32_t value)
 {
 	struct pci_function *fn;
 
@@ -271,13 +272,13 @@ static uint64_t ecam_read(struct device *dev, uint64_t offset, unsigned size)
 {
 	if (!in_dword(offset, size))
 		return UINT64_MAX;
-	return config_read(host_of_ecam(dev), ecam_place(offset), size);
+	return pci_host_config_read(host_of_ecam(dev), ecam_place(offset), size);
 }
 
 static void ecam_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	if (in_dword(offset, size))
-		config_write(host_of_ecam(dev), ecam_place(offset), size, (uint32_t)value);
+		pci_host_config_write(host_of_ecam(dev), ecam_place(offset), size, (uint32_t)value);
 }
 
 static const struct device_ops ecam_ops = {
@@ -327,7 +328,7 @@ static uint64_t ports_read(struct device *dev, uint64_t offset, unsigned size)
 	if (offset == 0 && size == 4)
 		return host->address;
 	if (is_data(host, offset, size))
-		return config_read(host, ports_place(host, offset), size);
+		return pci_host_config_read(host, ports_place(host, offset), size);
 	if (is_reset(host, offset, size)) {
 		pthread_mutex_lock(&host->at_cf9->lock);
 		value = host->at_cf9->ops->read(host->at_cf9, 0, 1);
@@ -343,7 +344,7 @@ static void ports_write(struct device *dev, uint64_t offset, unsigned size, uint
 	if (offset == 0 && size == 4) {
 		host->address = (uint32_t)value & ADDRESS_BITS;
 	} else if (is_data(host, offset, size)) {
-		config_write(host, ports_place(host, offset), size, (uint32_t)value);
+		pci_host_config_write(host, ports_place(host, offset), size, (uint32_t)value);
 	} else if (is_reset(host, offset, size)) {
 		pthread_mutex_lock(&host->at_cf9->lock);
 		host->at_cf9->ops->write(host->at_cf9, 0, 1, value);

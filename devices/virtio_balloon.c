@@ -205,7 +205,7 @@ bool virtio_balloon_ask(struct virtio_balloon *b)
 
 /* --- the device --- */
 
-static void handle(struct virtio_device *dev, unsigned i)
+static void virtio_balloon_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
 	bool has_stats = dev->accepted & F_STATS_VQ;
@@ -229,7 +229,7 @@ static void config_written(struct virtio_device *dev)
 	__atomic_store_n(&b->poison, load_le(dev->config + CONFIG_POISON, 4), __ATOMIC_RELAXED);
 }
 
-static void reset(struct virtio_device *dev)
+static void virtio_balloon_reset(struct virtio_device *dev)
 {
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
 
@@ -246,8 +246,8 @@ static const struct virtio_ops ops = {
 	.type = TYPE,
 	.class = CLASS,
 	.config_written = config_written,
-	.handle = handle,
-	.reset = reset,
+	.handle = virtio_balloon_handle,
+	.reset = virtio_balloon_reset,
 };
 
 static uint32_t pages(uint64_t size)

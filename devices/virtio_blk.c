@@ -70,7 +70,7 @@ static bool is_idle(const struct virtio_blk_queue *q)
 	return q->nr_free == VIRTIO_BLK_QUEUE_SIZE;
 }
 
-static void give_back(struct virtio_blk_request *r)
+static void virtio_blk_give_back(struct virtio_blk_request *r)
 {
 	struct virtio_blk_queue *q = r->queue;
 
@@ -79,7 +79,7 @@ static void give_back(struct virtio_blk_request *r)
 		pthread_cond_broadcast(&q->idle);
 }
 
-static void finish(struct virtio_blk_request *r, uint8_t status)
+static void virtio_blk_finish(struct virtio_blk_request *r, uint8_t status)
 {
 	struct virtio_blk_queue *q = r->queue;
 	struct virtqueue *ring = &q->blk->dev.queues[q->index].ring;
@@ -90,7 +90,7 @@ static void finish(struct virtio_blk_request *r, uint8_t status)
 		virtqueue_push(ring, r->buffer.id, r->buffer.entries, r->written + 1);
 		q->held += 1 + (unsigned)(r->block.len / 4096);
 	}
-	give_back(r);
+	virtio_blk_give_back(r);
 }
 
 static void block_done(struct block_request *block, int error)
@@ -99,7 +99,7 @@ static void block_done(struct block_request *block, int error)
 
 	if (block->op == BLOCK_READ && !error)
 		r->written = (uint32_t)block->len;
-	finish(r, error == -EOPNOTSUPP ? S_UNSUPP : error ? S_IOERR : S_OK);
+	virtio_blk_finish(r, error == -EOPNOTSUPP ? S_UNSUPP : error ? S_IOERR : S_OK);
 }
 
 /* --- taking a request apart --- */
@@ -219,7 +219,7 @@ static int take_apart(struct virtio_blk_request *r)
 	return S_UNSUPP;
 }
 
-static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer)
+static void virtio_blk_take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *buffer)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
 	struct virtio_blk_queue *q = &blk->queues[i];
@@ -235,7 +235,7 @@ static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer 
 	r->block = (struct block_request){ .done = block_done };
 	if (buffer->out_len < HEADER || !buffer->in_len) {
 		dev->queues[i].ring.broken = "a request has no header or no room for its status";
-		give_back(r);
+		virtio_blk_give_back(r);
 		return;
 	}
 	last = &buffer->parts[buffer->nr_out + buffer->nr_in - 1];
@@ -244,10 +244,10 @@ static void take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer 
 	if (status < 0)
 		blk->disk.ops->submit(blk->disk.queues[i], &r->block);
 	else
-		finish(r, (uint8_t)status);
+		virtio_blk_finish(r, (uint8_t)status);
 }
 
-static void interrupt(struct virtio_blk_queue *q)
+static void virtio_blk_interrupt(struct virtio_blk_queue *q)
 {
 	q->held = 0;
 	virtio_interrupt(&q->blk->dev, q->index);
@@ -265,7 +265,7 @@ static bool has_more(void *ring)
 }
 
 /* Whether there is another request, or the end of one. If not, kicks are on. */
-static bool look(struct virtio_blk_queue *q)
+static bool virtio_blk_look(struct virtio_blk_queue *q)
 {
 	const struct virtio_blk_disk *disk = &q->blk->disk;
 	struct virtqueue *ring = &q->blk->dev.queues[q->index].ring;
@@ -274,7 +274,7 @@ static bool look(struct virtio_blk_queue *q)
 		return false;
 	if (virtqueue_has_more(ring))
 		return true;
-	interrupt(q);
+	virtio_blk_interrupt(q);
 	if (disk->ops->look_out(disk->queues[q->index], has_more, ring))
 		return true;
 	virtqueue_want_kicks(ring, true);
@@ -285,7 +285,7 @@ static bool look(struct virtio_blk_queue *q)
 }
 
 /* More requests than ring entries cannot be outstanding: a driver that tries is broken. */
-static void handle(struct virtio_device *dev, unsigned i)
+static void virtio_blk_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
 	struct virtio_blk_queue *q = &blk->queues[i];
@@ -300,16 +300,16 @@ static void handle(struct virtio_device *dev, unsigned i)
 	virtqueue_want_kicks(ring, false);
 	do {
 		for (; left && q->nr_free && virtqueue_pop(ring, next_buffer(q)); left--)
-			take(dev, i, next_buffer(q));
+			virtio_blk_take(dev, i, next_buffer(q));
 		blk->disk.ops->flush(blk->disk.queues[i]);
 		if (!left) {
 			virtio_again(dev, i);
 			break;
 		}
 		if (q->held >= HELD_MAX)
-			interrupt(q);
-	} while (look(q));
-	interrupt(q);
+			virtio_blk_interrupt(q);
+	} while (virtio_blk_look(q));
+	virtio_blk_interrupt(q);
 }
 
 void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queue))
@@ -323,7 +323,7 @@ void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queu
 }
 
 /* Reads may still be writing to the driver's memory; what waits for more than the disk ends. */
-static void reset(struct virtio_device *dev)
+static void virtio_blk_reset(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
 
@@ -341,8 +341,8 @@ static const struct virtio_ops ops = {
 	.name = "virtio-blk",
 	.type = TYPE,
 	.class = CLASS,
-	.handle = handle,
-	.reset = reset,
+	.handle = virtio_blk_handle,
+	.reset = virtio_blk_reset,
 };
 
 /* --- init --- */

@@ -40,7 +40,7 @@ static bool put_out(struct virtio_console *c, size_t *burst)
 	return true;
 }
 
-static void transmit(struct virtio_console *c)
+static void virtio_console_transmit(struct virtio_console *c)
 {
 	struct virtqueue *ring = &c->dev.queues[TX].ring;
 	size_t burst = BURST;
@@ -62,12 +62,12 @@ static void transmit(struct virtio_console *c)
 }
 
 /* The port may have been waiting for buffers. */
-static void handle(struct virtio_device *dev, unsigned i)
+static void virtio_console_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_console *c = (struct virtio_console *)dev;
 
 	if (i == TX) {
-		transmit(c);
+		virtio_console_transmit(c);
 	} else if (c->starved) {
 		c->starved = false;
 		c->port.resume(c->port.to);
@@ -112,7 +112,7 @@ void virtio_console_room(struct virtio_console *c)
 	pthread_mutex_unlock(&q->lock);
 }
 
-static void reset(struct virtio_device *dev)
+static void virtio_console_reset(struct virtio_device *dev)
 {
 	struct virtio_console *c = (struct virtio_console *)dev;
 
@@ -125,8 +125,8 @@ static const struct virtio_ops ops = {
 	.name = "virtio-console",
 	.type = TYPE,
 	.class = CLASS,
-	.handle = handle,
-	.reset = reset,
+	.handle = virtio_console_handle,
+	.reset = virtio_console_reset,
 };
 
 void virtio_console_init(struct virtio_console *c, const struct console_port *port,

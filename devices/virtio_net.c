@@ -45,7 +45,7 @@
 
 #define CONTROL_SIZE 64
 
-static struct virtio_net *net_of(struct virtio_device *dev)
+static struct virtio_net *virtio_net_of(struct virtio_device *dev)
 {
 	return (struct virtio_net *)dev;
 }
@@ -105,7 +105,7 @@ static unsigned buffers_needed(struct virtio_net_pair *pair)
 }
 
 /* Writes the frame to the buffers, which hold it, and gives them back. */
-static void deliver(struct virtio_net_pair *pair)
+static void virtio_net_deliver(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
 	unsigned n = buffers_needed(pair);
@@ -127,7 +127,7 @@ static void deliver(struct virtio_net_pair *pair)
 }
 
 /* Returns whether there may be more. */
-static bool receive(struct virtio_net_pair *pair)
+static bool virtio_net_receive(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
 	const struct net_port *port = &pair->port;
@@ -153,7 +153,7 @@ static bool receive(struct virtio_net_pair *pair)
 		if (pair->held_room < pair->frame_len)
 			pair->frame_len = 0; /* lost, as on a wire; the buffers are for the next */
 		else
-			deliver(pair);
+			virtio_net_deliver(pair);
 	}
 	virtio_interrupt(&pair->net->dev, pair->rx);
 	return n == BATCH;
@@ -176,7 +176,7 @@ static bool send_one(struct virtio_net_pair *pair)
 	return true;
 }
 
-static bool transmit(struct virtio_net_pair *pair)
+static bool virtio_net_transmit(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->tx)->ring;
 	unsigned n = 0;
@@ -200,7 +200,8 @@ static bool transmit(struct virtio_net_pair *pair)
  */
 static void handle_pair(struct virtio_net_pair *pair, unsigned i)
 {
-	bool more = pair->active && (i == pair->rx ? receive(pair) : transmit(pair));
+	bool more = pair->active &&
+		    (i == pair->rx ? virtio_net_receive(pair) : virtio_net_transmit(pair));
 
 	if (more && !queue(pair, i)->ring.broken)
 		virtio_again(&pair->net->dev, i);
@@ -300,7 +301,7 @@ unsigned virtio_net_control_queue(const struct virtio_net *net)
 }
 
 /* The queue's lock held. */
-static uint8_t obey(struct virtio_net *net, const struct virtqueue_buffer *b)
+static uint8_t virtio_net_obey(struct virtio_net *net, const struct virtqueue_buffer *b)
 {
 	uint8_t command[COMMAND_MAX];
 	unsigned pairs;
@@ -319,7 +320,7 @@ static void control(struct virtio_net *net, unsigned i)
 	struct virtqueue_buffer *b = &net->command;
 
 	while (virtio_take(&net->dev, i, b)) {
-		uint8_t answer = obey(net, b);
+		uint8_t answer = virtio_net_obey(net, b);
 		size_t n = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, &answer, 1);
 
 		virtqueue_push(&net->dev.queues[i].ring, b->id, b->entries, (uint32_t)n);
@@ -327,9 +328,9 @@ static void control(struct virtio_net *net, unsigned i)
 	virtio_interrupt(&net->dev, i);
 }
 
-static void handle(struct virtio_device *dev, unsigned i)
+static void virtio_net_handle(struct virtio_device *dev, unsigned i)
 {
-	struct virtio_net *net = net_of(dev);
+	struct virtio_net *net = virtio_net_of(dev);
 
 	if (has_control(net) && i == control_queue(net))
 		control(net, i);
@@ -365,7 +366,7 @@ bool virtio_net_features_good(uint64_t features)
 
 static void ready(struct virtio_device *dev)
 {
-	struct virtio_net *net = net_of(dev);
+	struct virtio_net *net = virtio_net_of(dev);
 	const struct net_port *port = &net->pairs[0].port;
 
 	port->ops->offloads(port->to, dev->accepted);
@@ -375,9 +376,9 @@ static void ready(struct virtio_device *dev)
 }
 
 /* One pair is used until the driver says more. */
-static void reset(struct virtio_device *dev)
+static void virtio_net_reset(struct virtio_device *dev)
 {
-	struct virtio_net *net = net_of(dev);
+	struct virtio_net *net = virtio_net_of(dev);
 
 	(void)use_pairs(net, 1);
 	for (unsigned i = 0; i < net->nr_pairs; i++) {
@@ -395,10 +396,10 @@ static const struct virtio_ops ops = {
 	.name = "virtio-net",
 	.type = TYPE,
 	.class = CLASS,
-	.handle = handle,
+	.handle = virtio_net_handle,
 	.features_good = virtio_net_features_good,
 	.ready = ready,
-	.reset = reset,
+	.reset = virtio_net_reset,
 };
 
 static bool init_pair(struct virtio_net *net, unsigned i, const struct net_port *port)

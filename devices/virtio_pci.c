@@ -68,12 +68,12 @@ enum {
 	COMMON_SIZE = 0x38,
 };
 
-static struct virtio_pci *of_bar(struct device *bar)
+static struct virtio_pci *virtio_pci_of_bar(struct device *bar)
 {
 	return container_of(bar, struct virtio_pci, bar);
 }
 
-static struct virtio_pci *of_function(struct pci_function *fn)
+static struct virtio_pci *virtio_pci_of_function(struct pci_function *fn)
 {
 	return container_of(fn, struct virtio_pci, fn);
 }
@@ -151,7 +151,7 @@ static int device_interrupt_fd(void *to, unsigned queue)
 
 /* --- common configuration; with the BAR's lock held --- */
 
-static void reset(struct virtio_pci *v)
+static void virtio_pci_reset(struct virtio_pci *v)
 {
 	virtio_reset(v->dev);
 	v->driver_features = 0;
@@ -181,7 +181,7 @@ static void write_status(struct virtio_pci *v, uint8_t value)
 	uint8_t was = __atomic_load_n(&v->status, __ATOMIC_RELAXED);
 
 	if (value == RESET_STATUS) {
-		reset(v);
+		virtio_pci_reset(v);
 		return;
 	}
 	if ((value & FEATURES_OK) && !(was & FEATURES_OK) && !features_good(v))
@@ -350,14 +350,15 @@ static void common_write(struct virtio_pci *v, unsigned offset, unsigned size, u
 
 /* --- the BAR; with its lock held --- */
 
-static uint64_t config_read(const struct virtio_pci *v, uint64_t offset, unsigned size)
+static uint64_t virtio_pci_config_read(const struct virtio_pci *v, uint64_t offset, unsigned size)
 {
 	if (!span_holds((struct span){ 0, v->dev->config_size }, offset, size))
 		return 0;
 	return load_le(v->dev->config + offset, size);
 }
 
-static void config_write(struct virtio_pci *v, uint64_t offset, unsigned size, uint64_t value)
+static void virtio_pci_config_write(struct virtio_pci *v, uint64_t offset, unsigned size,
+				    uint64_t value)
 {
 	struct virtio_device *dev = v->dev;
 
@@ -368,9 +369,9 @@ static void config_write(struct virtio_pci *v, uint64_t offset, unsigned size, u
 	dev->ops->config_written(dev);
 }
 
-static uint64_t bar_read(struct device *bar, uint64_t offset, unsigned size)
+static uint64_t virtio_pci_bar_read(struct device *bar, uint64_t offset, unsigned size)
 {
-	struct virtio_pci *v = of_bar(bar);
+	struct virtio_pci *v = virtio_pci_of_bar(bar);
 	unsigned in_part = (unsigned)(offset % PART);
 
 	switch (offset - in_part) {
@@ -379,7 +380,7 @@ static uint64_t bar_read(struct device *bar, uint64_t offset, unsigned size)
 	case ISR: /* reading clears it */
 		return in_part ? 0 : __atomic_exchange_n(&v->isr, 0, __ATOMIC_RELAXED);
 	case DEVICE_CONFIG:
-		return config_read(v, in_part, size);
+		return virtio_pci_config_read(v, in_part, size);
 	case TABLE:
 		return msix_table_read(&v->msix, in_part, size);
 	case PENDING:
@@ -388,9 +389,9 @@ static uint64_t bar_read(struct device *bar, uint64_t offset, unsigned size)
 	return 0;
 }
 
-static void bar_write(struct device *bar, uint64_t offset, unsigned size, uint64_t value)
+static void virtio_pci_bar_write(struct device *bar, uint64_t offset, unsigned size, uint64_t value)
 {
-	struct virtio_pci *v = of_bar(bar);
+	struct virtio_pci *v = virtio_pci_of_bar(bar);
 	unsigned in_part = (unsigned)(offset % PART), queue = in_part / NOTIFY_STEP;
 	uint64_t one = 1;
 
@@ -399,7 +400,7 @@ static void bar_write(struct device *bar, uint64_t offset, unsigned size, uint64
 		common_write(v, in_part, size, value);
 		return;
 	case DEVICE_CONFIG:
-		config_write(v, in_part, size, value);
+		virtio_pci_config_write(v, in_part, size, value);
 		return;
 	case NOTIFY: /* where KVM has no doorbell */
 		if (queue < v->dev->nr_queues &&
@@ -414,13 +415,13 @@ static void bar_write(struct device *bar, uint64_t offset, unsigned size, uint64
 
 static const struct device_ops bar_ops = {
 	.name = "virtio BAR",
-	.read = bar_read,
-	.write = bar_write,
+	.read = virtio_pci_bar_read,
+	.write = virtio_pci_bar_write,
 };
 
 /* --- configuration space; under the host bridge's lock --- */
 
-static void hide_bar(struct virtio_pci *v)
+static void virtio_pci_hide_bar(struct virtio_pci *v)
 {
 	if (span_empty(v->at))
 		return;
@@ -434,13 +435,13 @@ static void hide_bar(struct virtio_pci *v)
 	v->at = (struct span){ 0, 0 };
 }
 
-static void bar_moved(struct pci_function *fn, unsigned bar, struct span at)
+static void virtio_pci_bar_moved(struct pci_function *fn, unsigned bar, struct span at)
 {
-	struct virtio_pci *v = of_function(fn);
+	struct virtio_pci *v = virtio_pci_of_function(fn);
 	struct err err = { "" };
 
 	(void)bar;
-	hide_bar(v);
+	virtio_pci_hide_bar(v);
 	if (span_empty(at))
 		return;
 	if (v->env->claim(v->env->to, false, at, &v->bar, &err) < 0) {
@@ -477,7 +478,7 @@ static bool touches_window(const struct virtio_pci *v, unsigned offset, unsigned
 
 static uint32_t function_read(struct pci_function *fn, unsigned offset, unsigned size)
 {
-	struct virtio_pci *v = of_function(fn);
+	struct virtio_pci *v = virtio_pci_of_function(fn);
 	uint64_t at;
 	unsigned n;
 
@@ -485,7 +486,7 @@ static uint32_t function_read(struct pci_function *fn, unsigned offset, unsigned
 		uint32_t value;
 
 		pthread_mutex_lock(&v->bar.lock);
-		value = (uint32_t)bar_read(&v->bar, at, n);
+		value = (uint32_t)virtio_pci_bar_read(&v->bar, at, n);
 		pthread_mutex_unlock(&v->bar.lock);
 		pci_config_set(&fn->config, v->window_cap + WINDOW_DATA, 4, value);
 	}
@@ -515,9 +516,10 @@ static void stop_mastering(struct virtio_pci *v)
 	pthread_mutex_unlock(&v->bar.lock);
 }
 
-static void function_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
+static void virtio_pci_function_write(struct pci_function *fn, unsigned offset, unsigned size,
+				      uint32_t value)
 {
-	struct virtio_pci *v = of_function(fn);
+	struct virtio_pci *v = virtio_pci_of_function(fn);
 	bool was_master = is_master(fn);
 	uint64_t at;
 	unsigned n;
@@ -529,17 +531,18 @@ static void function_write(struct pci_function *fn, unsigned offset, unsigned si
 	if (!touches_window(v, offset, size) || !window(v, &at, &n))
 		return;
 	pthread_mutex_lock(&v->bar.lock);
-	bar_write(&v->bar, at, n, pci_config_get(&fn->config, v->window_cap + WINDOW_DATA, n));
+	virtio_pci_bar_write(&v->bar, at, n,
+			     pci_config_get(&fn->config, v->window_cap + WINDOW_DATA, n));
 	pthread_mutex_unlock(&v->bar.lock);
 }
 
-static void function_reset(struct pci_function *fn)
+static void virtio_pci_function_reset(struct pci_function *fn)
 {
-	struct virtio_pci *v = of_function(fn);
+	struct virtio_pci *v = virtio_pci_of_function(fn);
 
 	pci_function_reset(fn);
 	pthread_mutex_lock(&v->bar.lock);
-	reset(v);
+	virtio_pci_reset(v);
 	pthread_mutex_unlock(&v->bar.lock);
 	pci_config_set(&fn->config, v->msix_cap + 3, 1,
 		       pci_config_get(&fn->config, v->msix_cap + 3, 1) & ~0xc0u);
@@ -549,9 +552,9 @@ static void function_reset(struct pci_function *fn)
 static const struct pci_ops function_ops = {
 	.name = "virtio device",
 	.read = function_read,
-	.write = function_write,
-	.bar_moved = bar_moved,
-	.reset = function_reset,
+	.write = virtio_pci_function_write,
+	.bar_moved = virtio_pci_bar_moved,
+	.reset = virtio_pci_function_reset,
 };
 
 /* --- plug, unplug --- */
@@ -620,7 +623,7 @@ void virtio_pci_plug(struct virtio_pci *v, struct virtio_device *dev, const stru
 	msix_init(&v->msix, env, vectors, dev->nr_queues + 1);
 	add_caps(v);
 	pci_function_add_bar(&v->fn, BAR, &shape, bar);
-	reset(v);
+	virtio_pci_reset(v);
 }
 
 void virtio_pci_unplug(struct virtio_pci *v)
@@ -628,7 +631,7 @@ void virtio_pci_unplug(struct virtio_pci *v)
 	if (!v->dev)
 		return;
 	pci_function_unmap(&v->fn);
-	reset(v);
+	virtio_pci_reset(v);
 	msix_stop(&v->msix);
 	v->dev->interrupt = NULL;
 	v->dev->config_changed = NULL;

@@ -16,7 +16,7 @@
 #define DONE   0
 #define FAILED 1
 
-static uint32_t obey(const struct virtio_pmem *pmem, const struct virtqueue_buffer *b)
+static uint32_t virtio_pmem_obey(const struct virtio_pmem *pmem, const struct virtqueue_buffer *b)
 {
 	uint8_t request[4];
 
@@ -26,7 +26,7 @@ static uint32_t obey(const struct virtio_pmem *pmem, const struct virtqueue_buff
 	return pmem->host.flush(pmem->host.to) ? DONE : FAILED;
 }
 
-static void handle(struct virtio_device *dev, unsigned i)
+static void virtio_pmem_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_pmem *pmem = (struct virtio_pmem *)dev;
 	struct virtqueue_buffer *b = &pmem->buffer;
@@ -35,7 +35,7 @@ static void handle(struct virtio_device *dev, unsigned i)
 		uint8_t answer[4];
 		size_t n;
 
-		store_le(answer, obey(pmem, b), sizeof(answer));
+		store_le(answer, virtio_pmem_obey(pmem, b), sizeof(answer));
 		n = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, answer, sizeof(answer));
 		virtqueue_push(&dev->queues[i].ring, b->id, b->entries, (uint32_t)n);
 	}
@@ -46,7 +46,7 @@ static const struct virtio_ops ops = {
 	.name = "virtio-pmem",
 	.type = TYPE,
 	.class = CLASS,
-	.handle = handle,
+	.handle = virtio_pmem_handle,
 };
 
 void virtio_pmem_init(struct virtio_pmem *pmem, const struct pmem_host *host, struct span at)

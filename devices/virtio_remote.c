@@ -31,8 +31,8 @@ static const struct virtio_ops fs = {
 	.class = 0x018000,
 };
 
-static void init(struct virtio_remote *r, const struct virtio_ops *ops, uint64_t features,
-		 unsigned n, const struct server *server)
+static void virtio_remote_init(struct virtio_remote *r, const struct virtio_ops *ops,
+			       uint64_t features, unsigned n, const struct server *server)
 {
 	uint16_t sizes[VIRTIO_QUEUES_MAX];
 
@@ -45,7 +45,7 @@ static void init(struct virtio_remote *r, const struct virtio_ops *ops, uint64_t
 void virtio_remote_blk(struct virtio_remote *r, uint64_t features, const uint8_t *config,
 		       unsigned n, const struct server *server)
 {
-	init(r, &blk, features, n, server);
+	virtio_remote_init(r, &blk, features, n, server);
 	memcpy(r->dev.config, config, BLK_CONFIG);
 	store_le(r->dev.config + BLK_NUM_QUEUES, n, 2);
 	r->dev.config_size = BLK_CONFIG;
@@ -56,7 +56,7 @@ void virtio_remote_net(struct virtio_remote *r, uint64_t features, const uint8_t
 {
 	/* A driver may take all that is offered, and a program may offer what needs more. */
 	features = virtio_net_features_closed(features);
-	init(r, &net, features | NET_F_MAC | NET_F_STATUS, 2, server);
+	virtio_remote_init(r, &net, features | NET_F_MAC | NET_F_STATUS, 2, server);
 	memcpy(r->dev.config, mac, 6);
 	store_le(r->dev.config + NET_STATUS, NET_LINK_UP, 2);
 	r->dev.config_size = NET_CONFIG;
@@ -72,7 +72,7 @@ void virtio_remote_link(struct virtio_remote *r, bool up)
 
 void virtio_remote_fs(struct virtio_remote *r, const char *tag, const struct server *server)
 {
-	init(r, &fs, 0, 2, server); /* one for what must not wait, one for requests */
+	virtio_remote_init(r, &fs, 0, 2, server); /* one for what must not wait, one for requests */
 	memcpy(r->dev.config, tag, strnlen(tag, VIRTIO_REMOTE_TAG));
 	store_le(r->dev.config + VIRTIO_REMOTE_TAG, 1, 4);
 	r->dev.config_size = FS_CONFIG;

@@ -7,7 +7,7 @@
 #define QUEUE_SIZE 64
 #define ONCE_MAX   4096 /* bytes for one buffer: a driver may offer gigabytes */
 
-static void handle(struct virtio_device *dev, unsigned i)
+static void virtio_rng_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtqueue_buffer *b = &((struct virtio_rng *)dev)->buffer;
 	struct virtqueue *ring = &dev->queues[i].ring;
@@ -29,7 +29,7 @@ static const struct virtio_ops ops = {
 	.name = "virtio-rng",
 	.type = TYPE,
 	.class = CLASS,
-	.handle = handle,
+	.handle = virtio_rng_handle,
 };
 
 void virtio_rng_init(struct virtio_rng *rng)

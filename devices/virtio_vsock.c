@@ -72,7 +72,7 @@ static bool find_buffer(struct virtio_vsock *v)
 }
 
 /* Into the buffer that is held. Data is there already. */
-static void deliver(struct virtio_vsock *v, const struct vsock_header *h)
+static void virtio_vsock_deliver(struct virtio_vsock *v, const struct vsock_header *h)
 {
 	struct virtqueue_buffer *b = &v->held;
 	uint8_t bytes[VSOCK_HEADER];
@@ -84,7 +84,7 @@ static void deliver(struct virtio_vsock *v, const struct vsock_header *h)
 }
 
 /* Bytes of the host, as far as buffer and credit go. False: there are none. */
-static bool fill(struct virtio_vsock *v, struct vsock_connection *c, uint32_t *len)
+static bool virtio_vsock_fill(struct virtio_vsock *v, struct vsock_connection *c, uint32_t *len)
 {
 	struct vsock_table *t = v->table;
 	struct virtqueue_buffer *b = &v->held;
@@ -143,7 +143,7 @@ static void deliver_op(struct virtio_vsock *v, struct vsock_connection *c, enum 
 		.buf_alloc = VSOCK_BUFFER,
 	};
 
-	if (op == VSOCK_RW && !fill(v, c, &h.len))
+	if (op == VSOCK_RW && !virtio_vsock_fill(v, c, &h.len))
 		return;
 	c->owes &= ~(1u << op | 1u << VSOCK_CREDIT_UPDATE); /* any packet updates it */
 	h.fwd_cnt = c->told = c->forwarded;
@@ -151,7 +151,7 @@ static void deliver_op(struct virtio_vsock *v, struct vsock_connection *c, enum 
 		h.flags = c->host_shut;
 	if (op == VSOCK_RST)
 		vsock_free(v->table, c);
-	deliver(v, &h);
+	virtio_vsock_deliver(v, &h);
 }
 
 /* Returns the number of packets; false in *room: there is no buffer for the next. */
@@ -179,7 +179,7 @@ static unsigned serve_refusals(struct virtio_vsock *v, bool *room)
 		*room = find_buffer(v);
 		if (!*room)
 			break;
-		deliver(v, &v->refusals[v->refusal]);
+		virtio_vsock_deliver(v, &v->refusals[v->refusal]);
 		v->refusal = (v->refusal + 1) % VSOCK_REFUSALS;
 		v->nr_refusals--;
 		n++;
@@ -188,7 +188,7 @@ static unsigned serve_refusals(struct virtio_vsock *v, bool *room)
 }
 
 /* A connection that has more than its turn waits for the others. */
-static void receive(struct virtio_vsock *v)
+static void virtio_vsock_receive(struct virtio_vsock *v)
 {
 	unsigned n, idle = 0;
 	bool room = true;
@@ -218,7 +218,7 @@ static void receive(struct virtio_vsock *v)
 /* --- from the guest; both locks held --- */
 
 /* Nothing answers a RST. */
-static void refuse(struct virtio_vsock *v, const struct vsock_header *h)
+static void virtio_vsock_refuse(struct virtio_vsock *v, const struct vsock_header *h)
 {
 	if (h->op == VSOCK_RST)
 		return;
@@ -238,12 +238,12 @@ static void take_request(struct virtio_vsock *v, const struct vsock_header *h)
 	struct vsock_connection *c = vsock_add(t, VSOCK_OPEN, h->src_port, h->dst_port);
 
 	if (!c) {
-		refuse(v, h);
+		virtio_vsock_refuse(v, h);
 		return;
 	}
 	if (t->port.ops->connect(t->port.to, vsock_id(t, c), h->dst_port) < 0) {
 		vsock_free(t, c);
-		refuse(v, h);
+		virtio_vsock_refuse(v, h);
 		return;
 	}
 	c->attached = true;
@@ -303,14 +303,14 @@ static void take_packet(struct virtio_vsock *v)
 	if (h.src_cid != v->cid)
 		return;
 	if (h.dst_cid != VSOCK_CID_HOST || h.type != VSOCK_TYPE_STREAM) {
-		refuse(v, &h);
+		virtio_vsock_refuse(v, &h);
 		return;
 	}
 	c = vsock_find(v->table, h.src_port, h.dst_port);
 	if (!c && h.op == VSOCK_REQUEST && h.len == b->out_len - VSOCK_HEADER)
 		take_request(v, &h);
 	else if (!c)
-		refuse(v, &h);
+		virtio_vsock_refuse(v, &h);
 	else if (h.op == VSOCK_RST)
 		vsock_guest_resets(v->table, c);
 	else if (h.len != b->out_len - VSOCK_HEADER ||
@@ -322,7 +322,7 @@ static void take_packet(struct virtio_vsock *v)
  * Goes on while the guest offers no receive buffers, as long as there is room for what it has to be
  * told: 5.10.6.1.
  */
-static void transmit(struct virtio_vsock *v)
+static void virtio_vsock_transmit(struct virtio_vsock *v)
 {
 	struct virtqueue *ring = &v->dev.queues[TX].ring;
 	unsigned n = 0;
@@ -343,23 +343,23 @@ static void transmit(struct virtio_vsock *v)
 /* --- both --- */
 
 /* Buffers for events stay where they are: there is no event before a migration. */
-static void handle(struct virtio_device *dev, unsigned i)
+static void virtio_vsock_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_vsock *v = vsock_of(dev);
 
 	if (i == EVENT || !v->table)
 		return;
 	if (i == RX) {
-		receive(v);
+		virtio_vsock_receive(v);
 		return;
 	}
 	pthread_mutex_lock(&dev->queues[RX].lock);
-	transmit(v);
+	virtio_vsock_transmit(v);
 	virtio_handle(dev, RX);
 	pthread_mutex_unlock(&dev->queues[RX].lock);
 }
 
-static void reset(struct virtio_device *dev)
+static void virtio_vsock_reset(struct virtio_device *dev)
 {
 	struct virtio_vsock *v = vsock_of(dev);
 
@@ -409,11 +409,11 @@ static const struct virtio_ops ops = {
 	.name = "virtio-vsock",
 	.type = TYPE,
 	.class = CLASS,
-	.handle = handle,
-	.reset = reset,
+	.handle = virtio_vsock_handle,
+	.reset = virtio_vsock_reset,
 };
 
-static void init(struct virtio_vsock *v, uint32_t cid)
+static void virtio_vsock_init_device(struct virtio_vsock *v, uint32_t cid)
 {
 	const uint16_t sizes[QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE };
 
@@ -426,14 +426,14 @@ static void init(struct virtio_vsock *v, uint32_t cid)
 
 void virtio_vsock_init(struct virtio_vsock *v, uint32_t cid, const struct server *server)
 {
-	init(v, cid);
+	virtio_vsock_init_device(v, cid);
 	virtio_set_server(&v->dev, server, 2, 0);
 }
 
 int virtio_vsock_init_port(struct virtio_vsock *v, uint32_t cid, const struct vsock_port *port,
 			   struct err *err)
 {
-	init(v, cid);
+	virtio_vsock_init_device(v, cid);
 	v->table = calloc(1, sizeof(*v->table));
 	v->refusals = calloc(VSOCK_REFUSALS, sizeof(*v->refusals));
 	if (!v->table || !v->refusals) {

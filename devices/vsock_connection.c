@@ -171,7 +171,7 @@ static uint32_t send_parts(struct vsock_table *t, struct vsock_connection *c,
 	return sent < 0 ? 0 : (uint32_t)sent;
 }
 
-static void drain(struct vsock_table *t, struct vsock_connection *c)
+static void vsock_connection_drain(struct vsock_table *t, struct vsock_connection *c)
 {
 	while (c->waiting) {
 		uint32_t to_end = VSOCK_BUFFER - c->first;
@@ -272,7 +272,7 @@ void vsock_event(struct vsock_table *t, struct vsock_connection *c)
 		return;
 	}
 	if (c->waiting)
-		drain(t, c);
+		vsock_connection_drain(t, c);
 	if (!c->attached)
 		return;
 	if (!c->ended)

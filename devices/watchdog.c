@@ -29,12 +29,12 @@ enum { STAGE_1 = 0x0, STAGE_2 = 0x4, STATUS = 0x8, RELOAD = 0xc };
 #define FAST_SHIFT 5
 #define SECOND	   UINT64_C(1000000000)
 
-static struct watchdog *of_bar(struct device *bar)
+static struct watchdog *watchdog_of_bar(struct device *bar)
 {
 	return container_of(bar, struct watchdog, bar);
 }
 
-static struct watchdog *of_function(struct pci_function *fn)
+static struct watchdog *watchdog_of_function(struct pci_function *fn)
 {
 	return container_of(fn, struct watchdog, fn);
 }
@@ -51,7 +51,7 @@ static void start_stage(struct watchdog *w, bool second)
 	w->timer.arm(w->timer.to, w->timer.now(w->timer.to) + (int64_t)(clocks * SECOND / CLOCK));
 }
 
-static void stop(struct watchdog *w)
+static void watchdog_stop(struct watchdog *w)
 {
 	w->running = false;
 	w->timer.arm(w->timer.to, 0);
@@ -66,7 +66,7 @@ static void look_at_lock(struct watchdog *w)
 		w->running = true;
 		start_stage(w, false);
 	} else if (!enabled && w->running) {
-		stop(w);
+		watchdog_stop(w);
 	}
 }
 
@@ -78,7 +78,7 @@ void watchdog_timer(struct watchdog *w)
 	if (w->running && !w->second) {
 		start_stage(w, true);
 	} else if (w->running) {
-		stop(w);
+		watchdog_stop(w);
 		w->expired = true;
 		ends = !(pci_config_get(&w->fn.config, CONFIG, 2) & CONFIG_HARMLESS);
 	}
@@ -91,9 +91,9 @@ void watchdog_timer(struct watchdog *w)
 
 /* --- registers --- */
 
-static uint64_t bar_read(struct device *bar, uint64_t offset, unsigned size)
+static uint64_t watchdog_bar_read(struct device *bar, uint64_t offset, unsigned size)
 {
-	const struct watchdog *w = of_bar(bar);
+	const struct watchdog *w = watchdog_of_bar(bar);
 
 	(void)size;
 	switch (offset) {
@@ -107,9 +107,9 @@ static uint64_t bar_read(struct device *bar, uint64_t offset, unsigned size)
 }
 
 /* Every write to a register follows the two magic ones to RELOAD. */
-static void bar_write(struct device *bar, uint64_t offset, unsigned size, uint64_t value)
+static void watchdog_bar_write(struct device *bar, uint64_t offset, unsigned size, uint64_t value)
 {
-	struct watchdog *w = of_bar(bar);
+	struct watchdog *w = watchdog_of_bar(bar);
 
 	(void)size;
 	if (offset == RELOAD && value == MAGIC_1) {
@@ -140,15 +140,15 @@ static void bar_write(struct device *bar, uint64_t offset, unsigned size, uint64
 static const struct device_ops bar_ops = {
 	.name = "watchdog",
 	.width = 4,
-	.read = bar_read,
-	.write = bar_write,
+	.read = watchdog_bar_read,
+	.write = watchdog_bar_write,
 };
 
 /* --- the function --- */
 
-static void bar_moved(struct pci_function *fn, unsigned bar, struct span at)
+static void watchdog_bar_moved(struct pci_function *fn, unsigned bar, struct span at)
 {
-	struct watchdog *w = of_function(fn);
+	struct watchdog *w = watchdog_of_function(fn);
 
 	(void)bar;
 	if (!span_empty(w->at))
@@ -158,9 +158,10 @@ static void bar_moved(struct pci_function *fn, unsigned bar, struct span at)
 		w->at = at;
 }
 
-static void function_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
+static void watchdog_function_write(struct pci_function *fn, unsigned offset, unsigned size,
+				    uint32_t value)
 {
-	struct watchdog *w = of_function(fn);
+	struct watchdog *w = watchdog_of_function(fn);
 	bool touches_lock = offset <= LOCK && offset + size > LOCK;
 
 	pthread_mutex_lock(&w->bar.lock);
@@ -180,9 +181,9 @@ static void function_write(struct pci_function *fn, unsigned offset, unsigned si
 	pthread_mutex_unlock(&w->bar.lock);
 }
 
-static void function_reset(struct pci_function *fn)
+static void watchdog_function_reset(struct pci_function *fn)
 {
-	struct watchdog *w = of_function(fn);
+	struct watchdog *w = watchdog_of_function(fn);
 
 	pci_function_reset(fn);
 	pthread_mutex_lock(&w->bar.lock);
@@ -191,15 +192,15 @@ static void function_reset(struct pci_function *fn)
 	pci_config_allow(&fn->config, LOCK, 1, LOCK_BITS);
 	w->stages[0] = w->stages[1] = TICKS;
 	w->unlock = 0;
-	stop(w);
+	watchdog_stop(w);
 	pthread_mutex_unlock(&w->bar.lock);
 }
 
 static const struct pci_ops function_ops = {
 	.name = "watchdog",
-	.write = function_write,
-	.bar_moved = bar_moved,
-	.reset = function_reset,
+	.write = watchdog_function_write,
+	.bar_moved = watchdog_bar_moved,
+	.reset = watchdog_function_reset,
 };
 
 void watchdog_init(struct watchdog *w, const struct pci_env *env, struct device_timer timer,

@@ -118,7 +118,7 @@ static const struct span *taken_over(const struct work *w, uint64_t at, uint64_t
 	return NULL;
 }
 
-static void take(struct work *w, uint64_t at, uint64_t size)
+static void boot_take(struct work *w, uint64_t at, uint64_t size)
 {
 	w->taken[w->nr_taken++] = (struct span){ at, at + size };
 }
@@ -186,7 +186,7 @@ static void place_add(struct work *w, enum boot_source from, const char *what, u
 static void kernel_take(struct work *w, uint64_t at, uint64_t size)
 {
 	w->kernel[w->nr_kernel++] = (struct span){ at, at + size };
-	take(w, at, size);
+	boot_take(w, at, size);
 }
 
 /*
@@ -253,7 +253,7 @@ static int piece_place(struct work *w, const char *what, size_t size, struct pie
 			       what, size_text(size).text, low.base, LOW_RAM_END);
 	p->data = w->req->scratch + w->scratch_used;
 	p->size = size;
-	take(w, p->gpa, size);
+	boot_take(w, p->gpa, size);
 	place_add(w, BOOT_FROM_DATA, what, p->gpa, w->scratch_used, size);
 	w->scratch_used += size;
 	return 0;
@@ -326,7 +326,7 @@ static int initrd_place(struct work *w, uint64_t *at)
 	if (!size)
 		return 0;
 	if (initrd_find(w, at)) {
-		take(w, *at, size);
+		boot_take(w, *at, size);
 		place_add(w, BOOT_FROM_INITRD, "initrd", *at, 0, size);
 		return 0;
 	}

@@ -72,8 +72,8 @@ int vfio_bind_check(const char *root, const struct vfio_id *id, const struct vfi
 
 /* --- drivers --- */
 
-static int write_file(const char *root, const char *dir, const char *name, int flags,
-		      const char *text, struct err *err)
+static int bind_write_file(const char *root, const char *dir, const char *name, int flags,
+			   const char *text, struct err *err)
 {
 	char path[VFIO_PATH_MAX];
 	ssize_t len = (ssize_t)strlen(text), n;
@@ -108,14 +108,14 @@ static void read_override(const char *root, const char *dir, const char *name, c
 static int rebind(const char *root, const struct vfio_id *id, const char *override, char now[64],
 		  struct err *err)
 {
-	int ret =
-		write_file(root, id->path, "driver_override", 0, *override ? override : "\n", err);
+	int ret = bind_write_file(root, id->path, "driver_override", 0, *override ? override : "\n",
+				  err);
 
 	read_driver(root, id, now);
 	if (ret == 0 && *now)
-		ret = write_file(root, id->path, "driver/unbind", 0, id->name, err);
+		ret = bind_write_file(root, id->path, "driver/unbind", 0, id->name, err);
 	if (ret == 0)
-		ret = write_file(root, "/sys/bus/pci", "drivers_probe", 0, id->name, err);
+		ret = bind_write_file(root, "/sys/bus/pci", "drivers_probe", 0, id->name, err);
 	read_driver(root, id, now);
 	return ret;
 }
@@ -138,7 +138,7 @@ static int note_override(const char *root, const struct vfio_id *id, const char 
 	if (!*override || !strcmp(override, DRIVER))
 		return 0;
 	make_directories(root);
-	return write_file(root, NOTES, id->name, O_CREAT | O_TRUNC, override, err);
+	return bind_write_file(root, NOTES, id->name, O_CREAT | O_TRUNC, override, err);
 }
 
 static void forget_override(const char *root, const struct vfio_id *id)
@@ -183,7 +183,7 @@ void vfio_bind_undo(const char *root, const struct vfio_id *id, struct vfio_move
 	(void)rebind(root, id, move->override, move->now, NULL);
 	if (*move->was && !*move->now) {
 		snprintf(dir, sizeof(dir), DRIVERS "/%s", move->was);
-		(void)write_file(root, dir, "bind", 0, id->name, NULL);
+		(void)bind_write_file(root, dir, "bind", 0, id->name, NULL);
 		read_driver(root, id, move->now);
 	}
 	forget_override(root, id);

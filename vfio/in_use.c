@@ -45,7 +45,7 @@ static bool entry_path(const struct function *f, const char *class, const char *
 	return sysfs_path(path, f->root, dir, name) == 0 && realpath(path, target);
 }
 
-static bool is_on(const struct function *f, const char *class, const char *name)
+static bool in_use_is_on(const struct function *f, const char *class, const char *name)
 {
 	char target[PATH_MAX];
 
@@ -92,7 +92,7 @@ static bool has_path_to(const struct function *f, const char *name)
 	char head[32];
 
 	while (!found && (e = sysfs_next(list)))
-		found = head_of(e->d_name, head) && is_on(f, "block", e->d_name) &&
+		found = head_of(e->d_name, head) && in_use_is_on(f, "block", e->d_name) &&
 			is_part_of(f, name, head);
 	if (list)
 		closedir(list);
@@ -130,7 +130,7 @@ static int add_class(struct function *f, const char *class, const char *dev_dir,
 	int ret = 0;
 
 	while (ret == 0 && (e = sysfs_next(list)))
-		if (is_on(f, class, e->d_name) || (blocks && has_path_to(f, e->d_name)))
+		if (in_use_is_on(f, class, e->d_name) || (blocks && has_path_to(f, e->d_name)))
 			ret = add_node(f, class, e->d_name, dev_dir, err);
 	if (list)
 		closedir(list);
@@ -353,7 +353,7 @@ static int check_nets(const struct function *f, struct err *err)
 	while (ret == 0 && (e = sysfs_next(list))) {
 		long long flags = 0;
 
-		if (!is_on(f, "net", e->d_name))
+		if (!in_use_is_on(f, "net", e->d_name))
 			continue;
 		snprintf(dir, sizeof(dir), "/sys/class/net/%.60s", e->d_name);
 		(void)sysfs_read_number(f->root, dir, "flags", &flags);
@@ -393,7 +393,7 @@ static int check_programs_patiently(const struct function *f, struct err *err)
 	return ret;
 }
 
-static int check_nodes(struct function *f, struct err *err)
+static int in_use_check_nodes(struct function *f, struct err *err)
 {
 	int ret = add_class(f, "block", "", err);
 
@@ -432,7 +432,7 @@ int vfio_check_unused(const char *root, const struct vfio_id *id, struct err *er
 	if (ret == 0)
 		ret = check_nets(f, err);
 	if (ret == 0)
-		ret = check_nodes(f, err);
+		ret = in_use_check_nodes(f, err);
 	free(f);
 	return ret;
 }

@@ -21,7 +21,7 @@ static_assert(sizeof(struct vfio_device_bind_iommufd) == 16, "VFIO_DEVICE_BIND_I
 
 #define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 
-static int open_node(const char *path, const char *missing, struct err *err)
+static int iommufd_open_node(const char *path, const char *missing, struct err *err)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
@@ -41,10 +41,11 @@ int iommu_iommufd_open(struct iommu *io, struct err *err)
 {
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 
-	io->fd = open_node("/dev/iommu",
-			   "load the module iommufd (Linux 6.6 or later), or use --vfio-backend "
-			   "type1",
-			   err);
+	io->fd = iommufd_open_node(
+		"/dev/iommu",
+		"load the module iommufd (Linux 6.6 or later), or use --vfio-backend "
+		"type1",
+		err);
 	if (io->fd < 0)
 		return io->fd;
 	io->ops = iommu_iommufd_ops();
@@ -97,7 +98,7 @@ static int iommufd_attach(struct iommu *io, const struct vfio_id *id, const char
 			       "iommufd takes no VF token: leave token= out, or use --vfio-backend "
 			       "type1");
 	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", id->cdev);
-	*device = open_node(path, "bind the device to vfio-pci again", err);
+	*device = iommufd_open_node(path, "bind the device to vfio-pci again", err);
 	if (*device < 0)
 		return *device;
 	ret = bind_and_attach(io, id, *device, err);

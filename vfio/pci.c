@@ -181,7 +181,7 @@ static void device_write(const struct vfio_pci *dev, unsigned offset, unsigned s
 	(void)n; /* a register that VFIO keeps to itself */
 }
 
-static uint32_t config_read(struct pci_function *fn, unsigned offset, unsigned size)
+static uint32_t vfio_pci_config_read(struct pci_function *fn, unsigned offset, unsigned size)
 {
 	struct vfio_pci *dev = dev_of(fn);
 	uint32_t value = pci_function_read(fn, offset, size), device;
@@ -252,7 +252,8 @@ static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, u
 		pci_function_sleep(&dev->fn, vfio_device_read(dev, pm, 1) & PM_STATE);
 }
 
-static void config_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value)
+static void vfio_pci_config_write(struct pci_function *fn, unsigned offset, unsigned size,
+				  uint32_t value)
 {
 	struct vfio_pci *dev = dev_of(fn);
 
@@ -262,7 +263,7 @@ static void config_write(struct pci_function *fn, unsigned offset, unsigned size
 	vfio_irqs_update(dev);
 }
 
-static void bar_moved(struct pci_function *fn, unsigned bar, struct span at)
+static void vfio_pci_bar_moved(struct pci_function *fn, unsigned bar, struct span at)
 {
 	vfio_bar_moved(dev_of(fn), bar, at);
 }
@@ -276,7 +277,7 @@ static void quiet_device(const struct vfio_pci *dev)
 }
 
 /* The bus above is reset, or the slot's power went: the device starts anew. */
-static void function_reset(struct pci_function *fn)
+static void vfio_pci_function_reset(struct pci_function *fn)
 {
 	struct vfio_pci *dev = dev_of(fn);
 	struct err err = { "" };
@@ -298,10 +299,10 @@ static void function_reset(struct pci_function *fn)
 
 static const struct pci_ops function_ops = {
 	.name = "passed-through device",
-	.read = config_read,
-	.write = config_write,
-	.bar_moved = bar_moved,
-	.reset = function_reset,
+	.read = vfio_pci_config_read,
+	.write = vfio_pci_config_write,
+	.bar_moved = vfio_pci_bar_moved,
+	.reset = vfio_pci_function_reset,
 };
 
 /* --- plug, unplug --- */

@@ -490,7 +490,7 @@ static bool can_show(const struct vfio_pci *dev, const struct vfio_bar *bar, boo
 	return !is_small(bar) || (!crowded && !dev->place.root_bus && bar->at.base % PAGE == 0);
 }
 
-static void hide_bar(struct vfio_pci *dev, struct vfio_bar *bar)
+static void vfio_bar_hide(struct vfio_pci *dev, struct vfio_bar *bar)
 {
 	unmap_parts(dev, bar);
 	if (bar->claimed)
@@ -533,10 +533,10 @@ void vfio_bar_moved(struct vfio_pci *dev, unsigned i, struct span at)
 	struct err err = { "" };
 
 	if (!span_empty(bar->at))
-		hide_bar(dev, bar);
+		vfio_bar_hide(dev, bar);
 	if (span_empty(at) || show_bar(dev, bar, at, &err) == 0)
 		return;
-	hide_bar(dev, bar);
+	vfio_bar_hide(dev, bar);
 	err_prefix(&err, 0, "the guest put BAR %u where it cannot be: ", i);
 	vfio_say(dev, &err);
 }

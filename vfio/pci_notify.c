@@ -14,7 +14,7 @@
 #define AER_STATUS   0x04 /* uncorrectable errors */
 #define AER_SEVERITY 0x0c
 
-static bool drain(int fd)
+static bool vfio_notify_drain(int fd)
 {
 	uint64_t count;
 
@@ -56,7 +56,7 @@ static void error_ready(void *to)
 	bool fatal, ends;
 	struct err err;
 
-	if (!drain(dev->irqs.error))
+	if (!vfio_notify_drain(dev->irqs.error))
 		return;
 	fatal = is_fatal(dev);
 	ends = fatal && !dev->options.error_continues;
@@ -75,7 +75,7 @@ static void request_ready(void *to)
 {
 	struct vfio_pci *dev = to;
 
-	if (drain(dev->irqs.request) && dev->events.request)
+	if (vfio_notify_drain(dev->irqs.request) && dev->events.request)
 		dev->events.request(dev->events.to, dev);
 }
 

@@ -94,7 +94,7 @@ static int reset_bus(const struct vfio_pci *dev, const struct iommu *io,
  * not. With groups that is what their descriptors prove; devices of iommufd are told by a flag
  * (Linux 6.6, vfio_pci_ioctl_get_pci_hot_reset_info()).
  */
-static bool is_ours(const struct iommu *io, const struct vfio_pci_hot_reset_info *info)
+static bool vfio_reset_is_ours(const struct iommu *io, const struct vfio_pci_hot_reset_info *info)
 {
 	if (info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID)
 		return info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
@@ -117,7 +117,7 @@ static int reset_one(struct vfio_pci *const *devs, size_t n, size_t i, const str
 	if (ret == 0)
 		return 0;
 	info = dependents(dev);
-	if (info && is_ours(io, info)) {
+	if (info && vfio_reset_is_ours(io, info)) {
 		ret = reset_bus(dev, io, info);
 		for (size_t j = 0; ret == 0 && j < n; j++)
 			done[j] |= is_affected(devs[j], info);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Module parameters: Y or N, or a number. */
-static bool is_on(const char *root, const char *module, const char *parameter)
+static bool ready_is_on(const char *root, const char *module, const char *parameter)
 {
 	char dir[64], text[16];
 
@@ -42,10 +42,11 @@ void vfio_host_probe(const char *root, struct vfio_host *h)
 {
 	*h = (struct vfio_host){
 		.remaps_interrupts = remaps_interrupts(root),
-		.unsafe_interrupts = is_on(root, "vfio_iommu_type1", "allow_unsafe_interrupts") ||
-				     is_on(root, "iommufd", "allow_unsafe_interrupts"),
-		.posts_interrupts =
-			is_on(root, "kvm_amd", "avic") || is_on(root, "kvm_intel", "enable_apicv"),
+		.unsafe_interrupts =
+			ready_is_on(root, "vfio_iommu_type1", "allow_unsafe_interrupts") ||
+			ready_is_on(root, "iommufd", "allow_unsafe_interrupts"),
+		.posts_interrupts = ready_is_on(root, "kvm_amd", "avic") ||
+				    ready_is_on(root, "kvm_intel", "enable_apicv"),
 	};
 	(void)sysfs_read_number(root, "/sys/module/vfio_iommu_type1/parameters", "dma_entry_limit",
 				&h->dma_entries);

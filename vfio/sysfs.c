@@ -444,8 +444,8 @@ static enum host_resv_type parse_type(const char *at, const char *end)
 }
 
 /* Groups of one host mostly reserve the same: the first one that does is named. */
-static bool add_reserved(struct host_facts *facts, struct span at, enum host_resv_type type,
-			 unsigned group)
+static bool sysfs_add_reserved(struct host_facts *facts, struct span at, enum host_resv_type type,
+			       unsigned group)
 {
 	at.end += at.end != UINT64_MAX; /* the last byte; 2^64 cannot be written */
 	for (unsigned i = 0; i < facts->nr_resv; i++) {
@@ -483,7 +483,7 @@ int sysfs_parse_reserved(const char *text, size_t len, unsigned group, struct ho
 				       "reserved_regions of IOMMU group %u: line %u ends before it "
 				       "starts",
 				       group, number);
-		if (p && !add_reserved(facts, at, parse_type(p, stop), group))
+		if (p && !sysfs_add_reserved(facts, at, parse_type(p, stop), group))
 			return err_set(
 				err, E2BIG,
 				"the named devices' IOMMU groups have more than %u different "

@@ -20,7 +20,7 @@ static_assert(sizeof(struct vfio_iommu_type1_dma_unmap) == 24, "VFIO_IOMMU_UNMAP
 
 #define INFO_MAX (64 * KIB)
 
-static int open_node(const char *path, struct err *err)
+static int type1_open_node(const char *path, struct err *err)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
@@ -48,7 +48,7 @@ int iommu_type1_open(struct iommu *io, struct err *err)
 	int type = io->no_iommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
 	int version;
 
-	io->fd = open_node("/dev/vfio/vfio", err);
+	io->fd = type1_open_node("/dev/vfio/vfio", err);
 	if (io->fd < 0)
 		return io->fd;
 	io->ops = iommu_type1_ops();
@@ -103,7 +103,7 @@ static int open_group(struct iommu *io, const struct vfio_id *id, int *fd, struc
 		return err_set(err, E2BIG, "there can be at most %u IOMMU groups",
 			       IOMMU_GROUPS_MAX);
 	snprintf(path, sizeof(path), "/dev/vfio/%s%u", id->no_iommu ? "noiommu-" : "", id->group);
-	*fd = open_node(path, err);
+	*fd = type1_open_node(path, err);
 	if (*fd < 0)
 		return *fd;
 	ret = join_container(io, *fd, id->group, path, err);

@@ -172,6 +172,7 @@ static const struct wrap_harmless harmless[] = {
 	{ { .name = "madvise" }, 0, "advice; the guest runs without it" },
 	{ { "ioctl", KVM_ENABLE_CAP, 0 }, 0, "needed for APIC IDs past 254 only" },
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS }, 0, "4 is taken then" },
+	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS }, 0, "32 is taken then" },
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER }, 0, "not offered then" },
 	{ { "ioctl", KVM_X86_GET_MCE_CAP_SUPPORTED, 0 }, 0, "no machine checks then" },
 	{ { "ioctl", KVM_REINJECT_CONTROL, 0 }, 0, "AVIC stays off" },

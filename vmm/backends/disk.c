@@ -70,7 +70,7 @@ static int open_again(struct disk_queue *q, struct err *err)
 	return wait_for_disk(q->fd, d, err);
 }
 
-static int open_queue(struct disk_queue *q, struct err *err)
+static int disk_open_queue(struct disk_queue *q, struct err *err)
 {
 	int ret = open_again(q, err);
 
@@ -145,7 +145,7 @@ static int open_image(struct disk *d, struct err *err)
 	return ret < 0 ? ret : disk_probe_format(d, err);
 }
 
-static void init(struct disk *d, const char *path, const struct disk_options *options)
+static void disk_init(struct disk *d, const char *path, const struct disk_options *options)
 {
 	cpu_set_t cpus;
 
@@ -168,10 +168,10 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 {
 	int ret;
 
-	init(d, path, options);
+	disk_init(d, path, options);
 	ret = open_image(d, err);
 	for (unsigned i = 0; ret == 0 && i < options->queues; i++)
-		ret = open_queue(&d->queues[i], err);
+		ret = disk_open_queue(&d->queues[i], err);
 	if (ret == 0)
 		ret = disk_probe_blocks(d, options->direct ? d->queues[0].fd : -1, err);
 	if (ret == 0)

@@ -35,7 +35,8 @@ static const struct magic footers[] = {
 	MAGIC("dmg", 0, "koly"),
 };
 
-static const char *find(const struct magic *list, size_t nr, const uint8_t *at, size_t n)
+static const char *disk_format_find(const struct magic *list, size_t nr, const uint8_t *at,
+				    size_t n)
 {
 	for (size_t i = 0; i < nr; i++) {
 		const struct magic *m = &list[i];
@@ -48,7 +49,8 @@ static const char *find(const struct magic *list, size_t nr, const uint8_t *at, 
 
 const char *disk_format(const uint8_t *head, size_t n, const uint8_t *tail, size_t m)
 {
-	const char *format = find(magics, sizeof(magics) / sizeof(magics[0]), head, n);
+	const char *format = disk_format_find(magics, sizeof(magics) / sizeof(magics[0]), head, n);
 
-	return format ? format : find(footers, sizeof(footers) / sizeof(footers[0]), tail, m);
+	return format ? format
+		      : disk_format_find(footers, sizeof(footers) / sizeof(footers[0]), tail, m);
 }

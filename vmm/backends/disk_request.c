@@ -20,7 +20,7 @@
 
 /* --- what the user should read --- */
 
-static void say(struct disk *d, const struct err *sentence)
+static void disk_request_say(struct disk *d, const struct err *sentence)
 {
 	if (d->say)
 		d->say(d->say_to, sentence->text);
@@ -42,7 +42,7 @@ void disk_say_error(struct disk *d, const char *what, uint64_t offset, int error
 		"errors of this disk without a word here",
 		what, d->path, offset, strerror(-error),
 		error == -EFBIG ? " (ulimit -f says how large this process may make files)" : "");
-	say(d, &err);
+	disk_request_say(d, &err);
 }
 
 uint64_t disk_now(void)
@@ -79,7 +79,7 @@ static void unhold(struct disk *d, struct block_request *r, bool got_room)
 	if (!got_room)
 		return;
 	err_set(&err, 0, "there is room for %s again; the guest's writes go on", d->path);
-	say(d, &err);
+	disk_request_say(d, &err);
 }
 
 /* One thread at a time counts; others look. */
@@ -88,7 +88,7 @@ static void count(struct disk_queue *q, int n)
 	__atomic_store_n(&q->in_flight, q->in_flight + (unsigned)n, __ATOMIC_RELAXED);
 }
 
-static void end(struct block_request *r, int error)
+static void disk_request_end(struct block_request *r, int error)
 {
 	struct disk_queue *q = r->queue;
 
@@ -104,7 +104,7 @@ static void end(struct block_request *r, int error)
 /* --- the steps --- */
 
 /* The first `n` bytes of the parts, which have as many, to or from the bounce buffer. */
-static void copy(const struct block_request *r, size_t n, bool to_parts)
+static void disk_request_copy(const struct block_request *r, size_t n, bool to_parts)
 {
 	uint8_t *bounce = r->bounce;
 
@@ -151,14 +151,14 @@ struct disk_step disk_next_step(const struct disk *d, struct block_request *r)
 		s.parts = &r->piece;
 		s.nr_parts = 1;
 		if (r->op == BLOCK_WRITE)
-			copy(r, r->piece.iov_len, false);
+			disk_request_copy(r, r->piece.iov_len, false);
 	}
 	if (s.call == DISK_WRITE && r->stable && d->options.direct)
 		s.flags = RWF_DSYNC;
 	return s;
 }
 
-static void begin(struct disk_queue *q, struct block_request *r)
+static void disk_request_begin(struct disk_queue *q, struct block_request *r)
 {
 	if (!q->has_ring || (r->op == BLOCK_DISCARD && q->disk->is_device))
 		disk_threads_take(q, r);
@@ -192,7 +192,7 @@ static int sync_result(struct disk *d, int result)
 			"each "
 			"flush of this disk fails from now on, until straddle starts anew",
 			d->path);
-		say(d, &err);
+		disk_request_say(d, &err);
 	}
 	return __atomic_load_n(&d->sync_error, __ATOMIC_RELAXED);
 }
@@ -202,7 +202,7 @@ static void begin_sync(struct disk_queue *q)
 	q->syncing = q->to_sync;
 	q->to_sync = NULL;
 	if (q->syncing)
-		begin(q, q->syncing);
+		disk_request_begin(q, q->syncing);
 }
 
 /* A flush, or a write that is done but for that: the next fsync to begin is for it. */
@@ -223,7 +223,7 @@ static void synced(struct disk_queue *q, int result)
 	while (r) {
 		struct block_request *next = r->same_sync;
 
-		end(r, error);
+		disk_request_end(r, error);
 		r = next;
 	}
 	begin_sync(q);
@@ -271,7 +271,7 @@ static void hold(struct disk_queue *q, struct block_request *r, int result)
 		"the host has no room for %s; the guest's writes wait until there is, make some "
 		"(on-full=error gives the guest an error instead)",
 		d->path);
-	say(d, &err);
+	disk_request_say(d, &err);
 }
 
 static struct block_request *take_held(struct disk_queue *q)
@@ -289,7 +289,7 @@ static void try_held(struct disk_queue *q)
 	while (r) {
 		struct block_request *next = r->next;
 
-		begin(q, r);
+		disk_request_begin(q, r);
 		r = next;
 	}
 }
@@ -303,7 +303,7 @@ void disk_drain(void *queue, bool on)
 	while (r) {
 		struct block_request *next = r->next;
 
-		end(r, -ENOSPC);
+		disk_request_end(r, -ENOSPC);
 		r = next;
 	}
 }
@@ -344,9 +344,9 @@ void disk_submit(void *queue, struct block_request *r)
 		want_sync(q, r);
 	else if (data && q->disk->options.direct && !is_aligned(q->disk, r) &&
 		 make_bounce(r, min_u64(r->len, BOUNCE)) < 0)
-		end(r, -ENOMEM);
+		disk_request_end(r, -ENOMEM);
 	else
-		begin(q, r);
+		disk_request_begin(q, r);
 }
 
 /* --- the end of a step --- */
@@ -371,15 +371,15 @@ static void advance(struct block_request *r, size_t n)
 static void without_holes(struct disk_queue *q, struct block_request *r)
 {
 	if (r->op == BLOCK_DISCARD) {
-		end(r, -EOPNOTSUPP);
+		disk_request_end(r, -EOPNOTSUPP);
 	} else if (!r->may_unmap) {
 		r->may_unmap = true; /* many more know that one */
-		begin(q, r);
+		disk_request_begin(q, r);
 	} else if (make_bounce(r, ZEROES) < 0) {
-		end(r, -ENOMEM);
+		disk_request_end(r, -ENOMEM);
 	} else {
 		memset(r->bounce, 0, ZEROES);
-		begin(q, r);
+		disk_request_begin(q, r);
 	}
 }
 
@@ -396,7 +396,7 @@ static void failed(struct disk_queue *q, struct block_request *r, int error)
 		return;
 	}
 	disk_say_error(q->disk, names[r->op], r->offset + r->moved, error);
-	end(r, error);
+	disk_request_end(r, error);
 }
 
 /* All of it is done. */
@@ -405,7 +405,7 @@ static void finished(struct disk_queue *q, struct block_request *r)
 	if (r->op == BLOCK_WRITE && r->stable && !q->disk->options.direct)
 		want_sync(q, r);
 	else
-		end(r, 0);
+		disk_request_end(r, 0);
 }
 
 void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
@@ -414,7 +414,7 @@ void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
 
 	/* EAGAIN: what could not wait was not done; the next time it may (disk_ring.c). */
 	if ((result == -EINTR || result == -EAGAIN) && r->tries++ < TRIES_MAX) {
-		begin(q, r);
+		disk_request_begin(q, r);
 		return;
 	}
 	r->tries = 0;
@@ -430,13 +430,13 @@ void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
 		failed(q, r, -EIO);
 	} else {
 		if (r->bounce && r->op == BLOCK_READ)
-			copy(r, (size_t)result, true);
+			disk_request_copy(r, (size_t)result, true);
 		r->moved += (uint64_t)result;
 		advance(r, (size_t)result);
 		if (r->moved >= r->len)
 			finished(q, r);
 		else
-			begin(q, r);
+			disk_request_begin(q, r);
 	}
 }
 

@@ -112,7 +112,7 @@ static void quiet(struct disk_queue *q, bool on)
 }
 
 /* Much is done at once, from the page cache: no eventfd is needed to say so. */
-static void flush(void *queue)
+static void disk_ring_flush(void *queue)
 {
 	struct disk_queue *q = queue;
 
@@ -135,7 +135,7 @@ static void adapt(struct disk_queue *q, uint64_t now)
 	q->gave_up_at = 0;
 }
 
-static bool look_out(void *queue, bool (*more)(void *to), void *to)
+static bool disk_ring_look_out(void *queue, bool (*more)(void *to), void *to)
 {
 	struct disk_queue *q = queue;
 	uint64_t start, now;
@@ -160,4 +160,5 @@ static bool look_out(void *queue, bool (*more)(void *to), void *to)
 	return found;
 }
 
-const struct block_queue_ops disk_ring_ops = { disk_submit, flush, look_out, disk_drain };
+const struct block_queue_ops disk_ring_ops = { disk_submit, disk_ring_flush, disk_ring_look_out,
+					       disk_drain };

@@ -40,7 +40,7 @@ static int take_step(struct disk_queue *q, struct block_request *r)
 
 /* --- the threads --- */
 
-static void tell(struct disk_queue *q, struct block_request *r)
+static void disk_threads_tell(struct disk_queue *q, struct block_request *r)
 {
 	uint64_t one = 1;
 
@@ -69,7 +69,7 @@ static struct block_request *next(struct disk_threads *t)
 	return r;
 }
 
-static void *serve(void *arg)
+static void *disk_threads_serve(void *arg)
 {
 	struct disk *d = arg;
 	struct disk_threads *t = &d->threads;
@@ -82,7 +82,7 @@ static void *serve(void *arg)
 
 		pthread_mutex_unlock(&t->lock);
 		r->result = take_step(q, r);
-		tell(q, r);
+		disk_threads_tell(q, r);
 		pthread_mutex_lock(&t->lock);
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -93,7 +93,7 @@ static void *serve(void *arg)
 static int add_thread(struct disk *d)
 {
 	struct disk_threads *t = &d->threads;
-	int code = thread_start(&t->threads[t->nr], THREAD_STORAGE, NULL, serve, d);
+	int code = thread_start(&t->threads[t->nr], THREAD_STORAGE, NULL, disk_threads_serve, d);
 
 	t->nr += !code;
 	return code;
@@ -148,17 +148,17 @@ void disk_threads_take(struct disk_queue *q, struct block_request *r)
 	if (!alone)
 		return;
 	r->result = take_step(q, r); /* it must be done, if not as fast */
-	tell(q, r);
+	disk_threads_tell(q, r);
 }
 
 /* --- a queue that they serve --- */
 
-static void flush(void *queue)
+static void disk_threads_flush(void *queue)
 {
 	disk_take_ended(queue);
 }
 
-static bool look_out(void *queue, bool (*more)(void *to), void *to)
+static bool disk_threads_look_out(void *queue, bool (*more)(void *to), void *to)
 {
 	(void)queue;
 	(void)more;
@@ -166,4 +166,5 @@ static bool look_out(void *queue, bool (*more)(void *to), void *to)
 	return false;
 }
 
-const struct block_queue_ops disk_threads_ops = { disk_submit, flush, look_out, disk_drain };
+const struct block_queue_ops disk_threads_ops = { disk_submit, disk_threads_flush,
+						  disk_threads_look_out, disk_drain };

@@ -199,7 +199,7 @@ void console_continue(struct console *c)
 	}
 }
 
-static void client_ready(void *to, short revents)
+static void line_client_ready(void *to, short revents)
 {
 	struct console *c = to;
 	int fd = accept4(c->arrival, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -230,7 +230,7 @@ static void opened_ready(void *to, short revents)
 
 /* --- output --- */
 
-static void broken(struct console *c, int code)
+static void line_broken(struct console *c, int code)
 {
 	const char *what = c->kind == SERIAL_FILE ? c->path : "standard output";
 
@@ -305,7 +305,7 @@ static void write_chunk(struct console *c)
 		return;
 	}
 	if (written < 0) {
-		broken(c, code);
+		line_broken(c, code);
 		return;
 	}
 	/* If the ring ran over meanwhile, its oldest bytes, these, were dropped from it: not lost.
@@ -434,7 +434,7 @@ bool console_ready(struct console *c)
 /* --- opening and closing --- */
 
 /* O_NONBLOCK: opening a FIFO must not wait for its reader, nor a serial port for its carrier. */
-static int open_file(struct console *c, struct err *err)
+static int line_open_file(struct console *c, struct err *err)
 {
 	struct stat st;
 	int flags;
@@ -504,7 +504,7 @@ static int open_line(struct console *c, struct err *err)
 		c->out = STDOUT_FILENO;
 		return 0;
 	case SERIAL_FILE:
-		return open_file(c, err);
+		return line_open_file(c, err);
 	case SERIAL_PTY:
 		return open_pty(c, err);
 	case SERIAL_UNIX:
@@ -558,7 +558,7 @@ int console_open(struct console *c, const char *name, const struct config_line *
 	loop_watch(loop, c->resume, POLLIN, resume_ready, c);
 	if (c->arrival >= 0)
 		loop_watch(loop, c->arrival, POLLIN,
-			   kind == SERIAL_UNIX ? client_ready : opened_ready, c);
+			   kind == SERIAL_UNIX ? line_client_ready : opened_ready, c);
 	c->tty = kind == SERIAL_STDIO && isatty(c->in);
 	if (c->tty)
 		terminal_raw(c->in);
@@ -618,7 +618,7 @@ int console_error(struct console *c, struct err *err)
 }
 
 /* Waits for the writer to finish; gives up on a reader that takes nothing for a while. */
-static void drain(struct console *c)
+static void line_drain(struct console *c)
 {
 	struct timespec until;
 	size_t before;
@@ -645,7 +645,7 @@ static void drain(struct console *c)
 void console_close(struct console *c)
 {
 	if (c->has_writer)
-		drain(c);
+		line_drain(c);
 	if (c->tty)
 		terminal_restore(c->in);
 	if (c->loop) {

@@ -50,7 +50,7 @@ static bool push_out(struct net_pair *pair)
 }
 
 /* Takes all that came, as far as there is room. */
-static void drain(struct net_pair *pair)
+static void net_drain(struct net_pair *pair)
 {
 	while (!pair->gone && (pair->in_at || pair->in_end < STREAM_MAX)) {
 		ssize_t n;
@@ -80,7 +80,7 @@ static void want(void *port, bool frames, bool room)
 	if (pair->stream) {
 		room |= !push_out(pair);
 		if (!frames) /* else they are about to be taken */
-			drain(pair);
+			net_drain(pair);
 		/* One that is gone is read once more, which tells. */
 		if (!pair->gone)
 			frames = pair->in_at || pair->in_end < STREAM_MAX;
@@ -211,7 +211,7 @@ bool net_is_gone(const struct net *net)
 }
 
 /* The guest uses one pair until it says more. */
-static int finish(struct net *net, const char *what, struct err *err)
+static int net_finish(struct net *net, const char *what, struct err *err)
 {
 	for (unsigned i = 1; i < net->nr_pairs; i++)
 		if (tap_attach(&net->pairs[i], false) < 0)
@@ -246,8 +246,8 @@ static int tap_refused(int code, const char *what, const char *name, unsigned qu
 	return err_sys(err, code, "--net %s: it cannot be attached", what);
 }
 
-static int open_queue(struct net_pair *pair, const char *what, const char *name, unsigned queues,
-		      struct err *err)
+static int net_open_queue(struct net_pair *pair, const char *what, const char *name,
+			  unsigned queues, struct err *err)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 
@@ -282,12 +282,12 @@ int net_open_tap(struct net *net, const char *name, unsigned queues, enum net_vh
 
 	snprintf(what, sizeof(what), "tap=%.15s", name);
 	for (unsigned i = 0; ret == 0 && i < queues; i++) {
-		ret = open_queue(&net->pairs[i], what, name, queues, err);
+		ret = net_open_queue(&net->pairs[i], what, name, queues, err);
 		if (ret == 0)
 			ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
 	}
 	if (ret == 0)
-		ret = finish(net, what, err);
+		ret = net_finish(net, what, err);
 	if (ret < 0)
 		net_close(net);
 	return ret;
@@ -347,7 +347,7 @@ int net_open_fds(struct net *net, const int *fds, unsigned n, enum net_vhost vho
 			ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
 	}
 	if (ret == 0)
-		ret = finish(net, what, err);
+		ret = net_finish(net, what, err);
 	if (ret < 0)
 		net_close(net);
 	return ret;
@@ -433,7 +433,7 @@ static ssize_t stream_receive(void *port, uint8_t *to, size_t cap)
 
 	length = next_frame(pair);
 	if (length == 0) {
-		drain(pair);
+		net_drain(pair);
 		length = next_frame(pair);
 	}
 	if (length == 0)

@@ -17,8 +17,8 @@ static_assert(IOMMU_AUTO == (int)VFIO_AUTO && IOMMU_TYPE1 == (int)VFIO_TYPE1 &&
 		      IOMMU_IOMMUFD == (int)VFIO_IOMMUFD,
 	      "enum vfio_backend");
 
-static int find(const struct config *c, struct vfio_id *ids, struct host_facts *facts,
-		struct err *err)
+static int passthrough_find(const struct config *c, struct vfio_id *ids, struct host_facts *facts,
+			    struct err *err)
 {
 	int ret = 0;
 
@@ -39,7 +39,7 @@ int passthrough_probe(const struct config *c, struct host_facts *facts, struct e
 {
 	struct vfio_id ids[PCI_DEVICES_MAX];
 
-	return find(c, ids, facts, err);
+	return passthrough_find(c, ids, facts, err);
 }
 
 /* --- opening --- */
@@ -62,8 +62,8 @@ static int check_no_iommu(const struct config *c, const struct vfio_id *ids, str
 }
 
 /* Takes `fd`. */
-static int open_device(struct passthrough *pt, const struct config_vfio *c, unsigned i, int fd,
-		       struct host_facts *facts, struct err *err)
+static int passthrough_open_device(struct passthrough *pt, const struct config_vfio *c, unsigned i,
+				   int fd, struct host_facts *facts, struct err *err)
 {
 	const struct vfio_pci_options options = {
 		.caps = c->caps,
@@ -112,14 +112,14 @@ int passthrough_open(struct passthrough *pt, const struct config *c, struct host
 	int ret;
 
 	*pt = (struct passthrough)PASSTHROUGH_EMPTY;
-	ret = find(c, pt->ids, facts, err);
+	ret = passthrough_find(c, pt->ids, facts, err);
 	if (ret == 0)
 		ret = check_no_iommu(c, pt->ids, err);
 	if (ret == 0)
 		ret = attach_all(pt, c, files, err);
 	for (unsigned i = 0, ready = ret == 0; ready && i < c->nr_vfio; i++) {
 		if (ret == 0)
-			ret = open_device(pt, &c->vfio[i], i, files[i], facts, err);
+			ret = passthrough_open_device(pt, &c->vfio[i], i, files[i], facts, err);
 		else
 			close(files[i]);
 	}
@@ -170,7 +170,7 @@ static int allow_plan(struct passthrough *pt, const struct plan *plan, struct er
 }
 
 /* Pages of 4 KiB that are pinned and not there end in the host's OOM killer, after minutes. */
-static int check_memory(const struct ram *ram, struct err *err)
+static int passthrough_check_memory(const struct ram *ram, struct err *err)
 {
 	struct host_memory m;
 	uint64_t needed = 0;
@@ -205,7 +205,7 @@ int passthrough_map(struct passthrough *pt, const struct plan *plan, const struc
 	struct span dma[PLAN_LIST_MAX];
 	size_t nr_dma = plan_dma(plan, dma, PLAN_LIST_MAX), n = 0;
 	struct iommu_mapping *list;
-	int ret = pt->iommu.no_iommu ? 0 : check_memory(ram, err);
+	int ret = pt->iommu.no_iommu ? 0 : passthrough_check_memory(ram, err);
 
 	if (ret < 0)
 		return ret;

@@ -40,7 +40,7 @@ static int find_size(int fd, const char *path, uint64_t *size, struct err *err)
 	return 0;
 }
 
-static int open_file(const char *path, int flags, struct err *err)
+static int pmem_open_file(const char *path, int flags, struct err *err)
 {
 	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
 
@@ -56,7 +56,7 @@ static int open_file(const char *path, int flags, struct err *err)
 
 int pmem_size(const char *path, uint64_t *size, struct err *err)
 {
-	int fd = open_file(path, O_RDONLY, err), ret;
+	int fd = pmem_open_file(path, O_RDONLY, err), ret;
 
 	if (fd < 0)
 		return fd;
@@ -100,7 +100,7 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 	p->path = path;
 	p->private = private;
 	p->gpa = gpa;
-	p->fd = open_file(path, private ? O_RDONLY : O_RDWR, err);
+	p->fd = pmem_open_file(path, private ? O_RDONLY : O_RDWR, err);
 	if (p->fd < 0)
 		return p->fd;
 	if (!private)

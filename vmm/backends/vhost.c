@@ -29,7 +29,7 @@ void vhost_close(struct vhost *v)
 	*v = (struct vhost)VHOST_EMPTY;
 }
 
-static int set_memory(const struct vhost *v, const struct guest_ram *ram, struct err *err)
+static int vhost_set_memory(const struct vhost *v, const struct guest_ram *ram, struct err *err)
 {
 	struct vhost_memory *m = calloc(1, sizeof(*m) + ram->n * sizeof(m->regions[0]));
 	int ret = 0;
@@ -81,7 +81,7 @@ int vhost_set_up(const struct vhost *v, const struct guest_ram *ram,
 	features &= v->features;
 	if (ioctl(v->fd, VHOST_SET_FEATURES, &features) < 0)
 		return err_sys(err, errno, "vhost does not take the driver's features");
-	ret = set_memory(v, ram, err);
+	ret = vhost_set_memory(v, ram, err);
 	for (unsigned i = 0; ret == 0 && i < n; i++)
 		if (queues[i].size)
 			ret = set_queue(v, i, &queues[i], err);

@@ -284,7 +284,7 @@ static enum server_state state(void *server)
  * Addresses of ours are none of the program's business: guest-physical ones stand for them in the
  * regions and in the rings.
  */
-static void add_region(struct wire_message *m, const struct ram_block *b)
+static void vhost_user_add_region(struct wire_message *m, const struct ram_block *b)
 {
 	wire_add(m, b->gpa.base, 8);
 	wire_add(m, span_size(b->gpa), 8);
@@ -304,7 +304,8 @@ static uint64_t guest_address(const struct guest_ram *ram, const uint8_t *at)
 	return UINT64_MAX; /* rings lie in guest memory */
 }
 
-static int set_table(const struct vhost_user *v, const struct guest_ram *ram, struct err *err)
+static int vhost_user_set_table(const struct vhost_user *v, const struct guest_ram *ram,
+				struct err *err)
 {
 	struct wire_message m = wire_request(WIRE_SET_MEM_TABLE);
 
@@ -312,7 +313,7 @@ static int set_table(const struct vhost_user *v, const struct guest_ram *ram, st
 	wire_add(&m, 0, 4);
 	for (size_t i = 0; i < ram->n; i++)
 		if (ram->blocks[i].fd >= 0)
-			add_region(&m, &ram->blocks[i]);
+			vhost_user_add_region(&m, &ram->blocks[i]);
 	return wire_tell(&v->wire, &m, err);
 }
 
@@ -327,20 +328,21 @@ static int add_memory(struct vhost_user *v, const struct guest_ram *ram, struct 
 		if (ram->blocks[i].fd < 0)
 			continue;
 		wire_add(&m, 0, 8);
-		add_region(&m, &ram->blocks[i]);
+		vhost_user_add_region(&m, &ram->blocks[i]);
 		ret = wire_tell(&v->wire, &m, err);
 	}
 	v->knows_memory = ret == 0;
 	return ret;
 }
 
-static int set_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
+static int vhost_user_set_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
 {
 	int ret = vhost_user_check_memory(v, ram, err);
 
 	if (ret < 0)
 		return ret;
-	return v->regions <= WIRE_REGIONS_MAX ? set_table(v, ram, err) : add_memory(v, ram, err);
+	return v->regions <= WIRE_REGIONS_MAX ? vhost_user_set_table(v, ram, err)
+					      : add_memory(v, ram, err);
 }
 
 static int set_state(const struct vhost_user *v, uint32_t what, unsigned i, uint32_t value,
@@ -424,7 +426,7 @@ static int set_inflight(struct vhost_user *v, unsigned n, unsigned size, struct 
 }
 
 /* A driver may make each ring smaller than the device has it. */
-static unsigned largest(const struct served_queue *queues, unsigned n)
+static unsigned vhost_user_largest(const struct served_queue *queues, unsigned n)
 {
 	unsigned size = 0;
 
@@ -444,9 +446,9 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 	ret = wire_tell_number(&v->wire, WIRE_SET_FEATURES, (features | F_PROTOCOL) & v->features,
 			       err);
 	if (ret == 0)
-		ret = set_memory(v, ram, err);
+		ret = vhost_user_set_memory(v, ram, err);
 	if (ret == 0)
-		ret = set_inflight(v, n, largest(queues, n), err);
+		ret = set_inflight(v, n, vhost_user_largest(queues, n), err);
 	v->begun = ret == 0;
 	for (unsigned i = 0; ret == 0 && i < n; i++)
 		if (queues[i].size)
@@ -480,7 +482,7 @@ static int start(void *server, const struct guest_ram *ram, const struct served_
 }
 
 /* It answers when it is done with the ring. One that does not is given up: the loop sees it go. */
-static void stop(void *server, unsigned n)
+static void vhost_user_stop(void *server, unsigned n)
 {
 	struct vhost_user *v = server;
 	int ret = 0;
@@ -503,4 +505,4 @@ static void stop(void *server, unsigned n)
 	pthread_mutex_unlock(&v->lock);
 }
 
-const struct server_ops vhost_user_ops = { start, stop, state };
+const struct server_ops vhost_user_ops = { start, vhost_user_stop, state };

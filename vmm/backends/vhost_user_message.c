@@ -70,7 +70,7 @@ static bool await(const struct wire *w, int fd, short events, int most)
  * A socket that fails is a program that went; who waits for its hang-up says so, too. One that does
  * not answer is hung up on, which is the same.
  */
-static int broken(const struct wire *w, struct err *err)
+static int wire_broken(const struct wire *w, struct err *err)
 {
 	if (errno == EAGAIN)
 		return err_set(err, ENOTCONN, "%s%s: it does not answer", w->option, w->path);
@@ -107,7 +107,7 @@ static int send_message(const struct wire *w, struct wire_message *m, uint32_t f
 	if (n == (ssize_t)part.iov_len)
 		return 0;
 	errno = n >= 0 ? EPIPE : errno;
-	return broken(w, err);
+	return wire_broken(w, err);
 }
 
 /* The first is put into *fd, if it is wanted. The others are closed. */
@@ -137,7 +137,7 @@ static ssize_t receive_some(const struct wire *w, struct msghdr *h)
 	return n;
 }
 
-static int receive(const struct wire *w, uint8_t *to, size_t n, int *fd, struct err *err)
+static int wire_receive(const struct wire *w, uint8_t *to, size_t n, int *fd, struct err *err)
 {
 	while (n) {
 		char control[CMSG_SPACE(sizeof(int))];
@@ -151,7 +151,7 @@ static int receive(const struct wire *w, uint8_t *to, size_t n, int *fd, struct 
 
 		if (got <= 0) {
 			errno = got ? errno : EPIPE;
-			return broken(w, err);
+			return wire_broken(w, err);
 		}
 		if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 			take_fds(c, fd);
@@ -161,31 +161,31 @@ static int receive(const struct wire *w, uint8_t *to, size_t n, int *fd, struct 
 	return 0;
 }
 
-static int ask(const struct wire *w, struct wire_message *m, size_t size, uint32_t flags, int *fd,
-	       struct err *err)
+static int wire_exchange(const struct wire *w, struct wire_message *m, size_t size, uint32_t flags,
+			 int *fd, struct err *err)
 {
 	int ret = send_message(w, m, flags, err);
 
 	if (ret == 0)
-		ret = receive(w, m->bytes, WIRE_HEADER, fd, err);
+		ret = wire_receive(w, m->bytes, WIRE_HEADER, fd, err);
 	if (ret < 0)
 		return ret;
 	if (load_le(m->bytes, 4) != m->request || !(load_le(m->bytes + 4, 4) & REPLY) ||
 	    load_le(m->bytes + 8, 4) != size)
 		return err_set(err, EPROTO, "%s%s: its answer to request %u is none", w->option,
 			       w->path, m->request);
-	return receive(w, wire_payload(m), size, fd, err);
+	return wire_receive(w, wire_payload(m), size, fd, err);
 }
 
 int wire_ask(const struct wire *w, struct wire_message *m, size_t size, int *fd, struct err *err)
 {
-	return ask(w, m, size, 0, fd, err);
+	return wire_exchange(w, m, size, 0, fd, err);
 }
 
 int wire_ask_number(const struct wire *w, uint32_t what, uint64_t *number, struct err *err)
 {
 	struct wire_message m = wire_request(what);
-	int ret = ask(w, &m, 8, 0, NULL, err);
+	int ret = wire_exchange(w, &m, 8, 0, NULL, err);
 
 	if (ret == 0)
 		*number = load_le(wire_payload(&m), 8);
@@ -198,7 +198,7 @@ int wire_tell(const struct wire *w, struct wire_message *m, struct err *err)
 
 	if (!(w->protocol & WIRE_REPLY_ACK))
 		return send_message(w, m, 0, err);
-	ret = ask(w, m, 8, NEED_REPLY, NULL, err);
+	ret = wire_exchange(w, m, 8, NEED_REPLY, NULL, err);
 	if (ret == 0 && load_le(wire_payload(m), 8) != 0)
 		return err_set(err, EIO, "%s%s: it refuses request %u", w->option, w->path,
 			       m->request);
@@ -247,7 +247,7 @@ int wire_connect(struct wire *w, time_t patience, struct err *err)
 	wire_close(w);
 	if (ret == -EAGAIN) {
 		errno = EAGAIN;
-		return broken(w, err);
+		return wire_broken(w, err);
 	}
 	if (ret == -ECONNREFUSED || ret == -ENOENT)
 		return err_set(err, -ret,

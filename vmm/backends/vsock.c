@@ -27,7 +27,7 @@
  * Everything is told once, when it comes (EPOLLET): who does not want it at the moment needs not
  * ask to be left alone.
  */
-static int watch(const struct vsock *v, int op, int fd, uint32_t events, uint32_t what)
+static int vsock_watch(const struct vsock *v, int op, int fd, uint32_t events, uint32_t what)
 {
 	struct epoll_event e = { .events = events | EPOLLET, .data.u32 = what };
 
@@ -95,7 +95,7 @@ static void add_caller(struct vsock *v, int fd)
 	v->next = (i + 1) % VSOCK_CALLERS;
 	drop_caller(v, i);
 	v->callers[i] = fd;
-	if (watch(v, EPOLL_CTL_ADD, fd, EPOLLIN, FIRST_CALLER + i) < 0)
+	if (vsock_watch(v, EPOLL_CTL_ADD, fd, EPOLLIN, FIRST_CALLER + i) < 0)
 		drop_caller(v, i);
 }
 
@@ -109,7 +109,7 @@ static void let_in(struct vsock *v)
 			return;
 		add_caller(v, fd);
 	}
-	(void)watch(v, EPOLL_CTL_MOD, v->listener, EPOLLIN, LISTENER); /* tells again */
+	(void)vsock_watch(v, EPOLL_CTL_MOD, v->listener, EPOLLIN, LISTENER); /* tells again */
 }
 
 void vsock_ready(void *to, short revents)
@@ -145,7 +145,7 @@ static int do_connect(void *to, unsigned id, uint32_t port)
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.*s_%" PRIu32,
 		 (int)(sizeof(addr.sun_path) - 1 - PORT_CHARS), v->path, port);
 	if (connect(fd, (void *)&addr, sizeof(addr)) < 0 ||
-	    watch(v, EPOLL_CTL_ADD, fd, EPOLLIN, id) < 0) {
+	    vsock_watch(v, EPOLL_CTL_ADD, fd, EPOLLIN, id) < 0) {
 		int code = errno;
 
 		close(fd);
@@ -162,7 +162,7 @@ static void do_adopt(void *to, unsigned id, unsigned caller)
 	v->connections[id] = v->callers[caller];
 	v->callers[caller] = -1;
 	/* It is there already, so this needs no memory. */
-	(void)watch(v, EPOLL_CTL_MOD, v->connections[id], EPOLLIN, id);
+	(void)vsock_watch(v, EPOLL_CTL_MOD, v->connections[id], EPOLLIN, id);
 }
 
 static int do_accepted(void *to, unsigned id, uint32_t port)
@@ -222,7 +222,8 @@ static void do_want_room(void *to, unsigned id, bool want)
 {
 	const struct vsock *v = to;
 
-	(void)watch(v, EPOLL_CTL_MOD, v->connections[id], EPOLLIN | (want ? EPOLLOUT : 0), id);
+	(void)vsock_watch(v, EPOLL_CTL_MOD, v->connections[id], EPOLLIN | (want ? EPOLLOUT : 0),
+			  id);
 }
 
 static void do_close(void *to, unsigned id)
@@ -275,7 +276,7 @@ int vsock_open(struct vsock *v, const char *path, struct err *err)
 		return ret;
 	v->path = path;
 	v->set = epoll_create1(EPOLL_CLOEXEC);
-	if (v->set < 0 || watch(v, EPOLL_CTL_ADD, v->listener, EPOLLIN, LISTENER) < 0 ||
+	if (v->set < 0 || vsock_watch(v, EPOLL_CTL_ADD, v->listener, EPOLLIN, LISTENER) < 0 ||
 	    fcntl(v->listener, F_SETFL, O_NONBLOCK) < 0 || listen(v->listener, BACKLOG) < 0) {
 		ret = err_sys(err, errno, "socket=%s cannot be served", path);
 		vsock_close(v);

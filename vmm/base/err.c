@@ -9,7 +9,7 @@
  * wrote: their control characters would move the cursor of the terminal that shows it, or end the
  * line of a log, so each becomes a '?'. Other bytes stay, because names may be UTF-8.
  */
-static void append(struct err *err, const char *fmt, va_list ap)
+static void err_append(struct err *err, const char *fmt, va_list ap)
 {
 	size_t len = strlen(err->text);
 
@@ -24,7 +24,7 @@ static void __attribute__((format(printf, 2, 3))) add(struct err *err, const cha
 	va_list ap;
 
 	va_start(ap, fmt);
-	append(err, fmt, ap);
+	err_append(err, fmt, ap);
 	va_end(ap);
 }
 
@@ -35,7 +35,7 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 
 	if (err) {
 		va_start(ap, fmt);
-		append(&sentence, fmt, ap);
+		err_append(&sentence, fmt, ap);
 		va_end(ap);
 		*err = sentence;
 	}
@@ -49,7 +49,7 @@ int err_sys(struct err *err, int code, const char *fmt, ...)
 
 	if (err) {
 		va_start(ap, fmt);
-		append(&sentence, fmt, ap);
+		err_append(&sentence, fmt, ap);
 		va_end(ap);
 		add(&sentence, ": %s", strerror(code));
 		*err = sentence;
@@ -64,7 +64,7 @@ int err_prefix(struct err *err, int ret, const char *fmt, ...)
 
 	if (err) {
 		va_start(ap, fmt);
-		append(&sentence, fmt, ap);
+		err_append(&sentence, fmt, ap);
 		va_end(ap);
 		add(&sentence, "%s", err->text);
 		*err = sentence;

@@ -22,7 +22,7 @@ static int find_all(const struct config *c, struct vfio_id *ids, struct err *err
 	return 0;
 }
 
-static void say(const struct vfio_id *id, const char *from, const char *to)
+static void cmd_bind_say(const struct vfio_id *id, const char *from, const char *to)
 {
 	printf("%s: %s -> %s\n", id->name, *from ? from : "no driver", *to ? to : "no driver");
 }
@@ -42,14 +42,14 @@ static int bind_all(const struct vfio_id *ids, unsigned n, struct err *err)
 		ret = vfio_bind("", &ids[i], &moves[i], err);
 		if (ret < 0)
 			break;
-		say(&ids[i], moves[i].was, moves[i].now);
+		cmd_bind_say(&ids[i], moves[i].was, moves[i].now);
 	}
 	while (ret < 0 && i-- > 0) {
 		struct vfio_move was = moves[i];
 
 		vfio_bind_undo("", &ids[i], &moves[i]);
 		if (strcmp(was.now, moves[i].now))
-			say(&ids[i], was.now, moves[i].now);
+			cmd_bind_say(&ids[i], was.now, moves[i].now);
 	}
 	return ret;
 }
@@ -62,7 +62,7 @@ static int unbind_all(const struct vfio_id *ids, unsigned n, struct err *err)
 	for (unsigned i = 0; ret == 0 && i < n; i++) {
 		ret = vfio_unbind("", &ids[i], &move, err);
 		if (ret == 0)
-			say(&ids[i], move.was, move.now);
+			cmd_bind_say(&ids[i], move.was, move.now);
 	}
 	return ret;
 }

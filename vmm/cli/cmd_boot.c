@@ -35,14 +35,15 @@ static int read_files(struct boot_view *v, const struct config *c, uint64_t *ini
 	return ret;
 }
 
-static int by_address(const void *a, const void *b)
+static int cmd_boot_by_address(const void *a, const void *b)
 {
 	const struct plan_boot_place *x = a, *y = b;
 
 	return x->at.base < y->at.base ? -1 : x->at.base > y->at.base;
 }
 
-static int fill(struct boot_view *v, const struct plan *p, const struct config *c, struct err *err)
+static int cmd_boot_fill(struct boot_view *v, const struct plan *p, const struct config *c,
+			 struct err *err)
 {
 	struct boot_request req = {
 		.e820 = v->e820,
@@ -66,7 +67,7 @@ static int fill(struct boot_view *v, const struct plan *p, const struct config *
 			{ from->gpa, from->gpa + from->len + from->zeroes }, from->what
 		};
 	}
-	qsort(v->places, v->boot.nr_places, sizeof(v->places[0]), by_address);
+	qsort(v->places, v->boot.nr_places, sizeof(v->places[0]), cmd_boot_by_address);
 	v->shown = (struct plan_boot){ v->boot.protocol, v->boot.cpu.rip, v->places,
 				       v->boot.nr_places };
 	return 0;
@@ -81,7 +82,8 @@ struct boot_view *boot_view_make(const struct plan *p, const struct config *c, i
 	if (!c->kernel)
 		return NULL;
 	v = calloc(1, sizeof(*v));
-	*ret = v ? fill(v, p, c, err) : err_sys(err, ENOMEM, "cannot look at %s", c->kernel);
+	*ret = v ? cmd_boot_fill(v, p, c, err)
+		 : err_sys(err, ENOMEM, "cannot look at %s", c->kernel);
 	if (*ret == 0)
 		return v;
 	free(v);

@@ -118,7 +118,7 @@ static json_t *memory_fact(const struct host_memory *m)
 }
 
 /* RAM of a guest with devices is all there from the start. */
-static bool check_memory(const struct report *r, const struct config *c)
+static bool report_check_memory(const struct report *r, const struct config *c)
 {
 	int pages = host_pages(c->page_size);
 	struct host_memory m;
@@ -183,7 +183,7 @@ static void check_groups(const struct report *r)
 }
 
 /* What a device's group reserves. */
-static json_t *check_reserved(const struct report *r, const struct host_facts *host)
+static json_t *report_check_reserved(const struct report *r, const struct host_facts *host)
 {
 	json_t *list = json_array();
 
@@ -215,8 +215,8 @@ static int check_ready(const struct vfio_id *id, const struct config_vfio *wante
 }
 
 /* A device is ready if it could be attached now. Nothing is opened. */
-static bool check_device(const struct report *r, const struct config *c, unsigned i,
-			 struct host_facts *host, json_t *list)
+static bool report_check_device(const struct report *r, const struct config *c, unsigned i,
+				struct host_facts *host, json_t *list)
 {
 	const char *name = c->vfio[i].name;
 	struct host_facts own = { .nr_pci = 0 };
@@ -240,7 +240,7 @@ static bool check_device(const struct report *r, const struct config *c, unsigne
 			    strcmp(resets, "none")
 				    ? ""
 				    : ", so each guest finds it as the last left it");
-		reserved = check_reserved(r, &own);
+		reserved = report_check_reserved(r, &own);
 		ret = check_ready(&id, &c->vfio[i], &own, (enum iommu_backend)c->vfio_backend,
 				  &err);
 	}
@@ -281,9 +281,9 @@ bool check_vfio(const struct report *r, const struct config *c, struct host_fact
 	check_access(r, "iommufd", "/dev/iommu");
 	check_interrupts(r, &vfio);
 	check_memlock(r, c->memory);
-	ready = check_memory(r, c);
+	ready = report_check_memory(r, c);
 	for (unsigned i = 0; i < c->nr_vfio; i++)
-		ready &= check_device(r, c, i, host, devices);
+		ready &= report_check_device(r, c, i, host, devices);
 	report_fact(r, "devices", devices);
 	return c->nr_vfio ? check_guest(r, c, host) && ready : true;
 }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* "3 GiB", "511 MiB": the largest unit that divides the size, so nothing is rounded. */
-static const char *print_size(char buf[32], uint64_t bytes)
+static const char *cmd_plan_print_size(char buf[32], uint64_t bytes)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB" };
 	unsigned unit = 0;
@@ -34,7 +34,7 @@ static void print_row(FILE *to, struct span at, const char *what, const char *wh
 	char size[32];
 
 	fprintf(to, "%#16" PRIx64 "  %#16" PRIx64 "  %12s  %-14s  %s\n", at.base, at.end,
-		print_size(size, span_size(at)), what, why);
+		cmd_plan_print_size(size, span_size(at)), what, why);
 }
 
 /* "64-bit prefetchable memory" */
@@ -87,7 +87,8 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 		if (bar->shape.size && !bar->at)
 			fprintf(to,
 				"%16s  %16s  %12s  %-14s  I/O ports: none are left, stays off\n",
-				"-", "-", print_size(kind, bar->shape.size), plan_pci_bar_name(i));
+				"-", "-", cmd_plan_print_size(kind, bar->shape.size),
+				plan_pci_bar_name(i));
 		else if (bar->shape.size)
 			print_row(to, (struct span){ bar->at, bar->at + bar->shape.size },
 				  plan_pci_bar_name(i), bar_kind(kind, i, &bar->shape));
@@ -100,8 +101,8 @@ void print_plan(FILE *to, const struct plan *p)
 
 	fprintf(to,
 		"%s of RAM, at most %s, %u CPUs; %u of %u address bits used; iova policy %s\n\n",
-		print_size(ram, p->ram_size), print_size(max, p->max_memory), p->cpus,
-		p->map.bits_required, p->phys_bits, iova_policy_name(p->iova_policy));
+		cmd_plan_print_size(ram, p->ram_size), cmd_plan_print_size(max, p->max_memory),
+		p->cpus, p->map.bits_required, p->phys_bits, iova_policy_name(p->iova_policy));
 	fprintf(to, "%16s  %16s  %12s  %-14s  %s\n", "start", "end", "size", "what", "why");
 	for (unsigned i = 0; i < p->map.nr_regions; i++) {
 		const struct map_region *r = &p->map.regions[i];
@@ -160,7 +161,7 @@ static int print_json(const struct plan *p, const struct plan_boot *boot, struct
  * A plan file is whole or not there: written beside and renamed. What is no regular file
  * (/dev/stdout, a FIFO, a link) is written to instead, not replaced.
  */
-static int write_file(const char *path, const void *data, size_t len, struct err *err)
+static int cmd_plan_write_file(const char *path, const void *data, size_t len, struct err *err)
 {
 	struct stat st;
 	bool replace = lstat(path, &st) < 0 || S_ISREG(st.st_mode);
@@ -193,7 +194,7 @@ static int write_dtb(const struct plan *p, const char *path, struct err *err)
 		return err_sys(err, ENOMEM, "--dtb %s cannot be written", path);
 	ret = plan_to_fdt(p, blob, PLAN_FDT_MAX, &len, err);
 	if (ret == 0)
-		ret = write_file(path, blob, len, err);
+		ret = cmd_plan_write_file(path, blob, len, err);
 	free(blob);
 	return ret;
 }

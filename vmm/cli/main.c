@@ -51,7 +51,7 @@ static void fill_standard_fds(void)
  * Signals that are errors of a write: they end no command half-way, but come as EPIPE and EFBIG,
  * with a sentence or as an I/O error of the guest.
  */
-static int run_command(const struct command *c, int argc, char *argv[])
+static int main_run_command(const struct command *c, int argc, char *argv[])
 {
 	struct err err;
 
@@ -82,7 +82,7 @@ int main(int argc, char *argv[])
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
-			return run_command(&commands[i], argc - 2, argv + 2);
+			return main_run_command(&commands[i], argc - 2, argv + 2);
 	err_set(&err, EINVAL,
 		"'%s' is not a command; use run, plan, check, bind or unbind (straddle --help)",
 		argv[1]);

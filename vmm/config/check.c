@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* RAM comes in pieces of this: the page that KVM can map in one go, or the backing page. */
-static uint64_t ram_unit(const struct config *c)
+static uint64_t config_check_ram_unit(const struct config *c)
 {
 	return max_u64(2 * MIB, c->page_size);
 }
@@ -112,21 +112,21 @@ static int check_cpus(struct config *c, struct err *err)
 
 /* --- memory --- */
 
-static int check_memory(struct config *c, struct err *err)
+static int config_check_check_memory(struct config *c, struct err *err)
 {
 	int ret;
 
 	if (c->memory == 0)
 		return err_set(err, EINVAL, "--memory 0: a guest needs RAM; use at least %s",
-			       SHOWN_SIZE(ram_unit(c)));
+			       SHOWN_SIZE(config_check_ram_unit(c)));
 	ret = check_limit(OPT_MEMORY, c->memory, ADDRESS_SPACE_END, no_more_bits, err);
 	if (ret == 0)
 		ret = check_limit(OPT_MAX_MEMORY, c->max_memory, ADDRESS_SPACE_END, no_more_bits,
 				  err);
 	if (ret == 0)
-		ret = check_multiple(OPT_MEMORY, c->memory, ram_unit(c), err);
+		ret = check_multiple(OPT_MEMORY, c->memory, config_check_ram_unit(c), err);
 	if (ret == 0)
-		ret = check_multiple(OPT_MAX_MEMORY, c->max_memory, ram_unit(c), err);
+		ret = check_multiple(OPT_MAX_MEMORY, c->max_memory, config_check_ram_unit(c), err);
 	if (ret < 0)
 		return ret;
 	if (c->max_memory && c->max_memory < c->memory)
@@ -146,10 +146,11 @@ static int check_places(const struct config *c, struct err *err)
 		uint64_t value, limit, unit;
 		const char *why;
 	} rules[] = {
-		{ OPT_LOW_MEMORY, c->low_memory, align_down(ECAM_BASE, ram_unit(c)), ram_unit(c),
-		  "PCI configuration space begins at 0xe0000000" },
-		{ OPT_HIGH_MEMORY_START, c->high_memory_start, ADDRESS_SPACE_END - ram_unit(c),
-		  ram_unit(c), no_more_bits },
+		{ OPT_LOW_MEMORY, c->low_memory, align_down(ECAM_BASE, config_check_ram_unit(c)),
+		  config_check_ram_unit(c), "PCI configuration space begins at 0xe0000000" },
+		{ OPT_HIGH_MEMORY_START, c->high_memory_start,
+		  ADDRESS_SPACE_END - config_check_ram_unit(c), config_check_ram_unit(c),
+		  no_more_bits },
 		{ OPT_PCI32_WINDOW, c->pci32_size, 2 * GIB, MIB,
 		  "the rest of the first 4 GiB is for RAM and the platform" },
 		{ OPT_PCI64_WINDOW, c->pci64_size, ADDRESS_SPACE_END, MIB, no_more_bits },
@@ -201,7 +202,7 @@ static int check_node_sizes(struct config *c, struct err *err)
 		int ret = check_limit(OPT_NUMA, size, ADDRESS_SPACE_END, no_more_bits, err);
 
 		if (ret == 0)
-			ret = check_multiple(OPT_NUMA, size, ram_unit(c), err);
+			ret = check_multiple(OPT_NUMA, size, config_check_ram_unit(c), err);
 		if (ret < 0)
 			return ret;
 		sum += size; /* at most 64 * 2^52 */
@@ -263,7 +264,8 @@ static const enum option_id map_options[] = {
 	OPT_LOW_MEMORY, OPT_PCI32_WINDOW, OPT_PCI64_WINDOW, OPT_HIGH_MEMORY_START,
 };
 
-static int check_files(const struct config *c, enum config_command cmd, struct err *err)
+static int config_check_check_files(const struct config *c, enum config_command cmd,
+				    struct err *err)
 {
 	for (size_t i = 0; c->plan_file && i < ARRAY_SIZE(map_options); i++)
 		if (option_given(c, map_options[i]))
@@ -333,10 +335,10 @@ static int check_fold(const struct config *c, struct err *err)
 			err, EINVAL,
 			"--fold has less memory than the guest sees, which no other program can "
 			"serve; leave out vhost-user= and --fs");
-	if (c->fold && (!is_power_of_two(c->fold) || c->fold < ram_unit(c)))
+	if (c->fold && (!is_power_of_two(c->fold) || c->fold < config_check_ram_unit(c)))
 		return err_set(err, EINVAL,
 			       "--fold %s is not a power of two of at least %s; use another",
-			       SHOWN_SIZE(c->fold), SHOWN_SIZE(ram_unit(c)));
+			       SHOWN_SIZE(c->fold), SHOWN_SIZE(config_check_ram_unit(c)));
 	return 0;
 }
 
@@ -390,7 +392,7 @@ static int check_balloon(const struct config *c, struct err *err)
 }
 
 /* The kernel pins no pages of most file systems for devices (FOLL_LONGTERM in mm/gup.c). */
-static int check_pmem(const struct config *c, struct err *err)
+static int config_check_check_pmem(const struct config *c, struct err *err)
 {
 	if (c->nr_pmem && c->nr_vfio)
 		return err_set(err, EINVAL,
@@ -411,7 +413,7 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 
 	if (cmd & (CMD_BIND | CMD_UNBIND))
 		return check_operands(c, cmd, err);
-	ret = check_files(c, cmd, err);
+	ret = config_check_check_files(c, cmd, err);
 	if (ret == 0)
 		ret = check_console(c, err);
 	if (ret == 0)
@@ -427,11 +429,11 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 	if (ret == 0)
 		ret = check_node_sizes(c, err);
 	if (ret == 0)
-		ret = check_memory(c, err);
+		ret = config_check_check_memory(c, err);
 	if (ret == 0)
 		ret = check_balloon(c, err);
 	if (ret == 0)
-		ret = check_pmem(c, err);
+		ret = config_check_check_pmem(c, err);
 	if (ret == 0)
 		ret = check_places(c, err);
 	if (ret == 0)

@@ -41,7 +41,7 @@ static int set_serial(struct config_disk *d, const char *value, struct err *err)
 	return config_set_text(&d->serial, value, err);
 }
 
-static int set_queues(struct config_disk *d, const char *value, struct err *err)
+static int config_disk_set_queues(struct config_disk *d, const char *value, struct err *err)
 {
 	uint64_t n;
 	int ret = config_parse_number(value, 1, CONFIG_DISK_QUEUES_MAX, &n, err);
@@ -61,7 +61,8 @@ static int refuse_format(const char *value, struct err *err)
 		SHOWN(value));
 }
 
-static int set_key(struct config_disk *d, enum disk_key key, const char *value, struct err *err)
+static int config_disk_set_key(struct config_disk *d, enum disk_key key, const char *value,
+			       struct err *err)
 {
 	switch (key) {
 	case KEY_PATH:
@@ -87,7 +88,7 @@ static int set_key(struct config_disk *d, enum disk_key key, const char *value, 
 	case KEY_SERIAL:
 		return set_serial(d, value, err);
 	case KEY_QUEUES:
-		return set_queues(d, value, err);
+		return config_disk_set_queues(d, value, err);
 	case KEY_RING:
 		d->split = !strcmp(value, "split");
 		if (!d->split && strcmp(value, "packed") != 0)
@@ -99,12 +100,12 @@ static int set_key(struct config_disk *d, enum disk_key key, const char *value, 
 	return 0;
 }
 
-static int set_word(struct config_disk *d, char *word, char *value, unsigned *given,
-		    struct err *err)
+static int config_disk_set_word(struct config_disk *d, char *word, char *value, unsigned *given,
+				struct err *err)
 {
 	int i = config_find_first_key(names, KEYS, word, &value, keys, given, err);
 
-	return i < 0 ? i : set_key(d, (enum disk_key)i, value, err);
+	return i < 0 ? i : config_disk_set_key(d, (enum disk_key)i, value, err);
 }
 
 int config_set_disk(struct config *c, const char *value, struct err *err)
@@ -120,7 +121,7 @@ int config_set_disk(struct config *c, const char *value, struct err *err)
 	d = &c->disks[c->nr_disks++]; /* config_free's from now on */
 	*d = (struct config_disk){ 0 };
 	while (ret == 0 && (word = words_next(&words, &rest)))
-		ret = set_word(d, word, rest, &given, err);
+		ret = config_disk_set_word(d, word, rest, &given, err);
 	if (ret == 0 && d->vhost_user && (given & ~(1u << KEY_VHOST_USER | 1u << KEY_QUEUES)) != 0)
 		return err_set(
 			err, EINVAL,

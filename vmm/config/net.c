@@ -108,7 +108,7 @@ static int set_vhost(struct config_net *n, const char *value, struct err *err)
 	return ret;
 }
 
-static int set_queues(struct config_net *n, const char *value, struct err *err)
+static int config_net_set_queues(struct config_net *n, const char *value, struct err *err)
 {
 	uint64_t queues;
 	int ret;
@@ -123,12 +123,13 @@ static int set_queues(struct config_net *n, const char *value, struct err *err)
 	return 0;
 }
 
-static int set_word(struct config_net *n, const char *word, const char *value, unsigned *given,
-		    struct err *err)
+static int config_net_set_word(struct config_net *n, const char *word, const char *value,
+			       unsigned *given, struct err *err)
 {
 	static const char *const names[] = { "mac", "vhost", "queues" };
 	static int (*const setters[])(struct config_net * n, const char *value,
-				      struct err *err) = { set_mac, set_vhost, set_queues };
+				      struct err *err) = { set_mac, set_vhost,
+							   config_net_set_queues };
 	int i = config_find_key(names, ARRAY_SIZE(names), word, value, kinds, given, err);
 
 	return i < 0 ? i : setters[i](n, value, err);
@@ -150,6 +151,6 @@ int config_set_net(struct config *c, const char *value, struct err *err)
 	word = words_next(&words, &rest);
 	ret = set_kind(n, word, rest, err);
 	while (ret == 0 && (word = words_next(&words, &rest)))
-		ret = set_word(n, word, rest, &given, err);
+		ret = config_net_set_word(n, word, rest, &given, err);
 	return ret;
 }

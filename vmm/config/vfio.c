@@ -80,7 +80,8 @@ static int set_token(struct config_vfio *v, const char *value, struct err *err)
 
 enum vfio_key { KEY_PORT, KEY_ROM, KEY_CAPS, KEY_TOKEN, KEY_ERROR, KEY_NOIOMMU, KEYS };
 
-static int set_key(struct config_vfio *v, enum vfio_key key, char *value, struct err *err)
+static int config_vfio_set_key(struct config_vfio *v, enum vfio_key key, char *value,
+			       struct err *err)
 {
 	switch (key) {
 	case KEY_PORT:
@@ -102,14 +103,14 @@ static int set_key(struct config_vfio *v, enum vfio_key key, char *value, struct
 	return 0;
 }
 
-static int set_word(struct config_vfio *v, const char *key, char *value, unsigned *given,
-		    struct err *err)
+static int config_vfio_set_word(struct config_vfio *v, const char *key, char *value,
+				unsigned *given, struct err *err)
 {
 	static const char *const names[KEYS] = { "port",  "rom",      "caps",
 						 "token", "on-error", "noiommu" };
 	int i = config_find_key(names, KEYS, key, value, vfio_keys, given, err);
 
-	return i < 0 ? i : set_key(v, (enum vfio_key)i, value, err);
+	return i < 0 ? i : config_vfio_set_key(v, (enum vfio_key)i, value, err);
 }
 
 int config_set_vfio(struct config *c, const char *value, struct err *err)
@@ -131,7 +132,7 @@ int config_set_vfio(struct config *c, const char *value, struct err *err)
 	if (ret == 0)
 		ret = config_set_text(&v->name, word, err);
 	while (ret == 0 && (word = words_next(&words, &rest)))
-		ret = set_word(v, word, rest, &given, err);
+		ret = config_vfio_set_word(v, word, rest, &given, err);
 	return ret;
 }
 

@@ -34,7 +34,7 @@ void fault_unlist(const void *at)
 			ranges[i].len = 0;
 }
 
-static const struct fault_range *find(uintptr_t at)
+static const struct fault_range *fault_find(uintptr_t at)
 {
 	unsigned n = __atomic_load_n(&nr_ranges, __ATOMIC_ACQUIRE);
 
@@ -51,7 +51,7 @@ struct sentence {
 	size_t len;
 };
 
-static void add(struct sentence *s, const char *words)
+static void fault_add(struct sentence *s, const char *words)
 {
 	size_t len = strlen(words), room = sizeof(s->text) - 1 - s->len;
 
@@ -70,27 +70,27 @@ static void add_address(struct sentence *s, uint64_t value)
 		if (value >> shift || !shift)
 			digits[n++] = "0123456789abcdef"[value >> shift & 15];
 	digits[n] = '\0';
-	add(s, digits);
+	fault_add(s, digits);
 }
 
 static void add_place(struct sentence *s, const struct fault_range *r, uintptr_t at)
 {
 	if (r->option) {
-		add(s, r->option);
-		add(s, " ");
-		add(s, r->path);
+		fault_add(s, r->option);
+		fault_add(s, " ");
+		fault_add(s, r->path);
 	}
 	if (r->option && r->is_guest)
-		add(s, ", ");
+		fault_add(s, ", ");
 	if (r->is_guest) {
-		add(s, "guest address ");
+		fault_add(s, "guest address ");
 		add_address(s, r->gpa + (at - (uintptr_t)r->at));
 	}
 }
 
-static void say(struct sentence *s)
+static void fault_say(struct sentence *s)
 {
-	add(s, "\r\n");
+	fault_add(s, "\r\n");
 	(void)!write(STDERR_FILENO, s->text, s->len);
 }
 
@@ -98,34 +98,35 @@ static void say_bad(const struct fault_range *r, uintptr_t at, const char *what_
 {
 	struct sentence s = { .len = 0 };
 
-	add(&s, "straddle: the host's memory has an error that its hardware cannot correct, at ");
+	fault_add(&s,
+		  "straddle: the host's memory has an error that its hardware cannot correct, at ");
 	if (r)
 		add_place(&s, r, at);
 	else
-		add(&s, "straddle's own memory");
-	add(&s, what_now);
-	say(&s);
+		fault_add(&s, "straddle's own memory");
+	fault_add(&s, what_now);
+	fault_say(&s);
 }
 
 static void say_missing(const struct fault_range *r, uintptr_t at)
 {
 	struct sentence s = { .len = 0 };
 
-	add(&s, "straddle: ");
+	fault_add(&s, "straddle: ");
 	if (!r) {
-		add(&s, "a file that was mapped was cut short (SIGBUS at ");
+		fault_add(&s, "a file that was mapped was cut short (SIGBUS at ");
 		add_address(&s, at);
-		add(&s, ")");
+		fault_add(&s, ")");
 	} else if (r->option) {
 		add_place(&s, r, at);
-		add(&s, ": was cut short, or its storage failed, while it was in use");
+		fault_add(&s, ": was cut short, or its storage failed, while it was in use");
 	} else {
-		add(&s, "the host has no memory left for ");
+		fault_add(&s, "the host has no memory left for ");
 		add_place(&s, r, at);
-		add(&s, r->huge ? ": no huge page is free, or a control group allows no more"
-				: ": its file system for shared memory is full");
+		fault_add(&s, r->huge ? ": no huge page is free, or a control group allows no more"
+				      : ": its file system for shared memory is full");
 	}
-	say(&s);
+	fault_say(&s);
 }
 
 /* --- the signal --- */
@@ -149,7 +150,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 		raise(sig);
 		return;
 	}
-	r = find(at);
+	r = fault_find(at);
 	if (info->si_code == BUS_MCEERR_AO) {
 		/* Nobody has touched it yet. */
 		say_bad(r, at, "; nothing is lost until it is used");

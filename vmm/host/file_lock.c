@@ -41,7 +41,7 @@ struct lock {
 	int error; /* EBUSY: somebody else has it; else what the kernel said; or 0 */
 };
 
-static void take(struct lock *l, short type, off_t start, off_t len)
+static void file_lock_take(struct lock *l, short type, off_t start, off_t len)
 {
 	struct flock lock = {
 		.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len
@@ -52,7 +52,7 @@ static void take(struct lock *l, short type, off_t start, off_t len)
 }
 
 /* Nobody may have this byte, shared or not. */
-static void ask(struct lock *l, off_t byte)
+static void file_lock_ask(struct lock *l, off_t byte)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1
@@ -72,21 +72,21 @@ static int lock_once(int fd, bool alone)
 	struct lock l = { .fd = fd };
 
 	/* For programs that lock the whole file, such as Cloud Hypervisor. */
-	take(&l, others, 0, PERM);
-	take(&l, others, OTHERS, 0);
+	file_lock_take(&l, others, 0, PERM);
+	file_lock_take(&l, others, OTHERS, 0);
 	/* First take, then ask: of two that do so at once, at least one sees the other. */
-	take(&l, F_RDLCK, PERM + READ, 1);
-	take(&l, F_RDLCK, SHARED + WRITE, 1);
-	take(&l, F_RDLCK, SHARED + RESIZE, 1);
+	file_lock_take(&l, F_RDLCK, PERM + READ, 1);
+	file_lock_take(&l, F_RDLCK, SHARED + WRITE, 1);
+	file_lock_take(&l, F_RDLCK, SHARED + RESIZE, 1);
 	if (alone) {
-		take(&l, F_RDLCK, PERM + WRITE, 1);
-		take(&l, F_RDLCK, PERM + RESIZE, 1);
-		ask(&l, SHARED + WRITE);
-		ask(&l, SHARED + RESIZE);
+		file_lock_take(&l, F_RDLCK, PERM + WRITE, 1);
+		file_lock_take(&l, F_RDLCK, PERM + RESIZE, 1);
+		file_lock_ask(&l, SHARED + WRITE);
+		file_lock_ask(&l, SHARED + RESIZE);
 	}
-	ask(&l, SHARED + READ);
-	ask(&l, PERM + WRITE);
-	ask(&l, PERM + RESIZE);
+	file_lock_ask(&l, SHARED + READ);
+	file_lock_ask(&l, PERM + WRITE);
+	file_lock_ask(&l, PERM + RESIZE);
 	if (l.error == EBUSY)
 		fcntl(fd, F_OFD_SETLK, &nothing);
 	return l.error;

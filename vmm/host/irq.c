@@ -52,7 +52,7 @@ static unsigned put_pins(struct kvm_irq_routing_entry *e)
 	return n;
 }
 
-static int set_table(const struct irq *irq, struct err *err)
+static int irq_set_table(const struct irq *irq, struct err *err)
 {
 	struct kvm_irq_routing *table;
 	unsigned n;
@@ -137,7 +137,7 @@ int irq_route(struct irq *irq, int fd, uint64_t address, uint32_t data, struct e
 	i = ret = find_free(irq, err);
 	if (ret >= 0) {
 		irq->routes[i] = (struct irq_route){ true, address, data };
-		ret = set_table(irq, err);
+		ret = irq_set_table(irq, err);
 		if (ret == 0)
 			ret = assign(irq, IRQ_FIRST_ROUTE + (unsigned)i, fd, -1, err);
 		if (ret < 0)
@@ -158,7 +158,7 @@ int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct e
 	if (was.address != address || was.data != data) {
 		r->address = address;
 		r->data = data;
-		ret = set_table(irq, err);
+		ret = irq_set_table(irq, err);
 		if (ret < 0)
 			*r = was;
 	}

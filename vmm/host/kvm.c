@@ -52,7 +52,7 @@ static int open_failed(int code, struct err *err)
 /* By kvm_keep_device(): for the life of the process, whatever becomes of the permission. */
 static int kept = -1;
 
-static int open_device(void)
+static int kvm_open_device(void)
 {
 	return kept >= 0 ? fcntl(kept, F_DUPFD_CLOEXEC, 0) : open("/dev/kvm", O_RDWR | O_CLOEXEC);
 }
@@ -71,7 +71,7 @@ void kvm_let_go(void)
 	kept = -1;
 }
 
-static int has(const struct kvm *kvm, int cap)
+static int kvm_has(const struct kvm *kvm, int cap)
 {
 	return ioctl(kvm->fd, KVM_CHECK_EXTENSION, (unsigned long)cap);
 }
@@ -81,7 +81,7 @@ int kvm_open(struct kvm *kvm, struct err *err)
 	int ret, version;
 
 	*kvm = (struct kvm)KVM_EMPTY;
-	kvm->fd = open_device();
+	kvm->fd = kvm_open_device();
 	if (kvm->fd < 0)
 		return open_failed(errno, err);
 	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
@@ -90,7 +90,7 @@ int kvm_open(struct kvm *kvm, struct err *err)
 		goto fail;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-		if (has(kvm, needed[i].cap) <= 0) {
+		if (kvm_has(kvm, needed[i].cap) <= 0) {
 			ret = err_set(err, ENOTSUP,
 				      "this host's KVM lacks %s: use Linux 5.4 or later",
 				      needed[i].name);
@@ -102,11 +102,11 @@ int kvm_open(struct kvm *kvm, struct err *err)
 		ret = err_set(err, ENOTSUP, "KVM_GET_VCPU_MMAP_SIZE gave %d", kvm->run_size);
 		goto fail;
 	}
-	ret = has(kvm, KVM_CAP_MAX_VCPUS);
+	ret = kvm_has(kvm, KVM_CAP_MAX_VCPUS);
 	kvm->max_cpus = ret > 0 ? (unsigned)ret : 4; /* api.rst: 4 if it is not said */
-	ret = has(kvm, KVM_CAP_NR_MEMSLOTS);
+	ret = kvm_has(kvm, KVM_CAP_NR_MEMSLOTS);
 	kvm->nr_slots = ret > 0 ? (unsigned)ret : 32; /* what every KVM has had */
-	kvm->tsc_deadline = has(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	kvm->tsc_deadline = kvm_has(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	if (ioctl(kvm->fd, KVM_X86_GET_MCE_CAP_SUPPORTED, &kvm->mce_caps) < 0)
 		kvm->mce_caps = 0;
 	return 0;
@@ -217,7 +217,7 @@ static void keep_page_tables(struct kvm *kvm)
 		.cap = KVM_CAP_DISABLE_QUIRKS2,
 		.args = { KVM_X86_QUIRK_SLOT_ZAP_ALL },
 	};
-	int known = has(kvm, KVM_CAP_DISABLE_QUIRKS2);
+	int known = kvm_has(kvm, KVM_CAP_DISABLE_QUIRKS2);
 
 	if (known > 0 && known & KVM_X86_QUIRK_SLOT_ZAP_ALL)
 		(void)ioctl(kvm->vm, KVM_ENABLE_CAP, &quirks); /* a matter of speed */

@@ -67,7 +67,7 @@ static unsigned used(const struct loop *loop)
 	return n;
 }
 
-static void serve(struct loop *loop, const struct pollfd *fds, unsigned n)
+static void loop_serve(struct loop *loop, const struct pollfd *fds, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct loop_watch *w = &loop->watches[i];
@@ -94,7 +94,7 @@ int loop_run(struct loop *loop, struct err *err)
 			fds[i] = (struct pollfd){ loop->watches[i].fd, loop->watches[i].events, 0 };
 		fds[n] = (struct pollfd){ loop->wake, POLLIN, 0 };
 		if (poll(fds, n + 1, stop ? 0 : -1) >= 0)
-			serve(loop, fds, n);
+			loop_serve(loop, fds, n);
 		else if (errno != EINTR)
 			return err_sys(err, errno, "poll failed");
 	} while (!stop);

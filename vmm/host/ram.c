@@ -199,8 +199,8 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 }
 
 /* `size` bytes from `offset` on, in whole pages. False: they stay as they are. */
-static bool give_back(const struct ram *ram, const struct ram_block *b, uint64_t offset,
-		      uint64_t size)
+static bool ram_give_back(const struct ram *ram, const struct ram_block *b, uint64_t offset,
+			  uint64_t size)
 {
 	/*
 	 * A hole in a file of huge pages loses the reservation with the page: another process may
@@ -225,7 +225,7 @@ void ram_discard(const struct ram *ram, uint8_t *at, uint64_t len)
 		start = align_up((uint64_t)(at - b->hva), ram->page_size);
 		end = align_down((uint64_t)(at - b->hva) + len, ram->page_size);
 		if (start < end)
-			give_back(ram, b, start, end - start);
+			ram_give_back(ram, b, start, end - start);
 		return;
 	}
 }
@@ -236,7 +236,7 @@ void ram_clear(struct ram *ram)
 	for (size_t i = 0; i < ram->nr_blocks; i++) {
 		const struct ram_block *b = &ram->blocks[i];
 
-		ram->fresh &= give_back(ram, b, 0, span_size(b->gpa));
+		ram->fresh &= ram_give_back(ram, b, 0, span_size(b->gpa));
 	}
 }
 

@@ -33,7 +33,7 @@ int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t 
 	return code;
 }
 
-static void *serve(void *arg)
+static void *thread_serve(void *arg)
 {
 	struct worker *w = arg;
 	struct err err;
@@ -53,7 +53,7 @@ int worker_create(struct worker *w, const char *name, struct err *err)
 
 int worker_start(struct worker *w, struct err *err)
 {
-	int code = thread_start(&w->thread, THREAD_QUEUE, NULL, serve, w);
+	int code = thread_start(&w->thread, THREAD_QUEUE, NULL, thread_serve, w);
 
 	if (code)
 		return err_sys(err, code, "cannot start a device's thread");

@@ -189,7 +189,7 @@ int vcpu_init_kick(struct err *err)
 }
 
 /* immediate_exit closes the window between the thread's test and its entry into KVM_RUN. */
-static void interrupt(struct vcpu *v, pthread_t thread, bool *wish)
+static void vcpu_interrupt(struct vcpu *v, pthread_t thread, bool *wish)
 {
 	__atomic_store_n(wish, true, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
@@ -198,12 +198,12 @@ static void interrupt(struct vcpu *v, pthread_t thread, bool *wish)
 
 void vcpu_kick(struct vcpu *v, pthread_t thread)
 {
-	interrupt(v, thread, &v->stop);
+	vcpu_interrupt(v, thread, &v->stop);
 }
 
 void vcpu_look(struct vcpu *v, pthread_t thread)
 {
-	interrupt(v, thread, &v->look);
+	vcpu_interrupt(v, thread, &v->look);
 }
 
 bool vcpu_slept(struct vcpu *v)
@@ -230,7 +230,7 @@ bool vcpu_is_dead(const struct vcpu *v)
 	       (state.mp_state == KVM_MP_STATE_HALTED && !interrupts_on(v));
 }
 
-static void look(struct vcpu *v)
+static void vcpu_note_sleep(struct vcpu *v)
 {
 	struct kvm_mp_state state;
 
@@ -244,7 +244,7 @@ static bool is_to_stop(struct vcpu *v)
 {
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (__atomic_exchange_n(&v->look, false, __ATOMIC_SEQ_CST))
-		look(v);
+		vcpu_note_sleep(v);
 	return __atomic_load_n(&v->stop, __ATOMIC_SEQ_CST);
 }
 
@@ -339,7 +339,7 @@ static int take_bad(struct vcpu *v, const struct vcpu_bus *bus, struct err *err)
 	return machine_check_send(v->fd, v->amd, gpa, err);
 }
 
-static int run_once(struct vcpu *v)
+static int vcpu_run_once(struct vcpu *v)
 {
 	int ret;
 
@@ -363,7 +363,7 @@ enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *
 	struct kvm_run *run = v->run;
 
 	for (;;) {
-		int ret = run_once(v), code = errno;
+		int ret = vcpu_run_once(v), code = errno;
 
 		if (v->bad.hit && take_bad(v, bus, err) < 0)
 			return VCPU_HOST_ERROR;

@@ -8,7 +8,7 @@
 #define TICK_MS 250
 
 /* With the lock held. False: the machine is destroyed. */
-static bool tick(struct machine_leave *l)
+static bool leave_tick(struct machine_leave *l)
 {
 	struct timespec until;
 	int code = 0;
@@ -22,7 +22,7 @@ static bool tick(struct machine_leave *l)
 	return !l->done;
 }
 
-static void *watch(void *arg)
+static void *leave_watch(void *arg)
 {
 	struct machine_leave *l = arg;
 	unsigned ticks = 0, was = 0;
@@ -30,7 +30,7 @@ static void *watch(void *arg)
 
 	thread_name("leave");
 	pthread_mutex_lock(&l->lock);
-	while (tick(l)) {
+	while (leave_tick(l)) {
 		unsigned busy = virtio_busy(l->backends, l->leaver.seconds, &why);
 
 		/* What ends, if slowly, is waited for. */
@@ -43,7 +43,7 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-static void init(struct machine_leave *l)
+static void leave_init(struct machine_leave *l)
 {
 	pthread_condattr_t attr;
 
@@ -59,11 +59,11 @@ void machine_leave_start(struct machine_leave *l, const struct machine_leaver *l
 {
 	if (!leaver->leave || !backends || !virtio_has_storage(backends))
 		return;
-	init(l);
+	leave_init(l);
 	l->leaver = *leaver;
 	l->backends = backends;
 	l->done = false;
-	l->running = thread_start(&l->thread, THREAD_LEAVE, NULL, watch, l) == 0;
+	l->running = thread_start(&l->thread, THREAD_LEAVE, NULL, leave_watch, l) == 0;
 }
 
 void machine_leave_stop(struct machine_leave *l)

@@ -173,12 +173,12 @@ static int write_boot(struct machine *m, struct entry_cpu *cpu, struct err *err)
 
 /* --- devices --- */
 
-static void console_quit(void *to)
+static void machine_console_quit(void *to)
 {
 	machine_stop(to);
 }
 
-static int create_devices(struct machine *m, struct err *err)
+static int machine_create_devices(struct machine *m, struct err *err)
 {
 	const struct machine_devices_parts parts = {
 		.plan = m->parts.plan,
@@ -189,7 +189,7 @@ static int create_devices(struct machine *m, struct err *err)
 		.has_debug_exit = m->parts.has_debug_exit,
 		.debug_exit_port = m->parts.debug_exit_port,
 		.ender = { device_ends, m },
-		.quit = console_quit,
+		.quit = machine_console_quit,
 		.to = m,
 	};
 
@@ -243,7 +243,7 @@ static int create_virtio(struct machine *m, struct err *err)
 		.loop = m->parts.loop,
 		.backends = m->parts.backends,
 		.console = m->parts.virtio_console,
-		.quit = console_quit,
+		.quit = machine_console_quit,
 		.memory = guest_memory,
 		.to = m,
 	};
@@ -403,7 +403,7 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 		ret = write_boot(m, &entry, err);
 	}
 	if (ret == 0)
-		ret = create_devices(m, err);
+		ret = machine_create_devices(m, err);
 	if (ret == 0)
 		ret = create_pci(m, err);
 	if (ret == 0)

@@ -278,7 +278,7 @@ static void slot_requested(void *to, struct vfio_pci *device)
 
 /* --- create, destroy --- */
 
-static int create_slot(struct machine_pci *p, unsigned i, struct err *err)
+static int machine_pci_create_slot(struct machine_pci *p, unsigned i, struct err *err)
 {
 	const struct plan_pci *fn = &p->parts.plan->pci[i];
 	struct passthrough *pt = p->parts.passthrough;
@@ -347,7 +347,7 @@ static int tell_kvm(struct machine_pci *p, struct err *err)
 	return ret;
 }
 
-static int create_devices(struct machine_pci *p, struct err *err)
+static int machine_pci_create_devices(struct machine_pci *p, struct err *err)
 {
 	const struct plan *plan = p->parts.plan;
 	int ret = tell_kvm(p, err);
@@ -361,7 +361,7 @@ static int create_devices(struct machine_pci *p, struct err *err)
 	if (ret == 0 && !p->ports)
 		ret = err_sys(err, ENOMEM, "cannot hold %u root ports", PCI_DEVICES_MAX);
 	for (unsigned i = 0; ret == 0 && i < p->parts.passthrough->n; i++)
-		ret = create_slot(p, i, err);
+		ret = machine_pci_create_slot(p, i, err);
 	for (unsigned i = 0; ret == 0 && i < plan->nr_ports; i++)
 		create_port(p, i);
 	return ret;
@@ -389,7 +389,7 @@ int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *pa
 		ret = bus_add(parts->ports, (struct span){ PORT_PCI, PORT_PCI + PCI_PORTS },
 			      &p->host.ports, err);
 	if (ret == 0 && parts->passthrough)
-		ret = create_devices(p, err);
+		ret = machine_pci_create_devices(p, err);
 	if (ret < 0)
 		machine_pci_destroy(p);
 	return ret;

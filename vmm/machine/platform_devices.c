@@ -48,7 +48,7 @@ static void console_room(void *to)
 	serial_output_room(&d->serial);
 }
 
-static void console_quit(void *to)
+static void platform_console_quit(void *to)
 {
 	const struct machine_devices *d = to;
 
@@ -57,7 +57,7 @@ static void console_quit(void *to)
 
 void machine_devices_attach(struct machine_devices *d)
 {
-	const struct console_user user = { console_input, console_room, console_quit, d };
+	const struct console_user user = { console_input, console_room, platform_console_quit, d };
 
 	console_attach(d->parts.console, &user);
 }
@@ -93,8 +93,9 @@ static void arm_timer(int fd, int64_t at)
 	timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-static int open_timer(struct machine_devices *d, int *timer, clockid_t clock,
-		      void (*ready)(void *to, short revents), const char *whose, struct err *err)
+static int platform_open_timer(struct machine_devices *d, int *timer, clockid_t clock,
+			       void (*ready)(void *to, short revents), const char *whose,
+			       struct err *err)
 {
 	*timer = timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (*timer < 0)
@@ -147,7 +148,8 @@ static void fill_cmos(struct machine_devices *d)
 static int create_rtc(struct machine_devices *d, struct err *err)
 {
 	struct device_timer timer = { wall_clock, arm_rtc, d };
-	int ret = open_timer(d, &d->rtc_timer, CLOCK_REALTIME, rtc_timer_ready, "RTC", err);
+	int ret =
+		platform_open_timer(d, &d->rtc_timer, CLOCK_REALTIME, rtc_timer_ready, "RTC", err);
 
 	if (ret < 0)
 		return ret;
@@ -187,8 +189,8 @@ int machine_devices_add_watchdog(struct machine_devices *d, struct machine_pci *
 			fn = &d->parts.plan->pci[i];
 	if (!fn)
 		return 0;
-	ret = open_timer(d, &d->watchdog_timer, CLOCK_MONOTONIC, watchdog_timer_ready, "watchdog",
-			 err);
+	ret = platform_open_timer(d, &d->watchdog_timer, CLOCK_MONOTONIC, watchdog_timer_ready,
+				  "watchdog", err);
 	if (ret < 0)
 		return ret;
 	watchdog_init(&d->watchdog, &pci->env, timer, d->parts.ender, fn->bars[0].at);

@@ -41,8 +41,8 @@ static void __attribute__((format(printf, 2, 3))) name(struct advice *a, const c
  * The largest multiple of `unit` in [least, below) that makes a plan if it stands in `*value`,
  * which is part of `a`; 0: there is none. The smallest is tried first, then halves.
  */
-static uint64_t largest(struct advice *a, uint64_t *value, uint64_t unit, uint64_t least,
-			uint64_t below)
+static uint64_t advice_largest(struct advice *a, uint64_t *value, uint64_t unit, uint64_t least,
+			       uint64_t below)
 {
 	uint64_t before = *value, low = align_up(least, unit) / unit, high = (below - 1) / unit;
 	bool found = false;
@@ -66,7 +66,7 @@ static uint64_t largest(struct advice *a, uint64_t *value, uint64_t unit, uint64
 
 /* --- one option each --- */
 
-static uint64_t ram_unit(const struct advice *a)
+static uint64_t advice_ram_unit(const struct advice *a)
 {
 	return max_u64(2 * MIB, a->c.page_size);
 }
@@ -95,14 +95,14 @@ static void try_sizes(struct advice *a)
 	} sizes[] = {
 		{ "pci64-window", &c->pci64_size, GIB, GIB },
 		{ "pci32-window", &c->pci32_size, MIB, MIB },
-		{ "low-memory", &c->low_memory, ram_unit(a), ram_unit(a) },
+		{ "low-memory", &c->low_memory, advice_ram_unit(a), advice_ram_unit(a) },
 		{ "high-memory-start", &c->high_memory_start, GIB, FOUR_GIB },
-		{ "max-memory", &c->max_memory, max_u64(ram_unit(a), 2 * MIB), c->memory },
+		{ "max-memory", &c->max_memory, max_u64(advice_ram_unit(a), 2 * MIB), c->memory },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		uint64_t best = *sizes[i].value ? largest(a, sizes[i].value, sizes[i].unit,
-							  sizes[i].least, *sizes[i].value)
+		uint64_t best = *sizes[i].value ? advice_largest(a, sizes[i].value, sizes[i].unit,
+								 sizes[i].least, *sizes[i].value)
 						: 0;
 
 		if (best)
@@ -114,14 +114,14 @@ static void try_sizes(struct advice *a)
 static void try_memory(struct advice *a)
 {
 	struct config *c = &a->c;
-	uint64_t least = max_u64(ram_unit(a), c->balloon + 1), best = 0;
+	uint64_t least = max_u64(advice_ram_unit(a), c->balloon + 1), best = 0;
 
 	if (c->nr_nodes)
 		return;
 	if (c->memory > GIB)
-		best = largest(a, &c->memory, GIB, least, c->memory);
+		best = advice_largest(a, &c->memory, GIB, least, c->memory);
 	if (!best)
-		best = largest(a, &c->memory, ram_unit(a), least, c->memory);
+		best = advice_largest(a, &c->memory, advice_ram_unit(a), least, c->memory);
 	if (best)
 		name(a, "--memory %s", SHOWN_SIZE(best));
 }
@@ -138,10 +138,10 @@ static void try_node(struct advice *a)
 			node = i;
 	if (!c->nr_nodes)
 		return;
-	for (uint64_t size = c->nodes[node].size; !best && size > ram_unit(a);) {
+	for (uint64_t size = c->nodes[node].size; !best && size > advice_ram_unit(a);) {
 		uint64_t before = size;
 
-		size = align_down(size / 2, ram_unit(a));
+		size = align_down(size / 2, advice_ram_unit(a));
 		c->memory = c->memory - before + size;
 		c->nodes[node].size = size;
 		if (c->memory > c->balloon && works(a))

@@ -176,7 +176,7 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 }
 
 /* These leaves are ours whole; KVM's list may have none, one or several of their subleaves. */
-static bool is_ours(uint32_t function)
+static bool cpuid_is_ours(uint32_t function)
 {
 	return function == 0xb || function == 0x1f || function == LEAF_TSC ||
 	       function == LEAF_FREQUENCY || function == LEAF_KVM_TIMING;
@@ -289,7 +289,7 @@ unsigned cpuid_build(struct kvm_cpuid_entry2 *out, const struct kvm_cpuid2 *from
 				from->entries[i].ebx, from->entries[i].ecx, from->entries[i].edx));
 		}
 		has_kvm |= from->entries[i].function == LEAF_KVM;
-		if (is_ours(from->entries[i].function))
+		if (cpuid_is_ours(from->entries[i].function))
 			continue;
 		out[n] = from->entries[i];
 		adjust(&out[n++], &this);

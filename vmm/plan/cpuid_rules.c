@@ -266,7 +266,7 @@ static uint32_t *find_register(struct features *f, unsigned feature)
 	return &f->of[feature >> 7][feature >> 5 & 3];
 }
 
-static bool has(struct features *f, unsigned feature)
+static bool cpuid_rules_has(struct features *f, unsigned feature)
 {
 	return *find_register(f, feature) >> (feature & 31) & 1;
 }
@@ -334,7 +334,7 @@ static uint32_t state_size(const struct features *f, const struct kvm_cpuid_entr
 static bool is_left(struct features *f, const struct kvm_cpuid_entry2 *e)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(owned); i++)
-		if (e->function == owned[i].function && !has(f, owned[i].by))
+		if (e->function == owned[i].function && !cpuid_rules_has(f, owned[i].by))
 			return false;
 	if (e->function != 0xd || e->index < 2)
 		return true;
@@ -349,7 +349,7 @@ unsigned cpuid_apply_rules(struct kvm_cpuid_entry2 *entries, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		load(&f, &entries[i]);
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
-		if (!has(&f, rules[i].needs))
+		if (!cpuid_rules_has(&f, rules[i].needs))
 			*find_register(&f, rules[i].feature) &= ~(1u << (rules[i].feature & 31));
 	f.of[L_D][ECX] = state_size(&f, entries, n);
 	for (unsigned i = 0; i < n; i++) {

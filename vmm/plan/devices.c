@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static void add(struct host_facts *facts, enum device_kind kind, unsigned index)
+static void plan_devices_add(struct host_facts *facts, enum device_kind kind, unsigned index)
 {
 	struct host_pci *d = &facts->pci[facts->nr_pci++];
 
@@ -34,6 +34,6 @@ int plan_add_devices(struct host_facts *facts, const struct device_counts *count
 			n, facts->nr_pci, PCI_DEVICES_MAX);
 	for (unsigned kind = DEVICE_PASSED_THROUGH + 1; kind < DEVICE_KINDS; kind++)
 		for (unsigned i = 0; i < counts->of[kind]; i++)
-			add(facts, (enum device_kind)kind, i);
+			plan_devices_add(facts, (enum device_kind)kind, i);
 	return 0;
 }

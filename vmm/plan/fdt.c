@@ -80,7 +80,7 @@ static void put_cells(struct writer *w, unsigned address_cells, unsigned size_ce
 	put_u32(w, "#size-cells", size_cells);
 }
 
-static void begin(struct writer *w, const char *name)
+static void plan_fdt_begin(struct writer *w, const char *name)
 {
 	w->ret = w->ret ? w->ret : fdt_begin_node(w->fdt, name);
 }
@@ -90,10 +90,10 @@ static void begin_at(struct writer *w, const char *name, uint64_t at)
 	char full[64];
 
 	snprintf(full, sizeof(full), "%s@%" PRIx64, name, at);
-	begin(w, full);
+	plan_fdt_begin(w, full);
 }
 
-static void end(struct writer *w)
+static void plan_fdt_end(struct writer *w)
 {
 	w->ret = w->ret ? w->ret : fdt_end_node(w->fdt);
 }
@@ -109,12 +109,12 @@ static void put_region(struct writer *w, const struct map_region *r)
 		put_u32(w, "straddle,file", r->node);
 	put_text(w, "straddle,kind", kind_names[r->kind]);
 	put_reg(w, r->at);
-	end(w);
+	plan_fdt_end(w);
 }
 
 static void put_forbidden(struct writer *w, const struct map *m)
 {
-	begin(w, "reserved-memory");
+	plan_fdt_begin(w, "reserved-memory");
 	put_cells(w, 2, 2);
 	put_flag(w, "ranges");
 	for (unsigned i = 0; i < m->nr_forbidden; i++) {
@@ -122,14 +122,14 @@ static void put_forbidden(struct writer *w, const struct map *m)
 		put_reg(w, m->forbidden[i].at);
 		put_flag(w, "no-map");
 		put_text(w, "straddle,why", m->forbidden[i].why);
-		end(w);
+		plan_fdt_end(w);
 	}
-	end(w);
+	plan_fdt_end(w);
 }
 
 static void put_nodes(struct writer *w, const struct plan *p)
 {
-	begin(w, "straddle,nodes");
+	plan_fdt_begin(w, "straddle,nodes");
 	put_cells(w, 1, 0);
 	for (unsigned i = 0; i < p->nr_nodes; i++) {
 		begin_at(w, "node", i);
@@ -137,12 +137,12 @@ static void put_nodes(struct writer *w, const struct plan *p)
 		put_u64(w, "straddle,size", p->nodes[i].size);
 		put_u32(w, "straddle,first-cpu", p->nodes[i].first_cpu);
 		put_u32(w, "straddle,cpus", p->nodes[i].nr_cpus);
-		end(w);
+		plan_fdt_end(w);
 	}
-	end(w);
+	plan_fdt_end(w);
 }
 
-static void put_port(struct writer *w, const struct plan *p, unsigned i)
+static void plan_fdt_put_port(struct writer *w, const struct plan *p, unsigned i)
 {
 	struct plan_port port = p->ports[i];
 
@@ -156,7 +156,7 @@ static void put_port(struct writer *w, const struct plan *p, unsigned i)
 		if (!span_empty(at))
 			put_span(w, window_names[kind], at);
 	}
-	end(w);
+	plan_fdt_end(w);
 }
 
 static void put_bar(struct writer *w, unsigned i, const struct plan_bar *bar)
@@ -171,7 +171,7 @@ static void put_bar(struct writer *w, unsigned i, const struct plan_bar *bar)
 		put_flag(w, "straddle,wide");
 	if (bar->shape.prefetch)
 		put_flag(w, "straddle,prefetch");
-	end(w);
+	plan_fdt_end(w);
 }
 
 static void put_device(struct writer *w, const struct plan *p, unsigned i)
@@ -191,21 +191,21 @@ static void put_device(struct writer *w, const struct plan *p, unsigned i)
 	for (unsigned b = 0; b < BARS_AND_ROM; b++)
 		if (fn->bars[b].shape.size)
 			put_bar(w, b, &fn->bars[b]);
-	end(w);
+	plan_fdt_end(w);
 }
 
 static void put_pci(struct writer *w, const struct plan *p)
 {
-	begin(w, "straddle,ports");
+	plan_fdt_begin(w, "straddle,ports");
 	put_cells(w, 1, 0);
 	for (unsigned i = 0; i < p->nr_ports; i++)
-		put_port(w, p, i);
-	end(w);
-	begin(w, "straddle,devices");
+		plan_fdt_put_port(w, p, i);
+	plan_fdt_end(w);
+	plan_fdt_begin(w, "straddle,devices");
 	put_cells(w, 1, 0);
 	for (unsigned i = 0; i < p->nr_pci; i++)
 		put_device(w, p, i);
-	end(w);
+	plan_fdt_end(w);
 }
 
 int plan_to_fdt(const struct plan *p, void *buf, size_t cap, size_t *len, struct err *err)
@@ -213,7 +213,7 @@ int plan_to_fdt(const struct plan *p, void *buf, size_t cap, size_t *len, struct
 	struct writer w = { buf, fdt_create(buf, (int)min_u64(cap, INT32_MAX)) };
 
 	w.ret = w.ret ? w.ret : fdt_finish_reservemap(buf);
-	begin(&w, "");
+	plan_fdt_begin(&w, "");
 	put_cells(&w, 2, 2);
 	put_text(&w, "compatible", COMPATIBLE);
 	put_u64(&w, "straddle,ram-size", p->ram_size);
@@ -234,7 +234,7 @@ int plan_to_fdt(const struct plan *p, void *buf, size_t cap, size_t *len, struct
 	put_forbidden(&w, &p->map);
 	for (unsigned i = 0; i < p->map.nr_regions; i++)
 		put_region(&w, &p->map.regions[i]);
-	end(&w);
+	plan_fdt_end(&w);
 	w.ret = w.ret ? w.ret : fdt_finish(buf);
 	if (w.ret)
 		return err_set(err, ENOSPC, "the plan does not fit into %zu bytes of device tree",
@@ -328,7 +328,7 @@ static int get_reg(const struct reader *r, int node, struct span *at)
 	return get_span(r, node, "reg", at);
 }
 
-static bool has(const struct reader *r, int node, const char *name)
+static bool plan_fdt_has(const struct reader *r, int node, const char *name)
 {
 	return fdt_getprop(r->fdt, node, name, NULL);
 }
@@ -429,7 +429,7 @@ static int get_ports(const struct reader *r, int parent, struct plan *p)
 		if (!ret)
 			ret = get_u32(r, node, "straddle,bus", 255, &port->bus);
 		for (unsigned kind = 0; kind < PCI_SPACES && !ret; kind++)
-			if (has(r, node, window_names[kind]))
+			if (plan_fdt_has(r, node, window_names[kind]))
 				ret = get_span(r, node, window_names[kind],
 					       plan_pci_window(port, (enum pci_space)kind));
 		if (ret)
@@ -461,9 +461,9 @@ static int get_bars(const struct reader *r, int parent, struct plan_pci *fn)
 			ret = bad_value(r, node, "straddle,size", "is zero");
 		if (ret)
 			return ret;
-		bar->shape.io = has(r, node, "straddle,io");
-		bar->shape.wide = has(r, node, "straddle,wide");
-		bar->shape.prefetch = has(r, node, "straddle,prefetch");
+		bar->shape.io = plan_fdt_has(r, node, "straddle,io");
+		bar->shape.wide = plan_fdt_has(r, node, "straddle,wide");
+		bar->shape.prefetch = plan_fdt_has(r, node, "straddle,prefetch");
 	}
 	return 0;
 }
@@ -498,7 +498,7 @@ static int get_devices(const struct reader *r, int parent, struct plan *p)
 		if (!ret)
 			ret = get_u32(r, node, "straddle,slot", 31, &fn->slot);
 		fn->port = PLAN_NO_PORT;
-		if (!ret && has(r, node, "straddle,port"))
+		if (!ret && plan_fdt_has(r, node, "straddle,port"))
 			ret = get_u32(r, node, "straddle,port", PCI_DEVICES_MAX - 1, &fn->port);
 		if (!ret)
 			ret = get_bars(r, node, fn);
@@ -555,7 +555,7 @@ static int get_root(const struct reader *r, struct plan *p)
 		ret = get_u64(r, 0, wide[i].name, wide[i].value);
 	for (unsigned i = 0; i < ARRAY_SIZE(narrow) && !ret; i++)
 		ret = get_u32(r, 0, narrow[i].name, narrow[i].max, narrow[i].value);
-	p->numa = has(r, 0, "straddle,numa");
+	p->numa = plan_fdt_has(r, 0, "straddle,numa");
 	return ret ? ret : get_policy(r, p);
 }
 

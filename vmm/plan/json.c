@@ -22,7 +22,7 @@ static json_t *json_span(struct span s)
 }
 
 /* Appends and returns the list; gives the list up if either could not be made. */
-static json_t *append(json_t *list, json_t *entry)
+static json_t *plan_json_append(json_t *list, json_t *entry)
 {
 	if (json_array_append_new(list, entry) == 0)
 		return list;
@@ -35,7 +35,7 @@ static json_t *json_spans(const struct span *s, size_t n)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		list = append(list, json_span(s[i]));
+		list = plan_json_append(list, json_span(s[i]));
 	return list;
 }
 
@@ -46,8 +46,8 @@ static json_t *json_forbidden(const struct plan *p)
 	for (unsigned i = 0; i < p->map.nr_forbidden; i++) {
 		const struct map_forbidden *f = &p->map.forbidden[i];
 
-		list = append(list, json_pack("{s:I,s:I,s:s}", "start", num(f->at.base), "end",
-					      num(f->at.end), "why", f->why));
+		list = plan_json_append(list, json_pack("{s:I,s:I,s:s}", "start", num(f->at.base),
+							"end", num(f->at.end), "why", f->why));
 	}
 	return list;
 }
@@ -66,7 +66,7 @@ static json_t *json_regions(const struct plan *p)
 			json_decref(entry);
 			entry = NULL;
 		}
-		list = append(list, entry);
+		list = plan_json_append(list, entry);
 	}
 	return list;
 }
@@ -83,8 +83,8 @@ static json_t *json_e820(const struct plan *p)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		list = append(list,
-			      json_pack("{s:I,s:I,s:s}", "start", num(entries[i].at.base), "end",
+		list = plan_json_append(
+			list, json_pack("{s:I,s:I,s:s}", "start", num(entries[i].at.base), "end",
 					num(entries[i].at.end), "type", types[entries[i].type]));
 	return list;
 }
@@ -96,8 +96,8 @@ static json_t *json_srat(const struct plan *p)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		list = append(list,
-			      json_pack("{s:I,s:I,s:i,s:b}", "start", num(entries[i].at.base),
+		list = plan_json_append(
+			list, json_pack("{s:I,s:I,s:i,s:b}", "start", num(entries[i].at.base),
 					"end", num(entries[i].at.end), "node", (int)entries[i].node,
 					"hotplug", (int)entries[i].hotplug));
 	return list;
@@ -130,10 +130,11 @@ static json_t *json_ports(const struct plan *p)
 	for (unsigned i = 0; i < p->nr_ports; i++) {
 		const struct plan_port *port = &p->ports[i];
 
-		list = append(list, json_pack("{s:i,s:i,s:o,s:o,s:o}", "slot", (int)port->slot,
-					      "bus", (int)port->bus, "io", json_window(port->io),
-					      "mem32", json_window(port->mem32), "prefetch",
-					      json_window(port->prefetch)));
+		list = plan_json_append(list, json_pack("{s:i,s:i,s:o,s:o,s:o}", "slot",
+							(int)port->slot, "bus", (int)port->bus,
+							"io", json_window(port->io), "mem32",
+							json_window(port->mem32), "prefetch",
+							json_window(port->prefetch)));
 	}
 	return list;
 }
@@ -153,8 +154,8 @@ static json_t *json_bars(const struct plan_pci *fn)
 		uint64_t at = fn->bars[i].at;
 
 		if (bar->size)
-			list = append(list,
-				      json_pack("{s:i,s:I,s:o,s:o,s:s,s:i,s:b}", "bar", (int)i,
+			list = plan_json_append(
+				list, json_pack("{s:i,s:I,s:o,s:o,s:s,s:i,s:b}", "bar", (int)i,
 						"size", num(bar->size), "start", json_place(at),
 						"end", json_place(at ? at + bar->size : 0), "kind",
 						i == BAR_ROM ? "rom"
@@ -174,8 +175,8 @@ static json_t *json_devices(const struct plan *p)
 		const struct plan_pci *fn = &p->pci[i];
 		json_t *port = fn->port == PLAN_NO_PORT ? json_null() : json_integer(fn->port);
 
-		list = append(list,
-			      json_pack("{s:s,s:s,s:i,s:i,s:o,s:i,s:o}", "name", fn->name, "type",
+		list = plan_json_append(
+			list, json_pack("{s:s,s:s,s:i,s:i,s:o,s:i,s:o}", "name", fn->name, "type",
 					device_kind_name(fn->kind), "bus", (int)fn->bus, "slot",
 					(int)fn->slot, "port", port, "gsi",
 					(int)plan_pci_gsi(p, fn, 0), "bars", json_bars(fn)));
@@ -203,7 +204,7 @@ static json_t *json_cpus(const struct plan *p)
 	json_t *ids = json_array();
 
 	for (unsigned i = 0; i < p->cpus; i++)
-		ids = append(ids, json_integer(num(topology_apic_id(p, i))));
+		ids = plan_json_append(ids, json_integer(num(topology_apic_id(p, i))));
 	return json_pack("{s:i,s:i,s:i,s:i,s:o}", "count", (int)p->cpus, "sockets", (int)p->sockets,
 			 "cores", (int)p->cores, "threads", (int)p->threads, "apic_ids", ids);
 }
@@ -215,8 +216,9 @@ static json_t *json_nodes(const struct plan *p)
 	for (unsigned i = 0; i < p->nr_nodes; i++) {
 		const struct plan_node *n = &p->nodes[i];
 
-		list = append(list, json_pack("{s:I,s:i,s:i}", "size", num(n->size), "first_cpu",
-					      (int)n->first_cpu, "cpus", (int)n->nr_cpus));
+		list = plan_json_append(list, json_pack("{s:I,s:i,s:i}", "size", num(n->size),
+							"first_cpu", (int)n->first_cpu, "cpus",
+							(int)n->nr_cpus));
 	}
 	return list;
 }
@@ -228,8 +230,9 @@ static json_t *json_boot(const struct plan_boot *boot)
 	for (unsigned i = 0; i < boot->nr_places; i++) {
 		const struct plan_boot_place *place = &boot->places[i];
 
-		list = append(list, json_pack("{s:I,s:I,s:s}", "start", num(place->at.base), "end",
-					      num(place->at.end), "what", place->what));
+		list = plan_json_append(list,
+					json_pack("{s:I,s:I,s:s}", "start", num(place->at.base),
+						  "end", num(place->at.end), "what", place->what));
 	}
 	return json_pack("{s:s,s:I,s:o}", "protocol", boot->protocol, "entry", num(boot->entry),
 			 "places", list);

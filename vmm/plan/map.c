@@ -177,7 +177,7 @@ static_assert(MAP_REGIONS_MAX >=
 		      2 * MAP_FORBIDDEN_MAX + NODES_MAX + PMEM_MAX + 1 + 1 + 1 + 2 + 4 + 4,
 	      "MAP_REGIONS_MAX");
 
-static void add_region(struct map *m, struct span at, enum map_kind kind, unsigned node)
+static void map_add_region(struct map *m, struct span at, enum map_kind kind, unsigned node)
 {
 	struct map_region *r = m->regions;
 	unsigned i = 0;
@@ -209,7 +209,7 @@ static uint64_t lay(struct map *m, enum map_kind kind, unsigned node, uint64_t *
 		if (span_empty(free))
 			break;
 		free.end = free.base + min_u64(want, span_size(free));
-		add_region(m, free, kind, node);
+		map_add_region(m, free, kind, node);
 		want -= span_size(free);
 		*from = free.end;
 	}
@@ -217,7 +217,7 @@ static uint64_t lay(struct map *m, enum map_kind kind, unsigned node, uint64_t *
 }
 
 /* What of the forbidden ranges below the used end is not covered by a fixed region. */
-static void add_reserved(struct map *m)
+static void map_add_reserved(struct map *m)
 {
 	uint64_t end = map_used_end(m);
 
@@ -239,7 +239,7 @@ static void add_reserved(struct map *m)
 					piece.end = taken.base;
 			}
 			if (!span_empty(piece))
-				add_region(m, piece, MAP_RESERVED, 0);
+				map_add_region(m, piece, MAP_RESERVED, 0);
 			from = piece.end;
 		}
 	}
@@ -391,7 +391,7 @@ static uint64_t lay_pmem(struct map *m, const struct map_request *req, uint64_t 
 		if (span_empty(free))
 			return req->pmem[i];
 		*from = free.base + req->pmem[i];
-		add_region(m, (struct span){ free.base, *from }, MAP_PMEM, i);
+		map_add_region(m, (struct span){ free.base, *from }, MAP_PMEM, i);
 	}
 	return 0;
 }
@@ -459,11 +459,11 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 	lay(m, MAP_PCI32, 0, &window, ecam.base, MAP_PCI32_UNIT, FOUR_GIB);
 	window = ecam.end;
 	lay(m, MAP_PCI32, 0, &window, apic.base, MAP_PCI32_UNIT, FOUR_GIB);
-	add_region(m, ecam, MAP_ECAM, 0);
-	add_region(m, apic, MAP_APIC, 0);
-	add_region(m, kvm_own, MAP_RESERVED, 0);
-	add_region(m, rom, MAP_ROM, 0);
-	add_reserved(m);
+	map_add_region(m, ecam, MAP_ECAM, 0);
+	map_add_region(m, apic, MAP_APIC, 0);
+	map_add_region(m, kvm_own, MAP_RESERVED, 0);
+	map_add_region(m, rom, MAP_ROM, 0);
+	map_add_reserved(m);
 
 	m->bits_required = map_bits_for(map_used_end(m));
 	if (m->bits_required > req->guest_bits || m->bits_required > req->host_bits)

@@ -233,7 +233,7 @@ static void leave_free(struct space *s, struct span busy)
 
 /* --- refusals --- */
 
-static const char *print_size(char buf[32], uint64_t bytes)
+static const char *pci_layout_print_size(char buf[32], uint64_t bytes)
 {
 	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
 	unsigned unit = 0;
@@ -253,12 +253,13 @@ static int no_place(const struct block *b, enum pci_space kind, uint64_t room, s
 
 	if (b->nr > 1)
 		snprintf(with, sizeof(with), " (%s with what else lies behind its port)",
-			 print_size(all, b->size));
+			 pci_layout_print_size(all, b->size));
 	return err_set(err, ERANGE,
 		       "%s: no aligned place for %s, %s%s, in the %s %s 4 GiB that all devices "
 		       "share",
 		       b->fn->name, plan_pci_bar_name(b->bars[0]),
-		       print_size(size, bar->shape.size), with, print_size(total, room),
+		       pci_layout_print_size(size, bar->shape.size), with,
+		       pci_layout_print_size(total, room),
 		       kind == PCI_SPACE_MEM32 ? "below" : "above");
 }
 

@@ -164,7 +164,8 @@ static int check_bar(struct claims *c, const struct plan *p, const struct plan_p
 	return 0;
 }
 
-static int check_device(struct claims *c, const struct plan *p, unsigned i, struct err *err)
+static int pci_rules_check_device(struct claims *c, const struct plan *p, unsigned i,
+				  struct err *err)
 {
 	const struct plan_pci *fn = &p->pci[i];
 	struct bar_shape bars[BARS_AND_ROM];
@@ -239,7 +240,7 @@ int plan_pci_check(const struct plan *p, struct err *err)
 	for (unsigned i = 0; ret == 0 && i < p->nr_ports; i++)
 		ret = check_port(&c, p, i, err);
 	for (unsigned i = 0; ret == 0 && i < p->nr_pci; i++)
-		ret = check_device(&c, p, i, err);
+		ret = pci_rules_check_device(&c, p, i, err);
 	if (ret == 0)
 		ret = check_slots(p, err);
 	return ret ? ret : check_claims(&c, err);

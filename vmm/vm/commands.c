@@ -29,7 +29,7 @@ static void answer(struct control_client *client, json_t *json)
 }
 
 /* A sentence may repeat what a client sent, in bytes that are no UTF-8; JSON has no others. */
-static void finish(struct control_client *client, int ret, struct err *err)
+static void command_finish(struct control_client *client, int ret, struct err *err)
 {
 	for (char *c = err->text; ret < 0 && *c; c++)
 		*c = *c < ' ' || *c > '~' ? '?' : *c;
@@ -98,8 +98,8 @@ static const struct {
 	{ "quit", NULL, do_quit },
 };
 
-static int run_command(struct machine *m, struct control_client *client, char *line,
-		       struct err *err)
+static int command_run_command(struct machine *m, struct control_client *client, char *line,
+			       struct err *err)
 {
 	char *rest = NULL;
 	const char *name = strtok_r(line, " \t\r", &rest);
@@ -120,10 +120,10 @@ static int run_command(struct machine *m, struct control_client *client, char *l
 void vm_command(void *machine, struct control_client *client, char *line)
 {
 	struct err err;
-	int ret = run_command(machine, client, line, &err);
+	int ret = command_run_command(machine, client, line, &err);
 
 	if (!client->waiting)
-		finish(client, ret, &err);
+		command_finish(client, ret, &err);
 }
 
 void vm_command_memory(struct control *control, struct machine *machine, const uint64_t *numbers)

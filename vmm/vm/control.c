@@ -31,7 +31,7 @@ static void send_line(struct control_client *client, const char *text)
 		drop(client);
 }
 
-static void client_ready(void *to, short revents);
+static void control_client_ready(void *to, short revents);
 
 static void client_gone(void *to, short revents)
 {
@@ -51,7 +51,7 @@ static void listen_to(struct control_client *client)
 	if (client->waiting)
 		(void)loop_watch(loop, client->fd, 0, client_gone, client);
 	else
-		(void)loop_watch(loop, client->fd, POLLIN, client_ready, client);
+		(void)loop_watch(loop, client->fd, POLLIN, control_client_ready, client);
 }
 
 /* Serves whole lines, as long as they are answered at once. */
@@ -87,7 +87,7 @@ static void serve_more(void *to, short revents)
 			serve_lines(&c->clients[i]);
 }
 
-static void client_ready(void *to, short revents)
+static void control_client_ready(void *to, short revents)
 {
 	struct control_client *client = to;
 	ssize_t n;
@@ -124,7 +124,7 @@ static struct control_client *find_place(struct control *c)
 	return oldest;
 }
 
-static void refuse(int fd)
+static void control_refuse(int fd)
 {
 	static const char text[] = "{\"ok\":false,\"error\":\"busy; try again\"}\n";
 
@@ -146,7 +146,7 @@ static void turn_away(struct control *c)
 		close(c->spare);
 	fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
-		refuse(fd);
+		control_refuse(fd);
 	c->spare = open_spare();
 }
 
@@ -162,8 +162,8 @@ static void came(void *to, short revents)
 	if (fd < 0)
 		return;
 	client = find_place(c);
-	if (!client || loop_watch(c->loop, fd, POLLIN, client_ready, client) < 0) {
-		refuse(fd);
+	if (!client || loop_watch(c->loop, fd, POLLIN, control_client_ready, client) < 0) {
+		control_refuse(fd);
 		return;
 	}
 	client->fd = fd;

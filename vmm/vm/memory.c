@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_address(const void *a, const void *b)
+static int memory_by_address(const void *a, const void *b)
 {
 	const struct ram_block *x = a, *y = b;
 
@@ -27,7 +27,7 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 	n = m->ram.nr_blocks;
 	memcpy(m->blocks, m->ram.blocks, n * sizeof(m->blocks[0]));
 	n += virtio_memory(backends, m->blocks + n, PMEM_MAX);
-	qsort(m->blocks, n, sizeof(m->blocks[0]), by_address);
+	qsort(m->blocks, n, sizeof(m->blocks[0]), memory_by_address);
 	m->all = (struct guest_ram){ m->blocks, n };
 	return virtio_check_memory(backends, &m->all, err);
 }

@@ -19,14 +19,14 @@
 #define STORAGE_PATIENCE 10 /* s, at the end of the process */
 #define SLOW		 1  /* s: what takes longer says how far it is */
 
-static void tell(struct vm *vm, const struct vm_event *event)
+static void vm_tell(struct vm *vm, const struct vm_event *event)
 {
 	vm->user.event(vm->user.to, event);
 }
 
 static void remark(void *to, const char *sentence)
 {
-	tell(to, &(struct vm_event){ .kind = VM_EVENT_REMARK, .text = sentence });
+	vm_tell(to, &(struct vm_event){ .kind = VM_EVENT_REMARK, .text = sentence });
 }
 
 /* --- plan --- */
@@ -110,7 +110,7 @@ static void mapping_done(void *to, uint64_t bytes, uint64_t total)
 
 	m->vm->mapping = event.seconds;
 	if (event.seconds >= SLOW)
-		tell(m->vm, &event);
+		vm_tell(m->vm, &event);
 }
 
 static bool mapping_stop(void *to)
@@ -145,11 +145,11 @@ static int map_for_devices(struct vm *vm, struct err *err)
 			   "astray");
 	clock_gettime(CLOCK_MONOTONIC, &m.start);
 	ret = passthrough_map(&vm->passthrough, &vm->plan, &vm->memory.ram, &progress, err);
-	tell(vm, &(struct vm_event){ .kind = VM_EVENT_MAPPED });
+	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_MAPPED });
 	return ret < 0 ? ret : reset_devices(vm, err);
 }
 
-static void memory_changed(void *to)
+static void vm_memory_changed(void *to)
 {
 	struct vm *vm = to;
 	struct err err;
@@ -178,9 +178,9 @@ static int open_lines(struct vm *vm, struct err *err)
 			return ret;
 		vm->nr_lines++;
 		if (console_pty(line))
-			tell(vm, &(struct vm_event){ .kind = VM_EVENT_LINE,
-						     .line = names[i],
-						     .path = console_pty(line) });
+			vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_LINE,
+							.line = names[i],
+							.path = console_pty(line) });
 	}
 	return 0;
 }
@@ -205,14 +205,14 @@ void vm_close_lines(struct vm *vm)
 		struct console *line = &vm->lines[i];
 
 		if (line->lost)
-			tell(vm, &(struct vm_event){ .kind = VM_EVENT_LOST,
-						     .line = line->name,
-						     .count = line->lost });
+			vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_LOST,
+							.line = line->name,
+							.count = line->lost });
 		if (line->cut)
-			tell(vm, &(struct vm_event){ .kind = VM_EVENT_CUT,
-						     .line = line->name,
-						     .path = line->path,
-						     .bytes = line->limit });
+			vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_CUT,
+							.line = line->name,
+							.path = line->path,
+							.bytes = line->limit });
 	}
 }
 
@@ -223,7 +223,7 @@ int vm_prepare(struct vm *vm, struct err *err)
 
 	vm->blame = VM_BLAME_HOST;
 	if (ret == 0)
-		virtio_watch_memory(&vm->backends, &vm->loop, memory_changed, vm);
+		virtio_watch_memory(&vm->backends, &vm->loop, vm_memory_changed, vm);
 	if (ret == 0 && fault_find_cut(err)) /* before it was watched */
 		ret = -EIO;
 	if (ret == 0 && vm->config.control)
@@ -247,15 +247,15 @@ static enum machine_end judge_end(struct vm *vm, enum machine_end end)
 	if (end == MACHINE_TRIPLE_FAULT) {
 		end = vm_watch_spoke(vm) ? MACHINE_RESET : MACHINE_CRASH;
 		if (end == MACHINE_RESET)
-			tell(vm, &(struct vm_event){ .kind = VM_EVENT_REGISTERS,
-						     .text = vm->machine.report });
+			vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_REGISTERS,
+							.text = vm->machine.report });
 	}
 	if (end == MACHINE_RESET && !vm->asked_to_stop && vm_panicked(vm, &panic))
 		return MACHINE_PANIC;
 	return end;
 }
 
-static void balloon_numbers(void *to, const uint64_t *numbers)
+static void vm_balloon_numbers(void *to, const uint64_t *numbers)
 {
 	struct vm *vm = to;
 
@@ -281,7 +281,7 @@ static void abandon(void *to, const char *sentence)
 }
 
 /* One guest, from its start to its end. */
-static int run_once(struct vm *vm, const struct machine_parts *parts, struct err *err)
+static int vm_run_once(struct vm *vm, const struct machine_parts *parts, struct err *err)
 {
 	struct machine *m = &vm->machine;
 	int ret;
@@ -300,9 +300,9 @@ static int run_once(struct vm *vm, const struct machine_parts *parts, struct err
 	machine_destroy(m);
 	vm_command_memory(&vm->control, m, NULL);
 	if (m->unclaimed)
-		tell(vm, &(struct vm_event){ .kind = VM_EVENT_UNCLAIMED,
-					     .count = m->unclaimed,
-					     .access = m->first_unclaimed });
+		vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_UNCLAIMED,
+						.count = m->unclaimed,
+						.access = m->first_unclaimed });
 	/* The owner is heard while it is destroyed, too. */
 	if (vm->end == MACHINE_RESET && (vm->asked_to_stop || vm->timed_out))
 		vm->end = MACHINE_STOPPED;
@@ -316,7 +316,7 @@ static int prepare_reset(struct vm *vm, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	tell(vm, &(struct vm_event){ .kind = VM_EVENT_RESET });
+	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_RESET });
 	vm_memory_reset(&vm->memory, vm->config.nr_vfio);
 	return vm->config.nr_vfio ? reset_devices(vm, err) : 0;
 }
@@ -334,7 +334,7 @@ int vm_run(struct vm *vm, struct err *err)
 		.guest_ram = &vm->memory.all,
 		.passthrough = c->nr_vfio ? &vm->passthrough : NULL,
 		.backends = &vm->backends,
-		.memory = balloon_numbers,
+		.memory = vm_balloon_numbers,
 		.say = remark,
 		.to = vm,
 		.leaver = { process_ends, STORAGE_PATIENCE, abandon, vm },
@@ -346,7 +346,7 @@ int vm_run(struct vm *vm, struct err *err)
 	};
 
 	for (;;) {
-		int ret = run_once(vm, &parts, err);
+		int ret = vm_run_once(vm, &parts, err);
 
 		/* More than KVM, kernel or RAM can take is not the host's fault. */
 		if (ret < 0)
@@ -400,9 +400,9 @@ void vm_resize_console(struct vm *vm)
 static void close_passthrough(struct vm *vm)
 {
 	if (vm->mapping >= SLOW)
-		tell(vm, &(struct vm_event){ .kind = VM_EVENT_UNMAPPING,
-					     .bytes = vm->passthrough.iommu.mapped,
-					     .seconds = vm->mapping });
+		vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_UNMAPPING,
+						.bytes = vm->passthrough.iommu.mapped,
+						.seconds = vm->mapping });
 	passthrough_close(&vm->passthrough);
 }
 

@@ -8,8 +8,8 @@
 
 /* --- timers --- */
 
-static int open_timer(struct vm *vm, int *timer, void (*ready)(void *to, short revents),
-		      struct err *err)
+static int watch_open_timer(struct vm *vm, int *timer, void (*ready)(void *to, short revents),
+			    struct err *err)
 {
 	*timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (*timer < 0)
@@ -27,7 +27,7 @@ static void start_timer(int timer, unsigned seconds)
 	(void)timerfd_settime(timer, 0, &when, NULL);
 }
 
-static void tick(int timer, bool on)
+static void watch_tick(int timer, bool on)
 {
 	const struct timespec period = { 0, on ? PANIC_TICK_MS * 1000000 : 0 };
 	const struct itimerspec when = { period, period };
@@ -92,7 +92,7 @@ static void panic_said(void *to, short revents)
 	if (read(vm->panic_event, &count, sizeof(count)) != sizeof(count))
 		return;
 	vm->doubt = (struct panic_doubt){ 0 };
-	tick(vm->panic_timer, true);
+	watch_tick(vm->panic_timer, true);
 }
 
 static void panic_tick(void *to, short revents)
@@ -111,7 +111,7 @@ static void panic_tick(void *to, short revents)
 	verdict = panic_doubt_tick(&vm->doubt, bytes, slept,
 				   panic.booted || machine_crash_is_loaded(&vm->machine));
 	if (verdict == PANIC_ALIVE) {
-		tick(vm->panic_timer, false);
+		watch_tick(vm->panic_timer, false);
 		for (unsigned i = 0; i < vm->nr_lines; i++)
 			console_forget_panic(&vm->lines[i]);
 	} else if (verdict == PANIC_DEAD && !panic_is_attended(vm->config.append)) {
@@ -126,7 +126,7 @@ static int watch_panics(struct vm *vm, struct err *err)
 		return err_sys(err, errno, "cannot make an eventfd");
 	if (loop_watch(&vm->loop, vm->panic_event, POLLIN, panic_said, vm) < 0)
 		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	return open_timer(vm, &vm->panic_timer, panic_tick, err);
+	return watch_open_timer(vm, &vm->panic_timer, panic_tick, err);
 }
 
 bool vm_watch_spoke(struct vm *vm)
@@ -146,10 +146,10 @@ bool vm_panicked(struct vm *vm, struct panic_line *line)
 
 int vm_watch_open(struct vm *vm, struct err *err)
 {
-	int ret = open_timer(vm, &vm->stop_timer, stop_timer_ready, err);
+	int ret = watch_open_timer(vm, &vm->stop_timer, stop_timer_ready, err);
 
 	if (ret == 0)
-		ret = open_timer(vm, &vm->timer, timer_ready, err);
+		ret = watch_open_timer(vm, &vm->timer, timer_ready, err);
 	if (ret == 0 && !vm->config.panic_by_device)
 		ret = watch_panics(vm, err);
 	return ret;
@@ -163,7 +163,7 @@ void vm_watch_begin_guest(struct vm *vm)
 		start_timer(vm->timer, vm->config.timeout);
 	vm->begun = true;
 	if (vm->panic_event >= 0) {
-		tick(vm->panic_timer, false);
+		watch_tick(vm->panic_timer, false);
 		(void)!read(vm->panic_event, &count, sizeof(count));
 	}
 	for (unsigned i = 0; i < vm->nr_lines; i++)

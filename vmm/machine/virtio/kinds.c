@@ -108,7 +108,7 @@ void virtio_remark(const struct virtio_backends *b, void (*say)(void *to, const 
 	}
 }
 
-static void memory_changed(void *to, short revents)
+static void virtio_kinds_memory_changed(void *to, short revents)
 {
 	struct virtio_backends *b = to;
 	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
@@ -131,7 +131,8 @@ void virtio_watch_memory(struct virtio_backends *b, struct loop *loop, void (*ch
 	b->loop = loop;
 	b->changed = changed;
 	b->to = to;
-	if (b->watch >= 0 && (!n || loop_watch(loop, b->watch, POLLIN, memory_changed, b) < 0)) {
+	if (b->watch >= 0 &&
+	    (!n || loop_watch(loop, b->watch, POLLIN, virtio_kinds_memory_changed, b) < 0)) {
 		close(b->watch);
 		b->watch = -1;
 	}

@@ -73,8 +73,8 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct virtio_back
 	return s;
 }
 
-static int create_slot(struct machine_virtio *m, const struct plan_pci *fn,
-		       struct virtio_backend *backend, struct err *err)
+static int slot_create_slot(struct machine_virtio *m, const struct plan_pci *fn,
+			    struct virtio_backend *backend, struct err *err)
 {
 	struct virtio_slot *s = new_slot(m, backend, fn->name, err);
 	int ret;
@@ -145,15 +145,15 @@ int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_
 		struct virtio_backend *backend = virtio_backend_of(parts->backends, fn);
 
 		if (backend)
-			ret = create_slot(m, fn, backend, err);
+			ret = slot_create_slot(m, fn, backend, err);
 	}
 	if (ret < 0)
 		machine_virtio_destroy(m);
 	return ret;
 }
 
-static struct virtio_slot *find(const struct machine_virtio *m, enum device_kind kind,
-				const char *name)
+static struct virtio_slot *slot_find(const struct machine_virtio *m, enum device_kind kind,
+				     const char *name)
 {
 	for (unsigned i = 0; i < m->nr_slots; i++)
 		if (m->slots[i]->backend->kind->kind == kind &&
@@ -164,13 +164,13 @@ static struct virtio_slot *find(const struct machine_virtio *m, enum device_kind
 
 struct virtio_slot *machine_virtio_find(const struct machine_virtio *m, enum device_kind kind)
 {
-	return find(m, kind, NULL);
+	return slot_find(m, kind, NULL);
 }
 
 int machine_virtio_resize(struct machine_virtio *m, enum device_kind kind, const char *name,
 			  struct err *err)
 {
-	struct virtio_slot *s = find(m, kind, name);
+	struct virtio_slot *s = slot_find(m, kind, name);
 	const char *what = device_kind_name(kind);
 
 	if (!s && name)
