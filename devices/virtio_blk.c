@@ -275,7 +275,7 @@ static bool virtio_blk_look(struct virtio_blk_queue *q)
 	if (virtqueue_has_more(ring))
 		return true;
 	virtio_blk_interrupt(q);
-	if (disk->ops->look_out(disk->queues[q->index], has_more, ring))
+	if (disk->ops->poll(disk->queues[q->index], has_more, ring))
 		return true;
 	virtqueue_want_kicks(ring, true);
 	if (!virtqueue_has_more(ring))

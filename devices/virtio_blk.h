@@ -33,8 +33,9 @@ struct virtio_blk_request; /* virtio_blk.c */
 struct virtio_blk_queue {
 	struct virtio_blk *blk;
 	unsigned index;
-	struct virtio_blk_request *requests;			/* VIRTIO_BLK_QUEUE_SIZE */
-	struct virtio_blk_request *free[VIRTIO_BLK_QUEUE_SIZE]; /* the last was in use last */
+	struct virtio_blk_request *requests; /* VIRTIO_BLK_QUEUE_SIZE */
+	struct virtio_blk_request
+		*free[VIRTIO_BLK_QUEUE_SIZE]; /* a stack: the most recently used is on top */
 	unsigned nr_free;
 	unsigned held;	     /* of ended requests, that the driver was not interrupted for */
 	pthread_cond_t idle; /* all are free */

@@ -152,7 +152,7 @@ static void disk_init(struct disk *d, const char *path, const struct disk_option
 	*d = (struct disk)DISK_EMPTY;
 	d->path = path;
 	d->options = *options;
-	d->looks_out = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
+	d->polls = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->threads.lock, NULL);
 	pthread_cond_init(&d->threads.wake, NULL);

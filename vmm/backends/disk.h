@@ -43,7 +43,8 @@ struct disk_queue {
 	struct block_request *held, **held_end; /* the host had no room for them */
 	struct block_request *ended;		/* by threads, last first; atomic */
 	unsigned in_flight;			/* requests; atomic */
-	/* look_out's: nanoseconds; and when it last found nothing, or 0 */
+	/* how long polling may last, in ns, and when it last found nothing (0: it found something)
+	 */
 	uint64_t patience, gave_up_at;
 };
 
@@ -75,8 +76,8 @@ struct disk {
 	uint32_t block_size; /* bytes: the least that O_DIRECT or the device takes */
 	struct disk_topology topology;
 	bool is_device;
-	bool looks_out; /* this process has several CPUs */
-	int no_ring;	/* why threads serve it: errno of io_uring; 0: a ring does */
+	bool polls;  /* this process has several CPUs */
+	int no_ring; /* why threads serve it: errno of io_uring; 0: a ring does */
 	struct disk_threads threads;
 	struct disk_queue queues[DISK_QUEUES_MAX];
 	/* what the user should read; NULL: nobody listens */

@@ -367,7 +367,8 @@ static void advance(struct block_request *r, size_t n)
 	}
 }
 
-/* The file cannot be told. Zeroes must be there all the same; a discard is not done. */
+/* The file system has no hole punching: a discard is refused, write-zeroes are carried out by
+ * writing. */
 static void without_holes(struct disk_queue *q, struct block_request *r)
 {
 	if (r->op == BLOCK_DISCARD) {

@@ -102,12 +102,13 @@ void disk_ring_reap(struct disk_queue *q)
 }
 
 /*
- * Whether no eventfd says what is done. The kernel writes the end of a request and then reads the
- * switch; we do the reverse: what ended before it was on is to be looked for.
+ * Turns the completion eventfd on or off. The kernel posts a completion and *then* reads this flag,
+ * so after it is on the ring must be looked at once more, or what completed before would be missed;
+ * the fence keeps that look behind the flag.
  */
-static void quiet(struct disk_queue *q, bool on)
+static void notify_completions(struct disk_queue *q, bool on)
 {
-	(void)io_uring_cq_eventfd_toggle(&q->ring, !on);
+	(void)io_uring_cq_eventfd_toggle(&q->ring, on);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -116,10 +117,10 @@ static void disk_ring_flush(void *queue)
 {
 	struct disk_queue *q = queue;
 
-	quiet(q, true);
+	notify_completions(q, false);
 	submit(q);
 	disk_ring_reap(q);
-	quiet(q, false);
+	notify_completions(q, true);
 	disk_ring_reap(q); /* what was done before that, unannounced */
 }
 
@@ -135,24 +136,24 @@ static void adapt(struct disk_queue *q, uint64_t now)
 	q->gave_up_at = 0;
 }
 
-static bool disk_ring_look_out(void *queue, bool (*more)(void *to), void *to)
+static bool disk_ring_poll(void *queue, bool (*more)(void *to), void *to)
 {
 	struct disk_queue *q = queue;
 	uint64_t start, now;
 	bool found = false;
 
-	if (!q->disk->looks_out)
+	if (!q->disk->polls)
 		return false;
 	now = start = disk_now();
 	adapt(q, start);
 	if (q->patience) {
-		quiet(q, true);
+		notify_completions(q, false);
 		while (!found && now - start < q->patience) {
 			__builtin_ia32_pause();
 			found = more(to) || io_uring_cq_ready(&q->ring);
 			now = disk_now();
 		}
-		quiet(q, false);
+		notify_completions(q, true);
 		found |= io_uring_cq_ready(&q->ring) != 0;
 	}
 	if (!found)
@@ -160,5 +161,5 @@ static bool disk_ring_look_out(void *queue, bool (*more)(void *to), void *to)
 	return found;
 }
 
-const struct block_queue_ops disk_ring_ops = { disk_submit, disk_ring_flush, disk_ring_look_out,
+const struct block_queue_ops disk_ring_ops = { disk_submit, disk_ring_flush, disk_ring_poll,
 					       disk_drain };

@@ -158,7 +158,7 @@ static void disk_threads_flush(void *queue)
 	disk_take_ended(queue);
 }
 
-static bool disk_threads_look_out(void *queue, bool (*more)(void *to), void *to)
+static bool disk_threads_poll(void *queue, bool (*more)(void *to), void *to)
 {
 	(void)queue;
 	(void)more;
@@ -167,4 +167,4 @@ static bool disk_threads_look_out(void *queue, bool (*more)(void *to), void *to)
 }
 
 const struct block_queue_ops disk_threads_ops = { disk_submit, disk_threads_flush,
-						  disk_threads_look_out, disk_drain };
+						  disk_threads_poll, disk_drain };

@@ -267,7 +267,7 @@ static int new_pairs(struct net *net, unsigned n, struct err *err)
 	*net = (struct net)NET_EMPTY;
 	net->pairs = calloc(n, sizeof(*net->pairs));
 	if (!net->pairs)
-		return err_sys(err, ENOMEM, "--net: cannot hold %u pairs of queues", n);
+		return err_sys(err, ENOMEM, "--net: out of memory for %u pairs of queues", n);
 	net->nr_pairs = n;
 	for (unsigned i = 0; i < n; i++)
 		net->pairs[i] = (struct net_pair){ .fd = -1, .vhost = VHOST_EMPTY };
@@ -535,7 +535,7 @@ int net_open_user(struct net *net, struct err *err)
 	pair->in = malloc(STREAM_MAX);
 	pair->out = malloc(LENGTH + NET_FRAME_MAX);
 	if (!pair->in || !pair->out)
-		ret = err_sys(err, ENOMEM, "--net user: cannot hold frames");
+		ret = err_sys(err, ENOMEM, "--net user: out of memory for frames");
 	if (ret == 0)
 		ret = start_passt(ends[1], err);
 	close(ends[1]);

@@ -237,7 +237,7 @@ int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	w.patience = PATIENCE;
+	w.timeout = PATIENCE;
 	pthread_mutex_lock(&v->lock);
 	if (is_other(v, &g)) {
 		wire_close(&w);

@@ -43,7 +43,7 @@ struct vhost_user {
 	/* as it was at first, and is still when it comes back */
 	const struct vhost_user_kind *kind; /* NULL: not open */
 	unsigned nr_queues;
-	uint64_t features;    /* that it has: of `kind` and of the ring */
+	uint64_t features;    /* that the program has acknowledged */
 	uint64_t regions;     /* of guest memory, that it must be told of */
 	uint64_t regions_max; /* that it can be told of */
 	uint8_t config[VHOST_USER_CONFIG_MAX];

@@ -38,8 +38,8 @@ void wire_add(struct wire_message *m, uint64_t value, unsigned size)
 
 void wire_be_patient(struct wire *w)
 {
-	clock_gettime(CLOCK_MONOTONIC, &w->until);
-	w->until.tv_sec += w->patience;
+	clock_gettime(CLOCK_MONOTONIC, &w->deadline);
+	w->deadline.tv_sec += w->timeout;
 }
 
 static int ms_left(const struct wire *w)
@@ -47,8 +47,8 @@ static int ms_left(const struct wire *w)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int)((w->until.tv_sec - now.tv_sec) * 1000 +
-		     (w->until.tv_nsec - now.tv_nsec) / 1000000);
+	return (int)((w->deadline.tv_sec - now.tv_sec) * 1000 +
+		     (w->deadline.tv_nsec - now.tv_nsec) / 1000000);
 }
 
 /*
@@ -239,7 +239,7 @@ int wire_connect(struct wire *w, time_t patience, struct err *err)
 	if (w->fd < 0)
 		return err_sys(err, errno, "%s%s: no socket to be had", w->option, w->path);
 	w->protocol = 0;
-	w->patience = patience;
+	w->timeout = patience;
 	wire_be_patient(w);
 	ret = connect_to(w, &addr);
 	if (ret == 0)

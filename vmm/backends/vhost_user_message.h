@@ -22,9 +22,9 @@ struct wire {
 	int hurry;	    /* eventfd, borrowed; -1: none */
 	const char *option; /* "--disk vhost-user="; `path` follows. Borrowed */
 	const char *path;
-	uint64_t protocol;     /* features of the protocol that both sides have */
-	time_t patience;       /* seconds for all answers to what belongs together */
-	struct timespec until; /* they are waited for */
+	uint64_t protocol;	  /* features of the protocol that both sides have */
+	time_t timeout;		  /* in s, of one exchange of messages */
+	struct timespec deadline; /* of the one that goes on */
 };
 
 #define WIRE_EMPTY                    \

@@ -99,7 +99,7 @@ static void add_caller(struct vsock *v, int fd)
 		drop_caller(v, i);
 }
 
-/* Those whom there is no descriptor for wait until the next one comes. */
+/* Out of descriptors, callers stay in the backlog until the next connection arrives. */
 static void let_in(struct vsock *v)
 {
 	for (unsigned n = 0; n < BACKLOG; n++) {

@@ -1,7 +1,7 @@
 /*
  * What the user asked for, as typed: command line and configuration file into one struct.
  *
- * PURE but for nothing: config_parse takes text and opens nothing, so the caller reads the file.
+ * PURE: config_parse takes text and opens nothing, so the caller reads the file.
  * config_parse judges spelling and ranges, config_check judges combinations. What they accept may
  * still be impossible; that is plan_build's to say.
  *

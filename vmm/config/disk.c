@@ -92,7 +92,7 @@ static int config_disk_set_key(struct config_disk *d, enum disk_key key, const c
 	case KEY_RING:
 		d->split = !strcmp(value, "split");
 		if (!d->split && strcmp(value, "packed") != 0)
-			return err_set(err, EINVAL, "ring=%s: it is packed or split", SHOWN(value));
+			return err_set(err, EINVAL, "ring=%s: use packed or split", SHOWN(value));
 		return 0;
 	case KEYS:
 		break;

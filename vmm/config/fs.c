@@ -48,7 +48,7 @@ int config_set_fs(struct config *c, const char *value, struct err *err)
 	if (ret < 0)
 		return ret;
 	if (!f->socket || !f->tag || !*f->socket)
-		return err_set(err, EINVAL, "it is %s", keys);
+		return err_set(err, EINVAL, "use %s", keys);
 	return check_tag(c, f, err);
 }
 

@@ -71,7 +71,7 @@ static int set_kind(struct config_net *n, const char *word, char *value, struct 
 	else if (!strcmp(word, "vhost-user") && value)
 		return set_vhost_user(n, value, err);
 	else
-		return err_set(err, EINVAL, "it is %s", kinds);
+		return err_set(err, EINVAL, "use %s", kinds);
 	return 0;
 }
 
@@ -86,9 +86,10 @@ static int set_mac(struct config_net *n, const char *value, struct err *err)
 		    end == 17;
 
 	if (!good || (b[0] & 1))
-		return err_set(err, EINVAL,
-			       "mac=%s is no address of a station, such as 52:54:00:12:34:56",
-			       SHOWN(value));
+		return err_set(
+			err, EINVAL,
+			"mac=%s is not a unicast MAC address; use one such as 52:54:00:12:34:56",
+			SHOWN(value));
 	for (unsigned i = 0; i < 6; i++)
 		n->mac[i] = (uint8_t)b[i];
 	n->has_mac = true;

@@ -52,7 +52,7 @@ static int set_flag(bool *to, const char *value, struct err *err)
 	bool on = !value || !strcmp(value, "on") || !strcmp(value, "yes");
 
 	if (!on && strcmp(value, "off") != 0 && strcmp(value, "no") != 0)
-		return err_set(err, EINVAL, "it is on or off");
+		return err_set(err, EINVAL, "use on or off");
 	*to = on;
 	return 0;
 }
@@ -269,7 +269,7 @@ static int set_panic_watch(struct config *c, const char *value, struct err *err)
 {
 	c->panic_by_device = !strcmp(value, "pvpanic");
 	if (!c->panic_by_device && strcmp(value, "console") != 0)
-		return err_set(err, EINVAL, "it is console or pvpanic");
+		return err_set(err, EINVAL, "use console or pvpanic");
 	return 0;
 }
 

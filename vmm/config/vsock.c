@@ -40,6 +40,6 @@ int config_set_vsock(struct config *c, const char *value, struct err *err)
 	if (ret < 0)
 		return ret;
 	if (!c->vsock_cid || (c->vsock_socket && !*c->vsock_socket))
-		return err_set(err, EINVAL, "it is %s", keys);
+		return err_set(err, EINVAL, "use %s", keys);
 	return 0;
 }

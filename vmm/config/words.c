@@ -222,7 +222,7 @@ int config_set_switch(bool *to, const char *key, const char *value, const char *
 		      struct err *err)
 {
 	if (strcmp(value, yes) != 0 && strcmp(value, no) != 0)
-		return err_set(err, EINVAL, "%s=%s: it is %s or %s", key, SHOWN(value), yes, no);
+		return err_set(err, EINVAL, "%s=%s: use %s or %s", key, SHOWN(value), yes, no);
 	*to = !strcmp(value, yes);
 	return 0;
 }

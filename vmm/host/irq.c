@@ -61,7 +61,8 @@ static int irq_set_table(const struct irq *irq, struct err *err)
 	table = calloc(1,
 		       sizeof(*table) + (PIN_ROUTES + irq->nr_routes) * sizeof(table->entries[0]));
 	if (!table)
-		return err_sys(err, ENOMEM, "cannot hold %u interrupt routes", irq->nr_routes);
+		return err_sys(err, ENOMEM, "out of memory for %u interrupt routes",
+			       irq->nr_routes);
 	n = put_pins(table->entries);
 	for (unsigned i = 0; i < irq->nr_routes; i++) {
 		const struct irq_route *r = &irq->routes[i];
@@ -92,7 +93,8 @@ static int find_free(struct irq *irq, struct err *err)
 	if (!irq->routes)
 		irq->routes = calloc(IRQ_ROUTES_MAX, sizeof(*irq->routes));
 	if (!irq->routes)
-		return err_sys(err, ENOMEM, "cannot hold %u interrupt routes", IRQ_ROUTES_MAX);
+		return err_sys(err, ENOMEM, "out of memory for %u interrupt routes",
+			       IRQ_ROUTES_MAX);
 	while (i < irq->nr_routes && irq->routes[i].used)
 		i++;
 	if (i == IRQ_ROUTES_MAX)

@@ -52,8 +52,8 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
  */
 void ram_clear(struct ram *ram);
 /*
- * The guest needs `len` bytes at `at`, which lie in one block, no longer: the whole pages among
- * them go back to the host, unless they are huge.
+ * Gives the whole pages within `len` bytes from `at` on back to the host, unless they are huge. The
+ * range must lie in one block.
  */
 void ram_discard(const struct ram *ram, uint8_t *at, uint64_t len);
 void ram_destroy(struct ram *ram);

@@ -2,7 +2,7 @@
  * The end of the process, when storage does not answer: a machine that cannot be destroyed, because
  * a disk has requests that do not end, is left as it is.
  *
- * A part of the machine, in a file of its own. It watches from the end of the guest until the
+ * It watches from the end of the guest until the
  * machine is destroyed. A guest that resets itself waits for its disks as long as it takes; a
  * process that ends waits for a while, and says for which.
  */

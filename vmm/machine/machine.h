@@ -1,5 +1,5 @@
 /*
- * The machine: the one file that knows every room and the order of things.
+ * The machine: one guest between two resets, made of parts in one visible order.
  *
  * machine_create obeys a plan; machine_run runs until the guest ends; machine_destroy is the
  * reverse of creation and safe half-way. Reset is destroy and create again from the same plan: RAM,

@@ -48,7 +48,8 @@ static void env_unmap(void *to, int handle)
 	p->stuck |= stuck;
 	pthread_mutex_unlock(&p->lock);
 	if (stuck)
-		p->parts.fail(p->parts.to, "KVM does not let go of a device's memory");
+		p->parts.fail(p->parts.to, "KVM_SET_USER_MEMORY_REGION failed to take the memory "
+					   "of a device's BAR from the guest; the guest is ended");
 }
 
 /* --- interrupts --- */
@@ -359,7 +360,7 @@ static int machine_pci_create_devices(struct machine_pci *p, struct err *err)
 		ret = env_watch(p, p->leave, leave_ready, p, err);
 	p->ports = calloc(PCI_DEVICES_MAX, sizeof(*p->ports));
 	if (ret == 0 && !p->ports)
-		ret = err_sys(err, ENOMEM, "cannot hold %u root ports", PCI_DEVICES_MAX);
+		ret = err_sys(err, ENOMEM, "out of memory for %u root ports", PCI_DEVICES_MAX);
 	for (unsigned i = 0; ret == 0 && i < p->parts.passthrough->n; i++)
 		ret = machine_pci_create_slot(p, i, err);
 	for (unsigned i = 0; ret == 0 && i < plan->nr_ports; i++)

@@ -2,7 +2,7 @@
  * The PCI side of a machine: host bridge, root ports and passed-through devices, and what they are
  * given of the machine (struct pci_env): guest addresses, interrupts, the event loop.
  *
- * A part of the machine, in a file of its own. Made after the interrupt controllers and before any
+ * Made after the interrupt controllers and before any
  * vCPU runs; taken down after the last one stopped.
  */
 #ifndef MACHINE_PCI_H

@@ -3,7 +3,7 @@
  * management, the ports by which a guest ends, and the watchdog; and what they are given of the
  * host: the console, timers.
  *
- * A part of the machine, in a file of its own. Made after the interrupt controllers and before any
+ * Made after the interrupt controllers and before any
  * vCPU runs; taken down after the last one stopped.
  */
 #ifndef MACHINE_PLATFORM_DEVICES_H

@@ -1,5 +1,5 @@
 /*
- * What a plan must be that this process did not make: sound in itself, and possible on this host.
+ * Checks a plan that was read from a file: that it is sound in itself, and possible on this host.
  *
  * PURE. Called on plan files, after plan/fdt.c has read one, and by tests on plans of every origin.
  */

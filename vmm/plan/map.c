@@ -167,11 +167,11 @@ static struct span next_free(const struct map *m, struct span in, uint64_t unit,
 /* --- regions: sorted, adjacent ones of a kind (and node) joined --- */
 
 /*
- * They always fit. RAM, hotplug space and 64-bit window follow one another and the 32-bit window is
- * elsewhere, so that a forbidden range splits one region in two at most, and no file. Without any,
- * there is RAM of each node, twice for the one that ends low RAM, hotplug space, files, the 64-bit
- * window, two of 32 bits and four fixed regions. Each forbidden range is one reserved region, and
- * one more for each fixed region inside of it.
+ * The table cannot overflow. RAM, hotplug space and 64-bit window follow one another and the 32-bit
+ * window is elsewhere, so that a forbidden range splits one region in two at most, and no file.
+ * Without any, there is RAM of each node, twice for the one that ends low RAM, hotplug space,
+ * files, the 64-bit window, two of 32 bits and four fixed regions. Each forbidden range is one
+ * reserved region, and one more for each fixed region inside of it.
  */
 static_assert(MAP_REGIONS_MAX >=
 		      2 * MAP_FORBIDDEN_MAX + NODES_MAX + PMEM_MAX + 1 + 1 + 1 + 2 + 4 + 4,
@@ -216,7 +216,8 @@ static uint64_t lay(struct map *m, enum map_kind kind, unsigned node, uint64_t *
 	return want;
 }
 
-/* What of the forbidden ranges below the used end is not covered by a fixed region. */
+/* Adds a reserved region for each part of a forbidden range that lies below the highest used
+ * address and in no fixed region. */
 static void map_add_reserved(struct map *m)
 {
 	uint64_t end = map_used_end(m);

@@ -99,7 +99,7 @@ static void forbid_resv(struct forbidden_list *list, const struct host_facts *ho
 	}
 }
 
-/* Forbids what of [at) the first `n` ranges of the list do not say already. */
+/* Forbids the parts of `at` that the first `n` entries of the list do not cover. */
 static void forbid_rest_of(struct forbidden_list *list, unsigned n, struct span at, const char *why)
 {
 	while (!span_empty(at)) {
@@ -195,7 +195,7 @@ static void plan_nodes(struct plan *p, const struct config *c)
 	}
 }
 
-/* The ports of --debug-exit are in the plan's way, no more: the device is not part of it. */
+/* Only the ports of --debug-exit matter to the plan; the device itself is not planned. */
 static struct span busy_ports(const struct config *c)
 {
 	if (!c->has_debug_exit)

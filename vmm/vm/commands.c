@@ -110,7 +110,8 @@ static int command_run_command(struct machine *m, struct control_client *client,
 			continue;
 		if (!arg == !commands[i].argument && !strtok_r(NULL, " \t\r", &rest))
 			return commands[i].run(m, client, arg, err);
-		return err_set(err, EINVAL, "it is %s%s%s", name, commands[i].argument ? " " : "",
+		return err_set(err, EINVAL, "the command is %s%s%s", name,
+			       commands[i].argument ? " " : "",
 			       commands[i].argument ? commands[i].argument : "");
 	}
 	return err_set(err, EINVAL,

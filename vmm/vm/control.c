@@ -21,7 +21,7 @@ static void drop(struct control_client *client)
 	client->waiting = false;
 }
 
-/* A client that does not take its answer at once is none. */
+/* A client whose socket buffer is full is disconnected. */
 static void send_line(struct control_client *client, const char *text)
 {
 	struct iovec parts[] = { { (char *)text, strlen(text) }, { "\n", 1 } };

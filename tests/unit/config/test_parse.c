@@ -165,7 +165,7 @@ static void test_bad_spellings(void **state)
 	refuse(CMD_RUN, "--memory", "--memory needs a value: --memory SIZE");
 	refuse(CMD_RUN, "-m", "--memory needs a value: --memory SIZE");
 	refuse(CMD_RUN, "--memory=", "--memory '': a size is missing");
-	refuse(CMD_RUN, "--no-reboot=maybe", "--no-reboot maybe: it is on or off");
+	refuse(CMD_RUN, "--no-reboot=maybe", "--no-reboot maybe: use on or off");
 	refuse(CMD_PLAN, "--json=on", "--json takes no value, but 'on' is given");
 	refuse(CMD_PLAN, "--no-json", "unknown option --no-json");
 	refuse(CMD_RUN, "--no-help", "unknown option --no-help");
@@ -287,7 +287,7 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--timeout 0", "--timeout 0: 0 is out of range");
 	refuse(CMD_RUN, "--timeout 5m", "--timeout 5m: ");
 	refuse(CMD_RUN, "--stop-timeout -1", "--stop-timeout -1: ");
-	refuse(CMD_RUN, "--panic-watch no", "--panic-watch no: it is console or pvpanic");
+	refuse(CMD_RUN, "--panic-watch no", "--panic-watch no: use console or pvpanic");
 	refuse(CMD_RUN, "--reserve 1G", "--reserve 1G: a range is START-END, such as");
 	refuse(CMD_RUN, "--reserve -1G", "a range is START-END");
 	refuse(CMD_RUN, "--reserve 1G-", "--reserve 1G-: a size is missing");
@@ -434,14 +434,14 @@ static void test_vfio(void **state)
 	refuse(CMD_RUN, "--vfio 41:00.0,prot=off", "'prot' is unknown here; use port=off, rom=off");
 	refuse(CMD_RUN, "--vfio 41:00.0,", "'' is unknown here");
 	refuse(CMD_RUN, "--vfio 41:00.0,port", "port needs a value");
-	refuse(CMD_RUN, "--vfio 41:00.0,port=no", "port=no: it is off or on");
+	refuse(CMD_RUN, "--vfio 41:00.0,port=no", "port=no: use off or on");
 	refuse(CMD_RUN, "--vfio 41:00.0,port=off,port=off", "port is given twice; keep one");
 	refuse(CMD_RUN, "--vfio 41:00.0,rom=", "rom= is on, off or a file");
 	refuse(CMD_RUN, "--vfio 41:00.0,caps=ats+atz", "'atz' is unknown; use sriov, ari, rebar");
 	refuse(CMD_RUN, "--vfio 41:00.0,caps=", "'' is unknown");
 	refuse(CMD_RUN, "--vfio 41:00.0,token=1234", "token=1234 is no UUID");
 	refuse(CMD_RUN, "--vfio 41:00.0,token=" TOKEN "0", "is no UUID");
-	refuse(CMD_RUN, "--vfio 41:00.0,on-error=maybe", "it is continue or stop");
+	refuse(CMD_RUN, "--vfio 41:00.0,on-error=maybe", "on-error=maybe: use continue or stop");
 	refuse(CMD_RUN, "--vfio-backend vfio", "the backend is auto, type1 or iommufd");
 	refuse(CMD_RUN, "--probe",
 	       "--probe is not an option of straddle run; it belongs to straddle "
@@ -654,7 +654,7 @@ static void test_bad_file(void **state)
 	REFUSE_FILE("memory", "vm.conf:1: memory needs a value: memory = SIZE");
 	REFUSE_FILE("memory # = 1G", "vm.conf:1: memory needs a value: memory = SIZE");
 	REFUSE_FILE("memory =", "vm.conf:1: memory '': a size is missing");
-	REFUSE_FILE("no-reboot = 1", "vm.conf:1: no-reboot 1: it is on or off");
+	REFUSE_FILE("no-reboot = 1", "vm.conf:1: no-reboot 1: use on or off");
 	REFUSE_FILE("smp = 2", "vm.conf:1: unknown key 'smp'; did you mean cpus?");
 	REFUSE_FILE("accel = kvm", "vm.conf:1: unknown key 'accel'; leave it out, because KVM");
 	REFUSE_FILE("\xef\xbb\xbfmemroy = 2G", "vm.conf:1: unknown key 'memroy'; did you mean");

@@ -48,10 +48,10 @@ struct block_queue_ops {
 	/* What was submitted is to begin now; some of it may be done before this returns. */
 	void (*flush)(void *queue);
 	/*
-	 * Looks out a while for more requests, as `more` says, or the end of one, which `flush`
-	 * takes: as long as it was worth it of late. Whether there is something.
+	 * Polls until more(to) returns true or a request completes, for a time that adapts to
+	 * recent success. Returns true if there is work; completions are collected by `flush`.
 	 */
-	bool (*look_out)(void *queue, bool (*more)(void *to), void *to);
+	bool (*poll)(void *queue, bool (*more)(void *to), void *to);
 	/*
 	 * The driver is gone: from now on (`on`) no request waits for anything but the disk itself.
 	 * Those that wait for room on it are ended at once.

@@ -25,7 +25,7 @@ enum server_state {
 
 /* Any thread, one at a time. */
 struct server_ops {
-	/* The driver is ready, with these features. -ENOTCONN: it is not there now, but may come.
+	/* The driver is ready, with these features. -ENOTCONN: not connected yet.
 	 */
 	int (*start)(void *server, const struct guest_ram *ram, const struct served_queue *queues,
 		     unsigned n, uint64_t features, struct err *err);
