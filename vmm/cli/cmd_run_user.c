@@ -13,10 +13,12 @@
 
 static void print(struct run *run, const char *sentence)
 {
+	flockfile(stderr); /* several threads may have something to say */
 	fprintf(stderr, "straddle: ");
 	for (; *sentence; sentence++)
 		fprintf(stderr, run->raw && *sentence == '\n' ? "\r\n" : "%c", *sentence);
 	fprintf(stderr, run->raw ? "\r\n" : "\n");
+	funlockfile(stderr);
 }
 
 /* On a terminal as it goes, else once, at the end. */

@@ -17,7 +17,7 @@
 #include "vmm/vm/memory.h"
 
 struct vm_user {
-	/* Any thread, but one at a time. */
+	/* Any thread, perhaps several at once. */
 	void (*event)(void *to, const struct vm_event *event);
 	/*
 	 * Whether the owner wants the vm to end. Asked from any thread while the loop does not run:
