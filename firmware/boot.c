@@ -2,6 +2,7 @@
 
 #include "firmware/kind.h"
 #include "vmm/base/platform.h"
+#include "vmm/base/quote.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -63,22 +64,6 @@ int boot_initrd_check(const uint8_t *file, size_t len, struct err *err)
 		return 0;
 	return err_set(err, EINVAL, "not an initrd but %s%s", kind->what,
 		       kind->class == KIND_KERNEL ? "; are --kernel and --initrd swapped?" : "");
-}
-
-/* "62 MiB", rounded up, or "9 KiB" if it is less. */
-struct size_text {
-	char text[32];
-};
-
-static struct size_text size_text(uint64_t bytes)
-{
-	struct size_text s;
-	bool small = bytes < 10 * MIB;
-	uint64_t unit = small ? KIB : MIB;
-
-	snprintf(s.text, sizeof(s.text), "%" PRIu64 " %s", bytes / unit + (bytes % unit != 0),
-		 small ? "KiB" : "MiB");
-	return s;
 }
 
 /* --- finding RAM --- */
@@ -210,7 +195,7 @@ static int bzimage_place(struct work *w, const struct bzimage *bz)
 		return err_set(w->err, ERANGE,
 			       "the kernel needs %s of usable RAM in one piece %s %#" PRIx64
 			       ", which the guest has not; give more --memory or --low-memory",
-			       size_text(bz->init_size).text,
+			       QUOTED_ABOUT(bz->init_size),
 			       bz->relocatable ? "at or above" : "exactly at", from);
 	kernel_take(w, at, bz->init_size);
 	place_add(w, BOOT_FROM_KERNEL, "kernel", at, bz->code_offset, bz->code_size);
@@ -229,7 +214,7 @@ static int elf_place(struct work *w, const struct elf *elf)
 				       "the kernel's segment of %s at %#" PRIx64
 				       " does not lie in usable RAM; give more --memory or "
 				       "--low-memory, or link the kernel elsewhere",
-				       size_text(s->mem_size).text, s->gpa);
+				       QUOTED_ABOUT(s->mem_size), s->gpa);
 		kernel_take(w, s->gpa, s->mem_size);
 		place_add(w, BOOT_FROM_KERNEL, "kernel", s->gpa, s->offset, s->file_size);
 		w->b->places[w->b->nr_places - 1].zeroes = s->mem_size - s->file_size;
@@ -250,7 +235,7 @@ static int piece_place(struct work *w, const char *what, size_t size, struct pie
 	if (!find_lowest(w, low, size, PAGE_SIZE, &p->gpa))
 		return err_set(w->err, ERANGE,
 			       "the %s of %s finds no usable RAM between %#" PRIx64 " and %#x",
-			       what, size_text(size).text, low.base, LOW_RAM_END);
+			       what, QUOTED_ABOUT(size), low.base, LOW_RAM_END);
 	p->data = w->req->scratch + w->scratch_used;
 	p->size = size;
 	boot_take(w, p->gpa, size);
@@ -337,13 +322,13 @@ static int initrd_place(struct work *w, uint64_t *at)
 			w->err, ERANGE,
 			"the initrd of %s fits nowhere into the guest's RAM beside the kernel's "
 			"%s; give more --memory",
-			size_text(size).text, size_text(kernel).text);
+			QUOTED_ABOUT(size), QUOTED_ABOUT(kernel));
 	return err_set(w->err, ERANGE,
 		       "the initrd of %s does not fit into the guest's RAM below %#" PRIx64
 		       " beside the kernel's %s, and this kernel takes it nowhere else; give more "
 		       "--memory or --low-memory",
-		       size_text(size).text, limits.below_4g ? FOUR_GIB : limits.end,
-		       size_text(kernel).text);
+		       QUOTED_ABOUT(size), limits.below_4g ? FOUR_GIB : limits.end,
+		       QUOTED_ABOUT(kernel));
 }
 
 /* --- the protocols --- */

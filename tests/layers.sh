@@ -8,6 +8,22 @@ if awk -f tests/layers.awk tests/layers.txt $sources; then
 else
 	echo "not ok includes"
 fi
+# A file's test is found by its name, or by mirror.txt.
+for file in $(find vmm devices acpi vfio firmware -name '*.c'); do
+	folder=$(dirname "${file#vmm/}") name=$(basename "$file" .c)
+	[ -f "tests/unit/$folder/test_$name.c" ] || [ -f "tests/fault/test_$name.c" ] ||
+		[ -f "$(awk -v f="$file" '$1 == f { print $2 }' tests/mirror.txt)" ] || echo "$file has no test"
+	[ "$(grep -c "^$file[[:space:]]" tests/mirror.txt)" -lt 2 ] || echo "$file is there twice"
+done >"${tmp:=$(mktemp)}"
+while read -r file test; do
+	[[ $file == "#"* ]] || [ -f "$file" ] || echo "mirror.txt: there is no $file"
+done <tests/mirror.txt >>"$tmp"
+if [ -s "$tmp" ]; then
+	echo "not ok tests mirror the source # $(xargs <"$tmp")"
+else
+	echo "ok tests mirror the source"
+fi
+rm -f "$tmp"
 # Threads are made in one place, in a role each.
 if [ "$(grep -rlE 'pthread_create\([^3]' vmm devices acpi vfio firmware)" = vmm/host/thread.c ]; then
 	echo "ok threads"

@@ -4,6 +4,7 @@
 #include "vmm/cli/cmd.h"
 
 #include "vmm/backends/passthrough.h"
+#include "vmm/base/quote.h"
 #include "vmm/plan/fdt.h"
 #include "vmm/plan/json.h"
 #include "vmm/plan/pci_rules.h"
@@ -15,26 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* "3 GiB", "511 MiB": the largest unit that divides the size, so nothing is rounded. */
-static const char *cmd_plan_print_size(char buf[32], uint64_t bytes)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB" };
-	unsigned unit = 0;
-
-	while (bytes && bytes % 1024 == 0 && unit + 1 < ARRAY_SIZE(units)) {
-		bytes /= 1024;
-		unit++;
-	}
-	snprintf(buf, 32, "%" PRIu64 " %s", bytes, units[unit]);
-	return buf;
-}
-
 static void print_row(FILE *to, struct span at, const char *what, const char *why)
 {
-	char size[32];
-
 	fprintf(to, "%#16" PRIx64 "  %#16" PRIx64 "  %12s  %-14s  %s\n", at.base, at.end,
-		cmd_plan_print_size(size, span_size(at)), what, why);
+		QUOTED_SIZE(span_size(at)), what, why);
 }
 
 /* "64-bit prefetchable memory" */
@@ -87,8 +72,7 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 		if (bar->shape.size && !bar->at)
 			fprintf(to,
 				"%16s  %16s  %12s  %-14s  I/O ports: none are left, stays off\n",
-				"-", "-", cmd_plan_print_size(kind, bar->shape.size),
-				plan_pci_bar_name(i));
+				"-", "-", QUOTED_SIZE(bar->shape.size), plan_pci_bar_name(i));
 		else if (bar->shape.size)
 			print_row(to, (struct span){ bar->at, bar->at + bar->shape.size },
 				  plan_pci_bar_name(i), bar_kind(kind, i, &bar->shape));
@@ -97,12 +81,12 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 
 void print_plan(FILE *to, const struct plan *p)
 {
-	char ram[32], max[32], what[32];
+	char what[32];
 
 	fprintf(to,
 		"%s of RAM, at most %s, %u CPUs; %u of %u address bits used; iova policy %s\n\n",
-		cmd_plan_print_size(ram, p->ram_size), cmd_plan_print_size(max, p->max_memory),
-		p->cpus, p->map.bits_required, p->phys_bits, iova_policy_name(p->iova_policy));
+		QUOTED_SIZE(p->ram_size), QUOTED_SIZE(p->max_memory), p->cpus, p->map.bits_required,
+		p->phys_bits, iova_policy_name(p->iova_policy));
 	fprintf(to, "%16s  %16s  %12s  %-14s  %s\n", "start", "end", "size", "what", "why");
 	for (unsigned i = 0; i < p->map.nr_regions; i++) {
 		const struct map_region *r = &p->map.regions[i];

@@ -5,6 +5,7 @@
 #ifndef CONFIG_INTERNAL_H
 #define CONFIG_INTERNAL_H
 
+#include "vmm/base/quote.h"
 #include "vmm/config/config.h"
 
 /* Rows of config_options(), in the order of --help, and bits of config.given. */
@@ -166,17 +167,5 @@ int config_parse_span(const char *text, bool outwards, struct span *at, struct e
 bool config_same_device(const char *a, const char *b);
 /* Names a device as sysfs_find() wants it: a BDF or an absolute path. */
 int config_check_device_name(const char *name, struct err *err);
-
-/* Text of a user, fit for one line of a terminal: short, printable ASCII. */
-struct shown {
-	char text[64];
-};
-const char *config_show(struct shown *s, const char *text, size_t len);
-#define SHOWN(string)	    config_show(&(struct shown){ "" }, string, strlen(string))
-#define SHOWN_N(bytes, len) config_show(&(struct shown){ "" }, bytes, len)
-
-/* "1536M": the largest unit that divides, so that it can be typed again. */
-const char *config_show_size(struct shown *s, uint64_t bytes);
-#define SHOWN_SIZE(bytes) config_show_size(&(struct shown){ "" }, bytes)
 
 #endif

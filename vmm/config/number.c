@@ -15,30 +15,6 @@
 
 #define SHIFT_MAX 40 /* T */
 
-const char *config_show(struct shown *s, const char *text, size_t len)
-{
-	size_t room = sizeof(s->text) - 1;
-	size_t n = len <= room ? len : room - 3;
-
-	for (size_t i = 0; i < n; i++)
-		s->text[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
-	strcpy(s->text + n, len <= room ? "" : "...");
-	return s->text;
-}
-
-const char *config_show_size(struct shown *s, uint64_t bytes)
-{
-	static const char units[] = { 'K', 'M', 'G', 'T' };
-	char unit[2] = "";
-
-	for (size_t i = 0; i < sizeof(units) && bytes && bytes % 1024 == 0; i++) {
-		bytes /= 1024;
-		unit[0] = units[i];
-	}
-	snprintf(s->text, sizeof(s->text), "%" PRIu64 "%s", bytes, unit);
-	return s->text;
-}
-
 static int digit_of(char c, unsigned base)
 {
 	int digit = 99;

@@ -1,5 +1,6 @@
 #include "vmm/plan/pci_layout.h"
 
+#include "vmm/base/quote.h"
 #include "vmm/plan/pci_rules.h"
 
 #include <errno.h>
@@ -233,34 +234,19 @@ static void leave_free(struct space *s, struct span busy)
 
 /* --- refusals --- */
 
-static const char *pci_layout_print_size(char buf[32], uint64_t bytes)
-{
-	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
-	unsigned unit = 0;
-
-	while (bytes && bytes % 1024 == 0 && unit + 1 < ARRAY_SIZE(units)) {
-		bytes /= 1024;
-		unit++;
-	}
-	snprintf(buf, 32, "%" PRIu64 " %s", bytes, units[unit]);
-	return buf;
-}
-
 static int no_place(const struct block *b, enum pci_space kind, uint64_t room, struct err *err)
 {
 	const struct plan_bar *bar = &b->fn->bars[b->bars[0]];
-	char size[32], all[32], total[32], with[96] = "";
+	char with[96] = "";
 
 	if (b->nr > 1)
 		snprintf(with, sizeof(with), " (%s with what else lies behind its port)",
-			 pci_layout_print_size(all, b->size));
+			 QUOTED_SIZE(b->size));
 	return err_set(err, ERANGE,
 		       "%s: no aligned place for %s, %s%s, in the %s %s 4 GiB that all devices "
 		       "share",
-		       b->fn->name, plan_pci_bar_name(b->bars[0]),
-		       pci_layout_print_size(size, bar->shape.size), with,
-		       pci_layout_print_size(total, room),
-		       kind == PCI_SPACE_MEM32 ? "below" : "above");
+		       b->fn->name, plan_pci_bar_name(b->bars[0]), QUOTED_SIZE(bar->shape.size),
+		       with, QUOTED_SIZE(room), kind == PCI_SPACE_MEM32 ? "below" : "above");
 }
 
 /* --- from devices to a map that holds them --- */
