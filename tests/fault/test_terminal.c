@@ -118,7 +118,7 @@ static void test_fault_of_a_thread(void **state)
 		pthread_t thread;
 
 		take_terminal();
-		if (worker_thread(&thread, NULL, touch_nothing, page) != 0)
+		if (thread_start(&thread, THREAD_QUEUE, NULL, touch_nothing, page) != 0)
 			_exit(NOT_RAW);
 		pthread_join(thread, NULL);
 		_exit(NOT_RAW);

@@ -112,7 +112,7 @@ static int open_server(struct disk *d, struct err *err)
 	if (ret < 0 && !can_do_without(ret))
 		return err_sys(err, -ret, "cannot make an io_uring for --disk %s", d->path);
 	d->no_ring = ret;
-	/* Threads do what a ring cannot, too: see begin() of disk_request.c. */
+	/* Threads do what a ring cannot, too: see disk_request_begin() of disk_request.c. */
 	if (ret < 0 || d->topology.discard_max)
 		return disk_threads_start(d, err);
 	return 0;

@@ -37,7 +37,7 @@ static int stopped_status(const struct run *run)
 			"straddle: the guest did not power off within %u s of SIGTERM "
 			"(--stop-timeout)%s\n",
 			vm->config.stop_timeout, dead);
-		return 128 + SIGTERM;
+		return 128 + (run->signal ? run->signal : SIGTERM);
 	}
 	return run->signal ? 128 + run->signal : STATUS_POWEROFF;
 }

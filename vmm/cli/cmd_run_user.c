@@ -11,14 +11,24 @@
 
 /* --- events --- */
 
+/* In one write: the guest's output may come at the same time. While a terminal is raw lines need
+ * "\r\n". */
 static void print(struct run *run, const char *sentence)
 {
-	flockfile(stderr); /* several threads may have something to say */
-	fprintf(stderr, "straddle: ");
-	for (; *sentence; sentence++)
-		fprintf(stderr, run->raw && *sentence == '\n' ? "\r\n" : "%c", *sentence);
-	fprintf(stderr, run->raw ? "\r\n" : "\n");
-	funlockfile(stderr);
+	char line[2 * 4096];
+	size_t n = (size_t)snprintf(line, sizeof(line), "straddle: ");
+
+	for (; *sentence && n < sizeof(line) - 4; sentence++) {
+		if (run->raw && *sentence == '\n')
+			line[n++] = '\r';
+		line[n++] = *sentence;
+	}
+	if (line[n - 1] != '\n') {
+		if (run->raw)
+			line[n++] = '\r';
+		line[n++] = '\n';
+	}
+	fwrite(line, 1, n, stderr);
 }
 
 /* On a terminal as it goes, else once, at the end. */
@@ -53,11 +63,14 @@ void run_event(void *to, const struct vm_event *event)
 		if (run->vm->config.verbose)
 			print(run, sentence);
 		break;
+	case VM_EVENT_LOST:
+	case VM_EVENT_CUT:
+		run->raw = false; /* the lines are closed */
+		print(run, sentence);
+		break;
 	case VM_EVENT_REMARK:
 	case VM_EVENT_LINE:
 	case VM_EVENT_UNMAPPING:
-	case VM_EVENT_LOST:
-	case VM_EVENT_CUT:
 		print(run, sentence);
 		break;
 	}

@@ -197,8 +197,7 @@ int vm_lines_error(struct vm *vm, struct err *err)
 void vm_close_lines(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->nr_lines; i++) {
-		vm->lines[i].hurry =
-			vm->asked_to_stop || vm->timed_out || vm->machine.end == MACHINE_STOPPED;
+		vm->lines[i].hurry = vm->asked_to_stop || vm->machine.end == MACHINE_STOPPED;
 		console_close(&vm->lines[i]);
 	}
 	for (unsigned i = 0; i < vm->nr_lines; i++) {
