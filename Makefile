@@ -41,7 +41,7 @@ GUEST_BIN  := $(GUESTS:%.S=$(BUILD)/%.elf)
 TOOL_BIN   := $(TOOLS:%.c=$(BUILD)/%)
 
 .PHONY: all deps check check-fast check-bins lab lab-kernel bench fuzz format golden demo demo-disk install \
-	uninstall clean
+	uninstall clean tidy analyze coverage coverage-run tsan tsan-bins
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -139,7 +139,7 @@ check-bins: $(BUILD)/straddle $(BUILD)/straddle-san $(UNIT_BIN) $(FAULT_BIN) $(R
 check-fast: check-bins
 	$(Q)BUILD=$(BUILD) tests/check.sh fast
 check: deps
-	$(Q)$(MAKE) --no-print-directory -j2 check-bins
+	$(Q)$(MAKE) --no-print-directory -j2 check-bins tsan-bins compile_commands.json
 	$(Q)BUILD=$(BUILD) tests/check.sh all
 
 FUZZ_SECONDS ?= 60
@@ -156,6 +156,38 @@ golden: check-bins
 FORMATTED = $(shell find vmm devices acpi vfio firmware tests -name '*.[ch]')
 format:
 	$(Q)clang-format -i $(FORMATTED)
+
+# --- what looks for more ---
+
+# For editors and clang-tidy.
+compile_commands.json: Makefile $(SRC)
+	$(call say,GEN,$@)
+	$(Q)for f in $(SRC); do jq -n --arg d "$(CURDIR)" --arg f $$f \
+		--arg c "$(CC) $(subst ",\",$(FLAGS)) -c $$f" '{directory: $$d, file: $$f, command: $$c}'; done | jq -s . >$@
+
+# .clang-tidy and tests/cppcheck.txt say what is on.
+tidy: compile_commands.json
+	$(Q)tests/tidy.sh
+
+# What gcc's analyzer finds here comes from functions in other files that it takes to return 0: read it, and judge.
+analyze:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/analyze CFLAGS="-O1 -g -fanalyzer -Wno-error" \
+		$(SRC:%.c=$(BUILD)/analyze/obj/%.o)
+
+# Lines that unit and failing-call tests reach, a folder each.
+coverage:
+	$(Q)rm -rf $(BUILD)/coverage
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage SAN="-O0 -g --coverage" coverage-run
+coverage-run: $(UNIT_BIN) $(FAULT_BIN)
+	$(Q)for t in $^; do case $$t in */test_machine) ;; *) $$t >/dev/null 2>&1 || echo "$$t fails" ;; esac; done
+	$(Q)tests/coverage.sh $(BUILD)
+
+# Tests of what has threads, under ThreadSanitizer.
+TSAN_BIN := $(patsubst %,$(BUILD)/tsan/tests/fault/test_%,console disk leave net serve vhost_user vsock)
+tsan-bins:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SAN="-O1 -g -fsanitize=thread -Wno-tsan" $(TSAN_BIN)
+tsan: tsan-bins
+	$(Q)for t in $(TSAN_BIN); do setarch -R $$t || exit 1; done
 
 # --- the lab and the demonstration ---
 
@@ -179,7 +211,7 @@ demo-disk: deps
 # --- dependencies: README.md gives the reason of each ---
 
 BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev liburing-dev acpica-tools 'linux-headers-6.12.*-common'
-TEST_DEPS  := clang clang-format libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
+TEST_DEPS  := clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
 LAB_DEPS   := qemu-system-x86 qemu-utils mmdebstrap fakeroot uidmap e2fsprogs iperf3 passt busybox-static cpio xz-utils kmod dmsetup socat flex bison bc \
 	      libelf-dev linux-libc-dev
 DEPS	   := $(BUILD_DEPS) $(TEST_DEPS) $(LAB_DEPS)

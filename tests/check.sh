@@ -60,6 +60,12 @@ if [ "${1:-fast}" = all ]; then
 		case $t in *.o | *.d | */test_machine) continue ;; esac
 		suite "fault/${t##*/test_}" "$t"
 	done
+	suite tidy tests/tidy.sh
+	for t in "$BUILD"/tsan/tests/fault/test_*; do
+		case $t in *.o | *.d) continue ;; esac
+		# Its ThreadSanitizer takes no more than 28 bits of address randomization (vm.mmap_rnd_bits).
+		suite "tsan/${t##*/test_}" setarch -R "$t"
+	done
 	if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
 		suite fault/machine "$BUILD/tests/fault/test_machine"
 		suite terminal tests/guest/terminal.sh

@@ -30,11 +30,11 @@ static bool ends_line(uint8_t byte)
 static void begin_phrase(struct panic_line *p, uint8_t byte)
 {
 	p->state = ELSEWHERE;
-	for (uint8_t i = 0; i < PHRASES; i++) {
-		if (phrases[i][0] != byte)
+	for (unsigned i = 0; i < PHRASES; i++) {
+		if ((uint8_t)phrases[i][0] != byte)
 			continue;
 		p->state = IN_PHRASE;
-		p->phrase = i;
+		p->phrase = (uint8_t)i;
 		p->matched = 1;
 	}
 }

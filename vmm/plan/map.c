@@ -106,8 +106,8 @@ static void join_why(char *why, const char *more)
 	if (strstr(why, more) || strstr(why, others))
 		return;
 	if (len + strlen("; ") + n + sizeof(others) <= MAP_WHY_MAX) {
-		memcpy(why + len, "; ", 2);
-		memcpy(why + len + 2, more, n + 1);
+		strcpy(why + len, "; ");
+		strcpy(why + len + 2, more);
 	} else if (len + sizeof(others) <= MAP_WHY_MAX) {
 		memcpy(why + len, others, sizeof(others));
 	}
