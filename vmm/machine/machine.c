@@ -200,11 +200,13 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	ret = build(m, err);
 	if (ret == 0)
 		ret = machine_boot(m, err);
-	if (ret == 0)
-		machine_devices_attach(&m->devices);
-	else
+	if (ret < 0) {
 		machine_destroy(m);
-	return ret;
+		return ret;
+	}
+	machine_devices_attach(&m->devices);
+	machine_virtio_begin(&m->virtio);
+	return 0;
 }
 
 enum machine_end machine_run(struct machine *m, struct err *err)

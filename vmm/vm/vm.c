@@ -108,7 +108,6 @@ static void mapping_done(void *to, uint64_t bytes, uint64_t total)
 					.total = total,
 					.seconds = seconds_since(&m->start) };
 
-	m->vm->mapping = event.seconds;
 	if (event.seconds >= SLOW)
 		vm_tell(m->vm, &event);
 }
@@ -146,7 +145,10 @@ static int map_for_devices(struct vm *vm, struct err *err)
 	clock_gettime(CLOCK_MONOTONIC, &m.start);
 	ret = passthrough_map(&vm->passthrough, &vm->plan, &vm->memory.ram, &progress, err);
 	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_MAPPED });
-	return ret < 0 ? ret : reset_devices(vm, err);
+	if (ret < 0)
+		return ret;
+	vm->mapping = seconds_since(&m.start);
+	return reset_devices(vm, err);
 }
 
 static void vm_memory_changed(void *to)

@@ -69,10 +69,15 @@ static void console_quits(void *to)
 
 static int console_serve(struct virtio_slot *s, struct err *err)
 {
+	return virtio_serve_here(s, err);
+}
+
+/* A file is made empty here: not before it is certain that the guest starts. */
+static void console_begin(struct virtio_slot *s)
+{
 	const struct console_user user = { console_typed, console_has_room, console_quits, s };
 
 	console_attach(line_of(s), &user);
-	return virtio_serve_here(s, err);
 }
 
 static void console_stop(struct virtio_slot *s)
@@ -93,6 +98,7 @@ static int console_resize(struct virtio_slot *s, struct err *err)
 static const struct virtio_kind_ops console_ops = {
 	.create = console_create,
 	.serve = console_serve,
+	.begin = console_begin,
 	.stop = console_stop,
 	.resize = console_resize,
 };

@@ -72,7 +72,7 @@ static void disk_backend_close(struct virtio_backend *b)
 	disk_close(&disk_device_backend_of(b)->disk);
 }
 
-static void disk_remark(const struct virtio_backend *b, bool first,
+static void disk_remark(const struct virtio_backend *b, bool *told,
 			void (*say)(void *to, const char *sentence), void *to)
 {
 	const struct disk *d = &disk_device_backend_of(b)->disk;
@@ -80,8 +80,10 @@ static void disk_remark(const struct virtio_backend *b, bool first,
 
 	if (disk_lacks_discard(d, &err))
 		say(to, err.text);
-	if (first && disk_lacks_ring(d, &err)) /* as all disks do */
+	if (!*told && disk_lacks_ring(d, &err)) { /* other disks lack it for the same reason */
 		say(to, err.text);
+		*told = true;
+	}
 }
 
 static unsigned disk_backend_busy(const struct virtio_backend *b, const char **option,

@@ -94,17 +94,27 @@ struct virtio_backend *virtio_backend_of(const struct virtio_backends *b, const 
 
 /* --- what is asked of all --- */
 
+static bool is_among(const struct virtio_backend *list, unsigned n,
+		     const struct virtio_kind_ops *ops)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (list[i].ops == ops)
+			return true;
+	return false;
+}
+
 void virtio_remark(const struct virtio_backends *b, void (*say)(void *to, const char *sentence),
 		   void *to)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		const struct virtio_kind_ops *ops = b->list[i].ops;
-		bool first = true;
+		bool told = false;
 
-		for (unsigned j = 0; j < i; j++)
-			first &= b->list[j].ops != ops;
-		if (ops->remark)
-			ops->remark(&b->list[i], first, say, to);
+		if (!ops->remark || is_among(b->list, i, ops))
+			continue;
+		for (unsigned j = i; j < b->n; j++)
+			if (b->list[j].ops == ops)
+				ops->remark(&b->list[j], &told, say, to);
 	}
 }
 

@@ -17,12 +17,15 @@
 struct virtio_slot;
 struct virtio_backend;
 
-/* What is done with one device. Any may be NULL: there is nothing to do. */
+/* What is done with one device. All but create may be NULL: there is nothing to do. */
 struct virtio_kind_ops {
 	/* The back end. */
 	void (*close)(struct virtio_backend *b);
-	/* Tells of what the user should know; `first` of those with these operations. */
-	void (*remark)(const struct virtio_backend *b, bool first,
+	/*
+	 * Tells the user what is worth knowing about the back end. *told is shared by all back ends
+	 * with these operations, and false at first: for a sentence that is about all of them.
+	 */
+	void (*remark)(const struct virtio_backend *b, bool *told,
 		       void (*say)(void *to, const char *sentence), void *to);
 	/* How many requests wait for storage, any thread; *option and *path name it. NULL: there is
 	 * no storage. */
@@ -39,13 +42,15 @@ struct virtio_kind_ops {
 	/* It is plugged, and has its eventfds: says who serves its queues. Undone by stop,
 	 * half-way, too. */
 	int (*serve)(struct virtio_slot *s, struct err *err);
+	/* The machine is complete, and its vCPUs start next: input and output may begin. */
+	void (*begin)(struct virtio_slot *s);
 	void (*stop)(struct virtio_slot *s);	/* before it is unplugged */
 	void (*forget)(struct virtio_slot *s);	/* after that: nothing of it is in flight */
 	void (*destroy)(struct virtio_slot *s); /* the model */
 	/* The end has come: who waits for a program to answer waits no longer. On the loop's
 	 * thread. */
 	void (*hurry)(struct virtio_slot *s);
-	/* What is behind it has another size. On the loop's thread. */
+	/* What is behind it has another size. On the loop's thread. NULL: its size is fixed. */
 	int (*resize)(struct virtio_slot *s, struct err *err);
 };
 

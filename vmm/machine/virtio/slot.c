@@ -152,6 +152,13 @@ int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_
 	return ret;
 }
 
+void machine_virtio_begin(struct machine_virtio *m)
+{
+	for (unsigned i = 0; i < m->nr_slots; i++)
+		if (m->slots[i]->ops->begin)
+			m->slots[i]->ops->begin(m->slots[i]);
+}
+
 static struct virtio_slot *slot_find(const struct machine_virtio *m, enum device_kind kind,
 				     const char *name)
 {
@@ -178,6 +185,8 @@ int machine_virtio_resize(struct machine_virtio *m, enum device_kind kind, const
 			       what);
 	if (!s)
 		return err_set(err, ENODEV, "there is no %s", what);
+	if (!s->ops->resize)
+		return err_set(err, ENOTSUP, "the size of %s is fixed", s->name);
 	return s->ops->resize(s, err);
 }
 

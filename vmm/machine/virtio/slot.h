@@ -71,6 +71,8 @@ struct machine_virtio {
 
 int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_parts *parts,
 			  struct err *err);
+/* The machine is complete, and its vCPUs start next. */
+void machine_virtio_begin(struct machine_virtio *m);
 /* The first device of a kind, or NULL. */
 struct virtio_slot *machine_virtio_find(const struct machine_virtio *m, enum device_kind kind);
 /* What is behind the device of that kind, called `name` (NULL: any), has another size. -ENODEV,
