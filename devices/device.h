@@ -8,6 +8,15 @@
  * Threads: vCPUs reach a device through the bus, which holds `lock` around read and write. Every
  * other entry point of a device (input, timer, ...) takes `lock` itself. A device calls out
  * (irq, end, timer) with its lock held, so what it calls must not call back into the device.
+ *
+ * State: what the guest can see or has changed (registers, FIFOs, latched bits, positions in rings,
+ * accepted features) is in `struct NAME_state`, the member `state` of `struct NAME`, as plain
+ * values: no pointers, descriptors, locks or handles (tests/state.awk). A part that has a struct of
+ * its own (a PCI function, a queue) has its state there. What stands beside it is wiring, what is
+ * owed to the wiring (a call when there is room), or what follows from state and wiring, such as
+ * the level of an interrupt line or a pointer into guest memory. Only the device changes its state:
+ * under `lock`, or under the lock that its header names. Saving and loading a device means its
+ * state alone; the rest is made anew.
  */
 #ifndef DEVICES_DEVICE_H
 #define DEVICES_DEVICE_H

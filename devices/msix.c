@@ -22,7 +22,7 @@ void msix_init(struct msix *m, const struct pci_env *env, const int *fds, unsign
 	m->n = (unsigned)min_u64(n, MSIX_VECTORS_MAX);
 	for (unsigned i = 0; i < m->n; i++) {
 		m->vectors[i] = (struct msix_vector){ .fd = fds[i], .route = -1 };
-		m->table[i * MSIX_ENTRY + ENTRY_CONTROL] = ENTRY_MASKED;
+		m->state.table[i * MSIX_ENTRY + ENTRY_CONTROL] = ENTRY_MASKED;
 	}
 }
 
@@ -41,7 +41,7 @@ unsigned msix_add_cap(const struct msix *m, struct pci_config *c, unsigned bar, 
 /* Brings one vector's route to what table and control register say. */
 static void follow(struct msix *m, unsigned i)
 {
-	const uint8_t *entry = m->table + (size_t)i * MSIX_ENTRY;
+	const uint8_t *entry = m->state.table + (size_t)i * MSIX_ENTRY;
 	struct msix_vector *v = &m->vectors[i];
 	uint64_t address = load_le(entry, 8);
 	uint32_t data = (uint32_t)load_le(entry + 8, 4);
@@ -87,7 +87,7 @@ uint64_t msix_table_read(struct msix *m, uint64_t offset, unsigned size)
 
 	pthread_mutex_lock(&m->lock);
 	if (span_holds((struct span){ 0, (uint64_t)m->n * MSIX_ENTRY }, offset, size))
-		value = load_le(m->table + offset, size);
+		value = load_le(m->state.table + offset, size);
 	pthread_mutex_unlock(&m->lock);
 	return value;
 }
@@ -99,7 +99,7 @@ void msix_table_write(struct msix *m, uint64_t offset, unsigned size, uint64_t v
 	    !span_holds((struct span){ 0, (uint64_t)m->n * MSIX_ENTRY }, offset, size))
 		return;
 	pthread_mutex_lock(&m->lock);
-	store_le(m->table + offset, value, size);
+	store_le(m->state.table + offset, value, size);
 	follow(m, (unsigned)(offset / MSIX_ENTRY));
 	pthread_mutex_unlock(&m->lock);
 }

@@ -18,8 +18,14 @@
 struct msix_vector {
 	int fd;	   /* eventfd, borrowed */
 	int route; /* pci_env's handle; -1: masked, or not in use */
+	/* what the route sends */
 	uint64_t address;
 	uint32_t data;
+};
+
+/* The control register is in configuration space; pending bits are what the eventfds hold. */
+struct msix_state {
+	uint8_t table[MSIX_VECTORS_MAX * MSIX_ENTRY];
 };
 
 struct msix {
@@ -27,8 +33,8 @@ struct msix {
 	pthread_mutex_t lock;
 	unsigned n;
 	struct msix_vector vectors[MSIX_VECTORS_MAX];
-	uint8_t table[MSIX_VECTORS_MAX * MSIX_ENTRY];
-	bool enabled; /* and not masked as a whole */
+	struct msix_state state;
+	bool enabled; /* by the control register, and not masked as a whole */
 };
 
 /* `n` eventfds, one a vector, borrowed. */

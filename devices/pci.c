@@ -64,7 +64,7 @@ static unsigned bar_offset(const struct pci_function *fn, unsigned bar)
 {
 	if (bar != BAR_ROM)
 		return BAR0 + 4 * bar;
-	return fn->config.data[HEADER_TYPE] & 0x7f ? ROM_TYPE_1 : ROM_TYPE_0;
+	return fn->config.state.data[HEADER_TYPE] & 0x7f ? ROM_TYPE_1 : ROM_TYPE_0;
 }
 
 static uint32_t bar_flags(const struct bar_shape *b, unsigned bar)
@@ -102,7 +102,7 @@ static struct span bar_decoded(const struct pci_function *fn, unsigned bar)
 	uint64_t end = b->shape.io ? PORTS_END : ADDRESS_SPACE_END;
 	uint64_t at;
 
-	if (!b->shape.size || fn->asleep ||
+	if (!b->shape.size || fn->state.asleep ||
 	    !(command & (b->shape.io ? COMMAND_IO : COMMAND_MEMORY)))
 		return (struct span){ 0, 0 };
 	at = pci_config_get(&fn->config, offset, 4);
@@ -153,7 +153,7 @@ void pci_function_write(struct pci_function *fn, unsigned offset, unsigned size,
 
 void pci_function_sleep(struct pci_function *fn, bool asleep)
 {
-	fn->asleep = asleep;
+	fn->state.asleep = asleep;
 	update_bars(fn);
 }
 
@@ -167,7 +167,7 @@ void pci_function_unmap(struct pci_function *fn)
 void pci_function_reset(struct pci_function *fn)
 {
 	pci_function_unmap(fn);
-	fn->asleep = false;
+	fn->state.asleep = false;
 	pci_config_set(&fn->config, COMMAND, 2, 0);
 	pci_config_set(&fn->config, CACHE_LINE, 1, 0);
 	pci_config_set(&fn->config, INTERRUPT_LINE, 1, 0);
@@ -194,8 +194,8 @@ struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t s
 		struct pci_function *fn = host->root.slots[i];
 
 		/* A port has one device: there is nothing behind its secondary bus. */
-		if (fn && fn->behind && fn->config.data[SECONDARY] == bus &&
-		    fn->config.data[SUBORDINATE] >= bus)
+		if (fn && fn->behind && fn->config.state.data[SECONDARY] == bus &&
+		    fn->config.state.data[SUBORDINATE] >= bus)
 			return fn->behind->slots[slot];
 	}
 	return NULL;
@@ -303,10 +303,10 @@ static struct pci_host *host_of_ports(struct device *dev)
 static struct place ports_place(const struct pci_host *host, uint64_t offset)
 {
 	return (struct place){
-		.bus = (uint8_t)(host->address >> 16),
-		.slot = host->address >> 11 & 31,
-		.function = host->address >> 8 & 7,
-		.offset = (host->address & 0xfc) + (unsigned)(offset - DATA_AT),
+		.bus = (uint8_t)(host->state.address >> 16),
+		.slot = host->state.address >> 11 & 31,
+		.function = host->state.address >> 8 & 7,
+		.offset = (host->state.address & 0xfc) + (unsigned)(offset - DATA_AT),
 	};
 }
 
@@ -317,7 +317,8 @@ static bool is_reset(const struct pci_host *host, uint64_t offset, unsigned size
 
 static bool is_data(const struct pci_host *host, uint64_t offset, unsigned size)
 {
-	return offset >= DATA_AT && in_dword(offset, size) && (host->address & ADDRESS_ENABLE);
+	return offset >= DATA_AT && in_dword(offset, size) &&
+	       (host->state.address & ADDRESS_ENABLE);
 }
 
 static uint64_t ports_read(struct device *dev, uint64_t offset, unsigned size)
@@ -326,7 +327,7 @@ static uint64_t ports_read(struct device *dev, uint64_t offset, unsigned size)
 	uint64_t value = UINT64_MAX;
 
 	if (offset == 0 && size == 4)
-		return host->address;
+		return host->state.address;
 	if (is_data(host, offset, size))
 		return pci_host_config_read(host, ports_place(host, offset), size);
 	if (is_reset(host, offset, size)) {
@@ -342,7 +343,7 @@ static void ports_write(struct device *dev, uint64_t offset, unsigned size, uint
 	struct pci_host *host = host_of_ports(dev);
 
 	if (offset == 0 && size == 4) {
-		host->address = (uint32_t)value & ADDRESS_BITS;
+		host->state.address = (uint32_t)value & ADDRESS_BITS;
 	} else if (is_data(host, offset, size)) {
 		pci_host_config_write(host, ports_place(host, offset), size, (uint32_t)value);
 	} else if (is_reset(host, offset, size)) {

@@ -40,12 +40,17 @@ struct pci_bar {
 
 struct pci_bus;
 
+/* Beside the state of `config`. Lock: the host bridge's. */
+struct pci_function_state {
+	bool asleep; /* no BAR is decoded, whatever the command register says (D3hot) */
+};
+
 struct pci_function {
 	const struct pci_ops *ops;
 	struct pci_config config;
+	struct pci_function_state state;
 	struct pci_bar bars[BARS_AND_ROM];
 	struct pci_bus *behind; /* a bridge's secondary bus; NULL: no bridge */
-	bool asleep;		/* no BAR is decoded, whatever the command register says (D3hot) */
 };
 
 /* A bus: functions by device number. Only function 0 of each is used. */
@@ -87,12 +92,16 @@ void pci_function_reset(struct pci_function *fn);
  * bus) and the ports 0xcf8 (address, a dword) and 0xcfc (data). A byte at 0xcf9 is another
  * register, the chipset's reset control: such accesses go on to `at_cf9`.
  */
+struct pci_host_state {
+	uint32_t address; /* 0xcf8; the lock of `ports` */
+};
+
 struct pci_host {
 	struct device ecam;
 	struct device ports;
 	struct device *at_cf9; /* borrowed; NULL: nothing there */
 	pthread_mutex_t lock;
-	uint32_t address; /* 0xcf8 */
+	struct pci_host_state state;
 	struct pci_function bridge;
 	struct pci_bus root; /* slot 0 is the bridge */
 };

@@ -26,12 +26,12 @@ void pci_config_init(struct pci_config *c)
 
 uint32_t pci_config_get(const struct pci_config *c, unsigned offset, unsigned size)
 {
-	return (uint32_t)load_le(c->data + offset, size);
+	return (uint32_t)load_le(c->state.data + offset, size);
 }
 
 void pci_config_set(struct pci_config *c, unsigned offset, unsigned size, uint32_t value)
 {
-	store_le(c->data + offset, value, size);
+	store_le(c->state.data + offset, value, size);
 }
 
 void pci_config_write(struct pci_config *c, unsigned offset, unsigned size, uint32_t value)
@@ -39,8 +39,8 @@ void pci_config_write(struct pci_config *c, unsigned offset, unsigned size, uint
 	for (unsigned i = offset; i < offset + size; i++, value >>= 8) {
 		uint8_t byte = (uint8_t)value;
 
-		c->data[i] = (c->data[i] & ~c->writable[i]) | (byte & c->writable[i]);
-		c->data[i] &= ~(byte & c->clears[i]);
+		c->state.data[i] = (c->state.data[i] & ~c->writable[i]) | (byte & c->writable[i]);
+		c->state.data[i] &= ~(byte & c->clears[i]);
 	}
 }
 
@@ -61,9 +61,9 @@ unsigned pci_config_add_cap(struct pci_config *c, uint8_t id, unsigned size)
 	size = (size + 3) & ~3u;
 	if (size > PCI_LEGACY_SIZE - at)
 		return 0;
-	c->data[c->last_cap + 1] = (uint8_t)at;
-	c->data[STATUS] |= STATUS_CAPS;
-	c->data[at] = id;
+	c->state.data[c->last_cap + 1] = (uint8_t)at;
+	c->state.data[STATUS] |= STATUS_CAPS;
+	c->state.data[at] = id;
 	c->last_cap = at;
 	c->next_cap = at + size;
 	return at;
@@ -78,8 +78,8 @@ unsigned pci_config_add_ext(struct pci_config *c, uint16_t id, unsigned version,
 	if (size > PCI_CONFIG_SIZE - at)
 		return 0;
 	if (c->last_ext) {
-		c->data[c->last_ext + 2] |= (uint8_t)(at << 4);
-		c->data[c->last_ext + 3] = (uint8_t)(at >> 4);
+		c->state.data[c->last_ext + 2] |= (uint8_t)(at << 4);
+		c->state.data[c->last_ext + 3] = (uint8_t)(at >> 4);
 	}
 	pci_config_set(c, at, 4, id | version << 16);
 	c->last_ext = at;
@@ -89,14 +89,14 @@ unsigned pci_config_add_ext(struct pci_config *c, uint16_t id, unsigned version,
 
 unsigned pci_config_find_cap(const struct pci_config *c, uint8_t id)
 {
-	unsigned at = c->data[CAP_POINTER] & ~3u;
+	unsigned at = c->state.data[CAP_POINTER] & ~3u;
 
-	if (!(c->data[STATUS] & STATUS_CAPS))
+	if (!(c->state.data[STATUS] & STATUS_CAPS))
 		return 0;
 	for (unsigned n = 0; at >= FIRST_CAP && n < CAPS_MOST; n++) {
-		if (c->data[at] == id)
+		if (c->state.data[at] == id)
 			return at;
-		at = c->data[at + 1] & ~3u;
+		at = c->state.data[at + 1] & ~3u;
 	}
 	return 0;
 }

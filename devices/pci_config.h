@@ -18,8 +18,13 @@
 #define PCI_CONFIG_SIZE 4096
 #define PCI_LEGACY_SIZE 256
 
-struct pci_config {
+struct pci_config_state {
 	uint8_t data[PCI_CONFIG_SIZE];
+};
+
+/* Beside the bytes: what is laid out when the function is made. */
+struct pci_config {
+	struct pci_config_state state;
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits that a write of the guest replaces */
 	uint8_t clears[PCI_CONFIG_SIZE];   /* bits that writing 1 clears */
 	unsigned next_cap;		   /* where pci_config_add_cap() puts the next one */

@@ -16,12 +16,12 @@ static struct pm *to_pm(struct device *dev)
 
 static uint8_t pm_take_events(struct pm *pm, unsigned shift)
 {
-	uint8_t taken = (uint8_t)(pm->events >> shift);
+	uint8_t taken = (uint8_t)(pm->state.events >> shift);
 
 	if (!taken)
 		return 0;
-	pm->events &= ~(UINT32_C(0xff) << shift);
-	if (!pm->events)
+	pm->state.events &= ~(UINT32_C(0xff) << shift);
+	if (!pm->state.events)
 		irq_set(&pm->irq, false);
 	return taken;
 }
@@ -34,7 +34,7 @@ static uint64_t pm_read(struct device *dev, uint64_t offset, unsigned size)
 	if (offset >= PM_EVENTS)
 		return pm_take_events(pm, 8 * (unsigned)(offset - PM_EVENTS));
 	/* The status register's only bit, WAK_STS, needs a sleep state to wake from. */
-	return offset == PM_SLEEP_CONTROL ? pm->sleep_type : 0;
+	return offset == PM_SLEEP_CONTROL ? pm->state.sleep_type : 0;
 }
 
 static void pm_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
@@ -44,8 +44,8 @@ static void pm_write(struct device *dev, uint64_t offset, unsigned size, uint64_
 	(void)size;
 	if (offset != PM_SLEEP_CONTROL)
 		return;
-	pm->sleep_type = value & SLP_TYP_MASK;
-	if ((value & SLP_EN) && pm->sleep_type >> SLP_TYP_SHIFT == PM_SLP_TYP_S5)
+	pm->state.sleep_type = value & SLP_TYP_MASK;
+	if ((value & SLP_EN) && pm->state.sleep_type >> SLP_TYP_SHIFT == PM_SLP_TYP_S5)
 		device_end(&pm->ender, DEVICE_END_POWEROFF, 0);
 }
 
@@ -65,8 +65,8 @@ void pm_init(struct pm *pm, struct irq_line irq, struct device_ender ender)
 void pm_power_button(struct pm *pm)
 {
 	pthread_mutex_lock(&pm->dev.lock);
-	if (!pm->events)
+	if (!pm->state.events)
 		irq_set(&pm->irq, true);
-	pm->events |= PM_EVENT_POWER_BUTTON;
+	pm->state.events |= PM_EVENT_POWER_BUTTON;
 	pthread_mutex_unlock(&pm->dev.lock);
 }

@@ -22,12 +22,16 @@
 /* The sleep type that the DSDT's _S5 gives. No other sleep state exists. */
 #define PM_SLP_TYP_S5 5
 
+struct pm_state {
+	uint8_t sleep_type; /* SLP_TYP as written, in place (bits 4:2) */
+	uint32_t events;    /* pending; the line is high while any is */
+};
+
 struct pm {
 	struct device dev;
 	struct irq_line irq;
 	struct device_ender ender;
-	uint8_t sleep_type; /* SLP_TYP as written, in place (bits 4:2) */
-	uint32_t events;    /* pending; the line is high while any is */
+	struct pm_state state;
 };
 
 /* A write of SLP_EN with type S5 gives DEVICE_END_POWEROFF. */

@@ -11,17 +11,17 @@ static uint64_t reset_read(struct device *dev, uint64_t offset, unsigned size)
 {
 	(void)offset;
 	(void)size;
-	return ((struct reset *)dev)->value;
+	return ((struct reset *)dev)->state.value;
 }
 
 static void reset_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct reset *reset = (struct reset *)dev;
-	bool raised = (value & ~(uint64_t)reset->value & RST_CPU) != 0;
+	bool raised = (value & ~(uint64_t)reset->state.value & RST_CPU) != 0;
 
 	(void)offset;
 	(void)size;
-	reset->value = value & (SYS_RST | RST_CPU | FULL_RST);
+	reset->state.value = value & (SYS_RST | RST_CPU | FULL_RST);
 	if (raised)
 		device_end(&reset->ender, DEVICE_END_RESET, 0);
 }

@@ -7,10 +7,14 @@
 
 #include "devices/device.h"
 
+struct reset_state {
+	uint8_t value; /* of the register */
+};
+
 struct reset {
 	struct device dev;
 	struct device_ender ender;
-	uint8_t value;
+	struct reset_state state;
 };
 
 /* Raising RST_CPU (bit 2) gives DEVICE_END_RESET. */

@@ -124,13 +124,13 @@ static void update_interrupt(struct root_port *p)
 		events |= SLTSTA_LINK;
 	raised = events && (control & SLTCTL_HPIE) &&
 		 (pci_config_get(c, p->msi + MSI_CONTROL, 2) & MSI_ENABLE);
-	if (raised && !p->raised) {
+	if (raised && !p->state.raised) {
 		uint64_t upper = pci_config_get(c, p->msi + MSI_UPPER, 4);
 
 		p->env->msi(p->env->to, upper << 32 | pci_config_get(c, p->msi + MSI_ADDRESS, 4),
 			    pci_config_get(c, p->msi + MSI_DATA, 2));
 	}
-	p->raised = raised;
+	p->state.raised = raised;
 }
 
 static void reset_child(struct root_port *p)

@@ -12,13 +12,19 @@
 
 #include "devices/pci.h"
 
+/* Beside the state of `fn`, whose configuration space has all registers. Lock: the host bridge's.
+ */
+struct root_port_state {
+	bool raised; /* some enabled event of the slot is up */
+};
+
 struct root_port {
 	struct pci_function fn;
 	struct pci_bus bus;
 	const struct pci_env *env;
 	struct pci_host *host;
 	struct pci_function *child; /* what is in the slot, with power or without */
-	bool raised;		    /* some enabled event of the slot is up */
+	struct root_port_state state;
 	/* The guest turned the slot's power off after a press. Lock of the host bridge held. */
 	void (*released)(void *to);
 	void *to;

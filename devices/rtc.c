@@ -120,29 +120,29 @@ static struct calendar calendar_from_days(int64_t days)
 
 /* --- how the registers spell numbers --- */
 
-static uint8_t rtc_encode(const struct rtc *rtc, unsigned value)
+static uint8_t rtc_encode(const struct rtc_state *st, unsigned value)
 {
-	return rtc->cmos[REG_B] & B_DM ? value : value / 10 << 4 | value % 10;
+	return st->cmos[REG_B] & B_DM ? value : value / 10 << 4 | value % 10;
 }
 
 /* Total: a nibble above 9 counts as what it is. */
-static unsigned rtc_decode(const struct rtc *rtc, uint8_t byte)
+static unsigned rtc_decode(const struct rtc_state *st, uint8_t byte)
 {
-	return rtc->cmos[REG_B] & B_DM ? byte : (byte >> 4) * 10 + (byte & 0x0f);
+	return st->cmos[REG_B] & B_DM ? byte : (byte >> 4) * 10 + (byte & 0x0f);
 }
 
-static uint8_t rtc_encode_hour(const struct rtc *rtc, unsigned hour)
+static uint8_t rtc_encode_hour(const struct rtc_state *st, unsigned hour)
 {
-	if (rtc->cmos[REG_B] & B_24H)
-		return rtc_encode(rtc, hour);
-	return rtc_encode(rtc, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? HOUR_PM : 0);
+	if (st->cmos[REG_B] & B_24H)
+		return rtc_encode(st, hour);
+	return rtc_encode(st, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? HOUR_PM : 0);
 }
 
-static unsigned rtc_decode_hour(const struct rtc *rtc, uint8_t byte)
+static unsigned rtc_decode_hour(const struct rtc_state *st, uint8_t byte)
 {
-	if (rtc->cmos[REG_B] & B_24H)
-		return rtc_decode(rtc, byte);
-	return rtc_decode(rtc, byte & ~HOUR_PM) % 12 + (byte & HOUR_PM ? 12 : 0);
+	if (st->cmos[REG_B] & B_24H)
+		return rtc_decode(st, byte);
+	return rtc_decode(st, byte & ~HOUR_PM) % 12 + (byte & HOUR_PM ? 12 : 0);
 }
 
 static bool rtc_is_time(uint8_t index)
@@ -163,7 +163,7 @@ static bool rtc_is_time(uint8_t index)
 }
 
 /* One time register of the moment `time`, in seconds since the epoch. */
-static uint8_t rtc_time_byte(const struct rtc *rtc, uint8_t index, int64_t time)
+static uint8_t rtc_time_byte(const struct rtc_state *st, uint8_t index, int64_t time)
 {
 	int64_t days = floor_div(time, S_PER_DAY);
 	unsigned second = (unsigned)floor_mod(time, S_PER_DAY);
@@ -171,21 +171,21 @@ static uint8_t rtc_time_byte(const struct rtc *rtc, uint8_t index, int64_t time)
 
 	switch (index) {
 	case REG_SEC:
-		return rtc_encode(rtc, second % 60);
+		return rtc_encode(st, second % 60);
 	case REG_MIN:
-		return rtc_encode(rtc, second / 60 % 60);
+		return rtc_encode(st, second / 60 % 60);
 	case REG_HOUR:
-		return rtc_encode_hour(rtc, second / 3600);
+		return rtc_encode_hour(st, second / 3600);
 	case REG_WEEKDAY: /* 1 is Sunday; day 0 was a Thursday */
-		return rtc_encode(rtc, (unsigned)floor_mod(days + 4, 7) + 1);
+		return rtc_encode(st, (unsigned)floor_mod(days + 4, 7) + 1);
 	case REG_DAY:
-		return rtc_encode(rtc, c.day);
+		return rtc_encode(st, c.day);
 	case REG_MONTH:
-		return rtc_encode(rtc, c.month);
+		return rtc_encode(st, c.month);
 	case REG_YEAR:
-		return rtc_encode(rtc, (unsigned)floor_mod(c.year, 100));
+		return rtc_encode(st, (unsigned)floor_mod(c.year, 100));
 	default: /* RTC_CENTURY */
-		return rtc_encode(rtc, (unsigned)floor_mod(floor_div(c.year, 100), 100));
+		return rtc_encode(st, (unsigned)floor_mod(floor_div(c.year, 100), 100));
 	}
 }
 
@@ -193,14 +193,13 @@ static uint8_t rtc_time_byte(const struct rtc *rtc, uint8_t index, int64_t time)
  * What the time registers in cmos[] mean, in seconds since the epoch. They hold whatever the guest
  * wrote: months and days are forced into range, the rest carries over. The weekday is not read.
  */
-static int64_t rtc_time_from_bytes(const struct rtc *rtc)
+static int64_t rtc_time_from_bytes(const struct rtc_state *st)
 {
-	const uint8_t *r = rtc->cmos;
-	unsigned month = rtc_decode(rtc, r[REG_MONTH]);
-	unsigned day = rtc_decode(rtc, r[REG_DAY]);
+	const uint8_t *r = st->cmos;
+	unsigned month = rtc_decode(st, r[REG_MONTH]);
+	unsigned day = rtc_decode(st, r[REG_DAY]);
 	struct calendar c = {
-		.year = (int64_t)rtc_decode(rtc, r[RTC_CENTURY]) * 100 +
-			rtc_decode(rtc, r[REG_YEAR]),
+		.year = (int64_t)rtc_decode(st, r[RTC_CENTURY]) * 100 + rtc_decode(st, r[REG_YEAR]),
 		.month = month < 1    ? 1
 			 : month > 12 ? 12
 				      : month,
@@ -210,51 +209,51 @@ static int64_t rtc_time_from_bytes(const struct rtc *rtc)
 	};
 
 	return days_from_calendar(c) * S_PER_DAY +
-	       (int64_t)rtc_decode_hour(rtc, r[REG_HOUR]) * 3600 +
-	       (int64_t)rtc_decode(rtc, r[REG_MIN]) * 60 + rtc_decode(rtc, r[REG_SEC]);
+	       (int64_t)rtc_decode_hour(st, r[REG_HOUR]) * 3600 +
+	       (int64_t)rtc_decode(st, r[REG_MIN]) * 60 + rtc_decode(st, r[REG_SEC]);
 }
 
 /* --- the clock, held and running --- */
 
-static bool rtc_divider_reset(const struct rtc *rtc)
+static bool rtc_divider_reset(const struct rtc_state *st)
 {
-	return (rtc->cmos[REG_A] & A_DIV_RESET) == A_DIV_RESET;
+	return (st->cmos[REG_A] & A_DIV_RESET) == A_DIV_RESET;
 }
 
 /* While held, time stands still in cmos[] and the guest may write it there. */
-static bool rtc_held(const struct rtc *rtc)
+static bool rtc_held(const struct rtc_state *st)
 {
-	return (rtc->cmos[REG_B] & B_SET) || rtc_divider_reset(rtc);
+	return (st->cmos[REG_B] & B_SET) || rtc_divider_reset(st);
 }
 
-static int64_t rtc_time(const struct rtc *rtc)
+static int64_t rtc_time(const struct rtc_state *st)
 {
-	return floor_div(rtc->seen, NS_PER_S) + rtc->offset;
+	return floor_div(st->seen, NS_PER_S) + st->offset;
 }
 
 /* The running clock's time goes to cmos[]. */
-static void rtc_latch(struct rtc *rtc)
+static void rtc_latch(struct rtc_state *st)
 {
-	int64_t time = rtc_time(rtc);
+	int64_t time = rtc_time(st);
 
 	for (uint8_t i = 0; i < RTC_CMOS_SIZE; i++)
 		if (rtc_is_time(i))
-			rtc->cmos[i] = rtc_time_byte(rtc, i, time);
+			st->cmos[i] = rtc_time_byte(st, i, time);
 }
 
 /* The clock goes on from what cmos[] says. */
-static void rtc_set_clock(struct rtc *rtc)
+static void rtc_set_clock(struct rtc_state *st)
 {
-	rtc->offset = rtc_time_from_bytes(rtc) - floor_div(rtc->seen, NS_PER_S);
+	st->offset = rtc_time_from_bytes(st) - floor_div(st->seen, NS_PER_S);
 }
 
 /* The divider chain starts again, so that the next second begins after RESTART_NS. */
-static void rtc_restart_divider(struct rtc *rtc)
+static void rtc_restart_divider(struct rtc_state *st)
 {
-	int64_t host = rtc->seen - rtc->phase;
+	int64_t host = st->seen - st->phase;
 
-	rtc->phase = floor_mod(RESTART_NS - host, NS_PER_S);
-	rtc->seen = host + rtc->phase;
+	st->phase = floor_mod(RESTART_NS - host, NS_PER_S);
+	st->seen = host + st->phase;
 }
 
 /* --- events --- */
@@ -272,34 +271,34 @@ static int64_t tick_start(int64_t tick)
 }
 
 /* log2 of the periodic interrupt's period in ticks, or -1 if there is none (data sheet table 5). */
-static int rtc_period_shift(const struct rtc *rtc)
+static int rtc_period_shift(const struct rtc_state *st)
 {
-	unsigned rate = rtc->cmos[REG_A] & A_RATE;
+	unsigned rate = st->cmos[REG_A] & A_RATE;
 
-	if (!rate || rtc_divider_reset(rtc))
+	if (!rate || rtc_divider_reset(st))
 		return -1;
 	/* Rates 1 and 2 repeat 8 and 9. */
 	return (int)(rate <= 2 ? rate + 6 : rate - 1);
 }
 
 /* An alarm byte as a number that the clock can show (below `limit`), -1 for any, -2 for none. */
-static int rtc_alarm_value(const struct rtc *rtc, uint8_t index, unsigned limit)
+static int rtc_alarm_value(const struct rtc_state *st, uint8_t index, unsigned limit)
 {
-	uint8_t byte = rtc->cmos[index];
+	uint8_t byte = st->cmos[index];
 	unsigned value;
 
 	if ((byte & ALARM_ANY) == ALARM_ANY)
 		return -1;
-	value = index == REG_HOUR_ALARM ? rtc_decode_hour(rtc, byte) : rtc_decode(rtc, byte);
+	value = index == REG_HOUR_ALARM ? rtc_decode_hour(st, byte) : rtc_decode(st, byte);
 	return value < limit ? (int)value : -2;
 }
 
 /* Seconds from guest time `time` to the next one, later, that matches the alarm; 0 if none does. */
-static int64_t rtc_alarm_in(const struct rtc *rtc, int64_t time)
+static int64_t rtc_alarm_in(const struct rtc_state *st, int64_t time)
 {
-	int hour = rtc_alarm_value(rtc, REG_HOUR_ALARM, 24);
-	int minute = rtc_alarm_value(rtc, REG_MIN_ALARM, 60);
-	int second = rtc_alarm_value(rtc, REG_SEC_ALARM, 60);
+	int hour = rtc_alarm_value(st, REG_HOUR_ALARM, 24);
+	int minute = rtc_alarm_value(st, REG_MIN_ALARM, 60);
+	int second = rtc_alarm_value(st, REG_SEC_ALARM, 60);
 	int today = (int)floor_mod(time, S_PER_DAY);
 
 	if (hour == -2 || minute == -2 || second == -2)
@@ -323,17 +322,18 @@ static int64_t rtc_alarm_in(const struct rtc *rtc, int64_t time)
 /* Puts into register C what has happened since the last call. Every entry point begins so. */
 static void rtc_catch_up(struct rtc *rtc)
 {
-	int64_t from = rtc->seen, to = rtc->timer.now(rtc->timer.to) + rtc->phase;
+	struct rtc_state *st = &rtc->state;
+	int64_t from = st->seen, to = rtc->timer.now(rtc->timer.to) + st->phase;
 	int64_t seconds = floor_div(to, NS_PER_S) - floor_div(from, NS_PER_S);
-	int shift = rtc_period_shift(rtc);
-	uint8_t *c = &rtc->cmos[REG_C];
+	int shift = rtc_period_shift(st);
+	uint8_t *c = &st->cmos[REG_C];
 
 	/* Host time may step back: then nothing has happened, and events go on from there. */
-	rtc->seen = to;
+	st->seen = to;
 	if (shift >= 0 && tick_at(to) >> shift > tick_at(from) >> shift)
 		*c |= C_PF;
-	if (seconds > 0 && !rtc_held(rtc)) {
-		int64_t in = rtc_alarm_in(rtc, floor_div(from, NS_PER_S) + rtc->offset);
+	if (seconds > 0 && !rtc_held(st)) {
+		int64_t in = rtc_alarm_in(st, floor_div(from, NS_PER_S) + st->offset);
 
 		*c |= C_UF;
 		if (in && in <= seconds)
@@ -349,29 +349,30 @@ static int64_t earlier(int64_t a, int64_t b)
 /* The host time of the next event that has to raise the line, 0 if none has to. */
 static int64_t rtc_next_event(const struct rtc *rtc)
 {
-	uint8_t enabled = rtc->cmos[REG_B] & B_INTS;
-	int64_t second = floor_div(rtc->seen, NS_PER_S), next = 0;
-	int shift = rtc_period_shift(rtc);
+	const struct rtc_state *st = &rtc->state;
+	uint8_t enabled = st->cmos[REG_B] & B_INTS;
+	int64_t second = floor_div(st->seen, NS_PER_S), next = 0;
+	int shift = rtc_period_shift(st);
 
 	if (rtc->level)
 		return 0; /* the line cannot get any higher: register C is worked out when read */
 	if ((enabled & B_PIE) && shift >= 0)
-		next = tick_start(((tick_at(rtc->seen) >> shift) + 1) << shift);
-	if ((enabled & B_UIE) && !rtc_held(rtc))
+		next = tick_start(((tick_at(st->seen) >> shift) + 1) << shift);
+	if ((enabled & B_UIE) && !rtc_held(st))
 		next = earlier(next, (second + 1) * NS_PER_S);
-	if ((enabled & B_AIE) && !rtc_held(rtc)) {
-		int64_t in = rtc_alarm_in(rtc, second + rtc->offset);
+	if ((enabled & B_AIE) && !rtc_held(st)) {
+		int64_t in = rtc_alarm_in(st, second + st->offset);
 
 		if (in)
 			next = earlier(next, (second + in) * NS_PER_S);
 	}
-	return next ? next - rtc->phase : 0;
+	return next ? next - st->phase : 0;
 }
 
 /* Brings line and timer to where the registers want them. Every entry point ends so. */
 static void rtc_update(struct rtc *rtc)
 {
-	bool level = rtc->cmos[REG_B] & rtc->cmos[REG_C] & B_INTS;
+	bool level = rtc->state.cmos[REG_B] & rtc->state.cmos[REG_C] & B_INTS;
 	int64_t next;
 
 	if (level != rtc->level) {
@@ -387,69 +388,69 @@ static void rtc_update(struct rtc *rtc)
 
 /* --- registers --- */
 
-static uint8_t rtc_read_a(const struct rtc *rtc)
+static uint8_t rtc_read_a(const struct rtc_state *st)
 {
-	bool uip = !rtc_held(rtc) && floor_mod(rtc->seen, NS_PER_S) >= NS_PER_S - UIP_NS;
+	bool uip = !rtc_held(st) && floor_mod(st->seen, NS_PER_S) >= NS_PER_S - UIP_NS;
 
-	return rtc->cmos[REG_A] | (uip ? A_UIP : 0);
+	return st->cmos[REG_A] | (uip ? A_UIP : 0);
 }
 
-static uint8_t rtc_take_c(struct rtc *rtc)
+static uint8_t rtc_take_c(struct rtc_state *st)
 {
-	uint8_t c = rtc->cmos[REG_C];
+	uint8_t c = st->cmos[REG_C];
 
-	rtc->cmos[REG_C] = 0;
-	return c | (c & rtc->cmos[REG_B] & B_INTS ? C_IRQF : 0);
+	st->cmos[REG_C] = 0;
+	return c | (c & st->cmos[REG_B] & B_INTS ? C_IRQF : 0);
 }
 
-static uint8_t rtc_read_data(struct rtc *rtc)
+static uint8_t rtc_read_data(struct rtc_state *st)
 {
-	uint8_t index = rtc->index;
+	uint8_t index = st->index;
 
 	if (index == REG_A)
-		return rtc_read_a(rtc);
+		return rtc_read_a(st);
 	if (index == REG_C)
-		return rtc_take_c(rtc);
+		return rtc_take_c(st);
 	if (index == REG_D)
 		return D_VRT;
-	if (rtc_is_time(index) && !rtc_held(rtc))
-		return rtc_time_byte(rtc, index, rtc_time(rtc));
-	return rtc->cmos[index];
+	if (rtc_is_time(index) && !rtc_held(st))
+		return rtc_time_byte(st, index, rtc_time(st));
+	return st->cmos[index];
 }
 
 /* Registers A and B: the bits that hold the clock may come or go. */
-static void rtc_write_control(struct rtc *rtc, uint8_t value)
+static void rtc_write_control(struct rtc_state *st, uint8_t value)
 {
-	bool was_held = rtc_held(rtc), was_reset = rtc_divider_reset(rtc);
+	bool was_held = rtc_held(st), was_reset = rtc_divider_reset(st);
 
 	/* Latched in the old format, taken over in the new one: SET is how formats are changed. */
 	if (!was_held)
-		rtc_latch(rtc);
-	if (rtc->index == REG_A)
-		rtc->cmos[REG_A] = value & ~A_UIP;
+		rtc_latch(st);
+	if (st->index == REG_A)
+		st->cmos[REG_A] = value & ~A_UIP;
 	else
-		rtc->cmos[REG_B] = value & B_SET ? value & ~B_UIE : value;
-	if (was_reset && !rtc_divider_reset(rtc))
-		rtc_restart_divider(rtc);
-	if (was_held && !rtc_held(rtc))
-		rtc_set_clock(rtc);
+		st->cmos[REG_B] = value & B_SET ? value & ~B_UIE : value;
+	if (was_reset && !rtc_divider_reset(st))
+		rtc_restart_divider(st);
+	if (was_held && !rtc_held(st))
+		rtc_set_clock(st);
 }
 
-static void rtc_write_data(struct rtc *rtc, uint8_t value)
+static void rtc_write_data(struct rtc_state *st, uint8_t value)
 {
-	uint8_t index = rtc->index;
+	uint8_t index = st->index;
 
 	if (index == REG_A || index == REG_B) {
-		rtc_write_control(rtc, value);
+		rtc_write_control(st, value);
 	} else if (index == REG_C || index == REG_D) {
 		return; /* read-only */
-	} else if (rtc_is_time(index) && !rtc_held(rtc)) {
+	} else if (rtc_is_time(index) && !rtc_held(st)) {
 		/* Without SET a real chip may garble this; here the other registers stay right. */
-		rtc_latch(rtc);
-		rtc->cmos[index] = value;
-		rtc_set_clock(rtc);
+		rtc_latch(st);
+		st->cmos[index] = value;
+		rtc_set_clock(st);
 	} else {
-		rtc->cmos[index] = value;
+		st->cmos[index] = value;
 	}
 }
 
@@ -462,7 +463,7 @@ static uint64_t rtc_read(struct device *dev, uint64_t offset, unsigned size)
 	if (offset == 0)
 		return 0xff; /* the index is write-only on a PC */
 	rtc_catch_up(rtc);
-	value = rtc_read_data(rtc);
+	value = rtc_read_data(&rtc->state);
 	rtc_update(rtc);
 	return value;
 }
@@ -473,11 +474,11 @@ static void rtc_write(struct device *dev, uint64_t offset, unsigned size, uint64
 
 	(void)size;
 	if (offset == 0) {
-		rtc->index = value % RTC_CMOS_SIZE; /* bit 7 masks NMI: there is none */
+		rtc->state.index = value % RTC_CMOS_SIZE; /* bit 7 masks NMI: there is none */
 		return;
 	}
 	rtc_catch_up(rtc);
-	rtc_write_data(rtc, (uint8_t)value);
+	rtc_write_data(&rtc->state, (uint8_t)value);
 	rtc_update(rtc);
 }
 
@@ -490,9 +491,9 @@ static const struct device_ops rtc_ops = {
 
 void rtc_init(struct rtc *rtc, struct irq_line irq, struct device_timer timer)
 {
-	*rtc = (struct rtc){ .irq = irq, .timer = timer, .seen = timer.now(timer.to) };
-	rtc->cmos[REG_A] = A_INITIAL;
-	rtc->cmos[REG_B] = B_24H;
+	*rtc = (struct rtc){ .irq = irq, .timer = timer, .state.seen = timer.now(timer.to) };
+	rtc->state.cmos[REG_A] = A_INITIAL;
+	rtc->state.cmos[REG_B] = B_24H;
 	device_init(&rtc->dev, &rtc_ops);
 }
 
@@ -501,7 +502,7 @@ void rtc_set_cmos(struct rtc *rtc, uint8_t index, uint8_t value)
 	if (index >= RTC_CMOS_SIZE || index <= REG_D || index == RTC_CENTURY)
 		return;
 	pthread_mutex_lock(&rtc->dev.lock);
-	rtc->cmos[index] = value;
+	rtc->state.cmos[index] = value;
 	pthread_mutex_unlock(&rtc->dev.lock);
 }
 

@@ -15,18 +15,21 @@
 #define RTC_CMOS_SIZE 128
 #define RTC_CENTURY   0x32 /* the index that the FADT gives */
 
-struct rtc {
-	struct device dev;
-	struct irq_line irq;
-	struct device_timer timer;
-
+struct rtc_state {
 	uint8_t index;
 	uint8_t cmos[RTC_CMOS_SIZE]; /* time bytes count only while the clock is held */
 	int64_t phase;		     /* guest seconds begin when (now + phase) % 1e9 == 0, in ns */
 	int64_t offset;		     /* guest time less (now + phase), in seconds */
 	int64_t seen;		     /* now + phase up to which events are in register C, in ns */
-	int64_t armed;		     /* host time the timer is set to, 0 if it is not */
-	bool level;		     /* of the interrupt line */
+};
+
+struct rtc {
+	struct device dev;
+	struct irq_line irq;
+	struct device_timer timer;
+	struct rtc_state state;
+	int64_t armed; /* host time the timer is set to, 0 if it is not */
+	bool level;    /* of the interrupt line */
 };
 
 /* Reads timer.now once. The line is high while register C has IRQF; it is set only on change. */

@@ -64,20 +64,20 @@ static struct serial *to_serial(struct device *dev)
 }
 
 /* What IIR says without the FIFO bits; priorities as in the data sheet's table 5. */
-static uint8_t serial_pending(const struct serial *s)
+static uint8_t serial_pending(const struct serial_state *st)
 {
 	static const uint8_t trigger[4] = { 1, 4, 8, 14 };
 
-	if ((s->ier & IER_RLSI) && s->overrun)
+	if ((st->ier & IER_RLSI) && st->overrun)
 		return IIR_RLSI;
-	if ((s->ier & IER_RDI) && s->count) {
-		bool timeout = (s->fcr & FCR_ENABLE) && s->count < trigger[s->fcr >> 6];
+	if ((st->ier & IER_RDI) && st->count) {
+		bool timeout = (st->fcr & FCR_ENABLE) && st->count < trigger[st->fcr >> 6];
 
 		return timeout ? IIR_TIMEOUT : IIR_RDI;
 	}
-	if ((s->ier & IER_THRI) && s->thr_event)
+	if ((st->ier & IER_THRI) && st->thr_event)
 		return IIR_THRI;
-	if ((s->ier & IER_MSI) && s->msr_delta)
+	if ((st->ier & IER_MSI) && st->msr_delta)
 		return IIR_MSI;
 	return IIR_NONE;
 }
@@ -85,7 +85,7 @@ static uint8_t serial_pending(const struct serial *s)
 /* Brings the line to where the registers want it: every entry point ends with this. */
 static void serial_update(struct serial *s)
 {
-	bool level = serial_pending(s) != IIR_NONE;
+	bool level = serial_pending(&s->state) != IIR_NONE;
 
 	if (level != s->level) {
 		s->level = level;
@@ -95,20 +95,20 @@ static void serial_update(struct serial *s)
 
 /* --- receiver --- */
 
-static unsigned serial_capacity(const struct serial *s)
+static unsigned serial_capacity(const struct serial_state *st)
 {
-	return s->fcr & FCR_ENABLE ? SERIAL_FIFO : 1;
+	return st->fcr & FCR_ENABLE ? SERIAL_FIFO : 1;
 }
 
-static void serial_push(struct serial *s, uint8_t byte)
+static void serial_push(struct serial_state *st, uint8_t byte)
 {
-	s->fifo[(s->head + s->count++) % SERIAL_FIFO] = byte;
+	st->fifo[(st->head + st->count++) % SERIAL_FIFO] = byte;
 }
 
 /* The source is told when all was taken, not at the first byte: fewer wake-ups, fuller FIFOs. */
 static void serial_offer_room(struct serial *s)
 {
-	if (!s->in_refused || s->count || (s->mcr & MCR_LOOP))
+	if (!s->in_refused || s->state.count || (s->state.mcr & MCR_LOOP))
 		return;
 	s->in_refused = false;
 	if (s->in.room)
@@ -117,47 +117,50 @@ static void serial_offer_room(struct serial *s)
 
 static uint8_t serial_pop(struct serial *s)
 {
+	struct serial_state *st = &s->state;
 	uint8_t byte;
 
-	if (!s->count)
+	if (!st->count)
 		return 0;
-	byte = s->fifo[s->head];
-	s->head = (s->head + 1) % SERIAL_FIFO;
-	s->count--;
+	byte = st->fifo[st->head];
+	st->head = (st->head + 1) % SERIAL_FIFO;
+	st->count--;
 	serial_offer_room(s);
 	return byte;
 }
 
 static void serial_clear_rx(struct serial *s)
 {
-	s->count = 0;
+	s->state.count = 0;
 	serial_offer_room(s);
 }
 
 /* The guest sends to itself. On overrun a FIFO keeps what it has, a single register does not. */
-static void serial_loop_back(struct serial *s, uint8_t byte)
+static void serial_loop_back(struct serial_state *st, uint8_t byte)
 {
-	if (s->count == serial_capacity(s)) {
-		s->overrun = LSR_OE;
-		if (s->fcr & FCR_ENABLE)
+	if (st->count == serial_capacity(st)) {
+		st->overrun = LSR_OE;
+		if (st->fcr & FCR_ENABLE)
 			return;
-		s->count = 0;
+		st->count = 0;
 	}
-	serial_push(s, byte);
+	serial_push(st, byte);
 }
 
 /* --- transmitter --- */
 
 static void serial_transmit(struct serial *s, uint8_t byte)
 {
-	if (s->mcr & MCR_LOOP) {
-		serial_loop_back(s, byte);
+	struct serial_state *st = &s->state;
+
+	if (st->mcr & MCR_LOOP) {
+		serial_loop_back(st, byte);
 	} else {
 		s->out.put(s->out.to, byte);
-		s->thr_busy = !s->out.ready(s->out.to);
+		st->thr_busy = !s->out.ready(s->out.to);
 	}
 	/* If not busy, the byte has left already and the THR is empty anew. */
-	s->thr_event = !s->thr_busy;
+	st->thr_event = !st->thr_busy;
 }
 
 /* --- modem lines --- */
@@ -173,88 +176,91 @@ static uint8_t serial_lines(uint8_t mcr)
 
 static void serial_set_mcr(struct serial *s, uint8_t value)
 {
-	uint8_t before = serial_lines(s->mcr), after, changed;
+	struct serial_state *st = &s->state;
+	uint8_t before = serial_lines(st->mcr), after, changed;
 
-	s->mcr = value & MCR_ALL;
-	after = serial_lines(s->mcr);
+	st->mcr = value & MCR_ALL;
+	after = serial_lines(st->mcr);
 	changed = (before ^ after) & MSR_LINES;
 	/* Each line's delta bit is four below it. */
-	s->msr_delta |= (changed >> 4) & ~MSR_TERI;
+	st->msr_delta |= (changed >> 4) & ~MSR_TERI;
 	if (changed & before & MSR_RI)
-		s->msr_delta |= MSR_TERI;
+		st->msr_delta |= MSR_TERI;
 	serial_offer_room(s);
 }
 
 /* --- registers --- */
 
-static void serial_set_ier(struct serial *s, uint8_t value)
+static void serial_set_ier(struct serial_state *st, uint8_t value)
 {
 	/* Enabling the interrupt while the THR is empty raises it: drivers start sending so. */
-	if (value & ~s->ier & IER_THRI)
-		s->thr_event = !s->thr_busy;
-	s->ier = value & IER_ALL;
+	if (value & ~st->ier & IER_THRI)
+		st->thr_event = !st->thr_busy;
+	st->ier = value & IER_ALL;
 }
 
 static void serial_set_fcr(struct serial *s, uint8_t value)
 {
-	bool toggled = (value ^ s->fcr) & FCR_ENABLE;
+	struct serial_state *st = &s->state;
+	bool toggled = (value ^ st->fcr) & FCR_ENABLE;
 
 	/* Without the enable bit nothing else is programmed. The transmit FIFO is always empty. */
-	s->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
+	st->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
 	if (toggled || (value & FCR_CLEAR_RX))
 		serial_clear_rx(s);
 }
 
-static uint8_t serial_take_iir(struct serial *s)
+static uint8_t serial_take_iir(struct serial_state *st)
 {
-	uint8_t pending = serial_pending(s);
+	uint8_t pending = serial_pending(st);
 
 	if (pending == IIR_THRI)
-		s->thr_event = false;
-	return pending | (s->fcr & FCR_ENABLE ? IIR_FIFOS : 0);
+		st->thr_event = false;
+	return pending | (st->fcr & FCR_ENABLE ? IIR_FIFOS : 0);
 }
 
-static uint8_t serial_take_lsr(struct serial *s)
+static uint8_t serial_take_lsr(struct serial_state *st)
 {
-	uint8_t lsr = s->overrun;
+	uint8_t lsr = st->overrun;
 
-	s->overrun = 0;
-	if (s->count)
+	st->overrun = 0;
+	if (st->count)
 		lsr |= LSR_DR;
-	if (!s->thr_busy)
+	if (!st->thr_busy)
 		lsr |= LSR_THRE | LSR_TEMT;
 	return lsr;
 }
 
-static uint8_t serial_take_msr(struct serial *s)
+static uint8_t serial_take_msr(struct serial_state *st)
 {
-	uint8_t msr = serial_lines(s->mcr) | s->msr_delta;
+	uint8_t msr = serial_lines(st->mcr) | st->msr_delta;
 
-	s->msr_delta = 0;
+	st->msr_delta = 0;
 	return msr;
 }
 
 static uint8_t serial_read_register(struct serial *s, uint64_t offset)
 {
-	bool dlab = s->lcr & LCR_DLAB;
+	struct serial_state *st = &s->state;
+	bool dlab = st->lcr & LCR_DLAB;
 
 	switch (offset) {
 	case REG_DATA:
-		return dlab ? s->dll : serial_pop(s);
+		return dlab ? st->dll : serial_pop(s);
 	case REG_IER:
-		return dlab ? s->dlm : s->ier;
+		return dlab ? st->dlm : st->ier;
 	case REG_IIR:
-		return serial_take_iir(s);
+		return serial_take_iir(st);
 	case REG_LCR:
-		return s->lcr;
+		return st->lcr;
 	case REG_MCR:
-		return s->mcr;
+		return st->mcr;
 	case REG_LSR:
-		return serial_take_lsr(s);
+		return serial_take_lsr(st);
 	case REG_MSR:
-		return serial_take_msr(s);
+		return serial_take_msr(st);
 	default:
-		return s->scr;
+		return st->scr;
 	}
 }
 
@@ -271,34 +277,35 @@ static uint64_t serial_read(struct device *dev, uint64_t offset, unsigned size)
 static void serial_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct serial *s = to_serial(dev);
-	bool dlab = s->lcr & LCR_DLAB;
+	struct serial_state *st = &s->state;
+	bool dlab = st->lcr & LCR_DLAB;
 	uint8_t byte = (uint8_t)value;
 
 	(void)size;
 	switch (offset) {
 	case REG_DATA:
 		if (dlab)
-			s->dll = byte;
+			st->dll = byte;
 		else
 			serial_transmit(s, byte);
 		break;
 	case REG_IER:
 		if (dlab)
-			s->dlm = byte;
+			st->dlm = byte;
 		else
-			serial_set_ier(s, byte);
+			serial_set_ier(st, byte);
 		break;
 	case REG_IIR:
 		serial_set_fcr(s, byte);
 		break;
 	case REG_LCR:
-		s->lcr = byte;
+		st->lcr = byte;
 		break;
 	case REG_MCR:
 		serial_set_mcr(s, byte);
 		break;
 	case REG_SCR:
-		s->scr = byte;
+		st->scr = byte;
 		break;
 	default: /* LSR and MSR are read-only outside a factory */
 		break;
@@ -319,20 +326,21 @@ void serial_init(struct serial *s, struct irq_line irq, struct serial_out out, s
 		.irq = irq,
 		.out = out,
 		.in = in,
-		.dll = 12, /* 9600 baud from the PC's 1.8432 MHz */
+		.state.dll = 12, /* 9600 baud from the PC's 1.8432 MHz */
 	};
 	device_init(&s->dev, &serial_ops);
 }
 
 size_t serial_input(struct serial *s, const uint8_t *bytes, size_t n)
 {
+	struct serial_state *st = &s->state;
 	size_t taken = 0;
 
 	pthread_mutex_lock(&s->dev.lock);
 	/* In loopback the receiver is cut off from its input. */
-	if (!(s->mcr & MCR_LOOP))
-		while (taken < n && s->count < serial_capacity(s))
-			serial_push(s, bytes[taken++]);
+	if (!(st->mcr & MCR_LOOP))
+		while (taken < n && st->count < serial_capacity(st))
+			serial_push(st, bytes[taken++]);
 	if (taken < n)
 		s->in_refused = true;
 	serial_update(s);
@@ -342,10 +350,12 @@ size_t serial_input(struct serial *s, const uint8_t *bytes, size_t n)
 
 void serial_output_room(struct serial *s)
 {
+	struct serial_state *st = &s->state;
+
 	pthread_mutex_lock(&s->dev.lock);
-	if (s->thr_busy && s->out.ready(s->out.to)) {
-		s->thr_busy = false;
-		s->thr_event = true;
+	if (st->thr_busy && s->out.ready(s->out.to)) {
+		st->thr_busy = false;
+		st->thr_event = true;
 		serial_update(s);
 	}
 	pthread_mutex_unlock(&s->dev.lock);

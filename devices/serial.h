@@ -34,23 +34,26 @@ struct serial_in {
 	void *to;
 };
 
-struct serial {
-	struct device dev;
-	struct irq_line irq;
-	struct serial_out out;
-	struct serial_in in;
-
+struct serial_state {
 	uint8_t ier, fcr, lcr, mcr, scr;
 	uint8_t dll, dlm;  /* kept and ignored: bytes take no time */
 	uint8_t overrun;   /* LSR's OE bit, set or clear; only loopback can overrun */
 	uint8_t msr_delta; /* low half of MSR: what changed since it was read */
 	bool thr_busy;	   /* the sink was not ready: THRE and TEMT read as zero */
 	bool thr_event;	   /* the THR became empty and IIR has not told yet */
-	bool in_refused;   /* serial_input took less than it was given */
-	bool level;	   /* of the interrupt line */
 
 	uint8_t fifo[SERIAL_FIFO]; /* received bytes, a ring */
 	unsigned head, count;
+};
+
+struct serial {
+	struct device dev;
+	struct irq_line irq;
+	struct serial_out out;
+	struct serial_in in;
+	struct serial_state state;
+	bool in_refused; /* serial_input took less than it was given */
+	bool level;	 /* of the interrupt line */
 };
 
 /* `irq` is high exactly while an enabled interrupt is pending; it is set only on change. */

@@ -19,7 +19,7 @@ void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64
 		struct virtio_queue *q = &dev->queues[i];
 
 		pthread_mutex_init(&q->lock, NULL);
-		q->size_max = q->ring.size = sizes[i];
+		q->size_max = q->ring.state.size = sizes[i];
 		q->kick = -1;
 	}
 }
@@ -29,12 +29,12 @@ void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64
 /* With the queue's lock held. */
 static void check_broken(struct virtio_device *dev, unsigned i)
 {
-	const char *broken = dev->queues[i].ring.broken;
+	const struct virtqueue *ring = &dev->queues[i].ring;
 	char why[128];
 
-	if (!broken || !dev->needs_reset)
+	if (!ring->state.broken || !dev->needs_reset)
 		return;
-	snprintf(why, sizeof(why), "the guest's driver broke it: %s", broken);
+	snprintf(why, sizeof(why), "the guest's driver broke it: %s", ring->why);
 	dev->needs_reset(dev->to, why);
 }
 
@@ -42,10 +42,10 @@ void virtio_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtqueue *ring = &dev->queues[i].ring;
 
-	if (!ring->started)
+	if (!ring->state.started)
 		return;
 	dev->queues[i].taken = 0;
-	if (!ring->broken && dev->ops->handle)
+	if (!ring->state.broken && dev->ops->handle)
 		dev->ops->handle(dev, i);
 	check_broken(dev, i);
 }
@@ -93,7 +93,7 @@ static bool set_config(struct virtio_device *dev, unsigned offset, const void *b
 {
 	if (dev->config_changed)
 		return dev->config_changed(dev->to, offset, bytes, n, wait);
-	memcpy(dev->config + offset, bytes, n);
+	memcpy(dev->state.config + offset, bytes, n);
 	return true;
 }
 
@@ -127,7 +127,7 @@ static int describe(struct virtio_device *dev, unsigned i, struct served_queue *
 
 	pthread_mutex_lock(&q->lock);
 	*out = (struct served_queue){
-		.size = q->ring.size,
+		.size = q->ring.state.size,
 		.desc = q->ring.areas[0],
 		.driver = q->ring.areas[1],
 		.device = q->ring.areas[2],
@@ -135,9 +135,9 @@ static int describe(struct virtio_device *dev, unsigned i, struct served_queue *
 		.call = dev->interrupt_fd(dev->to, i),
 		.error = dev->server_error,
 	};
-	if (!q->ring.started)
+	if (!q->ring.state.started)
 		out->size = 0;
-	else if (q->ring.broken || q->ring.packed)
+	else if (q->ring.state.broken || q->ring.packed)
 		ret = err_set(err, EINVAL, "queue %u cannot be served", i);
 	pthread_mutex_unlock(&q->lock);
 	return ret;
@@ -163,7 +163,7 @@ static void start_server(struct virtio_device *dev)
 		ret = describe(dev, i, &queues[i], &err);
 	if (ret == 0)
 		ret = dev->server.ops->start(dev->server.to, dev->queues[0].ring.ram, queues,
-					     dev->nr_served, dev->accepted, &err);
+					     dev->nr_served, dev->state.accepted, &err);
 	dev->served = ret == 0 || ret == -ENOTCONN;
 	if (!dev->served)
 		dev->needs_reset(dev->to, err.text);
@@ -181,7 +181,7 @@ static void start_again(struct virtio_device *dev)
 {
 	start_server(dev);
 	for (unsigned i = 0; dev->served && i < dev->nr_served; i++) {
-		if (!dev->queues[i].ring.started)
+		if (!dev->queues[i].ring.state.started)
 			continue;
 		virtio_again(dev, i);
 		dev->interrupt(dev->to, i);
@@ -220,10 +220,10 @@ void virtio_start_queue(struct virtio_device *dev, unsigned i)
 	struct virtio_queue *q = &dev->queues[i];
 
 	pthread_mutex_lock(&q->lock);
-	if (q->enabled && !q->ring.started) {
-		q->ring.packed = dev->accepted & VIRTIO_F_RING_PACKED;
-		q->ring.event_idx = dev->accepted & VIRTIO_F_EVENT_IDX;
-		q->ring.indirect = dev->accepted & VIRTIO_F_INDIRECT_DESC;
+	if (q->state.enabled && !q->ring.state.started) {
+		q->ring.packed = dev->state.accepted & VIRTIO_F_RING_PACKED;
+		q->ring.event_idx = dev->state.accepted & VIRTIO_F_EVENT_IDX;
+		q->ring.indirect = dev->state.accepted & VIRTIO_F_INDIRECT_DESC;
 		virtqueue_start(&q->ring);
 		check_broken(dev, i);
 	}
@@ -234,7 +234,7 @@ void virtio_start_queue(struct virtio_device *dev, unsigned i)
 void virtio_start(struct virtio_device *dev)
 {
 	for (unsigned i = 0; i < dev->nr_queues; i++)
-		if (dev->queues[i].enabled)
+		if (dev->queues[i].state.enabled)
 			virtio_start_queue(dev, i);
 	if (dev->ops->ready)
 		dev->ops->ready(dev);
@@ -249,13 +249,13 @@ void virtio_reset(struct virtio_device *dev)
 
 		pthread_mutex_lock(&q->lock);
 		virtqueue_stop(&q->ring);
-		q->enabled = false;
-		q->ring.size = q->size_max;
-		q->ring.desc = q->ring.driver = q->ring.device = 0;
+		q->state.enabled = false;
+		q->ring.state.size = q->size_max;
+		q->ring.state.desc = q->ring.state.driver = q->ring.state.device = 0;
 		pthread_mutex_unlock(&q->lock);
 	}
 	stop_server(dev);
 	if (dev->ops->reset)
 		dev->ops->reset(dev);
-	dev->accepted = 0;
+	dev->state.accepted = 0;
 }

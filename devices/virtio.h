@@ -47,32 +47,43 @@ struct virtio_ops {
 	 * such (2.2.1). Of those that are offered; NULL: none needs another.
 	 */
 	bool (*features_good)(uint64_t features);
-	/* The driver is ready, with dev->accepted, and its queues are started. May be NULL. */
+	/* The driver is ready, with dev->state.accepted, and its queues are started. May be NULL.
+	 */
 	void (*ready)(struct virtio_device *dev);
 	/* Queues are stopped: returns when nothing is in flight any more. May be NULL. */
 	void (*reset)(struct virtio_device *dev);
 };
 
+/* Beside the state of `ring`. Locks: the queue's, and for the driver's writes the transport's, too.
+ */
+struct virtio_queue_state {
+	bool enabled; /* by the driver; it is started once the driver is ready, too */
+};
+
 struct virtio_queue {
 	pthread_mutex_t lock;
 	struct virtqueue ring;
+	struct virtio_queue_state state;
 	unsigned size_max;
 	unsigned taken; /* by virtio_take, in one go */
-	bool enabled;	/* by the driver; it is started once the driver is ready, too */
 	int kick;	/* eventfd, borrowed: the driver has put buffers in */
+};
+
+/* Beside the states of the queues. Lock: the transport's. */
+struct virtio_device_state {
+	uint64_t accepted; /* features, by the driver, once it is ready */
+	/* What the driver reads as the device's configuration. */
+	uint8_t config[VIRTIO_CONFIG_MAX];
 };
 
 struct virtio_device {
 	const struct virtio_ops *ops;
 	const char *name;  /* for the user: that of the ops, or a better one */
 	uint64_t features; /* offered */
-	uint64_t accepted; /* by the driver, once it is ready */
+	struct virtio_device_state state;
 	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
 	unsigned nr_queues;
-	/* What the driver reads as the device's configuration; changes under the transport's lock.
-	 */
-	uint8_t config[VIRTIO_CONFIG_MAX];
-	unsigned config_size;
+	unsigned config_size; /* bytes of the configuration that there are */
 	struct server server; /* has the first queues while the driver is ready; or none */
 	unsigned nr_served;   /* `ready` may change it */
 	bool served;	      /* now */

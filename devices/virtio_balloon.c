@@ -87,7 +87,7 @@ static void inflate(struct virtio_balloon *b)
 		const struct virtqueue_buffer *buf = &b->buffer;
 
 		if (buf->out_len > NUMBERS_MAX) {
-			ring->broken = "a buffer has more page numbers than a driver sends";
+			virtqueue_break(ring, "a buffer has more page numbers than a driver sends");
 			return;
 		}
 		for (size_t at = 0; at + 4 <= buf->out_len; at += sizeof(numbers)) {
@@ -118,35 +118,38 @@ static void deflate(struct virtio_balloon *b)
  */
 static bool may_discard(const struct virtio_balloon *b)
 {
-	return !(b->dev.accepted & F_PAGE_POISON) || !__atomic_load_n(&b->poison, __ATOMIC_RELAXED);
+	return !(b->dev.state.accepted & F_PAGE_POISON) ||
+	       !__atomic_load_n(&b->poison, __ATOMIC_RELAXED);
 }
 
 /* Discards more parts of the report at hand: as many as the turn has bytes. False: none is left. */
 static bool report_parts(struct virtio_balloon *b, uint64_t *turn)
 {
+	struct virtio_balloon_state *st = &b->state;
 	const struct virtqueue_buffer *buf = &b->report;
 
-	for (; b->reported < buf->nr_in && *turn; b->reported++) {
-		const struct iovec *part = &buf->parts[buf->nr_out + b->reported];
+	for (; st->reported < buf->nr_in && *turn; st->reported++) {
+		const struct iovec *part = &buf->parts[buf->nr_out + st->reported];
 
 		if (may_discard(b))
 			b->host.discard(b->host.to, part->iov_base, part->iov_len);
 		*turn -= min_u64(*turn, part->iov_len);
 	}
-	return b->reported < buf->nr_in;
+	return st->reported < buf->nr_in;
 }
 
 /* The parts of a buffer are the free pages themselves, the driver's until it has them back. */
 static void take_reports(struct virtio_balloon *b, unsigned queue)
 {
+	struct virtio_balloon_state *st = &b->state;
 	struct virtqueue *ring = &b->dev.queues[queue].ring;
 	uint64_t turn = TURN_BYTES;
 
-	while (turn && (b->has_report || virtio_take(&b->dev, queue, &b->report))) {
-		if (!b->has_report)
-			b->reported = 0;
-		b->has_report = report_parts(b, &turn);
-		if (!b->has_report)
+	while (turn && (st->has_report || virtio_take(&b->dev, queue, &b->report))) {
+		if (!st->has_report)
+			st->reported = 0;
+		st->has_report = report_parts(b, &turn);
+		if (!st->has_report)
 			virtqueue_push(ring, b->report.id, b->report.entries, 0);
 	}
 	if (!turn)
@@ -170,32 +173,35 @@ static void tell_stats(struct virtio_balloon *b)
 		if (tag < VIRTIO_BALLOON_STATS)
 			numbers[tag] = load_le(stat + 2, 8);
 	}
-	b->asked = false;
+	b->state.asked = false;
 	b->host.stats(b->host.to, numbers);
 }
 
 /* The driver puts in one buffer, and fills it anew each time it gets it back. */
 static void take_stats(struct virtio_balloon *b)
 {
-	if (b->has_stats || !virtqueue_take(&b->dev.queues[STATS].ring, &b->stats))
+	struct virtio_balloon_state *st = &b->state;
+
+	if (st->has_stats || !virtqueue_take(&b->dev.queues[STATS].ring, &b->stats))
 		return;
-	b->has_stats = true;
+	st->has_stats = true;
 	virtqueue_want_kicks(&b->dev.queues[STATS].ring, true); /* for when it comes back */
-	if (b->asked)
+	if (st->asked)
 		tell_stats(b);
 }
 
 bool virtio_balloon_ask(struct virtio_balloon *b)
 {
+	struct virtio_balloon_state *st = &b->state;
 	struct virtio_queue *q = &b->dev.queues[STATS];
 	bool can;
 
 	pthread_mutex_lock(&q->lock);
-	can = (b->has_stats || b->asked) && (b->dev.accepted & F_STATS_VQ) && q->ring.started &&
-	      !q->ring.broken;
-	if (can && b->has_stats) {
-		b->has_stats = false;
-		b->asked = true;
+	can = (st->has_stats || st->asked) && (b->dev.state.accepted & F_STATS_VQ) &&
+	      q->ring.state.started && !q->ring.state.broken;
+	if (can && st->has_stats) {
+		st->has_stats = false;
+		st->asked = true;
 		virtqueue_push(&q->ring, b->stats.id, b->stats.entries, 0);
 		virtio_interrupt(&b->dev, STATS);
 	}
@@ -208,7 +214,7 @@ bool virtio_balloon_ask(struct virtio_balloon *b)
 static void virtio_balloon_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
-	bool has_stats = dev->accepted & F_STATS_VQ;
+	bool has_stats = dev->state.accepted & F_STATS_VQ;
 
 	if (i == INFLATE)
 		inflate(b);
@@ -216,7 +222,7 @@ static void virtio_balloon_handle(struct virtio_device *dev, unsigned i)
 		deflate(b);
 	else if (i == STATS && has_stats)
 		take_stats(b);
-	else if (dev->accepted & F_PAGE_REPORTING)
+	else if (dev->state.accepted & F_PAGE_REPORTING)
 		take_reports(b, i);
 	virtio_interrupt(dev, i);
 }
@@ -225,8 +231,10 @@ static void config_written(struct virtio_device *dev)
 {
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
 
-	__atomic_store_n(&b->actual, load_le(dev->config + CONFIG_ACTUAL, 4), __ATOMIC_RELAXED);
-	__atomic_store_n(&b->poison, load_le(dev->config + CONFIG_POISON, 4), __ATOMIC_RELAXED);
+	__atomic_store_n(&b->actual, load_le(dev->state.config + CONFIG_ACTUAL, 4),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&b->poison, load_le(dev->state.config + CONFIG_POISON, 4),
+			 __ATOMIC_RELAXED);
 }
 
 static void virtio_balloon_reset(struct virtio_device *dev)
@@ -234,10 +242,10 @@ static void virtio_balloon_reset(struct virtio_device *dev)
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
 
 	pthread_mutex_lock(&dev->queues[STATS].lock);
-	b->has_stats = false; /* who asked is answered by the next driver */
+	b->state.has_stats = false; /* who asked is answered by the next driver */
 	pthread_mutex_unlock(&dev->queues[STATS].lock);
-	b->has_report = false; /* nobody has it: no queue is started */
-	store_le(dev->config + CONFIG_POISON, 0, 4);
+	b->state.has_report = false; /* nobody has it: no queue is started */
+	store_le(dev->state.config + CONFIG_POISON, 0, 4);
 	config_written(dev);
 }
 
@@ -262,9 +270,9 @@ void virtio_balloon_init(struct virtio_balloon *b, const struct balloon_host *ho
 	virtio_init(&b->dev, &ops, F_STATS_VQ | F_DEFLATE_ON_OOM | F_PAGE_POISON | F_PAGE_REPORTING,
 		    sizes, QUEUES);
 	b->host = *host;
-	b->has_stats = b->asked = b->has_report = false;
+	b->state.has_stats = b->state.asked = b->state.has_report = false;
 	b->actual = b->poison = 0;
-	store_le(b->dev.config + CONFIG_WANTED, pages(size), 4);
+	store_le(b->dev.state.config + CONFIG_WANTED, pages(size), 4);
 	b->dev.config_size = CONFIG_SIZE;
 }
 

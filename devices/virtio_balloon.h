@@ -21,14 +21,19 @@ struct balloon_host {
 	void *to;
 };
 
+/* Beside the state of `dev`. Each with its queue's lock. */
+struct virtio_balloon_state {
+	bool has_stats, asked;
+	bool has_report;
+	unsigned reported; /* parts */
+};
+
 struct virtio_balloon {
 	struct virtio_device dev;
 	struct balloon_host host;
+	struct virtio_balloon_state state;
 	struct virtqueue_buffer buffer, stats; /* `stats` is the driver's, kept until asked for */
-	bool has_stats, asked;
-	struct virtqueue_buffer report; /* of free pages: it is done up to `reported` */
-	bool has_report;
-	unsigned reported; /* parts */
+	struct virtqueue_buffer report;	       /* of free pages: it is done up to `reported` */
 	/* what the driver wrote to the configuration; atomic, for the threads that read it */
 	uint32_t actual, poison;
 };

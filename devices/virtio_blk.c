@@ -85,7 +85,7 @@ static void virtio_blk_finish(struct virtio_blk_request *r, uint8_t status)
 	struct virtqueue *ring = &q->blk->dev.queues[q->index].ring;
 
 	/* After a reset the memory is the driver's again. */
-	if (ring->started) {
+	if (ring->state.started) {
 		*r->status = status;
 		virtqueue_push(ring, r->buffer.id, r->buffer.entries, r->written + 1);
 		q->held += 1 + (unsigned)(r->block.len / 4096);
@@ -168,7 +168,7 @@ static int take_range(struct virtio_blk_request *r, bool zero)
 /* Section 5.2.6.2: for a driver that does not, each write is stable at its end. */
 static bool flushes(const struct virtio_blk_request *r)
 {
-	return r->queue->blk->dev.accepted & F_FLUSH;
+	return r->queue->blk->dev.state.accepted & F_FLUSH;
 }
 
 static int take_data(struct virtio_blk_request *r, uint64_t sector, bool write)
@@ -234,7 +234,8 @@ static void virtio_blk_take(struct virtio_device *dev, unsigned i, struct virtqu
 	r->written = 0;
 	r->block = (struct block_request){ .done = block_done };
 	if (buffer->out_len < HEADER || !buffer->in_len) {
-		dev->queues[i].ring.broken = "a request has no header or no room for its status";
+		virtqueue_break(&dev->queues[i].ring,
+				"a request has no header or no room for its status");
 		virtio_blk_give_back(r);
 		return;
 	}
@@ -356,11 +357,11 @@ static void fill_topology(struct virtio_blk *blk)
 
 	while (exp < 31 && (uint64_t)block << (exp + 1) <= disk->physical)
 		exp++;
-	blk->dev.config[CONFIG_PHYSICAL_EXP] = exp;
+	blk->dev.state.config[CONFIG_PHYSICAL_EXP] = exp;
 	if (disk->first / block <= UINT8_MAX)
-		blk->dev.config[CONFIG_FIRST] = (uint8_t)(disk->first / block);
-	store_le(blk->dev.config + CONFIG_MIN_IO, min_io <= UINT16_MAX ? min_io : 0, 2);
-	store_le(blk->dev.config + CONFIG_OPT_IO, disk->opt_io / block, 4);
+		blk->dev.state.config[CONFIG_FIRST] = (uint8_t)(disk->first / block);
+	store_le(blk->dev.state.config + CONFIG_MIN_IO, min_io <= UINT16_MAX ? min_io : 0, 2);
+	store_le(blk->dev.state.config + CONFIG_OPT_IO, disk->opt_io / block, 4);
 }
 
 /* Sectors of one range; whole pieces of the least that is given back. */
@@ -375,7 +376,7 @@ static uint32_t discard_max(const struct virtio_blk_disk *disk)
 
 static void fill_config(struct virtio_blk *blk)
 {
-	uint8_t *config = blk->dev.config;
+	uint8_t *config = blk->dev.state.config;
 
 	store_le(config + CONFIG_CAPACITY, blk->disk.size / SECTOR, 8);
 	store_le(config + CONFIG_SEG_MAX, SEG_MAX, 4);

@@ -1,6 +1,9 @@
 /*
  * virtio-blk: Virtual I/O Device 1.2 section 5.2. Takes the driver's requests apart, checks them
  * against the disk's size, and hands them to whoever has the data (vmm/base/ports/block.h).
+ *
+ * Its state is that of `dev` alone. Requests in flight are no state: a pause waits for their end,
+ * as a reset does.
  */
 #ifndef DEVICES_VIRTIO_BLK_H
 #define DEVICES_VIRTIO_BLK_H

@@ -19,19 +19,20 @@ enum { RX, TX, QUEUES };
 /* One buffer, as far as the port takes it. Queue's lock held. */
 static bool put_out(struct virtio_console *c, size_t *burst)
 {
+	struct virtio_console_state *st = &c->state;
 	const struct virtqueue_buffer *b = &c->out;
 	uint8_t bytes[256];
 
-	while (c->out_done < b->out_len) {
-		size_t n = min_u64(b->out_len - c->out_done, sizeof(bytes));
+	while (st->out_done < b->out_len) {
+		size_t n = min_u64(b->out_len - st->out_done, sizeof(bytes));
 
 		if (*burst < n) {
 			virtio_again(&c->dev, TX);
 			return false;
 		}
 		*burst -= n;
-		virtqueue_read(b->parts, b->nr_out, c->out_done, bytes, n);
-		for (size_t i = 0; i < n; i++, c->out_done++) {
+		virtqueue_read(b->parts, b->nr_out, st->out_done, bytes, n);
+		for (size_t i = 0; i < n; i++, st->out_done++) {
 			if (!c->port.ready(c->port.to))
 				return false;
 			c->port.put(c->port.to, bytes[i]);
@@ -42,21 +43,22 @@ static bool put_out(struct virtio_console *c, size_t *burst)
 
 static void virtio_console_transmit(struct virtio_console *c)
 {
+	struct virtio_console_state *st = &c->state;
 	struct virtqueue *ring = &c->dev.queues[TX].ring;
 	size_t burst = BURST;
 
 	virtqueue_want_kicks(ring, false);
 	for (;;) {
-		if (!c->has_out) {
+		if (!st->has_out) {
 			if (!virtio_take(&c->dev, TX, &c->out))
 				break;
-			c->has_out = true;
-			c->out_done = 0;
+			st->has_out = true;
+			st->out_done = 0;
 		}
 		if (!put_out(c, &burst))
 			break; /* kicks stay off until there is room */
 		virtqueue_push(ring, c->out.id, c->out.entries, 0);
-		c->has_out = false;
+		st->has_out = false;
 	}
 	virtio_interrupt(&c->dev, TX);
 }
@@ -80,14 +82,14 @@ size_t virtio_console_input(struct virtio_console *c, const uint8_t *data, size_
 	size_t done = 0;
 
 	pthread_mutex_lock(&q->lock);
-	while (done < n && q->ring.started && !q->ring.broken) {
+	while (done < n && q->ring.state.started && !q->ring.state.broken) {
 		struct virtqueue_buffer *b = &c->in;
 		size_t now;
 
 		if (!virtqueue_take(&q->ring, b))
 			break;
 		if (!b->in_len) {
-			q->ring.broken = "a buffer for input has no room";
+			virtqueue_break(&q->ring, "a buffer for input has no room");
 			virtio_again(&c->dev, RX); /* which says so */
 			break;
 		}
@@ -97,7 +99,7 @@ size_t virtio_console_input(struct virtio_console *c, const uint8_t *data, size_
 		done += now;
 	}
 	c->starved = done < n;
-	if (q->ring.started)
+	if (q->ring.state.started)
 		virtio_interrupt(&c->dev, RX);
 	pthread_mutex_unlock(&q->lock);
 	return done;
@@ -117,7 +119,7 @@ static void virtio_console_reset(struct virtio_device *dev)
 	struct virtio_console *c = (struct virtio_console *)dev;
 
 	pthread_mutex_lock(&dev->queues[TX].lock);
-	c->has_out = false;
+	c->state.has_out = false;
 	pthread_mutex_unlock(&dev->queues[TX].lock);
 }
 
@@ -136,9 +138,9 @@ void virtio_console_init(struct virtio_console *c, const struct console_port *po
 
 	virtio_init(&c->dev, &ops, F_SIZE, sizes, QUEUES);
 	c->port = *port;
-	c->has_out = c->starved = false;
-	store_le(c->dev.config + CONFIG_COLUMNS, columns, 2);
-	store_le(c->dev.config + CONFIG_ROWS, rows, 2);
+	c->state.has_out = c->starved = false;
+	store_le(c->dev.state.config + CONFIG_COLUMNS, columns, 2);
+	store_le(c->dev.state.config + CONFIG_ROWS, rows, 2);
 	c->dev.config_size = CONFIG_SIZE;
 }
 

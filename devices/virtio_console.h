@@ -17,12 +17,18 @@ struct console_port {
 	void *to;
 };
 
+/* Beside the state of `dev`. With the lock of the queue for output. */
+struct virtio_console_state {
+	bool has_out;
+	uint64_t out_done; /* bytes of `out` that are gone */
+};
+
 struct virtio_console {
 	struct virtio_device dev;
 	struct console_port port;
+	struct virtio_console_state state;
 	struct virtqueue_buffer out, in;
-	uint64_t out_done; /* bytes of `out` that are gone */
-	bool has_out, starved;
+	bool starved; /* the port is owed a `resume` */
 };
 
 void virtio_console_init(struct virtio_console *c, const struct console_port *port,

@@ -76,7 +76,7 @@ static void forget(struct virtio_net_pair *pair)
 static bool find_room(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
-	bool many = pair->net->dev.accepted & F_MRG_RXBUF;
+	bool many = pair->net->dev.state.accepted & F_MRG_RXBUF;
 
 	while (pair->held_room < pair->frame_len && pair->nr_held < (many ? VIRTIO_NET_HELD : 1u)) {
 		struct virtqueue_buffer *b = held(pair, pair->nr_held);
@@ -84,7 +84,7 @@ static bool find_room(struct virtio_net_pair *pair)
 		if (!virtqueue_pop(ring, b))
 			return false;
 		if (b->in_len < NET_HEADER) {
-			ring->broken = "a receive buffer has no room for the header";
+			virtqueue_break(ring, "a receive buffer has no room for the header");
 			return false;
 		}
 		pair->nr_held++;
@@ -133,7 +133,7 @@ static bool virtio_net_receive(struct virtio_net_pair *pair)
 	const struct net_port *port = &pair->port;
 	unsigned n = 0;
 
-	for (; n < BATCH && !ring->broken; n++) {
+	for (; n < BATCH && !ring->state.broken; n++) {
 		if (!pair->frame_len) {
 			ssize_t len = port->ops->receive(port->to, pair->frame, NET_FRAME_MAX);
 
@@ -203,11 +203,11 @@ static void handle_pair(struct virtio_net_pair *pair, unsigned i)
 	bool more = pair->active &&
 		    (i == pair->rx ? virtio_net_receive(pair) : virtio_net_transmit(pair));
 
-	if (more && !queue(pair, i)->ring.broken)
+	if (more && !queue(pair, i)->ring.state.broken)
 		virtio_again(&pair->net->dev, i);
 	if (i == pair->rx)
 		pair->wants_frames =
-			pair->active && !pair->frame_len && !queue(pair, i)->ring.broken;
+			pair->active && !pair->frame_len && !queue(pair, i)->ring.state.broken;
 	else
 		pair->wants_room = pair->active && pair->out_waits;
 	if (!pair->dead)
@@ -278,21 +278,21 @@ static int use_pairs(struct virtio_net *net, unsigned n)
 		virtio_again(&net->dev, pair->rx);
 		virtio_again(&net->dev, pair->tx);
 	}
-	for (unsigned i = net->used; ret < 0 && i < n; i++)
+	for (unsigned i = net->state.used; ret < 0 && i < n; i++)
 		(void)set_active(&net->pairs[i], false);
 	if (ret == 0)
-		net->used = n;
+		net->state.used = n;
 	return ret;
 }
 
 static unsigned control_queue(const struct virtio_net *net)
 {
-	return net->dev.accepted & F_MQ ? 2 * net->nr_pairs : 2;
+	return net->dev.state.accepted & F_MQ ? 2 * net->nr_pairs : 2;
 }
 
 static bool has_control(const struct virtio_net *net)
 {
-	return net->dev.accepted & F_CTRL_VQ;
+	return net->dev.state.accepted & F_CTRL_VQ;
 }
 
 unsigned virtio_net_control_queue(const struct virtio_net *net)
@@ -307,7 +307,8 @@ static uint8_t virtio_net_obey(struct virtio_net *net, const struct virtqueue_bu
 	unsigned pairs;
 
 	if (virtqueue_read(b->parts, b->nr_out, 0, command, sizeof(command)) < sizeof(command) ||
-	    command[0] != CTRL_MQ || command[1] != CTRL_MQ_PAIRS || !(net->dev.accepted & F_MQ))
+	    command[0] != CTRL_MQ || command[1] != CTRL_MQ_PAIRS ||
+	    !(net->dev.state.accepted & F_MQ))
 		return CTRL_ERR;
 	pairs = (unsigned)load_le(command + 2, 2);
 	if (!pairs || pairs > net->nr_pairs || use_pairs(net, pairs) < 0)
@@ -369,8 +370,8 @@ static void ready(struct virtio_device *dev)
 	struct virtio_net *net = virtio_net_of(dev);
 	const struct net_port *port = &net->pairs[0].port;
 
-	port->ops->offloads(port->to, dev->accepted);
-	dev->nr_served = dev->accepted & F_MQ ? 2 * net->nr_pairs : 2;
+	port->ops->offloads(port->to, dev->state.accepted);
+	dev->nr_served = dev->state.accepted & F_MQ ? 2 * net->nr_pairs : 2;
 	if (net->nr_pairs > 1)
 		virtio_again(dev, 2 * net->nr_pairs);
 }
@@ -432,11 +433,11 @@ int virtio_net_init(struct virtio_net *net, const struct net_port *ports, unsign
 		    sizes, 2 * nr_pairs + many);
 	if (server)
 		virtio_set_server(&net->dev, server, 2, F_MRG_RXBUF);
-	memcpy(net->dev.config + CONFIG_MAC, mac, 6);
-	store_le(net->dev.config + CONFIG_STATUS, LINK_UP, 2);
-	store_le(net->dev.config + CONFIG_PAIRS, nr_pairs, 2);
+	memcpy(net->dev.state.config + CONFIG_MAC, mac, 6);
+	store_le(net->dev.state.config + CONFIG_STATUS, LINK_UP, 2);
+	store_le(net->dev.state.config + CONFIG_PAIRS, nr_pairs, 2);
 	net->dev.config_size = CONFIG_SIZE;
-	net->used = 1;
+	net->state.used = 1;
 	net->pairs = calloc(nr_pairs, sizeof(*net->pairs));
 	good = net->pairs;
 	while (good && net->nr_pairs < nr_pairs) {

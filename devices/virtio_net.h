@@ -18,7 +18,7 @@ struct virtio_net_pair {
 	struct virtio_net *net;
 	unsigned rx, tx; /* its queues */
 	struct net_port port;
-	bool active; /* the driver uses it; changes under the locks of both queues */
+	bool active; /* it is below `used`; changes under the locks of both queues */
 	bool dead;   /* the port is gone */
 	bool wants_frames, wants_room; /* the port's thread: what it waits for */
 	/* receiving: a frame that waits for buffers, and those it has */
@@ -32,10 +32,19 @@ struct virtio_net_pair {
 	bool out_waits;
 };
 
+/*
+ * Beside the state of `dev`. Frames that wait are no state: one for the guest may be lost, as on a
+ * wire, and one of the guest's is in a buffer.
+ */
+struct virtio_net_state {
+	unsigned used; /* pairs, by the driver */
+};
+
 struct virtio_net {
 	struct virtio_device dev;
+	struct virtio_net_state state;
 	struct virtio_net_pair *pairs;
-	unsigned nr_pairs, used;	 /* by the driver */
+	unsigned nr_pairs;
 	struct virtqueue_buffer command; /* of the control queue */
 };
 

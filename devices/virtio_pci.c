@@ -82,7 +82,7 @@ static struct virtio_pci *virtio_pci_of_function(struct pci_function *fn)
 
 static void raise_isr(struct virtio_pci *v, uint8_t bit, uint16_t vector)
 {
-	__atomic_fetch_or(&v->isr, bit, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&v->state.isr, bit, __ATOMIC_RELAXED);
 	msix_raise(&v->msix, vector);
 }
 
@@ -90,13 +90,14 @@ static void device_interrupt(void *to, unsigned queue)
 {
 	struct virtio_pci *v = to;
 
-	raise_isr(v, ISR_QUEUE, __atomic_load_n(&v->queue_vectors[queue], __ATOMIC_RELAXED));
+	raise_isr(v, ISR_QUEUE, __atomic_load_n(&v->state.queue_vectors[queue], __ATOMIC_RELAXED));
 }
 
 static void tell_config(struct virtio_pci *v)
 {
-	if (__atomic_load_n(&v->status, __ATOMIC_RELAXED) & DRIVER_OK)
-		raise_isr(v, ISR_CONFIG, __atomic_load_n(&v->config_vector, __ATOMIC_RELAXED));
+	if (__atomic_load_n(&v->state.status, __ATOMIC_RELAXED) & DRIVER_OK)
+		raise_isr(v, ISR_CONFIG,
+			  __atomic_load_n(&v->state.config_vector, __ATOMIC_RELAXED));
 }
 
 static bool device_config_changed(void *to, unsigned offset, const void *bytes, unsigned n,
@@ -108,8 +109,8 @@ static bool device_config_changed(void *to, unsigned offset, const void *bytes, 
 		pthread_mutex_lock(&v->bar.lock);
 	else if (pthread_mutex_trylock(&v->bar.lock))
 		return false;
-	memcpy(v->dev->config + offset, bytes, n);
-	v->generation++;
+	memcpy(v->dev->state.config + offset, bytes, n);
+	v->state.generation++;
 	pthread_mutex_unlock(&v->bar.lock);
 	tell_config(v);
 	return true;
@@ -121,7 +122,7 @@ static void device_needs_reset(void *to, const char *why)
 	struct virtio_pci *v = to;
 	char line[sizeof(struct err) + 64];
 
-	if (__atomic_fetch_or(&v->status, NEEDS_RESET, __ATOMIC_RELAXED) & NEEDS_RESET)
+	if (__atomic_fetch_or(&v->state.status, NEEDS_RESET, __ATOMIC_RELAXED) & NEEDS_RESET)
 		return;
 	if (why) {
 		snprintf(line, sizeof(line), "%s: %s; the guest must reset it", v->dev->name, why);
@@ -144,7 +145,7 @@ static void device_lock(void *to, bool lock)
 static int device_interrupt_fd(void *to, unsigned queue)
 {
 	struct virtio_pci *v = to;
-	uint16_t vector = v->queue_vectors[queue];
+	uint16_t vector = v->state.queue_vectors[queue];
 
 	return vector < v->msix.n ? v->msix.vectors[vector].fd : -1;
 }
@@ -153,16 +154,18 @@ static int device_interrupt_fd(void *to, unsigned queue)
 
 static void virtio_pci_reset(struct virtio_pci *v)
 {
+	struct virtio_pci_state *st = &v->state;
+
 	virtio_reset(v->dev);
-	v->driver_features = 0;
-	v->device_features_select = v->driver_features_select = 0;
+	st->driver_features = 0;
+	st->device_features_select = st->driver_features_select = 0;
 	/* Atomic: who interrupts reads them without the lock. */
-	__atomic_store_n(&v->config_vector, NO_VECTOR, __ATOMIC_RELAXED);
-	v->queue_select = 0;
+	__atomic_store_n(&st->config_vector, NO_VECTOR, __ATOMIC_RELAXED);
+	st->queue_select = 0;
 	for (unsigned i = 0; i < v->dev->nr_queues; i++)
-		__atomic_store_n(&v->queue_vectors[i], NO_VECTOR, __ATOMIC_RELAXED);
-	__atomic_store_n(&v->isr, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&v->status, RESET_STATUS, __ATOMIC_RELAXED);
+		__atomic_store_n(&st->queue_vectors[i], NO_VECTOR, __ATOMIC_RELAXED);
+	__atomic_store_n(&st->isr, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&st->status, RESET_STATUS, __ATOMIC_RELAXED);
 }
 
 /* Section 2.2.2: what the driver may not accept, it must not be let have. */
@@ -170,15 +173,15 @@ static bool features_good(const struct virtio_pci *v)
 {
 	const struct virtio_device *dev = v->dev;
 
-	return !(v->driver_features & ~dev->features) &&
-	       (v->driver_features & VIRTIO_F_VERSION_1) &&
-	       (!dev->ops->features_good || dev->ops->features_good(v->driver_features));
+	return !(v->state.driver_features & ~dev->features) &&
+	       (v->state.driver_features & VIRTIO_F_VERSION_1) &&
+	       (!dev->ops->features_good || dev->ops->features_good(v->state.driver_features));
 }
 
 /* Section 3.1.1: bits are added one after the other; features are settled with FEATURES_OK. */
 static void write_status(struct virtio_pci *v, uint8_t value)
 {
-	uint8_t was = __atomic_load_n(&v->status, __ATOMIC_RELAXED);
+	uint8_t was = __atomic_load_n(&v->state.status, __ATOMIC_RELAXED);
 
 	if (value == RESET_STATUS) {
 		virtio_pci_reset(v);
@@ -188,9 +191,9 @@ static void write_status(struct virtio_pci *v, uint8_t value)
 		value &= (uint8_t)~FEATURES_OK; /* refused: the driver reads it back */
 	if ((value & DRIVER_OK) && (!((value | was) & FEATURES_OK) || (was & NEEDS_RESET)))
 		value &= (uint8_t)~DRIVER_OK;
-	__atomic_fetch_or(&v->status, value, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&v->state.status, value, __ATOMIC_RELAXED);
 	if ((value & DRIVER_OK) && !(was & DRIVER_OK)) {
-		v->dev->accepted = v->driver_features;
+		v->dev->state.accepted = v->state.driver_features;
 		virtio_start(v->dev);
 	}
 }
@@ -198,59 +201,62 @@ static void write_status(struct virtio_pci *v, uint8_t value)
 /* The selected queue, or NULL. */
 static struct virtio_queue *selected(struct virtio_pci *v)
 {
-	return v->queue_select < v->dev->nr_queues ? &v->dev->queues[v->queue_select] : NULL;
+	return v->state.queue_select < v->dev->nr_queues ? &v->dev->queues[v->state.queue_select]
+							 : NULL;
 }
 
 static uint64_t read_queue(struct virtio_pci *v, unsigned offset)
 {
+	const struct virtio_pci_state *st = &v->state;
 	struct virtio_queue *q = selected(v);
 
 	if (!q)
 		return 0; /* size 0: there is no such queue */
 	switch (offset) {
 	case QUEUE_SIZE:
-		return q->ring.size;
+		return q->ring.state.size;
 	case QUEUE_VECTOR:
-		return v->queue_vectors[v->queue_select];
+		return st->queue_vectors[st->queue_select];
 	case QUEUE_ENABLE:
-		return q->enabled;
+		return q->state.enabled;
 	case QUEUE_NOTIFY_OFF:
-		return v->queue_select;
+		return st->queue_select;
 	case QUEUE_DESC:
-		return q->ring.desc;
+		return q->ring.state.desc;
 	case QUEUE_DRIVER:
-		return q->ring.driver;
+		return q->ring.state.driver;
 	case QUEUE_DEVICE:
-		return q->ring.device;
+		return q->ring.state.device;
 	}
 	return 0;
 }
 
 static uint64_t read_field(struct virtio_pci *v, unsigned offset)
 {
+	const struct virtio_pci_state *st = &v->state;
 	uint32_t select;
 
 	switch (offset) {
 	case DEVICE_FEATURES_SELECT:
-		return v->device_features_select;
+		return st->device_features_select;
 	case DEVICE_FEATURES:
-		select = v->device_features_select;
+		select = st->device_features_select;
 		return select > 1 ? 0 : (uint32_t)(v->dev->features >> 32 * select);
 	case DRIVER_FEATURES_SELECT:
-		return v->driver_features_select;
+		return st->driver_features_select;
 	case DRIVER_FEATURES:
-		select = v->driver_features_select;
-		return select > 1 ? 0 : (uint32_t)(v->driver_features >> 32 * select);
+		select = st->driver_features_select;
+		return select > 1 ? 0 : (uint32_t)(st->driver_features >> 32 * select);
 	case CONFIG_VECTOR:
-		return v->config_vector;
+		return st->config_vector;
 	case NUM_QUEUES:
 		return v->dev->nr_queues;
 	case STATUS:
-		return __atomic_load_n(&v->status, __ATOMIC_RELAXED);
+		return __atomic_load_n(&st->status, __ATOMIC_RELAXED);
 	case GENERATION:
-		return v->generation;
+		return st->generation;
 	case QUEUE_SELECT:
-		return v->queue_select;
+		return st->queue_select;
 	}
 	return read_queue(v, offset);
 }
@@ -270,7 +276,8 @@ static uint16_t vector_of(const struct virtio_pci *v, uint64_t value)
 
 static void write_address(struct virtio_queue *q, unsigned offset, uint32_t value)
 {
-	uint64_t *const fields[] = { &q->ring.desc, &q->ring.driver, &q->ring.device };
+	uint64_t *const fields[] = { &q->ring.state.desc, &q->ring.state.driver,
+				     &q->ring.state.device };
 	unsigned half = (offset - QUEUE_DESC) / 4;
 
 	put_half(fields[half / 2], half & 1, value);
@@ -279,48 +286,51 @@ static void write_address(struct virtio_queue *q, unsigned offset, uint32_t valu
 /* Nothing of a queue changes while it is enabled: section 4.1.4.3.2. */
 static void write_queue(struct virtio_pci *v, unsigned offset, uint64_t value)
 {
+	struct virtio_pci_state *st = &v->state;
 	struct virtio_queue *q = selected(v);
 
 	if (!q)
 		return;
 	if (offset == QUEUE_VECTOR) {
-		__atomic_store_n(&v->queue_vectors[v->queue_select], vector_of(v, value),
+		__atomic_store_n(&st->queue_vectors[st->queue_select], vector_of(v, value),
 				 __ATOMIC_RELAXED);
 		return;
 	}
 	pthread_mutex_lock(&q->lock);
-	if (!q->enabled && offset == QUEUE_SIZE && value && value <= q->size_max)
-		q->ring.size = (unsigned)value;
-	else if (!q->enabled && offset >= QUEUE_DESC && offset < COMMON_SIZE)
+	if (!q->state.enabled && offset == QUEUE_SIZE && value && value <= q->size_max)
+		q->ring.state.size = (unsigned)value;
+	else if (!q->state.enabled && offset >= QUEUE_DESC && offset < COMMON_SIZE)
 		write_address(q, offset, (uint32_t)value);
 	else if (offset == QUEUE_ENABLE && value == 1)
-		q->enabled = true;
+		q->state.enabled = true;
 	pthread_mutex_unlock(&q->lock);
-	if (offset == QUEUE_ENABLE && value == 1 && (v->status & DRIVER_OK))
-		virtio_start_queue(v->dev, v->queue_select);
+	if (offset == QUEUE_ENABLE && value == 1 && (st->status & DRIVER_OK))
+		virtio_start_queue(v->dev, st->queue_select);
 }
 
 static void write_field(struct virtio_pci *v, unsigned offset, uint64_t value)
 {
+	struct virtio_pci_state *st = &v->state;
+
 	switch (offset) {
 	case DEVICE_FEATURES_SELECT:
-		v->device_features_select = (uint32_t)value;
+		st->device_features_select = (uint32_t)value;
 		return;
 	case DRIVER_FEATURES_SELECT:
-		v->driver_features_select = (uint32_t)value;
+		st->driver_features_select = (uint32_t)value;
 		return;
 	case DRIVER_FEATURES:
-		if (v->driver_features_select < 2 && !(v->status & FEATURES_OK))
-			put_half(&v->driver_features, v->driver_features_select, (uint32_t)value);
+		if (st->driver_features_select < 2 && !(st->status & FEATURES_OK))
+			put_half(&st->driver_features, st->driver_features_select, (uint32_t)value);
 		return;
 	case CONFIG_VECTOR:
-		__atomic_store_n(&v->config_vector, vector_of(v, value), __ATOMIC_RELAXED);
+		__atomic_store_n(&st->config_vector, vector_of(v, value), __ATOMIC_RELAXED);
 		return;
 	case STATUS:
 		write_status(v, (uint8_t)value);
 		return;
 	case QUEUE_SELECT:
-		v->queue_select = (uint16_t)value;
+		st->queue_select = (uint16_t)value;
 		return;
 	}
 	write_queue(v, offset, value);
@@ -354,7 +364,7 @@ static uint64_t virtio_pci_config_read(const struct virtio_pci *v, uint64_t offs
 {
 	if (!span_holds((struct span){ 0, v->dev->config_size }, offset, size))
 		return 0;
-	return load_le(v->dev->config + offset, size);
+	return load_le(v->dev->state.config + offset, size);
 }
 
 static void virtio_pci_config_write(struct virtio_pci *v, uint64_t offset, unsigned size,
@@ -365,7 +375,7 @@ static void virtio_pci_config_write(struct virtio_pci *v, uint64_t offset, unsig
 	if (!dev->ops->config_written ||
 	    !span_holds((struct span){ 0, dev->config_size }, offset, size))
 		return;
-	store_le(dev->config + offset, value, size);
+	store_le(dev->state.config + offset, value, size);
 	dev->ops->config_written(dev);
 }
 
@@ -378,7 +388,7 @@ static uint64_t virtio_pci_bar_read(struct device *bar, uint64_t offset, unsigne
 	case COMMON:
 		return common_read(v, in_part, size);
 	case ISR: /* reading clears it */
-		return in_part ? 0 : __atomic_exchange_n(&v->isr, 0, __ATOMIC_RELAXED);
+		return in_part ? 0 : __atomic_exchange_n(&v->state.isr, 0, __ATOMIC_RELAXED);
 	case DEVICE_CONFIG:
 		return virtio_pci_config_read(v, in_part, size);
 	case TABLE:
@@ -508,9 +518,9 @@ static bool is_master(const struct pci_function *fn)
 static void stop_mastering(struct virtio_pci *v)
 {
 	pthread_mutex_lock(&v->bar.lock);
-	if (__atomic_load_n(&v->status, __ATOMIC_RELAXED) & DRIVER_OK) {
-		__atomic_fetch_or(&v->status, NEEDS_RESET, __ATOMIC_RELAXED);
-		__atomic_fetch_and(&v->status, (uint8_t)~DRIVER_OK, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&v->state.status, __ATOMIC_RELAXED) & DRIVER_OK) {
+		__atomic_fetch_or(&v->state.status, NEEDS_RESET, __ATOMIC_RELAXED);
+		__atomic_fetch_and(&v->state.status, (uint8_t)~DRIVER_OK, __ATOMIC_RELAXED);
 		virtio_reset(v->dev);
 	}
 	pthread_mutex_unlock(&v->bar.lock);

@@ -18,20 +18,27 @@
 
 #define VIRTIO_PCI_BAR_SIZE 0x8000
 
+/* The common configuration, beside the states of `fn`, `msix` and `dev`. */
+struct virtio_pci_state {
+	uint32_t device_features_select, driver_features_select;
+	uint64_t driver_features;
+	uint16_t queue_select;
+	uint8_t generation;
+	/* atomic: who interrupts the driver has no lock */
+	uint16_t config_vector, queue_vectors[VIRTIO_QUEUES_MAX];
+	uint8_t status, isr;
+};
+
 struct virtio_pci {
 	struct pci_function fn;
 	struct device bar; /* its lock is the transport's */
 	struct virtio_device *dev;
 	const struct pci_env *env;
 	struct msix msix;
+	struct virtio_pci_state state;
 	struct span at;		       /* of the BAR; empty: nowhere */
 	bool rings[VIRTIO_QUEUES_MAX]; /* queues whose doorbell is KVM's */
 	unsigned msix_cap, window_cap;
-	/* common configuration */
-	uint32_t device_features_select, driver_features_select;
-	uint64_t driver_features;
-	uint16_t config_vector, queue_vectors[VIRTIO_QUEUES_MAX], queue_select;
-	uint8_t status, isr, generation;
 };
 
 /*

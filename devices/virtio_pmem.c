@@ -55,7 +55,7 @@ void virtio_pmem_init(struct virtio_pmem *pmem, const struct pmem_host *host, st
 
 	virtio_init(&pmem->dev, &ops, 0, &size, 1);
 	pmem->host = *host;
-	store_le(pmem->dev.config + CONFIG_START, at.base, 8);
-	store_le(pmem->dev.config + CONFIG_SIZE, span_size(at), 8);
+	store_le(pmem->dev.state.config + CONFIG_START, at.base, 8);
+	store_le(pmem->dev.state.config + CONFIG_SIZE, span_size(at), 8);
 	pmem->dev.config_size = CONFIG_END;
 }

@@ -46,8 +46,8 @@ void virtio_remote_blk(struct virtio_remote *r, uint64_t features, const uint8_t
 		       unsigned n, const struct server *server)
 {
 	virtio_remote_init(r, &blk, features, n, server);
-	memcpy(r->dev.config, config, BLK_CONFIG);
-	store_le(r->dev.config + BLK_NUM_QUEUES, n, 2);
+	memcpy(r->dev.state.config, config, BLK_CONFIG);
+	store_le(r->dev.state.config + BLK_NUM_QUEUES, n, 2);
 	r->dev.config_size = BLK_CONFIG;
 }
 
@@ -57,8 +57,8 @@ void virtio_remote_net(struct virtio_remote *r, uint64_t features, const uint8_t
 	/* A driver may take all that is offered, and a program may offer what needs more. */
 	features = virtio_net_features_closed(features);
 	virtio_remote_init(r, &net, features | NET_F_MAC | NET_F_STATUS, 2, server);
-	memcpy(r->dev.config, mac, 6);
-	store_le(r->dev.config + NET_STATUS, NET_LINK_UP, 2);
+	memcpy(r->dev.state.config, mac, 6);
+	store_le(r->dev.state.config + NET_STATUS, NET_LINK_UP, 2);
 	r->dev.config_size = NET_CONFIG;
 }
 
@@ -73,7 +73,7 @@ void virtio_remote_link(struct virtio_remote *r, bool up)
 void virtio_remote_fs(struct virtio_remote *r, const char *tag, const struct server *server)
 {
 	virtio_remote_init(r, &fs, 0, 2, server); /* one for what must not wait, one for requests */
-	memcpy(r->dev.config, tag, strnlen(tag, VIRTIO_REMOTE_TAG));
-	store_le(r->dev.config + VIRTIO_REMOTE_TAG, 1, 4);
+	memcpy(r->dev.state.config, tag, strnlen(tag, VIRTIO_REMOTE_TAG));
+	store_le(r->dev.state.config + VIRTIO_REMOTE_TAG, 1, 4);
 	r->dev.config_size = FS_CONFIG;
 }

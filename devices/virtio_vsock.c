@@ -66,7 +66,7 @@ static bool find_buffer(struct virtio_vsock *v)
 	if (!v->has_held && virtqueue_take(ring, &v->held)) {
 		v->has_held = v->held.in_len > VSOCK_HEADER;
 		if (!v->has_held)
-			ring->broken = "a receive buffer has no room for a packet";
+			virtqueue_break(ring, "a receive buffer has no room for a packet");
 	}
 	return v->has_held;
 }
@@ -95,7 +95,7 @@ static bool virtio_vsock_fill(struct virtio_vsock *v, struct vsock_connection *c
 
 	if (got > 0) {
 		*len = (uint32_t)got;
-		c->sent += *len;
+		c->state.sent += *len;
 		return true;
 	}
 	c->readable = false;
@@ -109,35 +109,37 @@ static bool virtio_vsock_fill(struct virtio_vsock *v, struct vsock_connection *c
 /* What is next for the guest; 0: nothing. The end of bytes is found after all of them. */
 static enum vsock_op next_op(struct vsock_connection *c)
 {
+	struct vsock_connection_state *st = &c->state;
 	static const enum vsock_op first[] = { VSOCK_REQUEST, VSOCK_RESPONSE, VSOCK_CREDIT_UPDATE,
 					       VSOCK_CREDIT_REQUEST };
 	static const enum vsock_op last[] = { VSOCK_SHUTDOWN, VSOCK_RST };
-	bool data = c->state == VSOCK_OPEN && c->readable;
+	bool data = st->phase == VSOCK_OPEN && c->readable;
 
 	if (data && !vsock_credit(c)) {
 		data = false;
-		if (!c->asked)
-			c->owes |= 1u << VSOCK_CREDIT_REQUEST;
-		c->asked = true;
+		if (!st->asked)
+			st->owes |= 1u << VSOCK_CREDIT_REQUEST;
+		st->asked = true;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(first); i++)
-		if (c->owes >> first[i] & 1)
+		if (st->owes >> first[i] & 1)
 			return first[i];
 	if (data)
 		return VSOCK_RW;
 	for (unsigned i = 0; i < ARRAY_SIZE(last); i++)
-		if (c->owes >> last[i] & 1)
+		if (st->owes >> last[i] & 1)
 			return last[i];
 	return 0;
 }
 
 static void deliver_op(struct virtio_vsock *v, struct vsock_connection *c, enum vsock_op op)
 {
+	struct vsock_connection_state *st = &c->state;
 	struct vsock_header h = {
 		.src_cid = VSOCK_CID_HOST,
 		.dst_cid = v->cid,
-		.src_port = c->host_port,
-		.dst_port = c->guest_port,
+		.src_port = st->host_port,
+		.dst_port = st->guest_port,
 		.type = VSOCK_TYPE_STREAM,
 		.op = (uint16_t)op,
 		.buf_alloc = VSOCK_BUFFER,
@@ -145,10 +147,10 @@ static void deliver_op(struct virtio_vsock *v, struct vsock_connection *c, enum 
 
 	if (op == VSOCK_RW && !virtio_vsock_fill(v, c, &h.len))
 		return;
-	c->owes &= ~(1u << op | 1u << VSOCK_CREDIT_UPDATE); /* any packet updates it */
-	h.fwd_cnt = c->told = c->forwarded;
+	st->owes &= ~(1u << op | 1u << VSOCK_CREDIT_UPDATE); /* any packet updates it */
+	h.fwd_cnt = st->told = st->forwarded;
 	if (op == VSOCK_SHUTDOWN)
-		h.flags = c->host_shut;
+		h.flags = st->host_shut;
 	if (op == VSOCK_RST)
 		vsock_free(v->table, c);
 	virtio_vsock_deliver(v, &h);
@@ -173,15 +175,16 @@ static unsigned serve_one(struct virtio_vsock *v, struct vsock_connection *c, un
 
 static unsigned serve_refusals(struct virtio_vsock *v, bool *room)
 {
+	struct virtio_vsock_state *st = &v->state;
 	unsigned n = 0;
 
-	while (v->nr_refusals && n < BATCH) {
+	while (st->nr_refusals && n < BATCH) {
 		*room = find_buffer(v);
 		if (!*room)
 			break;
-		virtio_vsock_deliver(v, &v->refusals[v->refusal]);
-		v->refusal = (v->refusal + 1) % VSOCK_REFUSALS;
-		v->nr_refusals--;
+		virtio_vsock_deliver(v, &st->refusals[st->refusal]);
+		st->refusal = (st->refusal + 1) % VSOCK_REFUSALS;
+		st->nr_refusals--;
 		n++;
 	}
 	return n;
@@ -190,26 +193,27 @@ static unsigned serve_refusals(struct virtio_vsock *v, bool *room)
 /* A connection that has more than its turn waits for the others. */
 static void virtio_vsock_receive(struct virtio_vsock *v)
 {
+	struct virtio_vsock_state *st = &v->state;
 	unsigned n, idle = 0;
 	bool room = true;
 
 	virtqueue_want_kicks(&v->dev.queues[RX].ring, false);
 	n = serve_refusals(v, &room);
 	while (room && n < BATCH && idle < VSOCK_CONNECTIONS) {
-		struct vsock_connection *c = &v->table->list[v->turn];
-		unsigned now = c->state == VSOCK_FREE
+		struct vsock_connection *c = &v->table->list[st->turn];
+		unsigned now = c->state.phase == VSOCK_FREE
 				       ? 0
 				       : serve_one(v, c, (unsigned)min_u64(TURN, BATCH - n), &room);
 
 		n += now;
 		idle = now ? 0 : idle + 1;
 		if (room)
-			v->turn = (v->turn + 1) % VSOCK_CONNECTIONS;
+			st->turn = (st->turn + 1) % VSOCK_CONNECTIONS;
 	}
 	if (room && n >= BATCH)
 		virtio_again(&v->dev, RX);
-	if (v->tx_waits && v->nr_refusals < VSOCK_REFUSALS) {
-		v->tx_waits = false;
+	if (st->tx_waits && st->nr_refusals < VSOCK_REFUSALS) {
+		st->tx_waits = false;
 		virtio_again(&v->dev, TX);
 	}
 	virtio_interrupt(&v->dev, RX);
@@ -220,9 +224,11 @@ static void virtio_vsock_receive(struct virtio_vsock *v)
 /* Nothing answers a RST. */
 static void virtio_vsock_refuse(struct virtio_vsock *v, const struct vsock_header *h)
 {
+	struct virtio_vsock_state *st = &v->state;
+
 	if (h->op == VSOCK_RST)
 		return;
-	v->refusals[(v->refusal + v->nr_refusals++) % VSOCK_REFUSALS] = (struct vsock_header){
+	st->refusals[(st->refusal + st->nr_refusals++) % VSOCK_REFUSALS] = (struct vsock_header){
 		.src_cid = h->dst_cid,
 		.dst_cid = v->cid,
 		.src_port = h->dst_port,
@@ -247,8 +253,8 @@ static void take_request(struct virtio_vsock *v, const struct vsock_header *h)
 		return;
 	}
 	c->attached = true;
-	c->peer_alloc = h->buf_alloc;
-	c->owes = 1u << VSOCK_RESPONSE;
+	c->state.peer_alloc = h->buf_alloc;
+	c->state.owes = 1u << VSOCK_RESPONSE;
 }
 
 /* False: that is nothing to say on a connection in this state. */
@@ -256,10 +262,10 @@ static bool take_response(struct virtio_vsock *v, struct vsock_connection *c)
 {
 	struct vsock_table *t = v->table;
 
-	if (c->state != VSOCK_ASKED)
+	if (c->state.phase != VSOCK_ASKED)
 		return false;
-	c->state = VSOCK_OPEN;
-	return t->port.ops->accepted(t->port.to, vsock_id(t, c), c->host_port) == 0;
+	c->state.phase = VSOCK_OPEN;
+	return t->port.ops->accepted(t->port.to, vsock_id(t, c), c->state.host_port) == 0;
 }
 
 static bool take_op(struct virtio_vsock *v, struct vsock_connection *c,
@@ -269,7 +275,7 @@ static bool take_op(struct virtio_vsock *v, struct vsock_connection *c,
 
 	if (h->op == VSOCK_RESPONSE)
 		return take_response(v, c);
-	if (c->state != VSOCK_OPEN)
+	if (c->state.phase != VSOCK_OPEN)
 		return false;
 	switch (h->op) {
 	case VSOCK_RW:
@@ -278,7 +284,7 @@ static bool take_op(struct virtio_vsock *v, struct vsock_connection *c,
 		vsock_guest_shuts(v->table, c, h->flags);
 		return true;
 	case VSOCK_CREDIT_REQUEST:
-		c->owes |= 1u << VSOCK_CREDIT_UPDATE;
+		c->state.owes |= 1u << VSOCK_CREDIT_UPDATE;
 		return true;
 	case VSOCK_CREDIT_UPDATE:
 		return true;
@@ -324,13 +330,14 @@ static void take_packet(struct virtio_vsock *v)
  */
 static void virtio_vsock_transmit(struct virtio_vsock *v)
 {
+	struct virtio_vsock_state *st = &v->state;
 	struct virtqueue *ring = &v->dev.queues[TX].ring;
 	unsigned n = 0;
 
 	virtqueue_want_kicks(ring, false);
 	for (; n < BATCH; n++) {
-		v->tx_waits = v->nr_refusals == VSOCK_REFUSALS;
-		if (v->tx_waits || !virtqueue_take(ring, &v->out))
+		st->tx_waits = st->nr_refusals == VSOCK_REFUSALS;
+		if (st->tx_waits || !virtqueue_take(ring, &v->out))
 			break;
 		take_packet(v);
 		virtqueue_push(ring, v->out.id, v->out.entries, 0);
@@ -368,8 +375,8 @@ static void virtio_vsock_reset(struct virtio_device *dev)
 	pthread_mutex_lock(&dev->queues[RX].lock);
 	vsock_free_all(v->table);
 	v->has_held = false;
-	v->nr_refusals = 0;
-	v->tx_waits = false;
+	v->state.nr_refusals = 0;
+	v->state.tx_waits = false;
 	pthread_mutex_unlock(&dev->queues[RX].lock);
 }
 
@@ -381,14 +388,14 @@ int virtio_vsock_call(struct virtio_vsock *v, uint32_t port, unsigned caller)
 	int ret = -ENOTCONN;
 
 	pthread_mutex_lock(&q->lock);
-	if (q->ring.started && !q->ring.broken) {
+	if (q->ring.state.started && !q->ring.state.broken) {
 		c = vsock_add(t, VSOCK_ASKED, port, vsock_host_port(t, port));
 		ret = c ? 0 : -ENOSPC;
 	}
 	if (ret == 0) {
 		t->port.ops->adopt(t->port.to, vsock_id(t, c), caller);
 		c->attached = true;
-		c->owes = 1u << VSOCK_REQUEST;
+		c->state.owes = 1u << VSOCK_REQUEST;
 		virtio_handle(&v->dev, RX);
 	}
 	pthread_mutex_unlock(&q->lock);
@@ -420,7 +427,7 @@ static void virtio_vsock_init_device(struct virtio_vsock *v, uint32_t cid)
 	memset(v, 0, sizeof(*v));
 	virtio_init(&v->dev, &ops, 0, sizes, QUEUES);
 	v->cid = cid;
-	store_le(v->dev.config, cid, CONFIG_SIZE);
+	store_le(v->dev.state.config, cid, CONFIG_SIZE);
 	v->dev.config_size = CONFIG_SIZE;
 }
 
@@ -435,11 +442,8 @@ int virtio_vsock_init_port(struct virtio_vsock *v, uint32_t cid, const struct vs
 {
 	virtio_vsock_init_device(v, cid);
 	v->table = calloc(1, sizeof(*v->table));
-	v->refusals = calloc(VSOCK_REFUSALS, sizeof(*v->refusals));
-	if (!v->table || !v->refusals) {
-		virtio_vsock_destroy(v);
+	if (!v->table)
 		return err_sys(err, ENOMEM, "cannot hold the guest's connections");
-	}
 	v->table->port = *port;
 	return 0;
 }
@@ -449,7 +453,5 @@ void virtio_vsock_destroy(struct virtio_vsock *v)
 	if (v->table)
 		vsock_free_all(v->table);
 	free(v->table);
-	free(v->refusals);
 	v->table = NULL;
-	v->refusals = NULL;
 }

@@ -27,17 +27,22 @@ struct vsock_header {
 	uint32_t buf_alloc, fwd_cnt;
 };
 
+/* Beside the states of `dev` and of the table. With the receive queue's lock. */
+struct virtio_vsock_state {
+	unsigned turn;				      /* whose packets are next */
+	struct vsock_header refusals[VSOCK_REFUSALS]; /* RSTs of no connection, a ring */
+	unsigned refusal, nr_refusals;
+	bool tx_waits; /* for room there */
+};
+
 struct virtio_vsock {
 	struct virtio_device dev;
 	uint32_t cid;
 	/* with the receive queue's lock; NULL: the server has the queues */
 	struct vsock_table *table;
-	unsigned turn;		      /* whose packets are next */
+	struct virtio_vsock_state state;
 	struct virtqueue_buffer held; /* a receive buffer that was taken and not used */
 	bool has_held;
-	struct vsock_header *refusals; /* RSTs that belong to no connection, a ring */
-	unsigned refusal, nr_refusals;
-	bool tx_waits; /* for room there */
 	/* with the transmit queue's lock */
 	struct virtqueue_buffer out;
 };

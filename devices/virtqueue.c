@@ -78,9 +78,10 @@ static struct descriptor load_packed(const uint8_t *at)
 
 /* --- start, stop --- */
 
-static bool break_queue(struct virtqueue *q, const char *why)
+bool virtqueue_break(struct virtqueue *q, const char *why)
 {
-	q->broken = why;
+	q->state.broken = true;
+	q->why = why;
 	return false;
 }
 
@@ -88,33 +89,36 @@ static bool find_area(struct virtqueue *q, enum area area, uint64_t gpa, uint64_
 		      uint64_t align)
 {
 	if (gpa % align)
-		return break_queue(q, "an area of the queue is not aligned");
+		return virtqueue_break(q, "an area of the queue is not aligned");
 	q->areas[area] = guest_ram_at(q->ram, gpa, len);
-	return q->areas[area] || break_queue(q, "an area of the queue is not in RAM");
+	return q->areas[area] || virtqueue_break(q, "an area of the queue is not in RAM");
 }
 
 bool virtqueue_start(struct virtqueue *q)
 {
-	unsigned n = q->size;
+	struct virtqueue_state *st = &q->state;
+	unsigned n = st->size;
 
 	virtqueue_stop(q);
 	if (!n || n > VIRTQUEUE_SIZE_MAX || (!q->packed && !is_power_of_two(n)))
-		return break_queue(q, "the queue has an impossible size");
-	if (!find_area(q, DESC, q->desc, ENTRY * n, 16) ||
-	    !find_area(q, DRIVER, q->driver, q->packed ? 4 : RING_ENTRIES + 2 * n + 2,
+		return virtqueue_break(q, "the queue has an impossible size");
+	if (!find_area(q, DESC, st->desc, ENTRY * n, 16) ||
+	    !find_area(q, DRIVER, st->driver, q->packed ? 4 : RING_ENTRIES + 2 * n + 2,
 		       q->packed ? 4 : 2) ||
-	    !find_area(q, DEVICE, q->device, q->packed ? 4 : RING_ENTRIES + 8 * n + 2, 4))
+	    !find_area(q, DEVICE, st->device, q->packed ? 4 : RING_ENTRIES + 8 * n + 2, 4))
 		return false;
-	q->avail_wrap = q->used_wrap = true;
-	q->started = true;
+	st->avail_wrap = st->used_wrap = true;
+	st->started = true;
 	return true;
 }
 
 void virtqueue_stop(struct virtqueue *q)
 {
-	q->started = false;
-	q->broken = NULL;
-	q->next_avail = q->next_used = q->unsignalled = 0;
+	struct virtqueue_state *st = &q->state;
+
+	st->started = st->broken = false;
+	q->why = NULL;
+	st->next_avail = st->next_used = st->unsignalled = 0;
 }
 
 /* --- a buffer's parts --- */
@@ -125,18 +129,18 @@ static bool add_part(struct virtqueue *q, struct virtqueue_buffer *b, const stru
 	bool in = d->flags & FLAG_WRITE;
 
 	if (!left)
-		return break_queue(q, "a part of a buffer is empty");
+		return virtqueue_break(q, "a part of a buffer is empty");
 	if (!in && b->nr_in)
-		return break_queue(q, "a part to be read follows one to be written");
+		return virtqueue_break(q, "a part to be read follows one to be written");
 	/* RAM that is one to the guest may be several blocks here. */
 	while (left) {
 		uint64_t len = left;
 		uint8_t *at = guest_ram_part(q->ram, gpa, &len);
 
 		if (!at)
-			return break_queue(q, "a buffer is not in RAM");
+			return virtqueue_break(q, "a buffer is not in RAM");
 		if (b->nr_out + b->nr_in == VIRTQUEUE_PARTS_MAX)
-			return break_queue(q, "a buffer has too many parts");
+			return virtqueue_break(q, "a buffer has too many parts");
 		b->parts[b->nr_out + b->nr_in] = (struct iovec){ at, len };
 		*(in ? &b->nr_in : &b->nr_out) += 1;
 		*(in ? &b->in_len : &b->out_len) += len;
@@ -157,86 +161,90 @@ static bool add_indirect(struct virtqueue *q, struct virtqueue_buffer *b,
 	const uint8_t *at;
 
 	if (!q->indirect || table->len % ENTRY || !n)
-		return break_queue(q, "an indirect table is not allowed or has an odd size");
+		return virtqueue_break(q, "an indirect table is not allowed or has an odd size");
 	at = guest_ram_at(q->ram, table->gpa, table->len);
 	if (!at)
-		return break_queue(q, "an indirect table is not in RAM");
+		return virtqueue_break(q, "an indirect table is not in RAM");
 	for (unsigned seen = 0; seen < n; seen++) {
 		struct descriptor d =
 			q->packed ? load_packed(at + ENTRY * i) : load_descriptor(at + ENTRY * i);
 
 		if (d.flags & FLAG_INDIRECT)
-			return break_queue(q, "an indirect table leads to another");
+			return virtqueue_break(q, "an indirect table leads to another");
 		if (!add_part(q, b, &d))
 			return false;
 		if (!q->packed && !(d.flags & FLAG_NEXT))
 			return true;
 		i = q->packed ? i + 1 : d.next;
 		if (i >= n)
-			return q->packed || break_queue(q, "a chain leaves its table");
+			return q->packed || virtqueue_break(q, "a chain leaves its table");
 	}
-	return q->packed || break_queue(q, "a chain is a loop");
+	return q->packed || virtqueue_break(q, "a chain is a loop");
 }
 
 /* --- split --- */
 
 static bool pop_split(struct virtqueue *q, struct virtqueue_buffer *b)
 {
+	struct virtqueue_state *st = &q->state;
 	const uint8_t *avail = q->areas[DRIVER];
-	uint16_t offered = (uint16_t)(load16(avail + RING_INDEX) - q->next_avail);
+	uint16_t offered = (uint16_t)(load16(avail + RING_INDEX) - st->next_avail);
 	unsigned i;
 
 	if (!offered)
 		return false;
-	if (offered > q->size)
-		return break_queue(q, "more buffers are offered than the queue holds");
-	i = load16(avail + RING_ENTRIES + 2 * (q->next_avail & (q->size - 1)));
+	if (offered > st->size)
+		return virtqueue_break(q, "more buffers are offered than the queue holds");
+	i = load16(avail + RING_ENTRIES + 2 * (st->next_avail & (st->size - 1)));
 	b->id = (uint16_t)i;
 	b->entries = 1;
-	for (unsigned seen = 0; seen < q->size; seen++) {
+	for (unsigned seen = 0; seen < st->size; seen++) {
 		struct descriptor d;
 
-		if (i >= q->size)
-			return break_queue(q, "a chain leaves the queue");
+		if (i >= st->size)
+			return virtqueue_break(q, "a chain leaves the queue");
 		d = load_descriptor(q->areas[DESC] + ENTRY * i);
 		if (d.flags & FLAG_INDIRECT) {
 			if (d.flags & FLAG_NEXT)
-				return break_queue(q, "a chain goes on after an indirect table");
+				return virtqueue_break(q,
+						       "a chain goes on after an indirect table");
 			if (!add_indirect(q, b, &d))
 				return false;
 		} else if (!add_part(q, b, &d)) {
 			return false;
 		}
 		if (!(d.flags & FLAG_NEXT)) {
-			q->next_avail++;
+			st->next_avail++;
 			return true;
 		}
 		i = d.next;
 	}
-	return break_queue(q, "a chain is a loop");
+	return virtqueue_break(q, "a chain is a loop");
 }
 
 static void push_split(struct virtqueue *q, uint16_t id, uint32_t written)
 {
+	struct virtqueue_state *st = &q->state;
 	uint8_t *used = q->areas[DEVICE];
-	uint8_t *entry = used + RING_ENTRIES + 8 * (q->next_used & (q->size - 1));
+	uint8_t *entry = used + RING_ENTRIES + 8 * (st->next_used & (st->size - 1));
 
 	store_le(entry, id, 4);
 	store_le(entry + 4, written, 4);
-	q->next_used++;
-	store16(used + RING_INDEX, q->next_used);
+	st->next_used++;
+	store16(used + RING_INDEX, st->next_used);
 }
 
 static bool interrupt_split(struct virtqueue *q)
 {
+	const struct virtqueue_state *st = &q->state;
 	const uint8_t *avail = q->areas[DRIVER];
 	uint16_t event;
 
 	if (!q->event_idx)
 		return !(load16(avail + RING_FLAGS) & SUPPRESS);
 	/* 2.7.7.2: if what was used reaches beyond the event's index */
-	event = load16(avail + RING_ENTRIES + 2 * q->size);
-	return (uint16_t)(q->next_used - event - 1) < q->unsignalled;
+	event = load16(avail + RING_ENTRIES + 2 * st->size);
+	return (uint16_t)(st->next_used - event - 1) < st->unsignalled;
 }
 
 static void want_split(struct virtqueue *q, bool want)
@@ -246,7 +254,7 @@ static void want_split(struct virtqueue *q, bool want)
 	if (!q->event_idx)
 		store16(used + RING_FLAGS, want ? 0 : SUPPRESS);
 	else if (want)
-		store16(used + RING_ENTRIES + 8 * q->size, q->next_avail);
+		store16(used + RING_ENTRIES + 8 * q->state.size, q->state.next_avail);
 }
 
 /* --- packed --- */
@@ -256,8 +264,8 @@ static void step(const struct virtqueue *q, uint16_t *at, bool *wrap, unsigned n
 {
 	unsigned next = *at + n;
 
-	if (next >= q->size) {
-		next -= q->size;
+	if (next >= q->state.size) {
+		next -= q->state.size;
 		*wrap = !*wrap;
 	}
 	*at = (uint16_t)next;
@@ -270,17 +278,18 @@ static bool is_offered(uint16_t flags, bool wrap)
 
 static bool pop_packed(struct virtqueue *q, struct virtqueue_buffer *b)
 {
-	uint16_t at = q->next_avail;
-	bool wrap = q->avail_wrap;
+	struct virtqueue_state *st = &q->state;
+	uint16_t at = st->next_avail;
+	bool wrap = st->avail_wrap;
 
 	if (!is_offered(load16(q->areas[DESC] + ENTRY * at + 14), wrap))
 		return false;
-	for (b->entries = 1; b->entries <= q->size; b->entries++) {
+	for (b->entries = 1; b->entries <= st->size; b->entries++) {
 		struct descriptor d = load_packed(q->areas[DESC] + ENTRY * at);
 
 		if (d.flags & FLAG_INDIRECT) {
 			if (d.flags & FLAG_NEXT || b->entries > 1)
-				return break_queue(q, "an indirect table is part of a chain");
+				return virtqueue_break(q, "an indirect table is part of a chain");
 			if (!add_indirect(q, b, &d))
 				return false;
 		} else if (!add_part(q, b, &d)) {
@@ -290,45 +299,48 @@ static bool pop_packed(struct virtqueue *q, struct virtqueue_buffer *b)
 		if (d.flags & FLAG_NEXT)
 			continue;
 		b->id = d.next;
-		q->next_avail = at;
-		q->avail_wrap = wrap;
+		st->next_avail = at;
+		st->avail_wrap = wrap;
 		return true;
 	}
-	return break_queue(q, "a chain is a loop");
+	return virtqueue_break(q, "a chain is a loop");
 }
 
 static void push_packed(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t written)
 {
-	uint8_t *entry = q->areas[DESC] + ENTRY * q->next_used;
-	uint16_t flags = q->used_wrap ? FLAG_AVAIL | FLAG_USED : 0;
+	struct virtqueue_state *st = &q->state;
+	uint8_t *entry = q->areas[DESC] + ENTRY * st->next_used;
+	uint16_t flags = st->used_wrap ? FLAG_AVAIL | FLAG_USED : 0;
 
 	store_le(entry + 8, written, 4);
 	store_le(entry + 12, id, 2);
 	store16(entry + 14, written ? flags | FLAG_WRITE : flags);
-	step(q, &q->next_used, &q->used_wrap, entries);
+	step(q, &st->next_used, &st->used_wrap, entries);
 }
 
 /* 2.8.10: the event lies `unsignalled` entries back, or nearer. */
 static bool interrupt_packed(struct virtqueue *q)
 {
+	const struct virtqueue_state *st = &q->state;
 	uint16_t flags = load16(q->areas[DRIVER] + EVENT_FLAGS) & 3;
 	uint16_t place = load16(q->areas[DRIVER] + EVENT_PLACE);
 	unsigned event = place & 0x7fff;
 
 	if (flags != EVENT_AT || !q->event_idx)
 		return flags != EVENT_DISABLE;
-	if (!!(place & 0x8000) != q->used_wrap)
-		event -= q->size;
-	return (uint16_t)(q->next_used - event - 1) < q->unsignalled;
+	if (!!(place & 0x8000) != st->used_wrap)
+		event -= st->size;
+	return (uint16_t)(st->next_used - event - 1) < st->unsignalled;
 }
 
 static void want_packed(struct virtqueue *q, bool want)
 {
+	const struct virtqueue_state *st = &q->state;
 	uint8_t *ours = q->areas[DEVICE];
 
 	if (want && q->event_idx)
 		store16(ours + EVENT_PLACE,
-			(uint16_t)(q->next_avail | (q->avail_wrap ? 0x8000 : 0)));
+			(uint16_t)(st->next_avail | (st->avail_wrap ? 0x8000 : 0)));
 	store16(ours + EVENT_FLAGS, !want ? EVENT_DISABLE : q->event_idx ? EVENT_AT : EVENT_ENABLE);
 }
 
@@ -336,7 +348,7 @@ static void want_packed(struct virtqueue *q, bool want)
 
 bool virtqueue_pop(struct virtqueue *q, struct virtqueue_buffer *b)
 {
-	if (!q->started || q->broken)
+	if (!q->state.started || q->state.broken)
 		return false;
 	b->nr_out = b->nr_in = 0;
 	b->out_len = b->in_len = 0;
@@ -345,41 +357,46 @@ bool virtqueue_pop(struct virtqueue *q, struct virtqueue_buffer *b)
 
 bool virtqueue_has_more(const struct virtqueue *q)
 {
-	if (!q->started || q->broken)
+	const struct virtqueue_state *st = &q->state;
+
+	if (!st->started || st->broken)
 		return false;
 	if (q->packed)
-		return is_offered(load16(q->areas[DESC] + ENTRY * q->next_avail + 14),
-				  q->avail_wrap);
-	return load16(q->areas[DRIVER] + RING_INDEX) != q->next_avail;
+		return is_offered(load16(q->areas[DESC] + ENTRY * st->next_avail + 14),
+				  st->avail_wrap);
+	return load16(q->areas[DRIVER] + RING_INDEX) != st->next_avail;
 }
 
 void virtqueue_push(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t written)
 {
-	if (!q->started)
+	struct virtqueue_state *st = &q->state;
+
+	if (!st->started)
 		return;
 	if (q->packed)
 		push_packed(q, id, entries, written);
 	else
 		push_split(q, id, written);
 	/* Nobody can be that far behind: a whole ring is all that can be outstanding. */
-	q->unsignalled = (uint16_t)min_u64(q->unsignalled + (uint64_t)entries, q->size);
+	st->unsignalled = (uint16_t)min_u64(st->unsignalled + (uint64_t)entries, st->size);
 }
 
 bool virtqueue_should_interrupt(struct virtqueue *q)
 {
+	struct virtqueue_state *st = &q->state;
 	bool interrupt;
 
-	if (!q->started || !q->unsignalled)
+	if (!st->started || !st->unsignalled)
 		return false;
 	full_barrier();
 	interrupt = q->packed ? interrupt_packed(q) : interrupt_split(q);
-	q->unsignalled = 0;
+	st->unsignalled = 0;
 	return interrupt;
 }
 
 void virtqueue_want_kicks(struct virtqueue *q, bool want)
 {
-	if (!q->started)
+	if (!q->state.started)
 		return;
 	if (q->packed)
 		want_packed(q, want);

@@ -4,7 +4,7 @@
  *
  * Touches nothing but guest RAM and its own struct. The rings are the guest's, which may change
  * them at any moment: every value is read once, checked, then used. A driver that breaks the rules
- * breaks its queue, no more: `broken` says why, and the device asks for a reset (section 2.1.1).
+ * breaks its queue, no more: `why` says how, and the device asks for a reset (section 2.1.1).
  *
  * One thread at a time: the caller locks.
  */
@@ -21,22 +21,31 @@
  */
 #define VIRTQUEUE_PARTS_MAX 256
 
-struct virtqueue {
-	const struct guest_ram *ram;
+struct virtqueue_state {
 	unsigned size;		       /* entries; split rings: a power of two */
 	uint64_t desc, driver, device; /* guest-physical addresses of the three areas */
-	bool packed, event_idx, indirect;
-	/* from virtqueue_start on */
+	/* from virtqueue_start on; if somebody else serves the queue the positions are there */
 	bool started;
-	const char *broken;	    /* NULL: well */
-	uint8_t *areas[3];	    /* the three, in this process */
+	bool broken;
 	uint16_t next_avail;	    /* split: counts; packed: an index of the ring */
 	uint16_t next_used;	    /* likewise */
 	uint16_t unsignalled;	    /* used since the driver was last notified: see next_used */
 	bool avail_wrap, used_wrap; /* packed: the wrap counters */
 };
 
-/* A buffer of the driver: parts that the device reads, then parts that it writes. */
+struct virtqueue {
+	const struct guest_ram *ram;
+	bool packed, event_idx, indirect; /* as the driver has accepted it */
+	struct virtqueue_state state;
+	const char *why;   /* it is broken; not NULL then */
+	uint8_t *areas[3]; /* the three, in this process */
+};
+
+/*
+ * A buffer of the driver: parts that the device reads, then parts that it writes. It is no state:
+ * what a device keeps are the buffers that it popped last, which can go back to the ring and be
+ * popped again.
+ */
 struct virtqueue_buffer {
 	uint16_t id;	  /* for virtqueue_push */
 	uint16_t entries; /* of the ring that it took (packed) */
@@ -46,11 +55,13 @@ struct virtqueue_buffer {
 };
 
 /*
- * Starts at the beginning of the rings. False, with `broken` set, if an area is no RAM or is not
- * aligned (2.7: 16, 2, 4 bytes; 2.8.10.1: 16, 4, 4) or `size` is impossible.
+ * Starts at the beginning of the rings. False, and broken, if an area is no RAM or is not aligned
+ * (2.7: 16, 2, 4 bytes; 2.8.10.1: 16, 4, 4) or `size` is impossible.
  */
 bool virtqueue_start(struct virtqueue *q);
 void virtqueue_stop(struct virtqueue *q);
+/* The driver broke a rule; `why` stays. Returns false. */
+bool virtqueue_break(struct virtqueue *q, const char *why);
 
 /*
  * The next buffer. False: there is none now, or the queue is broken. Buffers may be given back in

@@ -13,26 +13,29 @@ struct vsock_connection *vsock_find(struct vsock_table *t, uint32_t guest_port, 
 {
 	for (unsigned i = 0; i < VSOCK_CONNECTIONS; i++) {
 		struct vsock_connection *c = &t->list[i];
+		const struct vsock_connection_state *st = &c->state;
 
-		if (c->guest_port == guest_port && c->host_port == host_port &&
-		    c->state != VSOCK_FREE && c->state != VSOCK_DRAINING)
+		if (st->guest_port == guest_port && st->host_port == host_port &&
+		    st->phase != VSOCK_FREE && st->phase != VSOCK_DRAINING)
 			return c;
 	}
 	return NULL;
 }
 
-struct vsock_connection *vsock_add(struct vsock_table *t, enum vsock_state state,
+struct vsock_connection *vsock_add(struct vsock_table *t, enum vsock_phase phase,
 				   uint32_t guest_port, uint32_t host_port)
 {
 	for (unsigned i = 0; i < VSOCK_CONNECTIONS; i++) {
 		struct vsock_connection *c = &t->list[i];
 
-		if (c->state != VSOCK_FREE)
+		if (c->state.phase != VSOCK_FREE)
 			continue;
 		*c = (struct vsock_connection){
-			.state = state,
-			.guest_port = guest_port,
-			.host_port = host_port,
+			.state = {
+				.phase = phase,
+				.guest_port = guest_port,
+				.host_port = host_port,
+			},
 		};
 		return c;
 	}
@@ -41,39 +44,43 @@ struct vsock_connection *vsock_add(struct vsock_table *t, enum vsock_state state
 
 uint32_t vsock_host_port(struct vsock_table *t, uint32_t guest_port)
 {
+	struct vsock_table_state *st = &t->state;
+
 	do {
-		if (t->next_port < FIRST_PORT || t->next_port == UINT32_MAX) /* VMADDR_PORT_ANY */
-			t->next_port = FIRST_PORT;
-		t->next_port++;
-	} while (vsock_find(t, guest_port, t->next_port));
-	return t->next_port;
+		if (st->next_port < FIRST_PORT || st->next_port == UINT32_MAX) /* VMADDR_PORT_ANY */
+			st->next_port = FIRST_PORT;
+		st->next_port++;
+	} while (vsock_find(t, guest_port, st->next_port));
+	return st->next_port;
 }
 
 static void detach(struct vsock_table *t, struct vsock_connection *c)
 {
+	struct vsock_connection_state *st = &c->state;
+
 	if (c->attached)
 		t->port.ops->close(t->port.to, vsock_id(t, c));
 	c->attached = false;
 	c->readable = false;
-	c->ended = true;
+	st->ended = true;
 	free(c->buffer);
 	c->buffer = NULL;
-	c->forwarded += c->waiting;
-	c->waiting = 0;
+	st->forwarded += st->waiting;
+	st->waiting = 0;
 }
 
 void vsock_free(struct vsock_table *t, struct vsock_connection *c)
 {
 	detach(t, c);
-	c->state = VSOCK_FREE;
-	c->owes = 0;
+	c->state.phase = VSOCK_FREE;
+	c->state.owes = 0;
 }
 
 void vsock_end(struct vsock_table *t, struct vsock_connection *c)
 {
 	detach(t, c);
-	c->state = VSOCK_ENDING;
-	c->owes = 1u << VSOCK_RST;
+	c->state.phase = VSOCK_ENDING;
+	c->state.owes = 1u << VSOCK_RST;
 }
 
 void vsock_free_all(struct vsock_table *t)
@@ -90,30 +97,34 @@ void vsock_free_all(struct vsock_table *t)
  */
 bool vsock_take_credit(struct vsock_connection *c, uint32_t alloc, uint32_t forward)
 {
-	uint32_t outstanding = c->sent - c->peer_forward, more = forward - c->peer_forward;
+	struct vsock_connection_state *st = &c->state;
+	uint32_t outstanding = st->sent - st->peer_forward, more = forward - st->peer_forward;
 
-	c->peer_alloc = alloc;
+	st->peer_alloc = alloc;
 	if (more <= outstanding)
-		c->peer_forward = forward;
+		st->peer_forward = forward;
 	else if (more <= INT32_MAX)
 		return false;
 	if (vsock_credit(c))
-		c->asked = false;
+		st->asked = false;
 	return true;
 }
 
 uint32_t vsock_credit(const struct vsock_connection *c)
 {
-	uint32_t outstanding = c->sent - c->peer_forward;
+	const struct vsock_connection_state *st = &c->state;
+	uint32_t outstanding = st->sent - st->peer_forward;
 
-	return c->peer_alloc > outstanding ? c->peer_alloc - outstanding : 0;
+	return st->peer_alloc > outstanding ? st->peer_alloc - outstanding : 0;
 }
 
 static void forwarded(struct vsock_connection *c, uint32_t len)
 {
-	c->forwarded += len;
-	if (c->state == VSOCK_OPEN && c->forwarded - c->told >= TELL_CREDIT)
-		c->owes |= 1u << VSOCK_CREDIT_UPDATE;
+	struct vsock_connection_state *st = &c->state;
+
+	st->forwarded += len;
+	if (st->phase == VSOCK_OPEN && st->forwarded - st->told >= TELL_CREDIT)
+		st->owes |= 1u << VSOCK_CREDIT_UPDATE;
 }
 
 /* --- the host's side --- */
@@ -121,14 +132,16 @@ static void forwarded(struct vsock_connection *c, uint32_t len)
 /* What the guest is told. When the host does nothing any more its socket is of no use. */
 static void host_shuts(struct vsock_table *t, struct vsock_connection *c, uint32_t flags)
 {
-	if (c->state == VSOCK_OPEN && (c->host_shut | flags) != c->host_shut)
-		c->owes |= 1u << VSOCK_SHUTDOWN;
-	c->host_shut |= flags;
-	if (c->host_shut != VSOCK_NOTHING)
+	struct vsock_connection_state *st = &c->state;
+
+	if (st->phase == VSOCK_OPEN && (st->host_shut | flags) != st->host_shut)
+		st->owes |= 1u << VSOCK_SHUTDOWN;
+	st->host_shut |= flags;
+	if (st->host_shut != VSOCK_NOTHING)
 		return;
-	if (c->state == VSOCK_DRAINING)
+	if (st->phase == VSOCK_DRAINING)
 		vsock_free(t, c);
-	else if (c->guest_shut == VSOCK_NOTHING)
+	else if (st->guest_shut == VSOCK_NOTHING)
 		vsock_end(t, c);
 	else
 		detach(t, c);
@@ -141,7 +154,7 @@ static bool hung_up(const struct vsock_table *t, const struct vsock_connection *
 
 void vsock_host_ends(struct vsock_table *t, struct vsock_connection *c)
 {
-	c->ended = true;
+	c->state.ended = true;
 	c->readable = false;
 	host_shuts(t, c, hung_up(t, c) ? VSOCK_NOTHING : VSOCK_NO_SEND);
 }
@@ -149,11 +162,13 @@ void vsock_host_ends(struct vsock_table *t, struct vsock_connection *c)
 /* The guest has sent its last byte, and the host has it: 5.10.6.5. */
 static void all_forwarded(struct vsock_table *t, struct vsock_connection *c)
 {
-	if (c->state == VSOCK_DRAINING)
+	const struct vsock_connection_state *st = &c->state;
+
+	if (st->phase == VSOCK_DRAINING)
 		vsock_free(t, c);
-	else if (c->state == VSOCK_OPEN && c->guest_shut == VSOCK_NOTHING)
+	else if (st->phase == VSOCK_OPEN && st->guest_shut == VSOCK_NOTHING)
 		vsock_end(t, c);
-	else if ((c->guest_shut & VSOCK_NO_SEND) && c->attached)
+	else if ((st->guest_shut & VSOCK_NO_SEND) && c->attached)
 		t->port.ops->shutdown(t->port.to, vsock_id(t, c), false, true);
 }
 
@@ -161,11 +176,12 @@ static void all_forwarded(struct vsock_table *t, struct vsock_connection *c)
 static uint32_t send_parts(struct vsock_table *t, struct vsock_connection *c,
 			   const struct iovec *parts, unsigned n)
 {
+	struct vsock_connection_state *st = &c->state;
 	ssize_t sent = t->port.ops->send(t->port.to, vsock_id(t, c), parts, n);
 
 	if (sent < 0 && sent != -EAGAIN) {
-		c->forwarded += c->waiting;
-		c->waiting = 0;
+		st->forwarded += st->waiting;
+		st->waiting = 0;
 		host_shuts(t, c, VSOCK_NO_RECEIVE);
 	}
 	return sent < 0 ? 0 : (uint32_t)sent;
@@ -173,21 +189,23 @@ static uint32_t send_parts(struct vsock_table *t, struct vsock_connection *c,
 
 static void vsock_connection_drain(struct vsock_table *t, struct vsock_connection *c)
 {
-	while (c->waiting) {
-		uint32_t to_end = VSOCK_BUFFER - c->first;
+	struct vsock_connection_state *st = &c->state;
+
+	while (st->waiting) {
+		uint32_t to_end = VSOCK_BUFFER - st->first;
 		struct iovec parts[] = {
-			{ c->buffer + c->first, min_u64(c->waiting, to_end) },
-			{ c->buffer, c->waiting > to_end ? c->waiting - to_end : 0 },
+			{ c->buffer + st->first, min_u64(st->waiting, to_end) },
+			{ c->buffer, st->waiting > to_end ? st->waiting - to_end : 0 },
 		};
 		uint32_t sent = send_parts(t, c, parts, parts[1].iov_len ? 2 : 1);
 
 		if (!sent)
 			break;
-		c->first = (c->first + sent) % VSOCK_BUFFER;
-		c->waiting -= sent;
+		st->first = (st->first + sent) % VSOCK_BUFFER;
+		st->waiting -= sent;
 		forwarded(c, sent);
 	}
-	if (c->waiting)
+	if (st->waiting)
 		return;
 	if (c->attached)
 		t->port.ops->want_room(t->port.to, vsock_id(t, c), false);
@@ -197,7 +215,8 @@ static void vsock_connection_drain(struct vsock_table *t, struct vsock_connectio
 static bool keep(struct vsock_table *t, struct vsock_connection *c, const struct iovec *parts,
 		 unsigned n, size_t skip, uint32_t len)
 {
-	uint32_t at = (c->first + c->waiting) % VSOCK_BUFFER;
+	struct vsock_connection_state *st = &c->state;
+	uint32_t at = (st->first + st->waiting) % VSOCK_BUFFER;
 	uint32_t now = (uint32_t)min_u64(len, VSOCK_BUFFER - at);
 
 	if (!c->buffer)
@@ -206,23 +225,24 @@ static bool keep(struct vsock_table *t, struct vsock_connection *c, const struct
 		return false;
 	virtqueue_read(parts, n, skip, c->buffer + at, now);
 	virtqueue_read(parts, n, skip + now, c->buffer, len - now);
-	if (!c->waiting)
+	if (!st->waiting)
 		t->port.ops->want_room(t->port.to, vsock_id(t, c), true);
-	c->waiting += len;
+	st->waiting += len;
 	return true;
 }
 
 bool vsock_to_host(struct vsock_table *t, struct vsock_connection *c, const struct iovec *parts,
 		   unsigned n, size_t skip, uint32_t len)
 {
+	const struct vsock_connection_state *st = &c->state;
 	struct iovec now[VIRTQUEUE_PARTS_MAX];
 	uint32_t sent = 0;
 
-	if (len > VSOCK_BUFFER - c->waiting || (c->guest_shut & VSOCK_NO_SEND))
+	if (len > VSOCK_BUFFER - st->waiting || (st->guest_shut & VSOCK_NO_SEND))
 		return false;
-	if (len && !c->waiting && !(c->host_shut & VSOCK_NO_RECEIVE))
+	if (len && !st->waiting && !(st->host_shut & VSOCK_NO_RECEIVE))
 		sent = send_parts(t, c, now, vsock_slice(parts, n, skip, len, now));
-	if (c->host_shut & VSOCK_NO_RECEIVE)
+	if (st->host_shut & VSOCK_NO_RECEIVE)
 		sent = len; /* nobody wants it; the guest is told so */
 	forwarded(c, sent);
 	return sent == len || keep(t, c, parts, n, skip + sent, len - sent);
@@ -232,16 +252,17 @@ bool vsock_to_host(struct vsock_table *t, struct vsock_connection *c, const stru
 
 void vsock_guest_shuts(struct vsock_table *t, struct vsock_connection *c, uint32_t flags)
 {
-	bool no_receive = flags & ~c->guest_shut & VSOCK_NO_RECEIVE;
+	struct vsock_connection_state *st = &c->state;
+	bool no_receive = flags & ~st->guest_shut & VSOCK_NO_RECEIVE;
 
-	c->guest_shut |= flags & VSOCK_NOTHING;
+	st->guest_shut |= flags & VSOCK_NOTHING;
 	if (no_receive) {
-		c->ended = true;
+		st->ended = true;
 		c->readable = false;
 		if (c->attached)
 			t->port.ops->shutdown(t->port.to, vsock_id(t, c), true, false);
 	}
-	if (!c->waiting)
+	if (!st->waiting)
 		all_forwarded(t, c);
 }
 
@@ -251,31 +272,35 @@ void vsock_guest_shuts(struct vsock_table *t, struct vsock_connection *c, uint32
  */
 void vsock_guest_resets(struct vsock_table *t, struct vsock_connection *c)
 {
-	if (c->state != VSOCK_OPEN || c->guest_shut != VSOCK_NOTHING || !c->waiting) {
+	struct vsock_connection_state *st = &c->state;
+
+	if (st->phase != VSOCK_OPEN || st->guest_shut != VSOCK_NOTHING || !st->waiting) {
 		vsock_free(t, c);
 		return;
 	}
-	c->state = VSOCK_DRAINING;
-	c->owes = 0;
+	st->phase = VSOCK_DRAINING;
+	st->owes = 0;
 }
 
 /* --- what the port says --- */
 
 void vsock_event(struct vsock_table *t, struct vsock_connection *c)
 {
+	const struct vsock_connection_state *st = &c->state;
+
 	if (!c->attached)
 		return;
-	if (c->state == VSOCK_ASKED) {
+	if (st->phase == VSOCK_ASKED) {
 		c->readable = true; /* once it is open */
 		if (hung_up(t, c))
 			vsock_end(t, c);
 		return;
 	}
-	if (c->waiting)
+	if (st->waiting)
 		vsock_connection_drain(t, c);
 	if (!c->attached)
 		return;
-	if (!c->ended)
+	if (!st->ended)
 		c->readable = true;
 	else if (hung_up(t, c))
 		host_shuts(t, c, VSOCK_NOTHING);

@@ -29,7 +29,7 @@ enum vsock_op {
 #define VSOCK_NO_SEND	 2u
 #define VSOCK_NOTHING	 (VSOCK_NO_RECEIVE | VSOCK_NO_SEND)
 
-enum vsock_state {
+enum vsock_phase {
 	VSOCK_FREE,
 	VSOCK_ASKED,	/* the guest has not answered the host yet */
 	VSOCK_OPEN,	/* until one side is told that it is over */
@@ -37,15 +37,13 @@ enum vsock_state {
 	VSOCK_DRAINING, /* over for the guest; the host still gets what the guest had sent */
 };
 
-struct vsock_connection {
-	enum vsock_state state;
+struct vsock_connection_state {
+	enum vsock_phase phase;
 	uint32_t guest_port, host_port;
-	bool attached;	     /* the port knows it */
 	unsigned owes;	     /* packets for the guest: a bit for each enum vsock_op */
 	uint32_t guest_shut; /* VSOCK_NO_RECEIVE, _SEND: what the guest will not do */
 	uint32_t host_shut;  /* what the host will not do */
 	/* to the guest */
-	bool readable;	       /* the port may have bytes, or an end */
 	bool ended;	       /* no more is read from the port */
 	bool asked;	       /* for credit, since there was some */
 	uint32_t peer_alloc;   /* buf_alloc of the guest */
@@ -54,14 +52,28 @@ struct vsock_connection {
 	/* to the host: bytes that it does not take yet, in a ring */
 	uint32_t forwarded; /* fwd_cnt */
 	uint32_t told;	    /* the last one that the guest was told */
-	uint8_t *buffer;    /* VSOCK_BUFFER bytes, from the first that had to wait; or NULL */
 	uint32_t first, waiting;
+};
+
+struct vsock_connection {
+	struct vsock_connection_state state;
+	bool attached; /* the port knows it */
+	bool readable; /* the port may have bytes, or an end */
+	/*
+	 * VSOCK_BUFFER bytes, from the first that had to wait; or NULL. No state: where the host's
+	 * socket cannot go along they are lost with it.
+	 */
+	uint8_t *buffer;
+};
+
+struct vsock_table_state {
+	uint32_t next_port; /* of the host, for connections that the host begins */
 };
 
 struct vsock_table {
 	struct vsock_port port;
 	struct vsock_connection list[VSOCK_CONNECTIONS];
-	uint32_t next_port; /* of the host, for connections that the host begins */
+	struct vsock_table_state state;
 };
 
 static inline unsigned vsock_id(const struct vsock_table *t, const struct vsock_connection *c)
@@ -72,7 +84,7 @@ static inline unsigned vsock_id(const struct vsock_table *t, const struct vsock_
 /* A connection by its two ports, or NULL. */
 struct vsock_connection *vsock_find(struct vsock_table *t, uint32_t guest_port, uint32_t host_port);
 /* A new one, or NULL: too many. */
-struct vsock_connection *vsock_add(struct vsock_table *t, enum vsock_state state,
+struct vsock_connection *vsock_add(struct vsock_table *t, enum vsock_phase phase,
 				   uint32_t guest_port, uint32_t host_port);
 /* A port of the host that no connection to `guest_port` has. */
 uint32_t vsock_host_port(struct vsock_table *t, uint32_t guest_port);

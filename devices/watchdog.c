@@ -44,42 +44,44 @@ static struct watchdog *watchdog_of_function(struct pci_function *fn)
 static void start_stage(struct watchdog *w, bool second)
 {
 	uint32_t config = pci_config_get(&w->fn.config, CONFIG, 2);
-	uint64_t clocks = (uint64_t)(w->stages[second] + 1)
+	uint64_t clocks = (uint64_t)(w->state.stages[second] + 1)
 			  << (config & CONFIG_FAST ? FAST_SHIFT : SLOW_SHIFT);
 
-	w->second = second;
+	w->state.second = second;
 	w->timer.arm(w->timer.to, w->timer.now(w->timer.to) + (int64_t)(clocks * SECOND / CLOCK));
 }
 
 static void watchdog_stop(struct watchdog *w)
 {
-	w->running = false;
+	w->state.running = false;
 	w->timer.arm(w->timer.to, 0);
 }
 
 /* The guest may have turned it on or off. */
 static void look_at_lock(struct watchdog *w)
 {
+	struct watchdog_state *st = &w->state;
 	bool enabled = pci_config_get(&w->fn.config, LOCK, 1) & LOCK_ENABLED;
 
-	if (enabled && !w->running) {
-		w->running = true;
+	if (enabled && !st->running) {
+		st->running = true;
 		start_stage(w, false);
-	} else if (!enabled && w->running) {
+	} else if (!enabled && st->running) {
 		watchdog_stop(w);
 	}
 }
 
 void watchdog_timer(struct watchdog *w)
 {
+	struct watchdog_state *st = &w->state;
 	bool ends = false;
 
 	pthread_mutex_lock(&w->bar.lock);
-	if (w->running && !w->second) {
+	if (st->running && !st->second) {
 		start_stage(w, true);
-	} else if (w->running) {
+	} else if (st->running) {
 		watchdog_stop(w);
-		w->expired = true;
+		st->expired = true;
 		ends = !(pci_config_get(&w->fn.config, CONFIG, 2) & CONFIG_HARMLESS);
 	}
 	pthread_mutex_unlock(&w->bar.lock);
@@ -99,9 +101,9 @@ static uint64_t watchdog_bar_read(struct device *bar, uint64_t offset, unsigned 
 	switch (offset) {
 	case STAGE_1:
 	case STAGE_2:
-		return w->stages[offset / STAGE_2];
+		return w->state.stages[offset / STAGE_2];
 	case RELOAD:
-		return w->expired ? RELOAD_EXPIRED : 0;
+		return w->state.expired ? RELOAD_EXPIRED : 0;
 	}
 	return 0;
 }
@@ -110,28 +112,29 @@ static uint64_t watchdog_bar_read(struct device *bar, uint64_t offset, unsigned 
 static void watchdog_bar_write(struct device *bar, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct watchdog *w = watchdog_of_bar(bar);
+	struct watchdog_state *st = &w->state;
 
 	(void)size;
 	if (offset == RELOAD && value == MAGIC_1) {
-		w->unlock = 1;
+		st->unlock = 1;
 		return;
 	}
-	if (offset == RELOAD && value == MAGIC_2 && w->unlock == 1) {
-		w->unlock = 2;
+	if (offset == RELOAD && value == MAGIC_2 && st->unlock == 1) {
+		st->unlock = 2;
 		return;
 	}
-	if (w->unlock != 2)
+	if (st->unlock != 2)
 		return;
-	w->unlock = 0;
+	st->unlock = 0;
 	switch (offset) {
 	case STAGE_1:
 	case STAGE_2:
-		w->stages[offset / STAGE_2] = (uint32_t)value & TICKS;
+		st->stages[offset / STAGE_2] = (uint32_t)value & TICKS;
 		break;
 	case RELOAD:
 		if (value & RELOAD_EXPIRED)
-			w->expired = false;
-		if ((value & RELOAD_FEED) && w->running)
+			st->expired = false;
+		if ((value & RELOAD_FEED) && st->running)
 			start_stage(w, false);
 		break;
 	}
@@ -184,14 +187,15 @@ static void watchdog_function_write(struct pci_function *fn, unsigned offset, un
 static void watchdog_function_reset(struct pci_function *fn)
 {
 	struct watchdog *w = watchdog_of_function(fn);
+	struct watchdog_state *st = &w->state;
 
 	pci_function_reset(fn);
 	pthread_mutex_lock(&w->bar.lock);
 	pci_config_set(&fn->config, CONFIG, 2, 0);
 	pci_config_set(&fn->config, LOCK, 1, 0);
 	pci_config_allow(&fn->config, LOCK, 1, LOCK_BITS);
-	w->stages[0] = w->stages[1] = TICKS;
-	w->unlock = 0;
+	st->stages[0] = st->stages[1] = TICKS;
+	st->unlock = 0;
 	watchdog_stop(w);
 	pthread_mutex_unlock(&w->bar.lock);
 }
@@ -215,7 +219,7 @@ void watchdog_init(struct watchdog *w, const struct pci_env *env, struct device_
 	pci_config_allow(&w->fn.config, CONFIG, 2, CONFIG_BITS);
 	pci_config_allow(&w->fn.config, LOCK, 1, LOCK_BITS);
 	pci_function_add_bar(&w->fn, 0, &shape, bar);
-	w->stages[0] = w->stages[1] = TICKS;
+	w->state.stages[0] = w->state.stages[1] = TICKS;
 }
 
 void watchdog_destroy(struct watchdog *w)

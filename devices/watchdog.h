@@ -12,17 +12,21 @@
 
 #define WATCHDOG_BAR_SIZE 16
 
+struct watchdog_state {
+	uint32_t stages[2];   /* ticks */
+	unsigned unlock;      /* how far the two magic writes are */
+	bool running, second; /* a stage; what is left of it, the timer has */
+	bool expired;	      /* once, since the guest has cleared it */
+};
+
 struct watchdog {
 	struct pci_function fn;
 	struct device bar; /* its lock is the watchdog's */
 	const struct pci_env *env;
 	struct device_timer timer; /* monotonic */
 	struct device_ender ender;
-	struct span at;	    /* of the BAR; empty: nowhere */
-	uint32_t stages[2]; /* ticks */
-	unsigned unlock;    /* how far the two magic writes are */
-	bool running, second;
-	bool expired; /* once, since the guest has cleared it */
+	struct watchdog_state state;
+	struct span at; /* of the BAR; empty: nowhere */
 };
 
 /* `bar` is the plan's address. `env` is borrowed. */

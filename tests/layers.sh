@@ -8,6 +8,12 @@ if awk -f tests/layers.awk tests/layers.txt $sources; then
 else
 	echo "not ok includes"
 fi
+# What the guest can see of a device stands apart from its wiring.
+if awk -f tests/state.awk devices/*.h; then
+	echo "ok state"
+else
+	echo "not ok state"
+fi
 # A file's test is found by its name, or by mirror.txt.
 for file in $(find vmm devices acpi vfio firmware -name '*.c'); do
 	folder=$(dirname "${file#vmm/}") name=$(basename "$file" .c)

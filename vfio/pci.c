@@ -353,7 +353,7 @@ int vfio_pci_plug(struct vfio_pci *dev, const struct pci_env *env, struct iommu 
 	}
 	vfio_irqs_update(dev);
 	if (dev->irqs.intx_refused) /* no guest has looked yet: it is shown none */
-		dev->fn.config.data[INTERRUPT_PIN] = 0;
+		dev->fn.config.state.data[INTERRUPT_PIN] = 0;
 	return 0;
 }
 

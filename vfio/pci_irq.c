@@ -137,7 +137,7 @@ void vfio_irqs_close(struct vfio_pci *dev)
 static void intx_stop(struct vfio_pci *dev)
 {
 	struct vfio_irqs *irqs = &dev->irqs;
-	unsigned pin = dev->fn.config.data[INTERRUPT_PIN];
+	unsigned pin = dev->fn.config.state.data[INTERRUPT_PIN];
 
 	disable(dev, VFIO_PCI_INTX_IRQ_INDEX);
 	dev->env->unintx(dev->env->to, dev->place.gsi[(pin - 1) & 3], irqs->intx);
@@ -152,7 +152,7 @@ static void intx_stop(struct vfio_pci *dev)
 static int intx_start(struct vfio_pci *dev, struct err *err)
 {
 	struct vfio_irqs *irqs = &dev->irqs;
-	unsigned pin = dev->fn.config.data[INTERRUPT_PIN];
+	unsigned pin = dev->fn.config.state.data[INTERRUPT_PIN];
 	int ret;
 
 	irqs->intx = vfio_irq_eventfd(err);
@@ -391,7 +391,7 @@ static enum vfio_irq_mode wanted_mode(const struct vfio_pci *dev)
 		return VFIO_IRQ_MSIX;
 	if (v->msi && (pci_config_get(c, v->msi + MSI_CONTROL, 2) & MSI_ENABLE))
 		return VFIO_IRQ_MSI;
-	if (c->data[INTERRUPT_PIN] && !(pci_config_get(c, COMMAND, 2) & COMMAND_INTX_OFF))
+	if (c->state.data[INTERRUPT_PIN] && !(pci_config_get(c, COMMAND, 2) & COMMAND_INTX_OFF))
 		return VFIO_IRQ_INTX;
 	return VFIO_IRQ_NONE;
 }

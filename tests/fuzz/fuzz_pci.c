@@ -238,7 +238,7 @@ static uint64_t target(const struct board *b, unsigned t)
 	if (t < 4)
 		return (uint64_t)t << 15;
 	if (t < 4 + PORTS)
-		return (uint64_t)b->port[t - 4].fn.config.data[0x19] << 20;
+		return (uint64_t)b->port[t - 4].fn.config.state.data[0x19] << 20;
 	return UINT64_C(9) << 15;
 }
 

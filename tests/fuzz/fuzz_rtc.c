@@ -55,19 +55,20 @@ static void board_advance(struct board *b, int64_t by)
 
 static void guest_read(struct board *b, uint8_t index)
 {
-	bool held = (b->rtc.cmos[0x0b] & 0x80) || (b->rtc.cmos[0x0a] & 0x60) == 0x60;
+	bool held = (b->rtc.state.cmos[0x0b] & 0x80) || (b->rtc.state.cmos[0x0a] & 0x60) == 0x60;
 	uint8_t value = 0;
 
 	bus_write(&b->bus, 0, 1, &index);
 	must(bus_read(&b->bus, 1, 1, &value));
 	if (index == 0x0c)
-		must(!b->level && b->rtc.cmos[0x0c] == 0);
+		must(!b->level && b->rtc.state.cmos[0x0c] == 0);
 	if (index == 0x0d)
 		must(value == 0x80);
 	if (index == 0 && !held)
-		must((b->rtc.cmos[0x0b] & 4) ? value < 60 : value < 0x60 && (value & 15) < 10);
+		must((b->rtc.state.cmos[0x0b] & 4) ? value < 60
+						   : value < 0x60 && (value & 15) < 10);
 	if (index == 7 && !held)
-		must(value >= 1 && value <= ((b->rtc.cmos[0x0b] & 4) ? 31 : 0x31));
+		must(value >= 1 && value <= ((b->rtc.state.cmos[0x0b] & 4) ? 31 : 0x31));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -107,8 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			rtc_set_cmos(&b.rtc, reg, value);
 			break;
 		}
-		enabled = b.rtc.cmos[0x0b] & 0x70;
-		must(b.level == ((enabled & b.rtc.cmos[0x0c]) != 0));
+		enabled = b.rtc.state.cmos[0x0b] & 0x70;
+		must(b.level == ((enabled & b.rtc.state.cmos[0x0c]) != 0));
 		must(b.armed == b.rtc.armed);
 		must(!b.armed || (enabled && !b.level));
 		/* The host's clock covers the years that nanoseconds in 64 bits can. */

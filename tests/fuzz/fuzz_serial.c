@@ -53,9 +53,9 @@ static void board_room(void *to)
 
 static void guest_read(struct board *b, unsigned offset, unsigned size)
 {
-	struct serial *s = &b->serial;
-	bool level = b->level, data = offset == 0 && size == 1 && !(s->lcr & 0x80) && s->count;
-	uint8_t first = s->fifo[s->head], bytes[8];
+	const struct serial_state *st = &b->serial.state;
+	bool level = b->level, data = offset == 0 && size == 1 && !(st->lcr & 0x80) && st->count;
+	uint8_t first = st->fifo[st->head], bytes[8];
 	bool claimed = bus_read(&b->bus, offset, size, bytes);
 
 	must(claimed == (offset + size <= SERIAL_PORTS));
@@ -69,7 +69,7 @@ static void guest_read(struct board *b, unsigned offset, unsigned size)
 
 static void guest_write(struct board *b, unsigned offset, unsigned size, uint8_t value)
 {
-	bool sends = offset == 0 && !(b->serial.lcr & 0x80) && !(b->serial.mcr & 0x10);
+	bool sends = offset == 0 && !(b->serial.state.lcr & 0x80) && !(b->serial.state.mcr & 0x10);
 	uint8_t bytes[8] = { value, value, value, value, value, value, value, value };
 	uint64_t sent = b->sent;
 
@@ -120,13 +120,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		default:
 			b.ready = data[i + 1] & 1;
 			serial_output_room(&b.serial);
-			must(!b.ready || !b.serial.thr_busy);
+			must(!b.ready || !b.serial.state.thr_busy);
 			break;
 		}
-		must(b.serial.count <= SERIAL_FIFO);
+		must(b.serial.state.count <= SERIAL_FIFO);
 		must(b.serial.in_refused == b.refused);
 		/* A guest that has emptied its FIFO is never left waiting for input. */
-		must(!b.refused || b.serial.count || (b.serial.mcr & 0x10));
+		must(!b.refused || b.serial.state.count || (b.serial.state.mcr & 0x10));
 	}
 	pthread_mutex_destroy(&b.serial.dev.lock);
 	return 0;

@@ -52,13 +52,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	q.packed = flags & 1;
 	q.event_idx = flags & 2;
 	q.indirect = flags & 4;
-	q.size = (unsigned)get_le(&in, 2);
-	q.desc = get_le(&in, 2) + (flags & 8 ? FAR : 0);
-	q.driver = get_le(&in, 2) + (flags & 16 ? FAR : 0);
-	q.device = get_le(&in, 2) + (flags & 32 ? FAR : 0);
+	q.state.size = (unsigned)get_le(&in, 2);
+	q.state.desc = get_le(&in, 2) + (flags & 8 ? FAR : 0);
+	q.state.driver = get_le(&in, 2) + (flags & 16 ? FAR : 0);
+	q.state.device = get_le(&in, 2) + (flags & 32 ? FAR : 0);
 	memset(memory, 0, sizeof(memory));
 	if (!virtqueue_start(&q))
-		must(q.broken);
+		must(q.state.broken);
 	while (!in.failed && in.at < in.len) {
 		unsigned what = (unsigned)get_le(&in, 1), at, n;
 
@@ -73,13 +73,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 1:
 			if (!virtqueue_pop(&q, &b))
 				break;
-			must(q.started && !q.broken);
+			must(q.state.started && !q.state.broken);
 			check_buffer(&b);
 			if (what & 4)
 				virtqueue_push(&q, b.id, b.entries, (uint32_t)b.in_len);
 			break;
 		case 2:
-			must(!virtqueue_should_interrupt(&q) || q.started);
+			must(!virtqueue_should_interrupt(&q) || q.state.started);
 			break;
 		case 3:
 			virtqueue_want_kicks(&q, what & 4);

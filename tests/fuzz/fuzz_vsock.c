@@ -110,7 +110,7 @@ static ssize_t host_receive(void *to, unsigned id, const struct iovec *parts, un
 	size_t len = check_parts(parts, n);
 
 	(void)to;
-	must(open[id] && vsock.table->list[id].state == VSOCK_OPEN);
+	must(open[id] && vsock.table->list[id].state.phase == VSOCK_OPEN);
 	must(len <= vsock_credit(&vsock.table->list[id]));
 	for (unsigned i = 0; i < n; i++)
 		must((uint8_t *)parts[i].iov_base >= memory &&
@@ -191,14 +191,14 @@ static void start(void)
 		struct virtqueue *ring = &vsock.dev.queues[i].ring;
 
 		ring->ram = &ram;
-		ring->size = ENTRIES;
-		ring->desc = RING(i);
-		ring->driver = RING(i) + 0x400;
-		ring->device = RING(i) + 0x800;
-		vsock.dev.queues[i].enabled = true;
+		ring->state.size = ENTRIES;
+		ring->state.desc = RING(i);
+		ring->state.driver = RING(i) + 0x400;
+		ring->state.device = RING(i) + 0x800;
+		vsock.dev.queues[i].state.enabled = true;
 		offered[i] = 0;
 	}
-	vsock.dev.accepted = VIRTIO_F_VERSION_1;
+	vsock.dev.state.accepted = VIRTIO_F_VERSION_1;
 	virtio_start(&vsock.dev);
 }
 
@@ -225,14 +225,14 @@ static void send_packet(unsigned wrong)
 
 	put_le(&out, wrong & 2 ? get_le(&in, 8) : CID, 8);
 	put_le(&out, wrong & 4 ? get_le(&in, 8) : VSOCK_CID_HOST, 8);
-	put_le(&out, known ? c->guest_port : ports & 15, 4);
-	put_le(&out, known ? c->host_port : ports >> 4, 4);
+	put_le(&out, known ? c->state.guest_port : ports & 15, 4);
+	put_le(&out, known ? c->state.host_port : ports >> 4, 4);
 	put_le(&out, wrong & 8 ? get_le(&in, 4) : len, 4);
 	put_le(&out, wrong & 4 ? get_le(&in, 2) : VSOCK_TYPE_STREAM, 2);
 	put_le(&out, op, 2);
 	put_le(&out, get_le(&in, 1), 4);
 	put_le(&out, wrong & 16 ? get_le(&in, 4) : 1000, 4);
-	put_le(&out, wrong & 16 ? get_le(&in, 4) : c->sent, 4);
+	put_le(&out, wrong & 16 ? get_le(&in, 4) : c->state.sent, 4);
 	offer(TX, TX_AT, VSOCK_HEADER + len, 0);
 	handle(TX);
 }
@@ -243,16 +243,17 @@ static void check(void)
 
 	for (unsigned i = 0; i < VSOCK_CONNECTIONS; i++) {
 		const struct vsock_connection *c = &vsock.table->list[i];
+		const struct vsock_connection_state *st = &c->state;
 
-		must(c->attached == open[i] && c->waiting <= VSOCK_BUFFER &&
-		     c->first < VSOCK_BUFFER);
-		must(c->state != VSOCK_FREE || (!c->attached && !c->owes && !c->buffer));
-		must(c->state != VSOCK_ENDING || (!c->attached && c->owes == 1u << VSOCK_RST));
-		must(c->state != VSOCK_DRAINING || (c->waiting && c->attached && !c->owes));
-		must(!c->waiting || c->attached);
+		must(c->attached == open[i] && st->waiting <= VSOCK_BUFFER &&
+		     st->first < VSOCK_BUFFER);
+		must(st->phase != VSOCK_FREE || (!c->attached && !st->owes && !c->buffer));
+		must(st->phase != VSOCK_ENDING || (!c->attached && st->owes == 1u << VSOCK_RST));
+		must(st->phase != VSOCK_DRAINING || (st->waiting && c->attached && !st->owes));
+		must(!st->waiting || c->attached);
 		attached += c->attached;
 	}
-	must(attached == nr_open && vsock.nr_refusals <= VSOCK_REFUSALS);
+	must(attached == nr_open && vsock.state.nr_refusals <= VSOCK_REFUSALS);
 }
 
 static void one_step(void)

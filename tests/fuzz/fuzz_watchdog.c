@@ -86,7 +86,7 @@ static void one_step(struct bytes_in *in)
 {
 	unsigned what = (unsigned)get_le(in, 1), size = 1u << (what >> 3 & 1 ? 2 : what >> 4 & 1);
 	unsigned offset = (unsigned)get_le(in, 1) & ~(size - 1);
-	bool locked = pci_config_get(&w.fn.config, 0x68, 1) & 1, was = w.running;
+	bool locked = pci_config_get(&w.fn.config, 0x68, 1) & 1, was = w.state.running;
 
 	switch (what & 7) {
 	case 0:
@@ -99,7 +99,7 @@ static void one_step(struct bytes_in *in)
 		break;
 	case 2:
 		w.fn.ops->write(&w.fn, offset, size, (uint32_t)get_le(in, size));
-		must(!locked || w.running == was);
+		must(!locked || w.state.running == was);
 		break;
 	case 3:
 		pass_time(get_le(in, 5));
@@ -114,10 +114,10 @@ static void one_step(struct bytes_in *in)
 		break;
 	case 5:
 		w.fn.ops->reset(&w.fn);
-		must(!armed && !w.running);
+		must(!armed && !w.state.running);
 		break;
 	}
-	must(!armed == !w.running);
+	must(!armed == !w.state.running);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

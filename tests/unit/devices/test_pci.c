@@ -396,7 +396,7 @@ static void test_sleep_and_reset(void **state)
 	set(&b, 0x0c, 1, 0x10);
 	set(&b, 0x3c, 1, 0x0b);
 	pci_function_reset(&b.card.fn);
-	assert_false(b.card.fn.asleep);
+	assert_false(b.card.fn.state.asleep);
 	assert_int_equal(get(&b, 0x04, 2), 0);
 	assert_int_equal(get(&b, 0x0c, 4), 0);
 	assert_int_equal(get(&b, 0x10, 8), 0x0c);

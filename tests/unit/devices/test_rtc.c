@@ -161,7 +161,7 @@ static void assert_matches_libc(int64_t at)
 	set(&b, MIN, bcd(tm.tm_min));
 	set(&b, SEC, bcd(tm.tm_sec));
 	set(&b, B, 0x02);
-	assert_int_equal(START / S + b.rtc.offset, at);
+	assert_int_equal(START / S + b.rtc.state.offset, at);
 }
 
 static void test_calendar(void **state)

@@ -42,7 +42,7 @@ static void on_discard(void *to, void *at, size_t len)
 
 static void start_balloon(uint64_t features)
 {
-	balloon.dev.accepted = features;
+	balloon.dev.state.accepted = features;
 	for (unsigned i = 0; i <= REPORTS; i++)
 		set_queue(i);
 	store_le(memory + DATA, 4, 2);
@@ -149,7 +149,7 @@ static void test_reports(void **state)
 	assert_true(dev->features & POISON);
 	for (unsigned poison = 0; poison < 3; poison++) {
 		start_balloon(STATS_VQ | REPORTING | (poison ? POISON : 0));
-		store_le(dev->config + 12, poison == 2 ? 0xaaaaaaaa : 0, 4);
+		store_le(dev->state.config + 12, poison == 2 ? 0xaaaaaaaa : 0, 4);
 		dev->ops->config_written(dev);
 		report(2);
 		virtio_start(dev);
@@ -159,7 +159,7 @@ static void test_reports(void **state)
 		assert_int_equal(used(REPORTS), 1);
 		virtio_reset(dev);
 	}
-	assert_int_equal(load_le(dev->config + 12, 4), 0);
+	assert_int_equal(load_le(dev->state.config + 12, 4), 0);
 }
 
 /* Turns are counted in bytes: the buffers of one that reports much wait, half done if need be. */
@@ -286,7 +286,7 @@ static void drain(void *queue, bool on)
 
 static void start_blk(uint64_t features, unsigned type)
 {
-	blk.dev.accepted = features;
+	blk.dev.state.accepted = features;
 	set_queue(0);
 	store_le(memory + DATA, type, 4);
 	store_le(memory + DATA + 8, 0, 8);
@@ -330,14 +330,14 @@ static void test_disk(void **state)
 	assert_true(dev->features & 1 << 10);
 	assert_true(dev->features & 1 << 13);
 	assert_false(dev->features & 1 << 14); /* no write-zeroes without `zeroes` */
-	assert_int_equal(dev->config[24], 3);
-	assert_int_equal(dev->config[25], 7);
-	assert_int_equal(load_le(dev->config + 26, 2), 128);
-	assert_int_equal(load_le(dev->config + 28, 4), 2048);
-	assert_int_equal(load_le(dev->config + 36, 4), 384); /* three whole pieces */
-	assert_int_equal(load_le(dev->config + 44, 4), 128);
+	assert_int_equal(dev->state.config[24], 3);
+	assert_int_equal(dev->state.config[25], 7);
+	assert_int_equal(load_le(dev->state.config + 26, 2), 128);
+	assert_int_equal(load_le(dev->state.config + 28, 4), 2048);
+	assert_int_equal(load_le(dev->state.config + 36, 4), 384); /* three whole pieces */
+	assert_int_equal(load_le(dev->state.config + 44, 4), 128);
 	assert_true(virtio_blk_resize(&blk, 2 << 20));
-	assert_int_equal(load_le(dev->config, 8), 4096);
+	assert_int_equal(load_le(dev->state.config, 8), 4096);
 	dev->config_changed = held_up;
 	assert_false(virtio_blk_resize(&blk, 4 << 20));
 	assert_int_equal(blk.disk.size, 2 << 20);

@@ -116,7 +116,7 @@ static int tear_down_net(void **state)
 static void start(uint64_t features, unsigned n, unsigned len)
 {
 	virtio_reset(dev);
-	dev->accepted = features;
+	dev->state.accepted = features;
 	set_queue(RX);
 	set_queue(TX);
 	memset(memory + DATA, 0xee, ENTRIES * len);

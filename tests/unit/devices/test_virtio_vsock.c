@@ -243,7 +243,7 @@ static void test_turns(void **state)
 	ends[1].in[ends[1].in_end++] = 2;
 	pthread_mutex_lock(&vsock.dev.queues[RX].lock); /* both at once */
 	vsock.table->list[0].readable = vsock.table->list[1].readable = true;
-	vsock.turn = 0;
+	vsock.state.turn = 0;
 	pthread_mutex_unlock(&vsock.dev.queues[RX].lock);
 	kick(RX);
 	for (unsigned i = 0; i < 20; i++)

@@ -96,7 +96,7 @@ static void put_packed(uint64_t table, unsigned i, const struct part *p, uint16_
 /* Split: the chain takes the entries from `id` on. Packed: the next ones of the ring. */
 static void offer(uint16_t id, const struct part *parts, unsigned n)
 {
-	unsigned size = q.size;
+	unsigned size = q.state.size;
 
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t more = i + 1 < n ? NEXT : 0;
@@ -130,16 +130,16 @@ static int collect(unsigned n, uint32_t *written)
 			return -1;
 		*written = (uint32_t)get(entry + 8, 4);
 		driver.seen_place = (uint16_t)(driver.seen_place + n);
-		if (driver.seen_place >= q.size) {
-			driver.seen_place = (uint16_t)(driver.seen_place - q.size);
+		if (driver.seen_place >= q.state.size) {
+			driver.seen_place = (uint16_t)(driver.seen_place - q.state.size);
 			driver.seen_wrap = !driver.seen_wrap;
 		}
 		return (int)get(entry + 12, 2);
 	}
 	if (driver.seen == get(DEVICE + 2, 2))
 		return -1;
-	*written = (uint32_t)get(DEVICE + 4 + 8 * (driver.seen % q.size) + 4, 4);
-	return (int)get(DEVICE + 4 + 8 * (driver.seen++ % q.size), 4);
+	*written = (uint32_t)get(DEVICE + 4 + 8 * (driver.seen % q.state.size) + 4, 4);
+	return (int)get(DEVICE + 4 + 8 * (driver.seen++ % q.state.size), 4);
 }
 
 static void begin(bool packed, unsigned size, bool event_idx)
@@ -149,10 +149,10 @@ static void begin(bool packed, unsigned size, bool event_idx)
 	driver.wrap = driver.seen_wrap = true;
 	q = (struct virtqueue){
 		.ram = &ram,
-		.size = size,
-		.desc = DESC,
-		.driver = DRIVER,
-		.device = DEVICE,
+		.state.size = size,
+		.state.desc = DESC,
+		.state.driver = DRIVER,
+		.state.device = DEVICE,
 		.packed = packed,
 		.event_idx = event_idx,
 		.indirect = true,
@@ -163,8 +163,8 @@ static void begin(bool packed, unsigned size, bool event_idx)
 static void breaks(const char *why)
 {
 	assert_false(virtqueue_pop(&q, &b));
-	assert_non_null(q.broken);
-	assert_non_null(strstr(q.broken, why));
+	assert_true(q.state.broken);
+	assert_non_null(strstr(q.why, why));
 	assert_false(virtqueue_pop(&q, &b));
 }
 
@@ -276,7 +276,7 @@ static void many(bool packed, unsigned size)
 			taken = 0;
 		}
 		assert_false(virtqueue_pop(&q, &b));
-		assert_null(q.broken);
+		assert_false(q.state.broken);
 	}
 }
 
@@ -418,7 +418,7 @@ static void test_full(void **state)
 				assert_int_equal(written, i);
 			}
 			assert_int_equal(collect(1, &written), -1);
-			assert_null(q.broken);
+			assert_false(q.state.broken);
 		}
 	}
 }
@@ -502,10 +502,10 @@ static void test_packed_table(void **state)
 static bool start_with(bool packed, unsigned size, uint64_t desc, uint64_t avail, uint64_t used)
 {
 	q = (struct virtqueue){ .ram = &ram,
-				.size = size,
-				.desc = desc,
-				.driver = avail,
-				.device = used,
+				.state.size = size,
+				.state.desc = desc,
+				.state.driver = avail,
+				.state.device = used,
 				.packed = packed };
 	return virtqueue_start(&q);
 }
@@ -516,12 +516,12 @@ static void test_bad_areas(void **state)
 	assert_false(start_with(false, 0, DESC, DRIVER, DEVICE));
 	assert_false(start_with(false, 12, DESC, DRIVER, DEVICE));
 	assert_false(start_with(true, 2048, DESC, DRIVER, DEVICE));
-	assert_non_null(strstr(q.broken, "impossible size"));
+	assert_non_null(strstr(q.why, "impossible size"));
 	assert_false(start_with(false, 8, DESC + 8, DRIVER, DEVICE));
 	assert_false(start_with(false, 8, DESC, DRIVER + 1, DEVICE));
 	assert_false(start_with(true, 8, DESC, DRIVER + 2, DEVICE));
 	assert_false(start_with(false, 8, DESC, DRIVER, DEVICE + 2));
-	assert_non_null(strstr(q.broken, "not aligned"));
+	assert_non_null(strstr(q.why, "not aligned"));
 	assert_false(start_with(false, 8, HIGH + BLOCK - 64, DRIVER, DEVICE));
 	assert_false(start_with(false, 8, DESC, UINT64_MAX - 1, DEVICE));
 	assert_false(start_with(false, 8, DESC, DRIVER, MIDDLE_E));
@@ -531,7 +531,7 @@ static void test_bad_areas(void **state)
 	assert_false(start_with(false, 8, DESC, HIGH + BLOCK - 20, DEVICE));
 	assert_true(start_with(false, 8, DESC, DRIVER, HIGH + BLOCK - 72));
 	assert_false(start_with(false, 8, DESC, DRIVER, HIGH + BLOCK - 68));
-	assert_non_null(strstr(q.broken, "not in RAM"));
+	assert_non_null(strstr(q.why, "not in RAM"));
 	assert_false(virtqueue_pop(&q, &b));
 	assert_true(start_with(true, 12, DESC, DRIVER, DEVICE));
 }

@@ -83,11 +83,11 @@ static inline void set_queue(unsigned i)
 	struct virtqueue *ring = &dev->queues[i].ring;
 
 	memset(memory + RING(i), 0, 0x3000);
-	ring->size = ENTRIES;
-	ring->desc = RING(i);
-	ring->driver = RING(i) + 0x1000;
-	ring->device = RING(i) + 0x2000;
-	dev->queues[i].enabled = true;
+	ring->state.size = ENTRIES;
+	ring->state.desc = RING(i);
+	ring->state.driver = RING(i) + 0x1000;
+	ring->state.device = RING(i) + 0x2000;
+	dev->queues[i].state.enabled = true;
 }
 
 static inline void describe(unsigned queue, unsigned i, uint64_t at, uint32_t len, unsigned flags,

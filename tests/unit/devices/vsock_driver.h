@@ -366,16 +366,16 @@ static void start_driver(void)
 	for (unsigned i = 0; i < 2; i++) {
 		struct virtqueue *ring = &vsock.dev.queues[i].ring;
 
-		ring->size = ENTRIES;
-		ring->desc = RING(i);
-		ring->driver = RING(i) + 0x1000;
-		ring->device = RING(i) + 0x2000;
-		vsock.dev.queues[i].enabled = true;
+		ring->state.size = ENTRIES;
+		ring->state.desc = RING(i);
+		ring->state.driver = RING(i) + 0x1000;
+		ring->state.device = RING(i) + 0x2000;
+		vsock.dev.queues[i].state.enabled = true;
 	}
 	tx_count = rx_posted = rx_seen = 0;
 	guest_forwarded = 0;
 	guest_sent = 0;
-	vsock.dev.accepted = VIRTIO_F_VERSION_1;
+	vsock.dev.state.accepted = VIRTIO_F_VERSION_1;
 	virtio_start(&vsock.dev);
 	run();
 }

@@ -50,7 +50,7 @@ static unsigned guest_exts(uint16_t ids[16])
 		uint32_t header = 0;
 
 		for (unsigned i = 0; i < 4; i++) {
-			uint32_t byte = v.class[at + i] == VFIO_BYTE_OURS     ? c.data[at + i]
+			uint32_t byte = v.class[at + i] == VFIO_BYTE_OURS     ? c.state.data[at + i]
 					: v.class[at + i] == VFIO_BYTE_DEVICE ? raw[at + i]
 									      : 0;
 
@@ -184,7 +184,7 @@ static void test_malformed(void **state)
 	assert_int_equal(pci_config_find_ext(&c, 0x55), 0);
 	begin(0x10); /* in the header */
 	build(0, false);
-	assert_int_equal(c.data[0x34], 0);
+	assert_int_equal(c.state.data[0x34], 0);
 	begin(0xfc);
 	cap(0xfc, 0x05, 0); /* MSI without room for its registers */
 	build(0, false);
