@@ -13,8 +13,8 @@
 /* Revision 2: integers have 64 bits. */
 DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 {
-	/* SLP_TYP 5 of the sleep control register (section 4.8.3.7); devices/pm.h knows it. */
-	Name (\_S5, Package () { 5, 0, 0, 0 })
+	/* SLP_TYP of the sleep control register (section 4.8.3.7). */
+	Name (\_S5, Package () { PM_SLP_TYP_S5, 0, 0, 0 })
 
 	Scope (\_SB)
 	{
@@ -23,7 +23,7 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 			Name (_HID, EisaId ("PNP0501"))
 			Name (_UID, 0)
 			Name (_CRS, ResourceTemplate () {
-				IO (Decode16, PORT_SERIAL, PORT_SERIAL, 1, 8)
+				IO (Decode16, PORT_SERIAL, PORT_SERIAL, 1, SERIAL_PORTS)
 				Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive)
 					{ GSI_SERIAL }
 			})
@@ -33,7 +33,7 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 		{
 			Name (_HID, EisaId ("PNP0B00"))
 			Name (_CRS, ResourceTemplate () {
-				IO (Decode16, PORT_RTC, PORT_RTC, 1, 2)
+				IO (Decode16, PORT_RTC, PORT_RTC, 1, RTC_PORTS)
 				Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive)
 					{ GSI_RTC }
 			})
@@ -44,7 +44,7 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 		{
 			Name (_HID, "QEMU0001")
 			Name (_CRS, ResourceTemplate () {
-				IO (Decode16, PORT_PVPANIC, PORT_PVPANIC, 1, 1)
+				IO (Decode16, PORT_PVPANIC, PORT_PVPANIC, 1, PVPANIC_PORTS)
 			})
 		}
 
@@ -63,13 +63,13 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 				Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive)
 					{ GSI_PM }
 			})
-			OperationRegion (EREG, SystemIO, PORT_PM + 4, 4)
+			OperationRegion (EREG, SystemIO, PORT_PM + PM_EVENTS, PM_EVENTS_SIZE)
 			Field (EREG, DWordAcc, NoLock, Preserve) { EVTS, 32 }
 
 			Method (_EVT, 1, Serialized)
 			{
 				Local0 = EVTS
-				If (Local0 & 1)
+				If (Local0 & PM_EVENT_POWER_BUTTON)
 				{
 					Notify (\_SB.PWRB, 0x80)
 				}
@@ -88,7 +88,7 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 			Name (_HID, EisaId ("PNP0C02"))
 			Name (_UID, 0)
 			Name (PORT, ResourceTemplate () {
-				IO (Decode16, PORT_PM, PORT_PM, 1, 8)
+				IO (Decode16, PORT_PM, PORT_PM, 1, PM_PORTS)
 			})
 			Method (_CRS, 0, NotSerialized)
 			{
@@ -106,7 +106,8 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 			Name (_BBN, 0)
 			Name (_PXM, 0)	/* some node; without one Linux warns on NUMA machines */
 			Name (PORT, ResourceTemplate () {
-				IO (Decode16, 0xcf8, 0xcf8, 1, 8)
+				IO (Decode16, PORT_PCI, PORT_PCI, 1, PCI_PORTS)
+				/* Up to PORT_PCI and from behind it: iasl takes no sums here. */
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode,
 					EntireRange, 0, 0x0000, 0x0cf7, 0, 0x0cf8)
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode,

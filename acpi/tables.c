@@ -5,6 +5,7 @@
 #include "vmm/base/platform.h"
 #include "vmm/plan/topology.h"
 
+#include <assert.h>
 #include <errno.h>
 
 /* build/dsdt.hex, made by `iasl -tc`, defines `unsigned char dsdt_aml_code[]`. */
@@ -36,6 +37,8 @@ static const
 	uint64_t listed[TABLES_MAX]; /* addresses for the XSDT */
 	unsigned nr_listed;
 };
+
+static_assert(PORT_PCI == 0xcf8 && PCI_PORTS == 8, "dsdt.asl has the ports around them in numbers");
 
 /* Makes the bytes add up to zero. */
 static uint8_t checksum(const uint8_t *data, size_t len)
@@ -95,7 +98,6 @@ static void table_end_listed(struct tables *t, size_t at)
 #define FADT_HW_REDUCED	  (1u << 20)
 #define FADT_BOOT_NO_VGA  (1u << 2)
 #define FADT_LATENCY_NONE 0xffff /* no C2, no C3 */
-#define FADT_CENTURY	  0x32	 /* CMOS register: devices/rtc.h */
 
 /* Generic address structure (5.2.3.2) of a one-byte I/O port. */
 static void acpi_put_port(struct bytes_out *b, uint16_t port)
@@ -122,7 +124,7 @@ static void put_fadt(struct tables *t, uint64_t dsdt)
 	put_le(b, FADT_LATENCY_NONE, 2);
 	put_le(b, FADT_LATENCY_NONE, 2);
 	put_pad(b, at + 108);
-	put_le(b, FADT_CENTURY, 1);
+	put_le(b, RTC_CENTURY, 1);
 	put_le(b, FADT_BOOT_NO_VGA, 2);
 	put_pad(b, at + 112);
 	put_le(b,
@@ -136,9 +138,9 @@ static void put_fadt(struct tables *t, uint64_t dsdt)
 	put_pad(b, at + 140);
 	put_le(b, dsdt, 8);
 	put_pad(b, at + 244);
-	acpi_put_port(b, PORT_PM);     /* sleep control */
-	acpi_put_port(b, PORT_PM + 1); /* sleep status */
-	put_mem(b, OEM_TABLE_ID, 8);   /* hypervisor vendor identity */
+	acpi_put_port(b, PORT_PM + PM_SLEEP_CONTROL);
+	acpi_put_port(b, PORT_PM + PM_SLEEP_STATUS);
+	put_mem(b, OEM_TABLE_ID, 8); /* hypervisor vendor identity */
 	table_end_listed(t, at);
 }
 

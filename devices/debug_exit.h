@@ -10,8 +10,6 @@
 
 #include "devices/device.h"
 
-#define DEBUG_EXIT_PORTS 4 /* so that byte, word and dword writes to the port all fit */
-
 struct debug_exit {
 	struct device dev;
 	struct device_ender ender;

@@ -7,8 +7,6 @@
 
 #include "devices/device.h"
 
-#define I8042_PORTS 5 /* data at offset 0, status and command at 4, none of ours between */
-
 struct i8042 {
 	struct device dev;
 	struct device_ender ender;

@@ -7,33 +7,12 @@
 
 #include "vmm/base/limits.h"
 
+#include <linux/pci_regs.h>
 #include <string.h>
 
 /* Type 0 header, PCI Local Bus 3.0 section 6.1; type 1 header, PCI-to-PCI Bridge 1.2 section 3.2 */
-#define VENDOR		 0x00
-#define DEVICE		 0x02
-#define COMMAND		 0x04
-#define COMMAND_IO	 0x0001
-#define COMMAND_MEMORY	 0x0002
 #define COMMAND_WRITABLE 0x0547 /* and bus master, parity, SERR, INTx disable */
-#define STATUS		 0x06
 #define STATUS_CLEARS	 0xf900
-#define REVISION	 0x08
-#define CACHE_LINE	 0x0c
-#define HEADER_TYPE	 0x0e
-#define BAR0		 0x10
-#define SUBSYSTEM	 0x2c
-#define ROM_TYPE_0	 0x30
-#define ROM_TYPE_1	 0x38
-#define ROM_ENABLE	 1
-#define INTERRUPT_LINE	 0x3c
-#define INTERRUPT_PIN	 0x3d
-#define SECONDARY	 0x19
-#define SUBORDINATE	 0x1a
-
-#define BAR_IO	     0x1
-#define BAR_WIDE     0x4
-#define BAR_PREFETCH 0x8
 
 #define PORTS_END 0x10000
 
@@ -46,25 +25,25 @@ void pci_function_init(struct pci_function *fn, const struct pci_ops *ops,
 
 	*fn = (struct pci_function){ .ops = ops };
 	pci_config_init(c);
-	pci_config_set(c, VENDOR, 2, id->vendor);
-	pci_config_set(c, DEVICE, 2, id->device);
-	pci_config_set(c, REVISION, 4, id->class << 8 | id->revision);
-	pci_config_set(c, HEADER_TYPE, 1, id->header);
-	pci_config_set(c, INTERRUPT_PIN, 1, id->pin);
-	pci_config_allow(c, COMMAND, 2, COMMAND_WRITABLE);
-	pci_config_allow_clear(c, STATUS, 2, STATUS_CLEARS);
-	pci_config_allow(c, CACHE_LINE, 1, 0xff);
-	pci_config_allow(c, INTERRUPT_LINE, 1, 0xff);
+	pci_config_set(c, PCI_VENDOR_ID, 2, id->vendor);
+	pci_config_set(c, PCI_DEVICE_ID, 2, id->device);
+	pci_config_set(c, PCI_REVISION_ID, 4, id->class << 8 | id->revision);
+	pci_config_set(c, PCI_HEADER_TYPE, 1, id->header);
+	pci_config_set(c, PCI_INTERRUPT_PIN, 1, id->pin);
+	pci_config_allow(c, PCI_COMMAND, 2, COMMAND_WRITABLE);
+	pci_config_allow_clear(c, PCI_STATUS, 2, STATUS_CLEARS);
+	pci_config_allow(c, PCI_CACHE_LINE_SIZE, 1, 0xff);
+	pci_config_allow(c, PCI_INTERRUPT_LINE, 1, 0xff);
 	if (id->header == 0)
-		pci_config_set(c, SUBSYSTEM, 4,
+		pci_config_set(c, PCI_SUBSYSTEM_VENDOR_ID, 4,
 			       id->subsystem_vendor | (uint32_t)id->subsystem << 16);
 }
 
 static unsigned bar_offset(const struct pci_function *fn, unsigned bar)
 {
 	if (bar != BAR_ROM)
-		return BAR0 + 4 * bar;
-	return fn->config.state.data[HEADER_TYPE] & 0x7f ? ROM_TYPE_1 : ROM_TYPE_0;
+		return PCI_BASE_ADDRESS_0 + 4 * bar;
+	return fn->config.state.data[PCI_HEADER_TYPE] & 0x7f ? PCI_ROM_ADDRESS1 : PCI_ROM_ADDRESS;
 }
 
 static uint32_t bar_flags(const struct bar_shape *b, unsigned bar)
@@ -72,8 +51,9 @@ static uint32_t bar_flags(const struct bar_shape *b, unsigned bar)
 	if (bar == BAR_ROM)
 		return 0;
 	if (b->io)
-		return BAR_IO;
-	return (b->wide ? BAR_WIDE : 0) | (b->prefetch ? BAR_PREFETCH : 0);
+		return PCI_BASE_ADDRESS_SPACE_IO;
+	return (b->wide ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) |
+	       (b->prefetch ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
 }
 
 /* The bits below the size read as 0 (or flags): so the guest learns the size. */
@@ -86,7 +66,7 @@ void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct ba
 	fn->bars[bar] = (struct pci_bar){ .shape = *shape };
 	pci_config_set(&fn->config, offset, 4, (uint32_t)at | bar_flags(shape, bar));
 	pci_config_allow(&fn->config, offset, 4,
-			 (uint32_t)writable | (bar == BAR_ROM ? ROM_ENABLE : 0));
+			 (uint32_t)writable | (bar == BAR_ROM ? PCI_ROM_ADDRESS_ENABLE : 0));
 	if (shape->wide) {
 		pci_config_set(&fn->config, offset + 4, 4, (uint32_t)(at >> 32));
 		pci_config_allow(&fn->config, offset + 4, 4, (uint32_t)(writable >> 32));
@@ -98,15 +78,15 @@ static struct span bar_decoded(const struct pci_function *fn, unsigned bar)
 {
 	const struct pci_bar *b = &fn->bars[bar];
 	unsigned offset = bar_offset(fn, bar);
-	uint32_t command = pci_config_get(&fn->config, COMMAND, 2);
+	uint32_t command = pci_config_get(&fn->config, PCI_COMMAND, 2);
 	uint64_t end = b->shape.io ? PORTS_END : ADDRESS_SPACE_END;
 	uint64_t at;
 
 	if (!b->shape.size || fn->state.asleep ||
-	    !(command & (b->shape.io ? COMMAND_IO : COMMAND_MEMORY)))
+	    !(command & (b->shape.io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
 		return (struct span){ 0, 0 };
 	at = pci_config_get(&fn->config, offset, 4);
-	if (bar == BAR_ROM && !(at & ROM_ENABLE))
+	if (bar == BAR_ROM && !(at & PCI_ROM_ADDRESS_ENABLE))
 		return (struct span){ 0, 0 };
 	if (b->shape.wide)
 		at |= (uint64_t)pci_config_get(&fn->config, offset + 4, 4) << 32;
@@ -168,9 +148,9 @@ void pci_function_reset(struct pci_function *fn)
 {
 	pci_function_unmap(fn);
 	fn->state.asleep = false;
-	pci_config_set(&fn->config, COMMAND, 2, 0);
-	pci_config_set(&fn->config, CACHE_LINE, 1, 0);
-	pci_config_set(&fn->config, INTERRUPT_LINE, 1, 0);
+	pci_config_set(&fn->config, PCI_COMMAND, 2, 0);
+	pci_config_set(&fn->config, PCI_CACHE_LINE_SIZE, 1, 0);
+	pci_config_set(&fn->config, PCI_INTERRUPT_LINE, 1, 0);
 	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		const struct pci_bar *b = &fn->bars[i];
 
@@ -194,8 +174,8 @@ struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t s
 		struct pci_function *fn = host->root.slots[i];
 
 		/* A port has one device: there is nothing behind its secondary bus. */
-		if (fn && fn->behind && fn->config.state.data[SECONDARY] == bus &&
-		    fn->config.state.data[SUBORDINATE] >= bus)
+		if (fn && fn->behind && fn->config.state.data[PCI_SECONDARY_BUS] == bus &&
+		    fn->config.state.data[PCI_SUBORDINATE_BUS] >= bus)
 			return fn->behind->slots[slot];
 	}
 	return NULL;

@@ -85,8 +85,6 @@ void pci_function_unmap(struct pci_function *fn);
 /* The header as after power-on: decoding off, BARs without addresses. Calls bar_moved. */
 void pci_function_reset(struct pci_function *fn);
 
-#define PCI_PORTS 8
-
 /*
  * The host bridge, function 00:00.0, and the two ways to configuration space: memory (ECAM, 1 MiB a
  * bus) and the ports 0xcf8 (address, a dword) and 0xcfc (data). A byte at 0xcf9 is another

@@ -6,21 +6,19 @@
 
 #include "vmm/base/bytes.h"
 
+#include <linux/pci_regs.h>
 #include <string.h>
 
-#define FIRST_CAP   0x40
-#define FIRST_EXT   0x100
-#define CAP_POINTER 0x34
-#define STATUS	    0x06
-#define STATUS_CAPS 0x10 /* capability list */
-#define CAPS_MOST   ((PCI_LEGACY_SIZE - FIRST_CAP) / 4)
-#define EXTS_MOST   ((PCI_CONFIG_SIZE - FIRST_EXT) / 4)
+#define FIRST_CAP 0x40
+#define FIRST_EXT 0x100
+#define CAPS_MOST ((PCI_LEGACY_SIZE - FIRST_CAP) / 4)
+#define EXTS_MOST ((PCI_CONFIG_SIZE - FIRST_EXT) / 4)
 
 void pci_config_init(struct pci_config *c)
 {
 	memset(c, 0, sizeof(*c));
 	c->next_cap = FIRST_CAP;
-	c->last_cap = CAP_POINTER - 1; /* a capability's "next" is its second byte */
+	c->last_cap = PCI_CAPABILITY_LIST - 1; /* a capability's "next" is its second byte */
 	c->next_ext = FIRST_EXT;
 }
 
@@ -62,7 +60,7 @@ unsigned pci_config_add_cap(struct pci_config *c, uint8_t id, unsigned size)
 	if (size > PCI_LEGACY_SIZE - at)
 		return 0;
 	c->state.data[c->last_cap + 1] = (uint8_t)at;
-	c->state.data[STATUS] |= STATUS_CAPS;
+	c->state.data[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
 	c->state.data[at] = id;
 	c->last_cap = at;
 	c->next_cap = at + size;
@@ -89,9 +87,9 @@ unsigned pci_config_add_ext(struct pci_config *c, uint16_t id, unsigned version,
 
 unsigned pci_config_find_cap(const struct pci_config *c, uint8_t id)
 {
-	unsigned at = c->state.data[CAP_POINTER] & ~3u;
+	unsigned at = c->state.data[PCI_CAPABILITY_LIST] & ~3u;
 
-	if (!(c->state.data[STATUS] & STATUS_CAPS))
+	if (!(c->state.data[PCI_STATUS] & PCI_STATUS_CAP_LIST))
 		return 0;
 	for (unsigned n = 0; at >= FIRST_CAP && n < CAPS_MOST; n++) {
 		if (c->state.data[at] == id)

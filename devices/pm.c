@@ -4,6 +4,8 @@
  */
 #include "devices/pm.h"
 
+#include "vmm/base/platform.h"
+
 /* Sleep control register, ACPI 6.5 section 4.8.3.7. SLP_EN reads as zero. */
 #define SLP_TYP_MASK  0x1cu
 #define SLP_TYP_SHIFT 2

@@ -3,24 +3,13 @@
  * and the event register that the generic event device's _EVT method reads (section 5.6.9).
  *
  * No PM timer, no PM1 event block, no SCI: nothing here is polled, and the only interrupt is an
- * event. The DSDT names the offsets below.
+ * event. vmm/base/platform.h has offsets and values, because the DSDT names them; reading a byte of
+ * the event register clears that byte.
  */
 #ifndef DEVICES_PM_H
 #define DEVICES_PM_H
 
 #include "devices/device.h"
-
-#define PM_PORTS 8
-
-/* Offsets. The event register is 4 bytes; reading a byte of it clears that byte. */
-#define PM_SLEEP_CONTROL 0
-#define PM_SLEEP_STATUS	 1
-#define PM_EVENTS	 4
-
-#define PM_EVENT_POWER_BUTTON (1u << 0)
-
-/* The sleep type that the DSDT's _S5 gives. No other sleep state exists. */
-#define PM_SLP_TYP_S5 5
 
 struct pm_state {
 	uint8_t sleep_type; /* SLP_TYP as written, in place (bits 4:2) */

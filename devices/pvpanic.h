@@ -7,8 +7,6 @@
 
 #include "devices/device.h"
 
-#define PVPANIC_PORTS 1
-
 struct pvpanic {
 	struct device dev;
 	struct device_ender ender;

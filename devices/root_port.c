@@ -8,14 +8,11 @@
  */
 #include "devices/root_port.h"
 
+#include <linux/pci_regs.h>
 #include <stddef.h>
 
 /* Type 1 header, PCI-to-PCI Bridge 1.2 section 3.2 */
-#define COMMAND		 0x04
 #define COMMAND_SET	 0x0007 /* I/O, memory, bus master: as firmware leaves a bridge */
-#define PRIMARY		 0x18
-#define SECONDARY	 0x19
-#define SUBORDINATE	 0x1a
 #define IO_BASE		 0x1c
 #define IO_LIMIT	 0x1d
 #define SECONDARY_STATUS 0x1e
@@ -231,10 +228,10 @@ static void set_bridge(struct root_port *p, const struct root_port_numbers *n)
 {
 	struct pci_config *c = &p->fn.config;
 
-	pci_config_set(c, COMMAND, 2, COMMAND_SET);
-	pci_config_set(c, SECONDARY, 1, n->bus);
-	pci_config_set(c, SUBORDINATE, 1, n->bus);
-	pci_config_allow(c, PRIMARY, 4, 0x00ffffff);
+	pci_config_set(c, PCI_COMMAND, 2, COMMAND_SET);
+	pci_config_set(c, PCI_SECONDARY_BUS, 1, n->bus);
+	pci_config_set(c, PCI_SUBORDINATE_BUS, 1, n->bus);
+	pci_config_allow(c, PCI_PRIMARY_BUS, 4, 0x00ffffff);
 	pci_config_allow_clear(c, SECONDARY_STATUS, 2, 0xf900);
 	pci_config_allow(c, BRIDGE_CONTROL, 2, CONTROL_WRITABLE);
 	set_windows(p, n);

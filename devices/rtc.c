@@ -9,6 +9,8 @@
  */
 #include "devices/rtc.h"
 
+#include "vmm/base/platform.h"
+
 #define NS_PER_S  INT64_C(1000000000)
 #define S_PER_DAY 86400
 #define TICK_HZ	  32768

@@ -11,9 +11,7 @@
 
 #include "devices/device.h"
 
-#define RTC_PORTS     2 /* index, data */
 #define RTC_CMOS_SIZE 128
-#define RTC_CENTURY   0x32 /* the index that the FADT gives */
 
 struct rtc_state {
 	uint8_t index;

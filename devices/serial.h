@@ -13,8 +13,7 @@
 
 #include <stddef.h>
 
-#define SERIAL_PORTS 8
-#define SERIAL_FIFO  16
+#define SERIAL_FIFO 16
 
 /*
  * Where output goes. Called with the device's lock held; neither may block.

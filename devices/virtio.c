@@ -11,8 +11,8 @@ void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64
 	memset(dev, 0, sizeof(*dev));
 	dev->ops = ops;
 	dev->name = ops->name;
-	dev->features = features | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
-			VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED;
+	dev->features = features | VIRTIO_BIT(RING_F_INDIRECT_DESC) | VIRTIO_BIT(RING_F_EVENT_IDX) |
+			VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_RING_PACKED);
 	dev->nr_queues = n;
 	dev->server_error = -1;
 	for (unsigned i = 0; i < n; i++) {
@@ -109,7 +109,9 @@ bool virtio_try_config(struct virtio_device *dev, unsigned offset, const void *b
 
 /* --- servers --- */
 
-#define RING_FEATURES (VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_PACKED)
+#define RING_FEATURES                                                      \
+	(VIRTIO_BIT(RING_F_INDIRECT_DESC) | VIRTIO_BIT(RING_F_EVENT_IDX) | \
+	 VIRTIO_BIT(F_RING_PACKED))
 
 void virtio_set_server(struct virtio_device *dev, const struct server *server, unsigned n,
 		       uint64_t features)
@@ -221,9 +223,9 @@ void virtio_start_queue(struct virtio_device *dev, unsigned i)
 
 	pthread_mutex_lock(&q->lock);
 	if (q->state.enabled && !q->ring.state.started) {
-		q->ring.packed = dev->state.accepted & VIRTIO_F_RING_PACKED;
-		q->ring.event_idx = dev->state.accepted & VIRTIO_F_EVENT_IDX;
-		q->ring.indirect = dev->state.accepted & VIRTIO_F_INDIRECT_DESC;
+		q->ring.packed = dev->state.accepted & VIRTIO_BIT(F_RING_PACKED);
+		q->ring.event_idx = dev->state.accepted & VIRTIO_BIT(RING_F_EVENT_IDX);
+		q->ring.indirect = dev->state.accepted & VIRTIO_BIT(RING_F_INDIRECT_DESC);
 		virtqueue_start(&q->ring);
 		check_broken(dev, i);
 	}

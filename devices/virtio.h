@@ -13,17 +13,11 @@
 #include "devices/virtqueue.h"
 #include "vmm/base/err.h"
 #include "vmm/base/ports/server.h"
+#include "vmm/base/virtio.h"
 
 #include <pthread.h>
 
-#define VIRTIO_QUEUES_MAX 34
 #define VIRTIO_CONFIG_MAX 256
-
-/* Features that are not of one device: chapter 6. */
-#define VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
-#define VIRTIO_F_EVENT_IDX     (UINT64_C(1) << 29)
-#define VIRTIO_F_VERSION_1     (UINT64_C(1) << 32)
-#define VIRTIO_F_RING_PACKED   (UINT64_C(1) << 34)
 
 struct virtio_device;
 

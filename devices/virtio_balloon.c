@@ -2,9 +2,9 @@
 
 #include "vmm/base/bytes.h"
 
+#include <linux/virtio_balloon.h>
 #include <string.h>
 
-#define TYPE	    5
 #define CLASS	    0x00ff00 /* unclassified */
 #define QUEUE_SIZE  128
 #define PAGE	    4096u /* of the interface, whatever the guest's are */
@@ -12,11 +12,6 @@
 #define TURN	    4096u /* pages of the balloon, and a little more, before others have theirs */
 #define TURN_BYTES  (UINT64_C(256) << 20) /* the same of free pages: Linux reports some MiB each */
 #define NUMBERS_MAX 65536u		  /* bytes of them in one buffer; Linux has 1024 */
-
-#define F_STATS_VQ	 (UINT64_C(1) << 1)
-#define F_DEFLATE_ON_OOM (UINT64_C(1) << 2)
-#define F_PAGE_POISON	 (UINT64_C(1) << 4)
-#define F_PAGE_REPORTING (UINT64_C(1) << 5)
 
 /* struct virtio_balloon_config */
 #define CONFIG_WANTED 0 /* pages */
@@ -118,7 +113,7 @@ static void deflate(struct virtio_balloon *b)
  */
 static bool may_discard(const struct virtio_balloon *b)
 {
-	return !(b->dev.state.accepted & F_PAGE_POISON) ||
+	return !(b->dev.state.accepted & VIRTIO_BIT(BALLOON_F_PAGE_POISON)) ||
 	       !__atomic_load_n(&b->poison, __ATOMIC_RELAXED);
 }
 
@@ -197,8 +192,9 @@ bool virtio_balloon_ask(struct virtio_balloon *b)
 	bool can;
 
 	pthread_mutex_lock(&q->lock);
-	can = (st->has_stats || st->asked) && (b->dev.state.accepted & F_STATS_VQ) &&
-	      q->ring.state.started && !q->ring.state.broken;
+	can = (st->has_stats || st->asked) &&
+	      (b->dev.state.accepted & VIRTIO_BIT(BALLOON_F_STATS_VQ)) && q->ring.state.started &&
+	      !q->ring.state.broken;
 	if (can && st->has_stats) {
 		st->has_stats = false;
 		st->asked = true;
@@ -214,7 +210,7 @@ bool virtio_balloon_ask(struct virtio_balloon *b)
 static void virtio_balloon_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
-	bool has_stats = dev->state.accepted & F_STATS_VQ;
+	bool has_stats = dev->state.accepted & VIRTIO_BIT(BALLOON_F_STATS_VQ);
 
 	if (i == INFLATE)
 		inflate(b);
@@ -222,7 +218,7 @@ static void virtio_balloon_handle(struct virtio_device *dev, unsigned i)
 		deflate(b);
 	else if (i == STATS && has_stats)
 		take_stats(b);
-	else if (dev->state.accepted & F_PAGE_REPORTING)
+	else if (dev->state.accepted & VIRTIO_BIT(BALLOON_F_REPORTING))
 		take_reports(b, i);
 	virtio_interrupt(dev, i);
 }
@@ -251,7 +247,7 @@ static void virtio_balloon_reset(struct virtio_device *dev)
 
 static const struct virtio_ops ops = {
 	.name = "virtio-balloon",
-	.type = TYPE,
+	.type = VIRTIO_ID_BALLOON,
 	.class = CLASS,
 	.config_written = config_written,
 	.handle = virtio_balloon_handle,
@@ -267,7 +263,9 @@ void virtio_balloon_init(struct virtio_balloon *b, const struct balloon_host *ho
 {
 	const uint16_t sizes[QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE };
 
-	virtio_init(&b->dev, &ops, F_STATS_VQ | F_DEFLATE_ON_OOM | F_PAGE_POISON | F_PAGE_REPORTING,
+	virtio_init(&b->dev, &ops,
+		    VIRTIO_BIT(BALLOON_F_STATS_VQ) | VIRTIO_BIT(BALLOON_F_DEFLATE_ON_OOM) |
+			    VIRTIO_BIT(BALLOON_F_PAGE_POISON) | VIRTIO_BIT(BALLOON_F_REPORTING),
 		    sizes, QUEUES);
 	b->host = *host;
 	b->state.has_stats = b->state.asked = b->state.has_report = false;

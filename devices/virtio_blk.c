@@ -3,25 +3,15 @@
 #include "vmm/base/bytes.h"
 
 #include <errno.h>
+#include <linux/virtio_blk.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPE	   2
-#define CLASS	   0x018000 /* mass storage, other */
 #define SECTOR	   512u
 #define SEG_MAX	   128u /* data parts: fewer than VIRTQUEUE_PARTS_MAX with what blocks add */
 #define HELD_MAX   32u	/* requests, and pages of them, before the driver hears of their end */
 #define RANGES_MAX 1u	/* of one discard */
 #define RANGE_MAX  (UINT32_MAX / SECTOR) /* sectors of one */
-
-#define F_SEG_MAX      (UINT64_C(1) << 2)
-#define F_RO	       (UINT64_C(1) << 5)
-#define F_BLK_SIZE     (UINT64_C(1) << 6)
-#define F_FLUSH	       (UINT64_C(1) << 9)
-#define F_TOPOLOGY     (UINT64_C(1) << 10)
-#define F_MQ	       (UINT64_C(1) << 12)
-#define F_DISCARD      (UINT64_C(1) << 13)
-#define F_WRITE_ZEROES (UINT64_C(1) << 14)
 
 /* struct virtio_blk_config: offsets */
 #define CONFIG_CAPACITY	     0
@@ -31,14 +21,12 @@
 #define CONFIG_FIRST	     25
 #define CONFIG_MIN_IO	     26
 #define CONFIG_OPT_IO	     28
-#define CONFIG_NUM_QUEUES    34
 #define CONFIG_DISCARD_MAX   36
 #define CONFIG_DISCARD_SEG   40
 #define CONFIG_DISCARD_ALIGN 44
 #define CONFIG_ZERO_MAX	     48
 #define CONFIG_ZERO_SEG	     52
 #define CONFIG_ZERO_UNMAP    56
-#define CONFIG_SIZE	     60
 
 enum {
 	T_IN = 0,
@@ -168,7 +156,7 @@ static int take_range(struct virtio_blk_request *r, bool zero)
 /* Section 5.2.6.2: for a driver that does not, each write is stable at its end. */
 static bool flushes(const struct virtio_blk_request *r)
 {
-	return r->queue->blk->dev.state.accepted & F_FLUSH;
+	return r->queue->blk->dev.state.accepted & VIRTIO_BIT(BLK_F_FLUSH);
 }
 
 static int take_data(struct virtio_blk_request *r, uint64_t sector, bool write)
@@ -340,8 +328,8 @@ static void virtio_blk_reset(struct virtio_device *dev)
 
 static const struct virtio_ops ops = {
 	.name = "virtio-blk",
-	.type = TYPE,
-	.class = CLASS,
+	.type = VIRTIO_ID_BLOCK,
+	.class = VIRTIO_BLK_CLASS,
 	.handle = virtio_blk_handle,
 	.reset = virtio_blk_reset,
 };
@@ -381,7 +369,7 @@ static void fill_config(struct virtio_blk *blk)
 	store_le(config + CONFIG_CAPACITY, blk->disk.size / SECTOR, 8);
 	store_le(config + CONFIG_SEG_MAX, SEG_MAX, 4);
 	store_le(config + CONFIG_BLK_SIZE, blk->disk.block_size, 4);
-	store_le(config + CONFIG_NUM_QUEUES, blk->disk.nr_queues, 2);
+	store_le(config + VIRTIO_BLK_CONFIG_QUEUES, blk->disk.nr_queues, 2);
 	fill_topology(blk);
 	store_le(config + CONFIG_DISCARD_MAX, discard_max(&blk->disk), 4);
 	store_le(config + CONFIG_DISCARD_SEG, RANGES_MAX, 4);
@@ -393,25 +381,27 @@ static void fill_config(struct virtio_blk *blk)
 	store_le(config + CONFIG_ZERO_MAX, RANGE_MAX, 4);
 	store_le(config + CONFIG_ZERO_SEG, RANGES_MAX, 4);
 	config[CONFIG_ZERO_UNMAP] = 1;
-	blk->dev.config_size = CONFIG_SIZE;
+	blk->dev.config_size = VIRTIO_BLK_CONFIG;
 }
 
 int virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_disk *disk, struct err *err)
 {
 	uint16_t sizes[VIRTIO_BLK_QUEUES_MAX];
-	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_FLUSH | F_MQ;
+	uint64_t features = VIRTIO_BIT(BLK_F_SEG_MAX) | VIRTIO_BIT(BLK_F_BLK_SIZE) |
+			    VIRTIO_BIT(BLK_F_TOPOLOGY) | VIRTIO_BIT(BLK_F_FLUSH) |
+			    VIRTIO_BIT(BLK_F_MQ);
 
 	memset(blk, 0, sizeof(*blk));
 	for (unsigned i = 0; i < disk->nr_queues; i++)
 		sizes[i] = VIRTIO_BLK_QUEUE_SIZE;
 	if (disk->readonly)
-		features |= F_RO;
+		features |= VIRTIO_BIT(BLK_F_RO);
 	else
-		features |=
-			(disk->discard_max ? F_DISCARD : 0) | (disk->zeroes ? F_WRITE_ZEROES : 0);
+		features |= (disk->discard_max ? VIRTIO_BIT(BLK_F_DISCARD) : 0) |
+			    (disk->zeroes ? VIRTIO_BIT(BLK_F_WRITE_ZEROES) : 0);
 	virtio_init(&blk->dev, &ops, features, sizes, disk->nr_queues);
 	if (disk->split)
-		blk->dev.features &= ~VIRTIO_F_RING_PACKED;
+		blk->dev.features &= ~VIRTIO_BIT(F_RING_PACKED);
 	blk->disk = *disk;
 	fill_config(blk);
 	for (unsigned i = 0; i < disk->nr_queues; i++) {

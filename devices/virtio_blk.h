@@ -11,9 +11,11 @@
 #include "devices/virtio.h"
 #include "vmm/base/ports/block.h"
 
-#define VIRTIO_BLK_QUEUES_MAX 16
+#define VIRTIO_BLK_CLASS	 0x018000 /* PCI's: mass storage, other */
+#define VIRTIO_BLK_CONFIG	 60	  /* bytes of struct virtio_blk_config that we know, */
+#define VIRTIO_BLK_CONFIG_QUEUES 34	  /* and where in it num_queues is */
+
 #define VIRTIO_BLK_QUEUE_SIZE 256
-#define VIRTIO_BLK_SERIAL     20 /* bytes, without a NUL if it has as many */
 
 struct virtio_blk_disk {
 	uint64_t size;	     /* bytes, a multiple of 512 */

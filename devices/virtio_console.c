@@ -2,12 +2,11 @@
 
 #include "vmm/base/bytes.h"
 
-#define TYPE	   3
+#include <linux/virtio_console.h>
+
 #define CLASS	   0x078000 /* communication, other */
 #define QUEUE_SIZE 64
 #define BURST	   (64u * 1024) /* bytes in one go: others are waiting for this thread */
-
-#define F_SIZE (UINT64_C(1) << 0)
 
 /* struct virtio_console_config */
 #define CONFIG_COLUMNS 0
@@ -125,7 +124,7 @@ static void virtio_console_reset(struct virtio_device *dev)
 
 static const struct virtio_ops ops = {
 	.name = "virtio-console",
-	.type = TYPE,
+	.type = VIRTIO_ID_CONSOLE,
 	.class = CLASS,
 	.handle = virtio_console_handle,
 	.reset = virtio_console_reset,
@@ -136,7 +135,7 @@ void virtio_console_init(struct virtio_console *c, const struct console_port *po
 {
 	const uint16_t sizes[QUEUES] = { [RX] = QUEUE_SIZE, [TX] = QUEUE_SIZE };
 
-	virtio_init(&c->dev, &ops, F_SIZE, sizes, QUEUES);
+	virtio_init(&c->dev, &ops, VIRTIO_BIT(CONSOLE_F_SIZE), sizes, QUEUES);
 	c->port = *port;
 	c->state.has_out = c->starved = false;
 	store_le(c->dev.state.config + CONFIG_COLUMNS, columns, 2);

@@ -3,36 +3,20 @@
 #include "vmm/base/bytes.h"
 
 #include <errno.h>
+#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPE	   1
-#define CLASS	   0x020000 /* Ethernet */
+#define F(name) VIRTIO_BIT(NET_F_##name)
+
 #define QUEUE_SIZE 256
 #define BATCH	   64 /* frames before the other direction has its turn */
 
-#define F_CSUM	     (UINT64_C(1) << 0)
-#define F_GUEST_CSUM (UINT64_C(1) << 1)
-#define F_MAC	     (UINT64_C(1) << 5)
-#define F_GUEST_TSO4 (UINT64_C(1) << 7)
-#define F_GUEST_TSO6 (UINT64_C(1) << 8)
-#define F_GUEST_ECN  (UINT64_C(1) << 9)
-#define F_GUEST_UFO  (UINT64_C(1) << 10)
-#define F_HOST_TSO4  (UINT64_C(1) << 11)
-#define F_HOST_TSO6  (UINT64_C(1) << 12)
-#define F_HOST_ECN   (UINT64_C(1) << 13)
-#define F_HOST_UFO   (UINT64_C(1) << 14)
-#define F_MRG_RXBUF  (UINT64_C(1) << 15)
-#define F_STATUS     (UINT64_C(1) << 16)
-#define F_CTRL_VQ    (UINT64_C(1) << 17)
-#define F_MQ	     (UINT64_C(1) << 22)
-
 /* struct virtio_net_config */
 #define CONFIG_MAC    0
-#define CONFIG_STATUS 6
+#define CONFIG_STATUS VIRTIO_NET_CONFIG_STATUS
 #define CONFIG_PAIRS  8
 #define CONFIG_SIZE   10
-#define LINK_UP	      1
 
 #define HDR_BUFFERS 10 /* struct virtio_net_hdr: num_buffers */
 
@@ -70,13 +54,13 @@ static void forget(struct virtio_net_pair *pair)
 }
 
 /*
- * Takes buffers until they hold the frame, or are as many as a frame may have: without F_MRG_RXBUF
- * one. False: there are not enough yet.
+ * Takes buffers until they hold the frame, or are as many as a frame may have: one
+ * without F(MRG_RXBUF). False: there are not enough yet.
  */
 static bool find_room(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
-	bool many = pair->net->dev.state.accepted & F_MRG_RXBUF;
+	bool many = pair->net->dev.state.accepted & F(MRG_RXBUF);
 
 	while (pair->held_room < pair->frame_len && pair->nr_held < (many ? VIRTIO_NET_HELD : 1u)) {
 		struct virtqueue_buffer *b = held(pair, pair->nr_held);
@@ -287,12 +271,12 @@ static int use_pairs(struct virtio_net *net, unsigned n)
 
 static unsigned control_queue(const struct virtio_net *net)
 {
-	return net->dev.state.accepted & F_MQ ? 2 * net->nr_pairs : 2;
+	return net->dev.state.accepted & F(MQ) ? 2 * net->nr_pairs : 2;
 }
 
 static bool has_control(const struct virtio_net *net)
 {
-	return net->dev.state.accepted & F_CTRL_VQ;
+	return net->dev.state.accepted & F(CTRL_VQ);
 }
 
 unsigned virtio_net_control_queue(const struct virtio_net *net)
@@ -308,7 +292,7 @@ static uint8_t virtio_net_obey(struct virtio_net *net, const struct virtqueue_bu
 
 	if (virtqueue_read(b->parts, b->nr_out, 0, command, sizeof(command)) < sizeof(command) ||
 	    command[0] != CTRL_MQ || command[1] != CTRL_MQ_PAIRS ||
-	    !(net->dev.state.accepted & F_MQ))
+	    !(net->dev.state.accepted & F(MQ)))
 		return CTRL_ERR;
 	pairs = (unsigned)load_le(command + 2, 2);
 	if (!pairs || pairs > net->nr_pairs || use_pairs(net, pairs) < 0)
@@ -347,11 +331,11 @@ uint64_t virtio_net_features_closed(uint64_t features)
 		uint64_t these, need_one_of;
 	} rules[] = {
 		/* In this order: the second and the fourth need what the one before leaves. */
-		{ F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_UFO, F_GUEST_CSUM },
-		{ F_GUEST_ECN, F_GUEST_TSO4 | F_GUEST_TSO6 },
-		{ F_HOST_TSO4 | F_HOST_TSO6 | F_HOST_UFO, F_CSUM },
-		{ F_HOST_ECN, F_HOST_TSO4 | F_HOST_TSO6 },
-		{ F_MQ, F_CTRL_VQ },
+		{ F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_UFO), F(GUEST_CSUM) },
+		{ F(GUEST_ECN), F(GUEST_TSO4) | F(GUEST_TSO6) },
+		{ F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_UFO), F(CSUM) },
+		{ F(HOST_ECN), F(HOST_TSO4) | F(HOST_TSO6) },
+		{ F(MQ), F(CTRL_VQ) },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
@@ -371,7 +355,7 @@ static void ready(struct virtio_device *dev)
 	const struct net_port *port = &net->pairs[0].port;
 
 	port->ops->offloads(port->to, dev->state.accepted);
-	dev->nr_served = dev->state.accepted & F_MQ ? 2 * net->nr_pairs : 2;
+	dev->nr_served = dev->state.accepted & F(MQ) ? 2 * net->nr_pairs : 2;
 	if (net->nr_pairs > 1)
 		virtio_again(dev, 2 * net->nr_pairs);
 }
@@ -395,8 +379,8 @@ static void virtio_net_reset(struct virtio_device *dev)
 
 static const struct virtio_ops ops = {
 	.name = "virtio-net",
-	.type = TYPE,
-	.class = CLASS,
+	.type = VIRTIO_ID_NET,
+	.class = VIRTIO_NET_CLASS,
 	.handle = virtio_net_handle,
 	.features_good = virtio_net_features_good,
 	.ready = ready,
@@ -428,13 +412,13 @@ int virtio_net_init(struct virtio_net *net, const struct net_port *ports, unsign
 		sizes[i] = QUEUE_SIZE;
 	sizes[2 * nr_pairs] = CONTROL_SIZE;
 	virtio_init(&net->dev, &ops,
-		    ports->features | F_MAC | F_STATUS | F_MRG_RXBUF |
-			    (many ? F_CTRL_VQ | F_MQ : 0),
+		    ports->features | F(MAC) | F(STATUS) | F(MRG_RXBUF) |
+			    (many ? F(CTRL_VQ) | F(MQ) : 0),
 		    sizes, 2 * nr_pairs + many);
 	if (server)
-		virtio_set_server(&net->dev, server, 2, F_MRG_RXBUF);
+		virtio_set_server(&net->dev, server, 2, F(MRG_RXBUF));
 	memcpy(net->dev.state.config + CONFIG_MAC, mac, 6);
-	store_le(net->dev.state.config + CONFIG_STATUS, LINK_UP, 2);
+	store_le(net->dev.state.config + CONFIG_STATUS, VIRTIO_NET_S_LINK_UP, 2);
 	store_le(net->dev.state.config + CONFIG_PAIRS, nr_pairs, 2);
 	net->dev.config_size = CONFIG_SIZE;
 	net->state.used = 1;

@@ -9,8 +9,10 @@
 #include "devices/virtio.h"
 #include "vmm/base/ports/net.h"
 
-#define VIRTIO_NET_PAIRS_MAX 16
-#define VIRTIO_NET_HELD	     64 /* receive buffers for one frame, at most */
+#define VIRTIO_NET_CLASS	 0x020000 /* PCI's: Ethernet */
+#define VIRTIO_NET_CONFIG_STATUS 6	  /* in struct virtio_net_config */
+
+#define VIRTIO_NET_HELD 64 /* receive buffers for one frame, at most */
 
 static_assert(2 * VIRTIO_NET_PAIRS_MAX + 1 <= VIRTIO_QUEUES_MAX, "and the control queue");
 

@@ -1,7 +1,9 @@
 #include "devices/virtio_pci.h"
 
 #include "vmm/base/bytes.h"
+#include "vmm/base/platform.h"
 
+#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,10 +16,6 @@
 #define ISR_QUEUE    1
 #define ISR_CONFIG   2
 #define RESET_STATUS 0
-
-/* Configuration space: PCI 3.0 section 6.2.2 */
-#define COMMAND	   0x04
-#define BUS_MASTER 0x0004
 
 /* Parts of the BAR */
 #define COMMON	      0x0000
@@ -174,7 +172,7 @@ static bool features_good(const struct virtio_pci *v)
 	const struct virtio_device *dev = v->dev;
 
 	return !(v->state.driver_features & ~dev->features) &&
-	       (v->state.driver_features & VIRTIO_F_VERSION_1) &&
+	       (v->state.driver_features & VIRTIO_BIT(F_VERSION_1)) &&
 	       (!dev->ops->features_good || dev->ops->features_good(v->state.driver_features));
 }
 
@@ -476,7 +474,7 @@ static bool window(struct virtio_pci *v, uint64_t *offset, unsigned *size)
 	*size = pci_config_get(c, v->window_cap + WINDOW_LENGTH, 4);
 	return pci_config_get(c, v->window_cap + WINDOW_BAR, 1) == BAR &&
 	       (*size == 1 || *size == 2 || *size == 4) && *offset % *size == 0 &&
-	       *offset < VIRTIO_PCI_BAR_SIZE;
+	       *offset < VIRTIO_BAR_SIZE;
 }
 
 static bool touches_window(const struct virtio_pci *v, unsigned offset, unsigned size)
@@ -505,7 +503,7 @@ static uint32_t function_read(struct pci_function *fn, unsigned offset, unsigned
 
 static bool is_master(const struct pci_function *fn)
 {
-	return pci_config_get(&fn->config, COMMAND, 2) & BUS_MASTER;
+	return pci_config_get(&fn->config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
 }
 
 /*
@@ -613,7 +611,7 @@ void virtio_pci_plug(struct virtio_pci *v, struct virtio_device *dev, const stru
 		.class = dev->ops->class,
 		.revision = REVISION,
 	};
-	const struct bar_shape shape = { .size = VIRTIO_PCI_BAR_SIZE, .wide = true };
+	const struct bar_shape shape = { .size = VIRTIO_BAR_SIZE, .wide = true };
 
 	memset(v, 0, sizeof(*v));
 	v->dev = dev;

@@ -16,8 +16,6 @@
 #include "devices/pci.h"
 #include "devices/virtio.h"
 
-#define VIRTIO_PCI_BAR_SIZE 0x8000
-
 /* The common configuration, beside the states of `fn`, `msix` and `dev`. */
 struct virtio_pci_state {
 	uint32_t device_features_select, driver_features_select;

@@ -2,7 +2,6 @@
 
 #include "vmm/base/bytes.h"
 
-#define TYPE	   27
 #define CLASS	   0x058000 /* memory controller, other */
 #define QUEUE_SIZE 64
 
@@ -44,7 +43,7 @@ static void virtio_pmem_handle(struct virtio_device *dev, unsigned i)
 
 static const struct virtio_ops ops = {
 	.name = "virtio-pmem",
-	.type = TYPE,
+	.type = VIRTIO_ID_PMEM,
 	.class = CLASS,
 	.handle = virtio_pmem_handle,
 };

@@ -7,21 +7,19 @@
 
 #include "devices/virtio.h"
 
-#define VIRTIO_REMOTE_TAG 36 /* bytes: the name of a shared folder */
-
 struct virtio_remote {
 	struct virtio_device dev;
 };
 
 /* `features` and `server.ring_features` are what the process has. */
-/* `config` is the process's: 60 bytes of struct virtio_blk_config; the queues are `n`. */
+/* `config` is the process's: VIRTIO_BLK_CONFIG bytes; the queues are `n`. */
 void virtio_remote_blk(struct virtio_remote *r, uint64_t features, const uint8_t *config,
 		       unsigned n, const struct server *server);
 void virtio_remote_net(struct virtio_remote *r, uint64_t features, const uint8_t mac[6],
 		       const struct server *server);
 /* The adapter has a link, or none: nobody serves it. Not on a thread that a reset waits for. */
 void virtio_remote_link(struct virtio_remote *r, bool up);
-/* `tag`: at most VIRTIO_REMOTE_TAG bytes. */
+/* `tag`: at most VIRTIO_FS_TAG bytes. */
 void virtio_remote_fs(struct virtio_remote *r, const char *tag, const struct server *server);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <sys/random.h>
 
-#define TYPE	   4
 #define CLASS	   0x00ff00 /* unclassified */
 #define QUEUE_SIZE 64
 #define ONCE_MAX   4096 /* bytes for one buffer: a driver may offer gigabytes */
@@ -27,7 +26,7 @@ static void virtio_rng_handle(struct virtio_device *dev, unsigned i)
 
 static const struct virtio_ops ops = {
 	.name = "virtio-rng",
-	.type = TYPE,
+	.type = VIRTIO_ID_RNG,
 	.class = CLASS,
 	.handle = virtio_rng_handle,
 };

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPE	    19
 #define CLASS	    0x028000 /* network, other */
 #define QUEUE_SIZE  128
 #define CONFIG_SIZE 8	/* guest_cid */
@@ -414,7 +413,7 @@ void virtio_vsock_event(struct virtio_vsock *v, unsigned id)
 
 static const struct virtio_ops ops = {
 	.name = "virtio-vsock",
-	.type = TYPE,
+	.type = VIRTIO_ID_VSOCK,
 	.class = CLASS,
 	.handle = virtio_vsock_handle,
 	.reset = virtio_vsock_reset,

@@ -1,5 +1,7 @@
 #include "devices/watchdog.h"
 
+#include "vmm/base/platform.h"
+
 #define VENDOR 0x8086
 #define DEVICE 0x25ab
 #define CLASS  0x088000 /* system peripheral, other */

@@ -10,8 +10,6 @@
 
 #include "devices/pci.h"
 
-#define WATCHDOG_BAR_SIZE 16
-
 struct watchdog_state {
 	uint32_t stages[2];   /* ticks */
 	unsigned unlock;      /* how far the two magic writes are */

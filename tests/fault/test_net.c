@@ -15,14 +15,12 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
-#include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FEATURE(name) (UINT64_C(1) << VIRTIO_NET_F_##name)
-#define GOOD	      (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+#define GOOD (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
 
 static struct net net;
 static struct err err;
@@ -141,13 +139,13 @@ static void test_offloads(void **state)
 	taps[0].name = "tap0";
 	assert_int_equal(open_fds(1, GOOD, 0), 0);
 	port = net_port_of(&net.pairs[0]);
-	port.ops->offloads(port.to, FEATURE(GUEST_CSUM) | FEATURE(GUEST_TSO4));
+	port.ops->offloads(port.to, VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_GUEST_TSO4));
 	assert_int_equal(offloads, TUN_F_CSUM | TUN_F_TSO4);
-	port.ops->offloads(port.to, FEATURE(GUEST_TSO6));
+	port.ops->offloads(port.to, VIRTIO_BIT(NET_F_GUEST_TSO6));
 	assert_int_equal(offloads, 0);
-	port.ops->offloads(port.to, FEATURE(GUEST_CSUM) | FEATURE(GUEST_ECN));
+	port.ops->offloads(port.to, VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_GUEST_ECN));
 	assert_int_equal(offloads, 0);
-	port.ops->offloads(port.to, FEATURE(GUEST_CSUM) | FEATURE(GUEST_TSO4));
+	port.ops->offloads(port.to, VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_GUEST_TSO4));
 	nr_offloads = 0;
 	port.ops->reset(port.to); /* it comes to an end, although /dev/zero does not */
 	assert_int_equal(nr_offloads, 1);

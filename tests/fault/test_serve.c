@@ -131,7 +131,7 @@ static void start_driver(void)
 	bar_write(STATUS, 1, 0);
 	bar_write(STATUS, 1, 3);
 	bar_write(FEATURES_SELECT, 4, 1);
-	bar_write(DRIVER_FEATURES, 4, 1); /* VIRTIO_F_VERSION_1 */
+	bar_write(DRIVER_FEATURES, 4, VIRTIO_BIT(F_VERSION_1) >> 32);
 	bar_write(STATUS, 1, 11);
 	for (unsigned i = 0; i < 2; i++) {
 		bar_write(QUEUE_SELECT, 2, i);

@@ -7,6 +7,7 @@
 
 #include "vmm/backends/vhost_user_message.h"
 #include "vmm/base/bytes.h"
+#include "vmm/base/virtio.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +24,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define FEATURES (UINT64_C(1) << 32 | UINT64_C(1) << 30) /* VERSION_1, and protocol features */
+#define FEATURES (VIRTIO_BIT(F_VERSION_1) | WIRE_F_PROTOCOL)
 
 static char path[64];
 static int listener = -1, connection = -1;

@@ -6,6 +6,7 @@
  */
 #include "devices/bus.h"
 #include "devices/root_port.h"
+#include "vmm/base/platform.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,6 +5,7 @@
  */
 #include "devices/bus.h"
 #include "devices/pm.h"
+#include "vmm/base/platform.h"
 
 #include <stdlib.h>
 

@@ -5,6 +5,7 @@
  */
 #include "devices/bus.h"
 #include "devices/rtc.h"
+#include "vmm/base/platform.h"
 
 #include <stdlib.h>
 

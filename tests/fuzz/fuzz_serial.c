@@ -6,6 +6,7 @@
  */
 #include "devices/bus.h"
 #include "devices/serial.h"
+#include "vmm/base/platform.h"
 
 #include <stdlib.h>
 

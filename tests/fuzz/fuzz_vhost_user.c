@@ -2,6 +2,7 @@
  * A program that answers vhost-user with nonsense: whatever it says, the front-end comes to an end
  * with a sentence, and keeps no descriptor.
  */
+#include "devices/virtio_blk.h"
 #include "vmm/backends/vhost_user.h"
 
 #include <pthread.h>
@@ -86,7 +87,7 @@ static void use(struct vhost_user *v)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct vhost_user_kind blk = { .features = VHOST_USER_BLK_FEATURES,
-						    .config = 60 };
+						    .config = VIRTIO_BLK_CONFIG };
 	struct answers answers = { data, size < 4096 ? size : 4096 };
 	struct err err = { "" };
 	struct vhost_user v;

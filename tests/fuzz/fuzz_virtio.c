@@ -12,6 +12,7 @@
 #include "devices/virtio_remote.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
+#include "vmm/base/platform.h"
 #include "vmm/base/bytes.h"
 
 #include <errno.h>
@@ -225,7 +226,7 @@ static int env_claim(void *to, bool io, struct span at, struct device *bar, stru
 	(void)to;
 	(void)io;
 	(void)err;
-	must(!trap && span_size(at) == VIRTIO_PCI_BAR_SIZE);
+	must(!trap && span_size(at) == VIRTIO_BAR_SIZE);
 	trap = bar;
 	return 0;
 }
@@ -314,8 +315,10 @@ static void bar_write(uint64_t offset, unsigned size, uint64_t value)
 static void set_up(unsigned flags)
 {
 	uint64_t own = flags >> 3 & 1 ? dev->features & 0xffffff : 0;
-	uint64_t features = own | UINT64_C(1) << 32 | (uint64_t)(flags & 1) << 34 |
-			    (uint64_t)(flags >> 1 & 3) << 28;
+	uint64_t features = own | VIRTIO_BIT(F_VERSION_1) |
+			    (flags & 1 ? VIRTIO_BIT(F_RING_PACKED) : 0) |
+			    (flags & 2 ? VIRTIO_BIT(RING_F_INDIRECT_DESC) : 0) |
+			    (flags & 4 ? VIRTIO_BIT(RING_F_EVENT_IDX) : 0);
 
 	pci.fn.ops->write(&pci.fn, 4, 2, 6);
 	bar_write(0x14, 1, 0);
@@ -373,11 +376,11 @@ static void one_step(struct bytes_in *in)
 
 	switch (what & 7) {
 	case 0:
-		at = (unsigned)get_le(in, 2) % VIRTIO_PCI_BAR_SIZE & ~(size - 1);
+		at = (unsigned)get_le(in, 2) % VIRTIO_BAR_SIZE & ~(size - 1);
 		bar_write(at, size, get_le(in, size));
 		break;
 	case 1:
-		at = (unsigned)get_le(in, 2) % VIRTIO_PCI_BAR_SIZE & ~(size - 1);
+		at = (unsigned)get_le(in, 2) % VIRTIO_BAR_SIZE & ~(size - 1);
 		if (trap)
 			trap->ops->read(trap, at, size);
 		break;
@@ -426,11 +429,13 @@ static void make_device(unsigned kind)
 		.nr_queues = 2,
 		.ops = &disk_ops,
 	};
-	const struct net_port port = { .ops = &port_ops, .features = 0x7f83 };
+	const struct net_port port = { .ops = &port_ops, .features = NET_OFFLOADS };
 	const struct net_port ports[] = { port, port };
 	const struct console_port line = { line_put, line_ready, line_resume, NULL };
 	const struct balloon_host host = { ram_discarded, numbers_came, NULL };
-	const struct server server = { &server_ops, NULL, UINT64_C(1) << 28 | UINT64_C(1) << 29 };
+	const struct server server = {
+		&server_ops, NULL, VIRTIO_BIT(RING_F_INDIRECT_DESC) | VIRTIO_BIT(RING_F_EVENT_IDX)
+	};
 	struct err err;
 
 	switch (kind) {

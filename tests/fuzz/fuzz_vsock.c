@@ -198,7 +198,7 @@ static void start(void)
 		vsock.dev.queues[i].state.enabled = true;
 		offered[i] = 0;
 	}
-	vsock.dev.state.accepted = VIRTIO_F_VERSION_1;
+	vsock.dev.state.accepted = VIRTIO_BIT(F_VERSION_1);
 	virtio_start(&vsock.dev);
 }
 

@@ -4,6 +4,7 @@
  * it is off; once locked it stays as it is.
  */
 #include "devices/watchdog.h"
+#include "vmm/base/platform.h"
 
 #include "vmm/base/bytes.h"
 

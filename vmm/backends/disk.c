@@ -156,7 +156,7 @@ static void disk_init(struct disk *d, const char *path, const struct disk_option
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->threads.lock, NULL);
 	pthread_cond_init(&d->threads.wake, NULL);
-	for (unsigned i = 0; i < DISK_QUEUES_MAX; i++) {
+	for (unsigned i = 0; i < VIRTIO_BLK_QUEUES_MAX; i++) {
 		struct disk_queue *q = &d->queues[i];
 
 		q->disk = d;
@@ -240,7 +240,7 @@ void disk_close(struct disk *d)
 	if (d->fd < 0)
 		return;
 	disk_threads_stop(d);
-	for (unsigned i = 0; i < DISK_QUEUES_MAX; i++) {
+	for (unsigned i = 0; i < VIRTIO_BLK_QUEUES_MAX; i++) {
 		struct disk_queue *q = &d->queues[i];
 
 		disk_ring_close(q);

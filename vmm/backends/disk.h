@@ -11,11 +11,11 @@
 
 #include "vmm/base/err.h"
 #include "vmm/base/ports/block.h"
+#include "vmm/base/virtio.h"
 
 #include <liburing.h>
 #include <pthread.h>
 
-#define DISK_QUEUES_MAX	 16
 #define DISK_THREADS_MAX 16
 
 struct disk_options {
@@ -79,7 +79,7 @@ struct disk {
 	bool polls;  /* this process has several CPUs */
 	int no_ring; /* why threads serve it: errno of io_uring; 0: a ring does */
 	struct disk_threads threads;
-	struct disk_queue queues[DISK_QUEUES_MAX];
+	struct disk_queue queues[VIRTIO_BLK_QUEUES_MAX];
 	/* what the user should read; NULL: nobody listens */
 	void (*say)(void *to, const char *sentence);
 	void *say_to;

@@ -9,7 +9,6 @@
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <linux/virtio_net.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,8 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FEATURE(name) (UINT64_C(1) << VIRTIO_NET_F_##name)
-#define LENGTH	      4 /* bytes before each frame of a stream */
+#define LENGTH 4 /* bytes before each frame of a stream */
 /*
  * passt drops what its socket does not take, and is slow to make up for it. The socket takes some
  * 400 KiB, but a guest's TCP may let passt send it 6 MiB: they wait here.
@@ -113,13 +111,13 @@ static void tap_offloads(void *port, uint64_t features)
 	struct net_pair *pair = port;
 	unsigned flags = 0;
 
-	if (features & FEATURE(GUEST_CSUM))
+	if (features & VIRTIO_BIT(NET_F_GUEST_CSUM))
 		flags |= TUN_F_CSUM;
-	if (features & FEATURE(GUEST_TSO4))
+	if (features & VIRTIO_BIT(NET_F_GUEST_TSO4))
 		flags |= TUN_F_TSO4;
-	if (features & FEATURE(GUEST_TSO6))
+	if (features & VIRTIO_BIT(NET_F_GUEST_TSO6))
 		flags |= TUN_F_TSO6;
-	if (features & FEATURE(GUEST_ECN))
+	if (features & VIRTIO_BIT(NET_F_GUEST_ECN))
 		flags |= TUN_F_TSO_ECN;
 	/* What was offered it can do. If not, nothing is left of what the last driver took. */
 	if (ioctl(pair->fd, TUNSETOFFLOAD, flags) < 0)
@@ -591,9 +589,8 @@ struct net_port net_port_of(struct net_pair *pair)
 	struct net_port port = { .ops = pair->stream ? &stream_ops : &tap_ops, .to = pair };
 
 	if (!pair->stream)
-		port.features = FEATURE(CSUM) | FEATURE(GUEST_CSUM) | FEATURE(HOST_TSO4) |
-				FEATURE(HOST_TSO6) | FEATURE(HOST_ECN) | FEATURE(GUEST_TSO4) |
-				FEATURE(GUEST_TSO6) | FEATURE(GUEST_ECN);
+		port.features =
+			NET_OFFLOADS & ~(VIRTIO_BIT(NET_F_GUEST_UFO) | VIRTIO_BIT(NET_F_HOST_UFO));
 	return port;
 }
 

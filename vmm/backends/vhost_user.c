@@ -7,12 +7,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Of the ring, and one that says that there are protocol features. */
-#define F_INDIRECT_DESC (UINT64_C(1) << 28)
-#define F_EVENT_IDX	(UINT64_C(1) << 29)
-#define F_PROTOCOL	(UINT64_C(1) << 30)
-#define F_VERSION_1	(UINT64_C(1) << 32)
-
 #define NO_FD 0x100u /* in SET_VRING_CALL, _ERR: there is none */
 
 /*
@@ -108,9 +102,9 @@ static int greet(const struct vhost_user *v, struct wire *w, time_t patience, st
 		ret = wire_ask_number(w, WIRE_GET_FEATURES, &offered, err);
 	if (ret == 0)
 		ret = wire_tell(w, &owner, err);
-	if (ret == 0 && (offered & F_PROTOCOL))
+	if (ret == 0 && (offered & WIRE_F_PROTOCOL))
 		ret = settle_protocol(w, err);
-	if (ret == 0 && !(offered & F_VERSION_1))
+	if (ret == 0 && !(offered & VIRTIO_BIT(F_VERSION_1)))
 		ret = err_set(err, EINVAL, "%s%s: it serves no modern virtio device", w->option,
 			      w->path);
 	if (ret == 0)
@@ -119,8 +113,9 @@ static int greet(const struct vhost_user *v, struct wire *w, time_t patience, st
 		ret = get_regions(w, &g->regions, err);
 	if (ret == 0)
 		ret = get_config(v, w, g->config, err);
-	g->features = offered & (v->kind->features | F_INDIRECT_DESC | F_EVENT_IDX | F_PROTOCOL |
-				 F_VERSION_1);
+	g->features = offered &
+		      (v->kind->features | VIRTIO_BIT(RING_F_INDIRECT_DESC) |
+		       VIRTIO_BIT(RING_F_EVENT_IDX) | WIRE_F_PROTOCOL | VIRTIO_BIT(F_VERSION_1));
 	if (ret < 0)
 		wire_close(w);
 	return ret;
@@ -443,8 +438,8 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 
 	if (v->wire.fd < 0)
 		return err_set(err, ENOTCONN, "%s%s: it is gone", v->wire.option, v->wire.path);
-	ret = wire_tell_number(&v->wire, WIRE_SET_FEATURES, (features | F_PROTOCOL) & v->features,
-			       err);
+	ret = wire_tell_number(&v->wire, WIRE_SET_FEATURES,
+			       (features | WIRE_F_PROTOCOL) & v->features, err);
 	if (ret == 0)
 		ret = vhost_user_set_memory(v, ram, err);
 	if (ret == 0)
@@ -453,7 +448,7 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 	for (unsigned i = 0; ret == 0 && i < n; i++)
 		if (queues[i].size)
 			ret = set_ring(v, ram, i, &queues[i], err);
-	for (unsigned i = 0; ret == 0 && (v->features & F_PROTOCOL) && i < n; i++)
+	for (unsigned i = 0; ret == 0 && (v->features & WIRE_F_PROTOCOL) && i < n; i++)
 		if (queues[i].size)
 			ret = set_state(v, WIRE_SET_VRING_ENABLE, i, 1, err);
 	return ret;

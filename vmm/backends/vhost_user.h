@@ -11,18 +11,24 @@
 
 #include "vmm/backends/vhost_user_message.h"
 #include "vmm/base/err.h"
+#include "vmm/base/ports/net.h"
 #include "vmm/base/ports/server.h"
 
+#include <linux/virtio_blk.h>
 #include <pthread.h>
 #include <stdbool.h>
 
 #define VHOST_USER_CONFIG_MAX WIRE_CONFIG_MAX
 
 /* Features of virtio-blk and virtio-net (virtio 1.2, 5.2.3 and 5.1.3) that ask nothing of us. */
-#define VHOST_USER_BLK_FEATURES UINT64_C(0x7676)
-#define VHOST_USER_NET_FEATURES UINT64_C(0xff83)
+#define VHOST_USER_BLK_FEATURES                                                                \
+	(VIRTIO_BIT(BLK_F_SIZE_MAX) | VIRTIO_BIT(BLK_F_SEG_MAX) | VIRTIO_BIT(BLK_F_GEOMETRY) | \
+	 VIRTIO_BIT(BLK_F_RO) | VIRTIO_BIT(BLK_F_BLK_SIZE) | VIRTIO_BIT(BLK_F_FLUSH) |         \
+	 VIRTIO_BIT(BLK_F_TOPOLOGY) | VIRTIO_BIT(BLK_F_MQ) | VIRTIO_BIT(BLK_F_DISCARD) |       \
+	 VIRTIO_BIT(BLK_F_WRITE_ZEROES))
+#define VHOST_USER_NET_FEATURES (NET_OFFLOADS | VIRTIO_BIT(NET_F_MRG_RXBUF))
 
-#define VHOST_USER_QUEUES_MAX 34
+#define VHOST_USER_QUEUES_MAX VIRTIO_QUEUES_MAX
 
 /* What is lost with the process, apart from the rings. */
 enum vhost_user_state {

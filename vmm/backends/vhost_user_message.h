@@ -56,12 +56,13 @@ enum {
 	WIRE_ADD_MEM_REG = 37,
 };
 
-/* Protocol features. */
-#define WIRE_MQ	       (UINT64_C(1) << 0)
-#define WIRE_REPLY_ACK (UINT64_C(1) << 3)
-#define WIRE_CONFIG    (UINT64_C(1) << 9)
-#define WIRE_INFLIGHT  (UINT64_C(1) << 12)
-#define WIRE_SLOTS     (UINT64_C(1) << 15) /* CONFIGURE_MEM_SLOTS */
+/* Among the features of virtio: there are protocol features, and these are they. */
+#define WIRE_F_PROTOCOL (UINT64_C(1) << 30)
+#define WIRE_MQ		(UINT64_C(1) << 0)
+#define WIRE_REPLY_ACK	(UINT64_C(1) << 3)
+#define WIRE_CONFIG	(UINT64_C(1) << 9)
+#define WIRE_INFLIGHT	(UINT64_C(1) << 12)
+#define WIRE_SLOTS	(UINT64_C(1) << 15) /* CONFIGURE_MEM_SLOTS */
 
 #define WIRE_HEADER 12 /* request, flags, size of what follows */
 

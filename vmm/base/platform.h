@@ -1,21 +1,60 @@
 /*
  * The numbers of the fixed platform: every port, GSI and low address that does not depend on the
- * guest's size. Part of the model, so that ACPI, boot data and machine read the same ones.
+ * guest's size, and what of its devices' registers others name, too. Part of the model, so that
+ * ACPI, boot data, plan and machine read the same ones. Plain numbers: acpi/dsdt.asl includes this.
  */
 #ifndef BASE_PLATFORM_H
 #define BASE_PLATFORM_H
 
-/* I/O ports */
-#define PORT_I8042	0x60 /* data, and 4 above it status and command: only the reset line exists */
-#define PORT_RTC	0x70   /* MC146818: index, data */
-#define PORT_SERIAL	0x3f8  /* 16550A, 8 ports */
-#define PORT_PVPANIC	0x505  /* QEMU's docs/specs/pvpanic */
-#define PORT_PM		0x600  /* devices/pm.h, 8 ports */
-#define WATCHDOG_BAR	16     /* bytes: devices/watchdog.h */
-#define VIRTIO_BAR_SIZE 0x8000 /* of each virtio device: devices/virtio_pci.h */
-#define PORT_PCI	0xcf8  /* configuration address and data, 8 ports */
-#define PORT_RESET	0xcf9  /* reset control register */
-#define RESET_NOW	0x06 /* what resets when written to it: bits 1 and 2, reset of system and CPU */
+/* I/O ports: the first of each device, and how many it has. KVM keeps some devices to itself. */
+#define PORT_PIC	 0x20
+#define PIC_PORTS	 2
+#define PORT_PIT	 0x40
+#define PIT_PORTS	 4
+#define PORT_I8042	 0x60 /* data, and 4 above it status and command; only a reset line is there */
+#define I8042_PORTS	 5    /* 0x61 is the PIT's, which KVM has */
+#define PORT_RTC	 0x70 /* MC146818: index, data */
+#define RTC_PORTS	 2
+#define PORT_PIC_2	 0xa0
+#define PORT_SERIAL	 0x3f8 /* 16550A */
+#define SERIAL_PORTS	 8
+#define PORT_ELCR	 0x4d0
+#define ELCR_PORTS	 2
+#define PORT_PVPANIC	 0x505 /* QEMU's docs/specs/pvpanic */
+#define PVPANIC_PORTS	 1
+#define PORT_PM		 0x600 /* devices/pm.h */
+#define PM_PORTS	 8
+#define PORT_PCI	 0xcf8 /* configuration address and data */
+#define PCI_PORTS	 8
+#define PORT_RESET	 0xcf9 /* a byte there: reset control register */
+#define DEBUG_EXIT_PORTS 4     /* wherever the user wants it: byte, word and dword writes all fit */
+
+/* Who owns them, for whoever wants ports that nobody has: OWNER(first, number, name). */
+#define PLATFORM_PORTS(OWNER)                                                      \
+	OWNER(PORT_PIC, PIC_PORTS, "interrupt controller")                         \
+	OWNER(PORT_PIT, PIT_PORTS, "timer")                                        \
+	OWNER(PORT_I8042, I8042_PORTS, "keyboard controller")                      \
+	OWNER(PORT_RTC, RTC_PORTS, "clock")                                        \
+	OWNER(PORT_PIC_2, PIC_PORTS, "second interrupt controller")                \
+	OWNER(PORT_SERIAL, SERIAL_PORTS, "serial line")                            \
+	OWNER(PORT_ELCR, ELCR_PORTS, "interrupt controllers' edge/level register") \
+	OWNER(PORT_PVPANIC, PVPANIC_PORTS, "pvpanic device")                       \
+	OWNER(PORT_PM, PM_PORTS, "power management block")                         \
+	OWNER(PORT_PCI, PCI_PORTS, "PCI configuration mechanism")
+
+/* What is written and read there by others than drivers: tables, firmware, the DSDT's methods. */
+#define RESET_NOW	      0x06 /* resets: bits 1 and 2, of system and CPU */
+#define RTC_CENTURY	      0x32 /* CMOS register */
+#define PM_SLEEP_CONTROL      0	   /* offsets from PORT_PM */
+#define PM_SLEEP_STATUS	      1
+#define PM_EVENTS	      4 /* 4 bytes */
+#define PM_EVENTS_SIZE	      4
+#define PM_EVENT_POWER_BUTTON 0x1
+#define PM_SLP_TYP_S5	      5 /* the only sleep state */
+
+/* BARs of the devices that we have, in bytes */
+#define WATCHDOG_BAR_SIZE 16	 /* devices/watchdog.h */
+#define VIRTIO_BAR_SIZE	  0x8000 /* of each virtio device: devices/virtio_pci.h */
 
 /* Global system interrupts */
 #define GSI_SERIAL 4

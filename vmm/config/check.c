@@ -139,6 +139,8 @@ static int config_check_check_memory(struct config *c, struct err *err)
 	return 0;
 }
 
+static_assert(ECAM_BASE == 0xe0000000, "check_places() says so");
+
 static int check_places(const struct config *c, struct err *err)
 {
 	const struct {
@@ -288,26 +290,18 @@ static int config_check_check_files(const struct config *c, enum config_command 
 	return 0;
 }
 
-/* Half-open, as all spans. KVM keeps the interrupt controllers' ports to itself. */
 static const struct port_user {
 	struct span at;
 	const char *name;
 } port_users[] = {
-	{ { 0x20, 0x22 }, "interrupt controller" },
-	{ { 0x40, 0x44 }, "timer" },
-	{ { PORT_I8042, PORT_I8042 + 5 }, "keyboard controller" },
-	{ { PORT_RTC, PORT_RTC + 2 }, "clock" },
-	{ { 0xa0, 0xa2 }, "second interrupt controller" },
-	{ { PORT_SERIAL, PORT_SERIAL + 8 }, "serial line" },
-	{ { 0x4d0, 0x4d2 }, "interrupt controllers' edge/level register" },
-	{ { PORT_PVPANIC, PORT_PVPANIC + 1 }, "pvpanic device" },
-	{ { PORT_PM, PORT_PM + 8 }, "power management block" },
-	{ { PORT_RESET, PORT_RESET + 1 }, "reset register" },
+#define OWNER(first, number, name) { { (first), (first) + (number) }, name },
+	PLATFORM_PORTS(OWNER)
+#undef OWNER
 };
 
 static int check_debug_exit(const struct config *c, struct err *err)
 {
-	struct span at = { c->debug_exit_port, c->debug_exit_port + DEBUG_EXIT_WIDTH };
+	struct span at = { c->debug_exit_port, c->debug_exit_port + DEBUG_EXIT_PORTS };
 
 	if (!c->has_debug_exit)
 		return 0;
@@ -315,7 +309,7 @@ static int check_debug_exit(const struct config *c, struct err *err)
 		return err_set(err, EINVAL,
 			       "--debug-exit %#" PRIx64 " needs %u ports, but the last one is "
 			       "0xffff; use another, such as 0xf4",
-			       at.base, DEBUG_EXIT_WIDTH);
+			       at.base, DEBUG_EXIT_PORTS);
 	for (size_t i = 0; i < ARRAY_SIZE(port_users); i++)
 		if (span_overlaps(at, port_users[i].at))
 			return err_set(err, EINVAL,

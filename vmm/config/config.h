@@ -15,6 +15,7 @@
 #include "vmm/base/facts.h"
 #include "vmm/base/limits.h"
 #include "vmm/base/span.h"
+#include "vmm/base/virtio.h"
 
 #include <stddef.h>
 
@@ -61,9 +62,6 @@ struct config_node {
 	unsigned first_cpu, last_cpu; /* inclusive; valid if has_cpus */
 };
 
-/* The debug-exit device takes four ports, so that wider writes to the first one fit. */
-#define DEBUG_EXIT_WIDTH 4
-
 /* --vfio NAME[,port=off][,rom=off|FILE][,caps=A+B][,token=UUID][,on-error=continue][,noiommu=on] */
 struct config_vfio {
 	char *name;	/* BDF, or a path of sysfs */
@@ -80,8 +78,7 @@ struct config_vfio {
  * vfio_caps in vfio/pci.h. */
 extern const char *const config_vfio_caps[];
 
-#define CONFIG_DISKS_MAX       16
-#define CONFIG_DISK_QUEUES_MAX 16
+#define CONFIG_DISKS_MAX 16
 
 /* --disk
  * [path=]FILE[,readonly=on][,direct=on][,discard=on][,on-full=error][,format=raw][,serial=TEXT]
@@ -96,7 +93,7 @@ struct config_disk {
 	bool discard;	     /* space that the guest does not need is given back */
 	bool fail_when_full; /* on-full=error: a write without room on the host fails */
 	bool raw;	     /* format=raw: whatever its first bytes look like */
-	char *serial;	     /* at most 20 bytes; NULL: none */
+	char *serial;	     /* at most VIRTIO_BLK_SERIAL bytes; NULL: none */
 	unsigned queues;     /* 0: not given */
 	bool split;	     /* ring=split: no packed rings */
 };
@@ -110,22 +107,19 @@ enum config_net_kind {
 	NET_VHOST_USER,
 };
 
-#define CONFIG_NET_QUEUES_MAX 16
-
 /* --net user|tap=NAME[,queues=N]|fd=N[:N...]|vhost-user=SOCKET[,vhost=on|off][,mac=MAC] */
 struct config_net {
 	enum config_net_kind kind;
 	char *tap;
 	char *vhost_user;
 	unsigned queues; /* pairs of them */
-	int fds[CONFIG_NET_QUEUES_MAX];
+	int fds[VIRTIO_NET_PAIRS_MAX];
 	enum { VHOST_AUTO, VHOST_ON, VHOST_OFF } vhost; /* of tap and fd */
 	bool has_mac;
 	uint8_t mac[6];
 };
 
-#define CONFIG_FS_MAX  8
-#define CONFIG_TAG_MAX 36 /* bytes: virtio 1.2 section 5.11.4 */
+#define CONFIG_FS_MAX 8
 
 /* --fs socket=SOCKET,tag=TAG */
 struct config_fs {

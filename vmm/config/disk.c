@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERIAL_MAX 20 /* bytes: virtio 1.2 section 5.2.6 */
-
 enum disk_key {
 	KEY_PATH,
 	KEY_VHOST_USER,
@@ -36,15 +34,15 @@ static int set_serial(struct config_disk *d, const char *value, struct err *err)
 {
 	size_t len = strlen(value);
 
-	if (!len || len > SERIAL_MAX)
-		return err_set(err, EINVAL, "serial= has 1 to %u characters", SERIAL_MAX);
+	if (!len || len > VIRTIO_BLK_SERIAL)
+		return err_set(err, EINVAL, "serial= has 1 to %u characters", VIRTIO_BLK_SERIAL);
 	return config_set_text(&d->serial, value, err);
 }
 
 static int config_disk_set_queues(struct config_disk *d, const char *value, struct err *err)
 {
 	uint64_t n;
-	int ret = config_parse_number(value, 1, CONFIG_DISK_QUEUES_MAX, &n, err);
+	int ret = config_parse_number(value, 1, VIRTIO_BLK_QUEUES_MAX, &n, err);
 
 	if (ret < 0)
 		return err_prefix(err, ret, "queues=");

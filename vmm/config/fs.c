@@ -19,8 +19,8 @@ static int check_tag(const struct config *c, const struct config_fs *f, struct e
 {
 	size_t len = strlen(f->tag);
 
-	if (!len || len > CONFIG_TAG_MAX)
-		return err_set(err, EINVAL, "tag= has 1 to %u bytes", CONFIG_TAG_MAX);
+	if (!len || len > VIRTIO_FS_TAG)
+		return err_set(err, EINVAL, "tag= has 1 to %u bytes", VIRTIO_FS_TAG);
 	for (unsigned i = 0; &c->fs[i] != f; i++)
 		if (!strcmp(c->fs[i].tag, f->tag))
 			return err_set(err, EINVAL, "another folder has tag=%s; choose another",

@@ -41,9 +41,9 @@ static int set_fds(struct config_net *n, char *value, struct err *err)
 
 		if (ret < 0)
 			return err_prefix(err, ret, "fd=");
-		if (n->queues == CONFIG_NET_QUEUES_MAX)
+		if (n->queues == VIRTIO_NET_PAIRS_MAX)
 			return err_set(err, EINVAL, "fd= has at most %u descriptors",
-				       CONFIG_NET_QUEUES_MAX);
+				       VIRTIO_NET_PAIRS_MAX);
 		for (unsigned i = 0; i < n->queues; i++)
 			if (n->fds[i] == (int)fd)
 				return err_set(err, EINVAL, "fd= has %d twice", n->fds[i]);
@@ -117,7 +117,7 @@ static int config_net_set_queues(struct config_net *n, const char *value, struct
 	if (n->kind != NET_TAP)
 		return err_set(err, EINVAL,
 			       "queues= is for tap; fd has one for each descriptor: fd=3:4");
-	ret = config_parse_number(value, 1, CONFIG_NET_QUEUES_MAX, &queues, err);
+	ret = config_parse_number(value, 1, VIRTIO_NET_PAIRS_MAX, &queues, err);
 	if (ret < 0)
 		return err_prefix(err, ret, "queues=");
 	n->queues = (unsigned)queues;

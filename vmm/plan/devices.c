@@ -11,7 +11,7 @@ static void plan_devices_add(struct host_facts *facts, enum device_kind kind, un
 
 	*d = (struct host_pci){ .kind = kind, .index = index, .node = -1 };
 	if (kind == DEVICE_WATCHDOG)
-		d->bars[0] = (struct bar_shape){ .size = WATCHDOG_BAR };
+		d->bars[0] = (struct bar_shape){ .size = WATCHDOG_BAR_SIZE };
 	else
 		d->bars[0] = (struct bar_shape){ .size = VIRTIO_BAR_SIZE, .wide = true };
 	if (device_kind_is_numbered(kind))

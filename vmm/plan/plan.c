@@ -200,7 +200,7 @@ static struct span busy_ports(const struct config *c)
 {
 	if (!c->has_debug_exit)
 		return (struct span){ 0, 0 };
-	return (struct span){ c->debug_exit_port, c->debug_exit_port + DEBUG_EXIT_WIDTH };
+	return (struct span){ c->debug_exit_port, c->debug_exit_port + DEBUG_EXIT_PORTS };
 }
 
 static int build_devices(struct plan *p, const struct config *c, const struct host_facts *host,

@@ -3,6 +3,7 @@
  */
 #include "devices/bus.h"
 #include "devices/pm.h"
+#include "vmm/base/platform.h"
 
 #include <stdarg.h>
 #include <stddef.h>

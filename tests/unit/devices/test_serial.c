@@ -5,6 +5,7 @@
  */
 #include "devices/bus.h"
 #include "devices/serial.h"
+#include "vmm/base/platform.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -14,14 +14,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <linux/virtio_balloon.h>
 
 /* --- balloon --- */
 
 enum { INFLATE, DEFLATE, STATS, REPORTS };
-
-#define STATS_VQ  (UINT64_C(1) << 1)
-#define POISON	  (UINT64_C(1) << 4)
-#define REPORTING (UINT64_C(1) << 5)
 
 static struct virtio_balloon balloon;
 static unsigned nr_stats, discarded;
@@ -65,7 +62,8 @@ static void plug_balloon(void)
 /* As Linux does it: the first buffer is there before the device is ready. */
 static void test_statistics(void **state)
 {
-	const uint64_t features = VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | 2; /* STATS_VQ */
+	const uint64_t features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(RING_F_EVENT_IDX) |
+				  VIRTIO_BIT(BALLOON_F_STATS_VQ);
 
 	(void)state;
 	plug_balloon();
@@ -146,9 +144,10 @@ static void test_reports(void **state)
 {
 	(void)state;
 	plug_balloon();
-	assert_true(dev->features & POISON);
+	assert_true(dev->features & VIRTIO_BIT(BALLOON_F_PAGE_POISON));
 	for (unsigned poison = 0; poison < 3; poison++) {
-		start_balloon(STATS_VQ | REPORTING | (poison ? POISON : 0));
+		start_balloon(VIRTIO_BIT(BALLOON_F_STATS_VQ) | VIRTIO_BIT(BALLOON_F_REPORTING) |
+			      (poison ? VIRTIO_BIT(BALLOON_F_PAGE_POISON) : 0));
 		store_le(dev->state.config + 12, poison == 2 ? 0xaaaaaaaa : 0, 4);
 		dev->ops->config_written(dev);
 		report(2);
@@ -169,7 +168,7 @@ static void test_reports_in_turns(void **state)
 
 	(void)state;
 	plug_balloon();
-	start_balloon(STATS_VQ | REPORTING);
+	start_balloon(VIRTIO_BIT(BALLOON_F_STATS_VQ) | VIRTIO_BIT(BALLOON_F_REPORTING));
 	for (unsigned i = 0; i < parts; i++)
 		describe(REPORTS, i, 0, BLOCKS_MEET, DESC_WRITE | (i + 1 < parts), i + 1);
 	offer(REPORTS, 10, 0);
@@ -188,7 +187,7 @@ static void test_reports_in_turns(void **state)
 	serve(REPORTS);
 	assert_true(used(REPORTS) < 20);
 	virtio_reset(dev);
-	start_balloon(STATS_VQ | REPORTING);
+	start_balloon(VIRTIO_BIT(BALLOON_F_STATS_VQ) | VIRTIO_BIT(BALLOON_F_REPORTING));
 	report(2);
 	virtio_start(dev);
 	discarded = 0;

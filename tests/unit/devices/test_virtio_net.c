@@ -13,21 +13,9 @@
 
 #include <errno.h>
 
-enum { RX, TX };
+#define F(name) VIRTIO_BIT(NET_F_##name)
 
-#define CSUM	   (UINT64_C(1) << 0)
-#define GUEST_CSUM (UINT64_C(1) << 1)
-#define GUEST_TSO4 (UINT64_C(1) << 7)
-#define GUEST_TSO6 (UINT64_C(1) << 8)
-#define GUEST_ECN  (UINT64_C(1) << 9)
-#define GUEST_UFO  (UINT64_C(1) << 10)
-#define HOST_TSO4  (UINT64_C(1) << 11)
-#define HOST_TSO6  (UINT64_C(1) << 12)
-#define HOST_ECN   (UINT64_C(1) << 13)
-#define HOST_UFO   (UINT64_C(1) << 14)
-#define MRG_RXBUF  (UINT64_C(1) << 15)
-#define CTRL_VQ	   (UINT64_C(1) << 17)
-#define MQ	   (UINT64_C(1) << 22)
+enum { RX, TX };
 
 static struct virtio_net net;
 
@@ -94,7 +82,8 @@ static const struct net_port_ops port_ops = {
 static int set_up_net(void **state)
 {
 	static const uint8_t mac[6] = { 0x52, 0x54 };
-	const struct net_port port = { .ops = &port_ops, .features = GUEST_CSUM | GUEST_TSO4 };
+	const struct net_port port = { .ops = &port_ops,
+				       .features = F(GUEST_CSUM) | F(GUEST_TSO4) };
 	struct err err;
 
 	set_up(state);
@@ -144,7 +133,7 @@ static unsigned used_len(unsigned i)
 static void test_frame_too_long(void **state)
 {
 	(void)state;
-	start(VIRTIO_F_VERSION_1, 3, 100);
+	start(VIRTIO_BIT(F_VERSION_1), 3, 100);
 	frame_comes(1012);
 	assert_int_equal(next_frame, 1);
 	assert_int_equal(used(RX), 0);
@@ -167,7 +156,7 @@ static void test_frame_too_long(void **state)
 static void test_frame_too_long_for_many(void **state)
 {
 	(void)state;
-	start(VIRTIO_F_VERSION_1 | MRG_RXBUF, ENTRIES, 100);
+	start(VIRTIO_BIT(F_VERSION_1) | F(MRG_RXBUF), ENTRIES, 100);
 	frame_comes(100 * VIRTIO_NET_HELD + 1);
 	assert_int_equal(next_frame, 1);
 	assert_int_equal(used(RX), 0);
@@ -196,14 +185,14 @@ static void test_next_driver(void **state)
 	unsigned before;
 
 	(void)state;
-	start(VIRTIO_F_VERSION_1 | MRG_RXBUF | GUEST_CSUM | GUEST_TSO4, 0, 0);
-	assert_int_equal(offloads & GUEST_TSO4, GUEST_TSO4);
+	start(VIRTIO_BIT(F_VERSION_1) | F(MRG_RXBUF) | F(GUEST_CSUM) | F(GUEST_TSO4), 0, 0);
+	assert_int_equal(offloads & F(GUEST_TSO4), F(GUEST_TSO4));
 	frame_comes(5000);
 	frames[nr_frames++] = 6000;
 	before = port_resets;
-	start(VIRTIO_F_VERSION_1, 2, 2000);
+	start(VIRTIO_BIT(F_VERSION_1), 2, 2000);
 	assert_true(port_resets > before);
-	assert_int_equal(offloads & GUEST_TSO4, 0);
+	assert_int_equal(offloads & F(GUEST_TSO4), 0);
 	frame_comes(60);
 	assert_int_equal(used(RX), 1);
 	assert_int_equal(used_len(0), 60);
@@ -214,39 +203,39 @@ static void test_features(void **state)
 {
 	static const uint64_t good[] = {
 		0,
-		CSUM | GUEST_CSUM,
-		GUEST_CSUM | GUEST_TSO4 | GUEST_TSO6 | GUEST_ECN | GUEST_UFO,
-		GUEST_CSUM | GUEST_TSO6 | GUEST_ECN,
-		CSUM | HOST_TSO4 | HOST_TSO6 | HOST_ECN | HOST_UFO,
-		CSUM | HOST_TSO4 | HOST_ECN,
-		CTRL_VQ,
-		CTRL_VQ | MQ,
-		MRG_RXBUF,
+		F(CSUM) | F(GUEST_CSUM),
+		F(GUEST_CSUM) | F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_ECN) | F(GUEST_UFO),
+		F(GUEST_CSUM) | F(GUEST_TSO6) | F(GUEST_ECN),
+		F(CSUM) | F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_ECN) | F(HOST_UFO),
+		F(CSUM) | F(HOST_TSO4) | F(HOST_ECN),
+		F(CTRL_VQ),
+		F(CTRL_VQ) | F(MQ),
+		F(MRG_RXBUF),
 	};
 	static const uint64_t bad[] = {
-		GUEST_TSO4,
-		GUEST_TSO6 | CSUM,
-		GUEST_UFO,
-		GUEST_CSUM | GUEST_ECN,
-		HOST_TSO4 | GUEST_CSUM,
-		HOST_TSO6,
-		HOST_UFO,
-		CSUM | HOST_ECN,
-		MQ,
+		F(GUEST_TSO4),
+		F(GUEST_TSO6) | F(CSUM),
+		F(GUEST_UFO),
+		F(GUEST_CSUM) | F(GUEST_ECN),
+		F(HOST_TSO4) | F(GUEST_CSUM),
+		F(HOST_TSO6),
+		F(HOST_UFO),
+		F(CSUM) | F(HOST_ECN),
+		F(MQ),
 	};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(good); i++)
-		assert_true(virtio_net_features_good(VIRTIO_F_VERSION_1 | good[i]));
+		assert_true(virtio_net_features_good(VIRTIO_BIT(F_VERSION_1) | good[i]));
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_false(virtio_net_features_good(VIRTIO_F_VERSION_1 | bad[i]));
+		assert_false(virtio_net_features_good(VIRTIO_BIT(F_VERSION_1) | bad[i]));
 	/* What is left of a bad offer is a good one, and nothing is lost of a good one. */
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-		uint64_t left = virtio_net_features_closed(VIRTIO_F_VERSION_1 | bad[i]);
+		uint64_t left = virtio_net_features_closed(VIRTIO_BIT(F_VERSION_1) | bad[i]);
 
 		assert_true(virtio_net_features_good(left));
-		assert_int_equal(left & ~(VIRTIO_F_VERSION_1 | bad[i]), 0);
-		assert_true(left & VIRTIO_F_VERSION_1);
+		assert_int_equal(left & ~(VIRTIO_BIT(F_VERSION_1) | bad[i]), 0);
+		assert_true(left & VIRTIO_BIT(F_VERSION_1));
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(good); i++)
 		assert_int_equal(virtio_net_features_closed(good[i]), good[i]);

@@ -193,7 +193,7 @@ static bool accept_features(uint64_t features)
 
 static void start_driver(void)
 {
-	assert_true(accept_features(VIRTIO_F_VERSION_1));
+	assert_true(accept_features(VIRTIO_BIT(F_VERSION_1)));
 	for (unsigned i = 0; i < 2; i++) {
 		memset(memory + RING(i), 0, 0x3000);
 		bar_write(QUEUE_SELECT, 2, i);
@@ -233,7 +233,7 @@ static void unplug_pci(void)
 static void plug_net(const struct server *server, unsigned pairs)
 {
 	static const uint8_t mac[6] = { 0x52, 0x54 };
-	const struct net_port port = { .ops = &port_ops, .features = 0x7f83 };
+	const struct net_port port = { .ops = &port_ops, .features = NET_OFFLOADS };
 	const struct net_port ports[] = { port, port };
 	struct err err;
 
@@ -250,20 +250,21 @@ static void test_features(void **state)
 
 	(void)state;
 	plug_net(NULL, 1);
-	assert_true(accept_features(VIRTIO_F_VERSION_1));
+	assert_true(accept_features(VIRTIO_BIT(F_VERSION_1)));
 	assert_true(accept_features(dev->features));
-	assert_false(accept_features(dev->features & ~VIRTIO_F_VERSION_1));
+	assert_false(accept_features(dev->features & ~VIRTIO_BIT(F_VERSION_1)));
 	assert_false(accept_features(dev->features | UINT64_C(1) << 63));
 	/* VIRTIO_NET_F_GUEST_TSO4 needs _GUEST_CSUM. */
-	assert_false(accept_features(VIRTIO_F_VERSION_1 | 1u << 7));
-	assert_true(accept_features(VIRTIO_F_VERSION_1 | 1u << 7 | 1u << 1));
+	assert_false(accept_features(VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(NET_F_GUEST_TSO4)));
+	assert_true(accept_features(VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(NET_F_GUEST_TSO4) |
+				    VIRTIO_BIT(NET_F_GUEST_CSUM)));
 	unplug_pci();
 	virtio_net_destroy(&net);
 
 	virtio_remote_net(&remote, 0xff83, mac, &server);
 	plug_pci(&remote.dev);
 	assert_true(accept_features(dev->features));
-	assert_false(accept_features(VIRTIO_F_VERSION_1 | 1u << 7));
+	assert_false(accept_features(VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(NET_F_GUEST_TSO4)));
 	unplug_pci();
 }
 

@@ -375,7 +375,7 @@ static void start_driver(void)
 	tx_count = rx_posted = rx_seen = 0;
 	guest_forwarded = 0;
 	guest_sent = 0;
-	vsock.dev.state.accepted = VIRTIO_F_VERSION_1;
+	vsock.dev.state.accepted = VIRTIO_BIT(F_VERSION_1);
 	virtio_start(&vsock.dev);
 	run();
 }

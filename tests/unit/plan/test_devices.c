@@ -29,7 +29,7 @@ static void test_order_and_names(void **state)
 		{ "disk0", DEVICE_DISK, 0, VIRTIO_BAR_SIZE },
 		{ "disk1", DEVICE_DISK, 1, VIRTIO_BAR_SIZE },
 		{ "rng", DEVICE_RNG, 0, VIRTIO_BAR_SIZE },
-		{ "watchdog", DEVICE_WATCHDOG, 0, WATCHDOG_BAR },
+		{ "watchdog", DEVICE_WATCHDOG, 0, WATCHDOG_BAR_SIZE },
 	};
 	struct host_facts facts = { .pci = { { .name = "0000:41:00.0" } }, .nr_pci = 1 };
 

@@ -5,6 +5,9 @@
 #ifndef BASE_PORTS_NET_H
 #define BASE_PORTS_NET_H
 
+#include "vmm/base/virtio.h"
+
+#include <linux/virtio_net.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -12,6 +15,15 @@
 
 #define NET_HEADER    12u		    /* bytes of struct virtio_net_hdr, before every frame */
 #define NET_FRAME_MAX (NET_HEADER + 65550u) /* the largest that segmentation offload makes */
+
+/* Checksums and segments that one side may leave to the other: sections 5.1.3 and 5.1.6. */
+#define NET_OFFLOADS_GUEST                                             \
+	(VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_GUEST_TSO4) | \
+	 VIRTIO_BIT(NET_F_GUEST_TSO6) | VIRTIO_BIT(NET_F_GUEST_ECN) | VIRTIO_BIT(NET_F_GUEST_UFO))
+#define NET_OFFLOADS_HOST                                                                     \
+	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_HOST_TSO4) | VIRTIO_BIT(NET_F_HOST_TSO6) | \
+	 VIRTIO_BIT(NET_F_HOST_ECN) | VIRTIO_BIT(NET_F_HOST_UFO))
+#define NET_OFFLOADS (NET_OFFLOADS_GUEST | NET_OFFLOADS_HOST)
 
 /* One thread at a time, the one that serves the adapter. */
 struct net_port_ops {
@@ -21,7 +33,7 @@ struct net_port_ops {
 	ssize_t (*receive)(void *port, uint8_t *to, size_t cap);
 	/* What the adapter wants to hear of: frames that came, room for frames. */
 	void (*want)(void *port, bool frames, bool room);
-	/* What of VIRTIO_NET_F_GUEST_* the driver takes: checksums and segments left to it. */
+	/* What of NET_OFFLOADS_GUEST the driver takes. */
 	void (*offloads)(void *port, uint64_t features);
 	/*
 	 * The driver is gone, and the next one has not said yet what it takes: nothing is left to
@@ -38,7 +50,7 @@ struct net_port_ops {
 struct net_port {
 	const struct net_port_ops *ops;
 	void *to;
-	uint64_t features; /* offloads that the port has: VIRTIO_NET_F_* */
+	uint64_t features; /* those of NET_OFFLOADS that the port has */
 };
 
 #endif

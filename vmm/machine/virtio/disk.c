@@ -11,8 +11,6 @@
 #include <poll.h>
 #include <string.h>
 
-static_assert(DISK_QUEUES_MAX == VIRTIO_BLK_QUEUES_MAX, "every queue of a disk has one below");
-
 struct disk_backend {
 	struct disk disk;
 	const struct config_disk *wanted;
@@ -43,7 +41,7 @@ static int disk_backend_open(struct virtio_backend *b, const struct config *c,
 			     const struct plan *plan, struct err *err)
 {
 	static const struct vhost_user_kind remote = { .features = VHOST_USER_BLK_FEATURES,
-						       .config = 60 };
+						       .config = VIRTIO_BLK_CONFIG };
 	const struct config_disk *d = &c->disks[b->index];
 	const struct disk_options options = {
 		.readonly = d->readonly,
@@ -52,7 +50,7 @@ static int disk_backend_open(struct virtio_backend *b, const struct config *c,
 		.raw = d->raw,
 		.fail_when_full = d->fail_when_full,
 		.queues = d->queues ? d->queues
-				    : (unsigned)min_u64(plan->cpus, CONFIG_DISK_QUEUES_MAX),
+				    : (unsigned)min_u64(plan->cpus, VIRTIO_BLK_QUEUES_MAX),
 	};
 	struct disk_backend *own;
 

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static_assert(CONFIG_NET_QUEUES_MAX == VIRTIO_NET_PAIRS_MAX, "every pair of an adapter has one");
 static_assert(VHOST_AUTO == (int)NET_VHOST_AUTO && VHOST_ON == (int)NET_VHOST_ON &&
 		      VHOST_OFF == (int)NET_VHOST_OFF,
 	      "the configuration and the host do not see each other");

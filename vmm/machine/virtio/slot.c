@@ -10,8 +10,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static_assert(VIRTIO_BAR_SIZE == VIRTIO_PCI_BAR_SIZE, "the plan has the room that devices take");
-
 void *virtio_slot_own(struct virtio_slot *s, size_t size, struct err *err)
 {
 	s->own = calloc(1, size);
