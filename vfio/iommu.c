@@ -313,68 +313,83 @@ static struct iommu_mapping piece_of(const struct iommu_mapping *m, uint64_t bas
 	return piece;
 }
 
-struct tally {
-	const struct iommu_progress *progress;
-	uint64_t piece;
-	uint64_t done, total;
-};
-
 /* *mapped is the part of m->iova that is mapped, also on failure. */
 static int map_span(struct iommu *io, const struct iommu_mapping *m, struct span *mapped,
-		    struct tally *tally, struct err *err)
+		    struct iommu_ram *r, struct err *err)
 {
-	const struct iommu_progress *p = tally->progress;
+	const struct iommu_progress *p = r->progress;
 
 	*mapped = (struct span){ m->iova.base, m->iova.base };
 	while (mapped->end < m->iova.end) {
-		struct iommu_mapping piece = piece_of(m, mapped->end, tally->piece);
+		struct iommu_mapping piece = piece_of(m, mapped->end, r->piece);
 		int ret;
 
 		if (p && p->stop && p->stop(p->to))
 			return err_set(err, EINTR, "interrupted while RAM was mapped for devices");
 		ret = io->ops->map(io, &piece);
 		if (ret < 0)
-			return map_failed(io, &piece, io->mapped + tally->total - tally->done, -ret,
-					  err);
+			return map_failed(io, &piece, io->mapped + r->total - r->done, -ret, err);
 		mapped->end = piece.iova.end;
 		io->mapped += span_size(piece.iova);
-		tally->done += span_size(piece.iova);
+		r->done += span_size(piece.iova);
 		if (p && p->done)
-			p->done(p->to, tally->done, tally->total);
+			p->done(p->to, r->done, r->total);
 	}
 	return 0;
 }
 
-int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
-		  const struct iommu_progress *progress, struct err *err)
+int iommu_check_ram(const struct iommu *io, const struct iommu_mapping *list, size_t n,
+		    struct iommu_ram *r, struct err *err)
 {
-	struct tally tally = { .progress = progress };
-	struct span mapped = { 0, 0 };
+	uint64_t piece, total = 0;
+	int ret = 0;
+
+	if (io->no_iommu)
+		return 0;
+	for (size_t i = 0; ret == 0 && i < n; i++) {
+		ret = check_usable(io, &list[i], err);
+		total += span_size(list[i].iova);
+	}
+	if (ret == 0)
+		ret = choose_piece(io, list, n, &piece, err);
+	if (ret < 0)
+		return ret;
+	r->piece = piece;
+	r->total = total;
+	return 0;
+}
+
+int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n, struct iommu_ram *r,
+		  struct err *err)
+{
+	struct iommu_mapping part = { .hva = NULL };
 	size_t i;
 	int ret = 0;
 
 	if (io->no_iommu)
 		return 0;
-	for (i = 0; ret == 0 && i < n; i++) {
-		ret = check_usable(io, &list[i], err);
-		tally.total += span_size(list[i].iova);
-	}
-	if (ret == 0)
-		ret = choose_piece(io, list, n, &tally.piece, err);
-	if (ret < 0)
-		return ret;
 	raise_memlock();
 	for (i = 0; i < n; i++) {
-		ret = map_span(io, &list[i], &mapped, &tally, err);
+		ret = map_span(io, &list[i], &part.iova, r, err);
 		if (ret < 0)
 			break;
 	}
 	if (ret == 0)
 		return 0;
-	iommu_unmap(io, mapped);
-	while (i-- > 0)
-		iommu_unmap(io, list[i].iova);
+	iommu_unmap_ram(io, &part, 1, r);
+	iommu_unmap_ram(io, list, i, r);
 	return ret;
+}
+
+void iommu_unmap_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
+		     struct iommu_ram *r)
+{
+	if (io->no_iommu)
+		return;
+	while (n-- > 0) {
+		iommu_unmap(io, list[n].iova);
+		r->done -= span_size(list[n].iova);
+	}
 }
 
 void iommu_unmap(struct iommu *io, struct span iova)

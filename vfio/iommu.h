@@ -35,6 +35,13 @@ struct iommu_progress {
 	void *to;
 };
 
+/* The mapping of RAM, of which there is one: all at once, or block by block. */
+struct iommu_ram {
+	const struct iommu_progress *progress; /* NULL: nobody looks */
+	uint64_t piece;	      /* what is mapped at once, in bytes; 0: not checked */
+	uint64_t done, total; /* bytes */
+};
+
 struct iommu;
 
 struct iommu_ops {
@@ -104,12 +111,22 @@ void iommu_leave(struct iommu *io, unsigned number);
 /* Reads the usable ranges into io->usable; after the last attach, before the plan. */
 int iommu_ask_ranges(struct iommu *io, struct err *err);
 /*
- * Maps RAM: checks every span against io->usable first (-ERANGE and a sentence that has both: the
- * span, the range that the host refuses, and --iova-policy as the way out), raises RLIMIT_MEMLOCK
- * as far as it can be, then maps in pieces. On failure nothing stays mapped. -EINTR: stopped.
+ * Before any of it is mapped: looks at all RAM that is to be, with what is already. -ERANGE if a
+ * span is not in io->usable, and a sentence that has both: the span, the range that the host
+ * refuses, and --iova-policy as the way out. -ENOSPC: there is no room for so many mappings. Sets
+ * r->piece and r->total.
  */
-int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
-		  const struct iommu_progress *progress, struct err *err);
+int iommu_check_ram(const struct iommu *io, const struct iommu_mapping *list, size_t n,
+		    struct iommu_ram *r, struct err *err);
+/*
+ * Maps some of what was checked, in pieces; raises RLIMIT_MEMLOCK before, as far as it can be. On
+ * failure nothing of `list` stays mapped. -EINTR: stopped.
+ */
+int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n, struct iommu_ram *r,
+		  struct err *err);
+/* The last of `list` first. */
+void iommu_unmap_ram(struct iommu *io, const struct iommu_mapping *list, size_t n,
+		     struct iommu_ram *r);
 /*
  * Maps a BAR for other devices. Returns 1 if it is mapped, 0 if the kernel does not do that (then
  * peer-to-peer is off from now on, and the sentence says so once; empty if said before).

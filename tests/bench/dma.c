@@ -85,9 +85,11 @@ static void map_ours(struct iommu *io, uint8_t *at, uint64_t base, uint64_t size
 		.hva = at,
 		.owner = "RAM",
 	};
+	struct iommu_ram mapping = { .progress = NULL };
 	struct err err;
 
-	if (iommu_map_ram(io, &ram, 1, NULL, &err) < 0) {
+	if (iommu_check_ram(io, &ram, 1, &mapping, &err) < 0 ||
+	    iommu_map_ram(io, &ram, 1, &mapping, &err) < 0) {
 		fprintf(stderr, "dma: %s\n", err.text);
 		exit(1);
 	}

@@ -4,6 +4,7 @@
  */
 #include "tests/fault/wrap.h"
 #include "vfio/iommu.h"
+#include "vmm/backends/passthrough.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -236,6 +237,15 @@ static const struct iommu_mapping ram[] = {
 	},
 };
 
+static uint64_t total_of(const struct span *list, size_t n)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += span_size(list[i]);
+	return bytes;
+}
+
 static uint64_t total(const struct iommu_mapping *list, size_t n)
 {
 	uint64_t bytes = 0;
@@ -257,13 +267,26 @@ static int open_backend(enum iommu_backend backend, struct err *e)
 	return ret < 0 ? ret : iommu_ask_ranges(&io, e);
 }
 
+static struct iommu_ram mapping;
+
+/* All of it at once. */
+static int map_ram(const struct iommu_mapping *list, size_t n, const struct iommu_progress *p,
+		   struct err *e)
+{
+	int ret;
+
+	mapping = (struct iommu_ram){ .progress = p };
+	ret = iommu_check_ram(&io, list, n, &mapping, e);
+	return ret < 0 ? ret : iommu_map_ram(&io, list, n, &mapping, e);
+}
+
 static int attempt(void *to, struct err *e)
 {
 	int ret = open_backend(*(enum iommu_backend *)to, e);
 
 	host.nr_maps = host.calls = 0;
 	if (ret == 0)
-		ret = iommu_map_ram(&io, ram, ARRAY_SIZE(ram), NULL, e);
+		ret = map_ram(ram, ARRAY_SIZE(ram), NULL, e);
 	if (ret == 0)
 		assert_int_equal(io.mapped, total(ram, ARRAY_SIZE(ram)));
 	if (ret == 0 && io.ops->allow)
@@ -320,7 +343,7 @@ static void test_leave(void **state)
 
 	(void)state;
 	open_or_fail(IOMMU_TYPE1);
-	assert_int_equal(iommu_map_ram(&io, ram, ARRAY_SIZE(ram), NULL, &err), 0);
+	assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), NULL, &err), 0);
 	held = wrap_held();
 	assert_true(iommu_group_file(&io, 7) >= 0);
 	iommu_leave(&io, 7);
@@ -461,7 +484,7 @@ static void test_refused(void **state)
 	(void)state;
 	for (enum iommu_backend b = IOMMU_TYPE1; b <= IOMMU_IOMMUFD; b++) {
 		open_or_fail(b);
-		assert_int_equal(iommu_map_ram(&io, over, 2, NULL, &err), -ERANGE);
+		assert_int_equal(map_ram(over, 2, NULL, &err), -ERANGE);
 		wrap_assert_says(&err, "RAM at [0x100000000, 0x10040000000)");
 		wrap_assert_says(&err, "refuses [0xfd00000000, 0x10000000000)");
 		wrap_assert_says(&err, "IOMMU groups 7, 9");
@@ -477,7 +500,7 @@ static void test_pieces(void **state)
 {
 	(void)state;
 	open_or_fail(IOMMU_TYPE1);
-	assert_int_equal(iommu_map_ram(&io, ram, ARRAY_SIZE(ram), NULL, &err), 0);
+	assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), NULL, &err), 0);
 	assert_int_equal(host.nr_maps, 2 + 97 + 1);
 	for (unsigned i = 0; i < host.nr_maps; i++)
 		assert_true(span_size(host.maps[i]) <= GIB);
@@ -491,13 +514,13 @@ static void test_pieces(void **state)
 	host.nr_maps = 0;
 	host.avail = 20;
 	open_or_fail(IOMMU_TYPE1);
-	assert_int_equal(iommu_map_ram(&io, ram, ARRAY_SIZE(ram), NULL, &err), 0);
+	assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), NULL, &err), 0);
 	assert_true(host.nr_maps <= 10);
 	assert_true(span_size(host.maps[2]) > GIB);
 	iommu_close(&io);
 	host.avail = 4;
 	open_or_fail(IOMMU_TYPE1);
-	assert_int_equal(iommu_map_ram(&io, ram, ARRAY_SIZE(ram), NULL, &err), -ENOSPC);
+	assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), NULL, &err), -ENOSPC);
 	wrap_assert_says(&err, "dma_entry_limit");
 	iommu_close(&io);
 }
@@ -520,8 +543,7 @@ static void test_map_errors(void **state)
 			host.fail_map = 4;
 			host.map_error = cases[i].code;
 			open_or_fail(b);
-			assert_int_equal(iommu_map_ram(&io, ram, ARRAY_SIZE(ram), NULL, &err),
-					 -cases[i].code);
+			assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), NULL, &err), -cases[i].code);
 			wrap_assert_says(&err, "RAM: mapping IOVA [0x140000000, 0x180000000)");
 			wrap_assert_says(&err, "1024 MiB at host address 0x20040000000");
 			wrap_assert_says(&err, strerror(cases[i].code));
@@ -561,19 +583,140 @@ static void test_progress(void **state)
 
 	(void)state;
 	open_or_fail(IOMMU_IOMMUFD);
-	assert_int_equal(iommu_map_ram(&io, ram, ARRAY_SIZE(ram), &p, &err), 0);
+	assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), &p, &err), 0);
 	assert_int_equal(w.last, total(ram, ARRAY_SIZE(ram)));
 	assert_int_equal(w.calls, host.nr_maps);
 	iommu_close(&io);
 	host.nr_maps = 0;
 	w = (struct watcher){ .stop_at = 3 };
 	open_or_fail(IOMMU_TYPE1);
-	assert_int_equal(iommu_map_ram(&io, ram, ARRAY_SIZE(ram), &p, &err), -EINTR);
+	assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), &p, &err), -EINTR);
 	wrap_assert_says(&err, "interrupted");
 	assert_int_equal(w.calls, 3);
 	assert_int_equal(host.nr_maps, 0);
 	assert_int_equal(io.mapped, 0);
 	iommu_close(&io);
+}
+
+/* Block by block, as guest memory tells of it: how far it is counts for all of it. */
+static void test_blocks(void **state)
+{
+	struct watcher w = { .stop_at = 0 };
+	const struct iommu_progress p = { watch_done, watch_stop, &w };
+
+	(void)state;
+	for (enum iommu_backend b = IOMMU_TYPE1; b <= IOMMU_IOMMUFD; b++) {
+		host.nr_maps = host.calls = 0;
+		w = (struct watcher){ .stop_at = 0 };
+		mapping = (struct iommu_ram){ .progress = &p };
+		open_or_fail(b);
+		assert_int_equal(iommu_check_ram(&io, ram, ARRAY_SIZE(ram), &mapping, &err), 0);
+		assert_int_equal(host.calls, 0);
+		assert_int_equal(mapping.total, total(ram, ARRAY_SIZE(ram)));
+		for (size_t i = 0; i < ARRAY_SIZE(ram); i++)
+			assert_int_equal(iommu_map_ram(&io, &ram[i], 1, &mapping, &err), 0);
+		assert_int_equal(w.last, total(ram, ARRAY_SIZE(ram)));
+		assert_int_equal(w.calls, host.nr_maps);
+		iommu_unmap_ram(&io, &ram[2], 1, &mapping);
+		assert_int_equal(mapping.done, total(ram, 2));
+		assert_int_equal(io.mapped, total(ram, 2));
+		/* What fails stays away, and what was there stays. */
+		mapping.progress = NULL;
+		host.calls = 0;
+		host.fail_map = 1;
+		host.map_error = ENOMEM;
+		assert_int_equal(iommu_map_ram(&io, &ram[2], 1, &mapping, &err), -ENOMEM);
+		assert_int_equal(mapping.done, total(ram, 2));
+		assert_int_equal(io.mapped, total(ram, 2));
+		host.fail_map = 0;
+		assert_int_equal(iommu_map_ram(&io, &ram[2], 1, &mapping, &err), 0);
+		iommu_unmap_ram(&io, ram, ARRAY_SIZE(ram), &mapping);
+		assert_int_equal(mapping.done, 0);
+		assert_int_equal(io.mapped, 0);
+		assert_int_equal(host.nr_maps, 0);
+		iommu_close(&io);
+	}
+}
+
+static uint64_t told_done, told_total;
+
+static void note_done(void *to, uint64_t bytes, uint64_t of)
+{
+	(void)to;
+	told_done = bytes;
+	told_total = of;
+}
+
+static uint64_t mapped_bytes(void)
+{
+	return total_of(host.maps, host.nr_maps);
+}
+
+/* As a listener of guest memory: of a file nothing is mapped, nor of the BIOS area what is taken.
+ */
+static void test_listens(void **state)
+{
+	static const struct map_region regions[] = {
+		{ { 0, GIB }, MAP_RAM, 0 },
+		{ { 4 * GIB, 6 * GIB }, MAP_RAM, 0 },
+		{ { 8 * GIB, 9 * GIB }, MAP_PMEM, 0 },
+	};
+	static const uint64_t all = 3 * GIB - 4 * KIB;
+	static struct ram_block blocks[ARRAY_SIZE(regions)];
+	static struct passthrough pt;
+	static struct plan plan;
+	static struct guest_memory memory;
+	const struct ram pages = { .blocks = blocks, .nr_blocks = 2, .page_size = 2 * MIB };
+	const struct iommu_progress p = { note_done, NULL, NULL };
+
+	(void)state;
+	memcpy(plan.map.regions, regions, sizeof(regions));
+	plan.map.nr_regions = ARRAY_SIZE(regions);
+	plan.map.forbidden[0].at = (struct span){ 0xe8000, 0xe9000 };
+	plan.map.nr_forbidden = 1;
+	for (enum iommu_backend b = IOMMU_TYPE1; b <= IOMMU_IOMMUFD; b++) {
+		open_or_fail(b);
+		pt = (struct passthrough){ .iommu = io };
+		host.nr_maps = host.calls = 0;
+		guest_memory_init(&memory);
+		for (size_t i = 0; i < ARRAY_SIZE(regions); i++) {
+			blocks[i] = (struct ram_block){ regions[i].at,
+							(uint8_t *)(uintptr_t)(i * TIB), -1, 0 };
+			assert_int_equal(guest_memory_add(&memory, &blocks[i], &err), 0);
+		}
+		/* The second block fails: the first goes, too. */
+		host.fail_map = 4;
+		host.map_error = ENOMEM;
+		assert_int_equal(passthrough_listen(&pt, &memory, &plan, &pages, &p, &err),
+				 -ENOMEM);
+		assert_int_equal(host.calls, 4);
+		assert_int_equal(host.nr_maps, 0);
+		assert_null(memory.first);
+		host.fail_map = 0;
+		assert_int_equal(passthrough_listen(&pt, &memory, &plan, &pages, &p, &err), 0);
+		assert_int_equal(host.maps[0].end, 0xe8000);
+		assert_int_equal(host.maps[1].base, 0xe9000);
+		assert_int_equal(mapped_bytes(), all);
+		assert_int_equal(told_done, all);
+		assert_int_equal(told_total, all);
+		/* RAM goes and comes; it does not come if it cannot. */
+		guest_memory_remove(&memory, regions[0].at);
+		assert_int_equal(mapped_bytes(), 2 * GIB);
+		host.calls = 0;
+		host.fail_map = 2;
+		assert_int_equal(guest_memory_add(&memory, &blocks[0], &err), -ENOMEM);
+		assert_int_equal(mapped_bytes(), 2 * GIB);
+		host.fail_map = 0;
+		assert_int_equal(guest_memory_add(&memory, &blocks[0], &err), 0);
+		assert_int_equal(mapped_bytes(), all);
+		assert_int_equal(pt.iommu.mapped, all);
+		guest_memory_remove(&memory, regions[2].at);
+		assert_int_equal(mapped_bytes(), all);
+		/* At the end it is not told: closing is faster. */
+		guest_memory_forget(&memory, &pt.listener);
+		passthrough_close(&pt);
+		assert_int_equal(mapped_bytes(), all);
+	}
 }
 
 static void test_bars(void **state)
@@ -612,7 +755,7 @@ static int child_refused(void)
 		return 2;
 	host.fail_map = 3;
 	host.map_error = ENOMEM;
-	if (iommu_map_ram(&io, ram, ARRAY_SIZE(ram), NULL, &err) != -ENOMEM)
+	if (map_ram(ram, ARRAY_SIZE(ram), NULL, &err) != -ENOMEM)
 		return 3;
 	if (!strstr(err.text, "103811072 KiB and this user may lock 1024 KiB") ||
 	    !strstr(err.text, "ulimit -l 103811072") || !strstr(err.text, "LimitMEMLOCK="))
@@ -633,7 +776,7 @@ static int child_raises(void)
 	limit.rlim_max = limit.rlim_max == RLIM_INFINITY ? TIB : limit.rlim_max;
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0 || (geteuid() == 0 && setuid(65534) < 0))
 		return 3;
-	if (iommu_map_ram(&io, ram, ARRAY_SIZE(ram), NULL, &err) < 0)
+	if (map_ram(ram, ARRAY_SIZE(ram), NULL, &err) < 0)
 		return 4;
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		return 5;
@@ -674,6 +817,8 @@ int main(void)
 		cmocka_unit_test_setup(test_pieces, play),
 		cmocka_unit_test_setup(test_map_errors, play),
 		cmocka_unit_test_setup(test_progress, play),
+		cmocka_unit_test_setup(test_blocks, play),
+		cmocka_unit_test_setup(test_listens, play),
 		cmocka_unit_test_setup(test_leave, play),
 		cmocka_unit_test_setup(test_auto, play),
 		cmocka_unit_test_setup(test_attach_refused, play),

@@ -36,7 +36,8 @@ static struct {
 	unsigned run_calls;
 	int cpuid_error;	   /* likewise */
 	struct kvm_run first_exit; /* what a new run page says */
-	struct kvm_userspace_memory_region slots[16];
+	int max_slots;		   /* 0: it does not say */
+	struct kvm_userspace_memory_region slots[64];
 	unsigned nr_slots;
 	bool has_pit, reinjects;
 	uint64_t quirks_off;
@@ -84,7 +85,7 @@ static int check_extension(unsigned long cap)
 	if (cap == 213) /* KVM_CAP_DISABLE_QUIRKS2: which there are */
 		return 0xff;
 	if (cap == KVM_CAP_NR_MEMSLOTS)
-		return 2 * ARRAY_SIZE(host.slots);
+		return host.max_slots;
 	return cap == KVM_CAP_MAX_VCPUS ? host.max_cpus : 1;
 }
 
@@ -171,6 +172,7 @@ static int play(void **state)
 	host.lacks = -1;
 	host.run_size = 4096;
 	host.max_cpus = 64;
+	host.max_slots = 32;
 	host.reinjects = true;
 	wrap_setup(state);
 	wrap_redirect("/dev/kvm", "/dev/null");
@@ -297,20 +299,42 @@ static void test_cpuid(void **state)
 /* --- memory slots --- */
 
 /* Nothing is mapped: the played KVM does not look. */
+static const struct ram_block blocks[] = {
+	{ { 0, 3 * GIB }, (uint8_t *)(uintptr_t)(TIB), -1, 0 },
+	{ { 16 * TIB, 25 * TIB }, (uint8_t *)(uintptr_t)(32 * TIB), -1, 0 },
+};
+
+static struct kvm guest;
+static struct guest_memory memory;
+static struct guest_memory_listener listener = { .ops = &kvm_memory_ops, .to = &guest };
+
+/* A machine without memory, and both blocks in a list of which it is not told yet. */
+static void open_machine(void)
+{
+	host.nr_slots = 0;
+	assert_int_equal(kvm_open(&guest, &err), 0);
+	assert_int_equal(kvm_create_vm(&guest, &err), 0);
+	guest_memory_init(&memory);
+	for (unsigned i = 0; i < ARRAY_SIZE(blocks); i++)
+		assert_int_equal(guest_memory_add(&memory, &blocks[i], &err), 0);
+}
+
+/* Entry `i` of what KVM was told: the slot goes. */
+static void expect_gone(unsigned i, unsigned slot)
+{
+	assert_true(i < host.nr_slots);
+	assert_int_equal(host.slots[i].slot, slot);
+	assert_int_equal(host.slots[i].memory_size, 0);
+}
+
 static void test_slots(void **state)
 {
-	struct ram_block blocks[] = {
-		{ { 0, 3 * GIB }, (uint8_t *)(uintptr_t)(TIB), -1, 0 },
-		{ { 16 * TIB, 25 * TIB }, (uint8_t *)(uintptr_t)(32 * TIB), -1, 0 },
-	};
-	const struct guest_ram ram = { blocks, ARRAY_SIZE(blocks) };
+	struct wrap_held before = wrap_held();
 	struct span gpa = { 0, 0 };
-	struct kvm kvm;
 
 	(void)state;
-	assert_int_equal(kvm_open(&kvm, &err), 0);
-	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
-	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), 0);
+	open_machine();
+	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
 	/* 9 TiB need nine slots of at most 1. */
 	assert_int_equal(host.nr_slots, 10);
 	for (unsigned i = 0; i < host.nr_slots; i++) {
@@ -326,69 +350,115 @@ static void test_slots(void **state)
 	}
 	assert_int_equal(gpa.end, blocks[1].gpa.end);
 
+	/* A block goes with all of its slots, which the next one has. */
+	host.nr_slots = 0;
+	guest_memory_remove(&memory, blocks[1].gpa);
+	assert_int_equal(host.nr_slots, 9);
+	for (unsigned i = 0; i < 9; i++)
+		expect_gone(i, i + 1);
+	host.nr_slots = 0;
+	assert_int_equal(guest_memory_add(&memory, &blocks[1], &err), 0);
+	assert_int_equal(host.nr_slots, 9);
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(host.slots[i].slot, i + 1);
+
+	/* With the machine all go at once: none is told of. */
+	host.nr_slots = 0;
+	guest_memory_forget(&memory, &listener);
+	kvm_close(&guest);
+	assert_int_equal(host.nr_slots, 0);
+	wrap_assert_released(before, "kvm_close");
+}
+
+static void test_slots_refused(void **state)
+{
+	(void)state;
+	open_machine();
 	wrap_fail_named("ioctl", 3, ENOMEM);
-	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), -ENOMEM);
+	assert_int_equal(guest_memory_listen(&memory, &listener, &err), -ENOMEM);
 	wrap_assert_says(&err, "KVM refuses 1048576 MiB of RAM at 0x110000000000");
 	wrap_assert_says(&err, "Cannot allocate memory");
+	/* What was shown before goes again: the piece of the same block, then the other block. */
+	assert_int_equal(host.nr_slots, 4);
+	expect_gone(2, 1);
+	expect_gone(3, 0);
+	host.nr_slots = 0;
 	wrap_fail_named("ioctl", 1, EINVAL);
-	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), -EINVAL);
+	assert_int_equal(guest_memory_listen(&memory, &listener, &err), -EINVAL);
 	wrap_assert_says(&err, "KVM refuses 3072 MiB of RAM at 0 (");
-	kvm_close(&kvm);
+	assert_int_equal(host.nr_slots, 0);
+	kvm_close(&guest); /* with the table of slots */
+	open_machine();
+	wrap_fail_named("calloc", 1, ENOMEM);
+	assert_int_equal(guest_memory_listen(&memory, &listener, &err), -ENOMEM);
+	wrap_assert_says(&err, "cannot list 16 memory slots");
+	assert_int_equal(host.nr_slots, 0);
+	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
+	guest_memory_forget(&memory, &listener);
+	kvm_close(&guest);
 }
 
-/* RAM never gets the slots that are kept for device memory. */
+/* RAM never gets the slots that are kept for device memory: of 32, the last 16. */
 static void test_too_many_slots(void **state)
 {
-	struct ram_block block = {
-		{ 16 * TIB, 33 * TIB }, (uint8_t *)(uintptr_t)(64 * TIB), -1, 0
+	const struct ram_block more = {
+		{ 64 * TIB, 79 * TIB }, (uint8_t *)(uintptr_t)(64 * TIB), -1, 0
 	};
-	const struct guest_ram ram = { &block, 1 };
-	struct kvm kvm;
 
 	(void)state;
-	assert_int_equal(kvm_open(&kvm, &err), 0);
-	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
-	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), -E2BIG);
+	open_machine();
+	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
+	assert_int_equal(guest_memory_add(&memory, &more, &err), -E2BIG);
 	wrap_assert_says(&err, "guest RAM is in more than 16 pieces");
-	kvm_close(&kvm);
+	assert_int_equal(host.nr_slots, 16 + 6);
+	for (unsigned i = 0; i < 6; i++)
+		expect_gone(16 + i, 10 + i);
+	assert_int_equal(memory.all.n, 2);
+	guest_memory_forget(&memory, &listener);
+	kvm_close(&guest);
 }
 
-/* Device memory takes the upper half of the slots, and gives them back. */
+/* Device memory takes the last slots, and gives them back. */
 static void test_maps(void **state)
 {
-	struct ram_block block = { { 0, GIB }, (uint8_t *)(uintptr_t)TIB, -1, 0 };
-	const struct guest_ram ram = { &block, 1 };
 	const struct span at = { TIB, TIB + 64 * KIB };
-	struct kvm kvm;
 	int a, b;
 
 	(void)state;
-	assert_int_equal(kvm_open(&kvm, &err), 0);
-	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
-	assert_int_equal(kvm_add_ram(&kvm, &ram, &err), 0);
+	open_machine();
 	assert_int_equal(host.quirks_off, 0);
-	a = kvm_map(&kvm, at, (void *)(uintptr_t)(2 * TIB), &err);
+	a = kvm_map(&guest, at, (void *)(uintptr_t)(2 * TIB), &err);
 	/* From now on slots go: without the quirk by which all page tables go with them. */
 	assert_int_equal(host.quirks_off, 1 << 7);
-	b = kvm_map(&kvm, (struct span){ 2 * TIB, 3 * TIB }, (void *)(uintptr_t)(4 * TIB), &err);
+	b = kvm_map(&guest, (struct span){ 2 * TIB, 3 * TIB }, (void *)(uintptr_t)(4 * TIB), &err);
 	assert_true(a >= 0 && b >= 0 && a != b);
+	assert_int_equal(host.slots[0].slot, 16);
+	assert_int_equal(host.slots[0].guest_phys_addr, at.base);
+	assert_int_equal(host.slots[0].memory_size, 64 * KIB);
+	assert_int_equal(host.slots[0].userspace_addr, 2 * TIB);
+	assert_int_equal(host.slots[1].slot, 17);
+	/* RAM that comes meanwhile moves none of them. */
+	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
+	guest_memory_remove(&memory, blocks[0].gpa);
+	host.nr_slots = 0;
+	kvm_unmap(&guest, a);
+	expect_gone(0, 16);
+	assert_int_equal(kvm_map(&guest, at, (void *)(uintptr_t)(2 * TIB), &err), a);
 	assert_int_equal(host.slots[1].slot, 16);
-	assert_int_equal(host.slots[1].guest_phys_addr, at.base);
-	assert_int_equal(host.slots[1].memory_size, 64 * KIB);
-	assert_int_equal(host.slots[1].userspace_addr, 2 * TIB);
-	assert_int_equal(host.slots[2].slot, 17);
-	kvm_unmap(&kvm, a);
-	assert_int_equal(host.slots[3].slot, 16);
-	assert_int_equal(host.slots[3].memory_size, 0);
-	assert_int_equal(kvm_map(&kvm, at, (void *)(uintptr_t)(2 * TIB), &err), a);
-	kvm_unmap(&kvm, b);
+	kvm_unmap(&guest, b);
+	expect_gone(2, 17);
 	wrap_fail_named("ioctl", 1, EEXIST);
-	assert_int_equal(kvm_map(&kvm, at, NULL, &err), -EEXIST);
+	assert_int_equal(kvm_map(&guest, at, NULL, &err), -EEXIST);
 	wrap_assert_says(&err, "KVM refuses device memory at [0x10000000000, 0x10000010000)");
 	wrap_ioctl(played);
 	host.nr_slots = 0;
-	assert_int_equal(kvm_map(&kvm, at, NULL, &err), b); /* the failure took no slot */
-	kvm_close(&kvm);
+	assert_int_equal(kvm_map(&guest, at, NULL, &err), b); /* the failure took no slot */
+	for (unsigned i = 2; i < 16; i++)
+		assert_true(kvm_map(&guest, at, NULL, &err) >= 0);
+	assert_int_equal(kvm_map(&guest, at, NULL, &err), -ENOSPC);
+	wrap_assert_says(&err, "there is room for 16 mappings of device memory");
+	guest_memory_forget(&memory, &listener);
+	kvm_close(&guest);
 }
 
 static int vfio_attempt(void *to, struct err *e)
@@ -755,6 +825,7 @@ int main(void)
 		cmocka_unit_test_setup(test_old_kvm, play),
 		cmocka_unit_test_setup(test_lesser_kvm, play),
 		cmocka_unit_test_setup(test_slots, play),
+		cmocka_unit_test_setup(test_slots_refused, play),
 		cmocka_unit_test_setup(test_too_many_slots, play),
 		cmocka_unit_test_setup(test_maps, play),
 		cmocka_unit_test_setup(test_vfio, play),

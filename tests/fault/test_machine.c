@@ -48,7 +48,7 @@ static struct loop loop;
 static struct console console;
 static struct machine machine;
 static struct ram ram;
-static struct guest_ram guest_ram;
+static struct guest_memory guest_memory;
 static const struct machine_parts parts = {
 	.plan = &plan,
 	.kernel = &kernel,
@@ -56,7 +56,7 @@ static const struct machine_parts parts = {
 	.boot_kernel = &boot_kernel,
 	.append = "quiet",
 	.ram = &ram,
-	.guest_ram = &guest_ram,
+	.guest_memory = &guest_memory,
 	.loop = &loop,
 	.console = &console,
 	.has_debug_exit = true,
@@ -116,7 +116,9 @@ static int make_ram(struct err *e)
 
 	ram_destroy(&ram);
 	ret = ram_create(&ram, spans, plan_ram(&plan, spans, ARRAY_SIZE(spans)), &backing, e);
-	guest_ram = ram_all(&ram);
+	guest_memory_init(&guest_memory);
+	for (size_t i = 0; ret == 0 && i < ram.nr_blocks; i++)
+		ret = guest_memory_add(&guest_memory, &ram.blocks[i], e);
 	return ret;
 }
 

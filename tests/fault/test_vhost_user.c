@@ -104,13 +104,24 @@ static void test_addresses(void **state)
 	}
 }
 
+static struct guest_memory listed;
+
+/* Lists the first `n` blocks and tells the front-end of them, as when it is made. */
+static int listen_to(unsigned n)
+{
+	guest_memory_init(&listed);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(guest_memory_add(&listed, &blocks[i], &err), 0);
+	return vhost_user_listen(&user, &listed, &err);
+}
+
 /* More memory than one message has room for, for programs that can be told of it. */
 static void test_memory_slots(void **state)
 {
 	(void)state;
 	start_program(WIRE_REPLY_ACK, 32);
 	assert_int_equal(open_user(), 0);
-	assert_int_equal(vhost_user_check_memory(&user, &ram, &err), -E2BIG);
+	assert_int_equal(listen_to(BLOCKS), -E2BIG);
 	wrap_assert_says(&err, "10 spans, with those of --pmem; its program can be told of 8");
 	assert_int_equal(start(&ram, -1), -E2BIG);
 	vhost_user_close(&user);
@@ -118,13 +129,13 @@ static void test_memory_slots(void **state)
 
 	start_program(WIRE_REPLY_ACK | WIRE_SLOTS, 9);
 	assert_int_equal(open_user(), 0);
-	assert_int_equal(vhost_user_check_memory(&user, &ram, &err), -E2BIG);
+	assert_int_equal(listen_to(BLOCKS), -E2BIG);
 	vhost_user_close(&user);
 	end_program();
 
 	start_program(WIRE_REPLY_ACK | WIRE_SLOTS, BLOCKS + 2);
 	assert_int_equal(open_user(), 0);
-	assert_int_equal(vhost_user_check_memory(&user, &ram, &err), 0);
+	assert_int_equal(listen_to(BLOCKS), 0);
 	for (unsigned life = 0; life < 2; life++) { /* it keeps what it was told */
 		assert_int_equal(start(&ram, -1), 0);
 		assert_int_equal(program.tables, 0);
@@ -147,6 +158,115 @@ static void test_memory_slots(void **state)
 	assert_int_equal(vhost_user_reconnect(&user, &err), -EINVAL);
 	vhost_user_close(&user);
 	end_program();
+}
+
+/* --- guest memory that comes and goes --- */
+
+static void open_listening(uint64_t protocol, uint64_t slots, unsigned n)
+{
+	start_program(protocol, slots);
+	assert_int_equal(open_user(), 0);
+	assert_int_equal(listen_to(n), 0);
+	assert_int_equal(user.regions, n);
+}
+
+static void close_listening(void)
+{
+	guest_memory_forget(&listed, &user.listener);
+	vhost_user_close(&user);
+	end_program();
+}
+
+/* As many as one message has room for: each change is a new table. */
+static void test_new_table(void **state)
+{
+	struct ram_block private = { { 0xf0000000, 0xf0000000 + PAGE }, NULL, -1, 0 };
+
+	(void)state;
+	open_listening(WIRE_REPLY_ACK, 0, 4);
+	/* Before a ring starts it is told of nothing, then of all. */
+	assert_int_equal(guest_memory_add(&listed, &blocks[4], &err), 0);
+	assert_int_equal(program.tables, 0);
+	assert_int_equal(start(&listed.all, -1), 0);
+	assert_int_equal(program.tables, 1);
+	assert_int_equal(program.table, 5);
+	program.regions = 0;
+	assert_int_equal(guest_memory_add(&listed, &blocks[5], &err), 0);
+	assert_int_equal(program.tables, 2);
+	assert_int_equal(program.table, 6);
+	assert_int_equal(program.guest_address[5], blocks[5].gpa.base);
+	guest_memory_remove(&listed, blocks[4].gpa);
+	assert_int_equal(program.tables, 3);
+	assert_int_equal(program.table, 5);
+	/* What is no file it cannot map. */
+	assert_int_equal(guest_memory_add(&listed, &private, &err), 0);
+	assert_int_equal(program.tables, 3);
+	program.regions = 0;
+	assert_int_equal(guest_memory_add(&listed, &blocks[4], &err), 0);
+	assert_int_equal(guest_memory_add(&listed, &blocks[6], &err), 0);
+	assert_int_equal(program.table, 7);
+	program.regions = 0;
+	assert_int_equal(guest_memory_add(&listed, &blocks[7], &err), 0);
+	assert_int_equal(guest_memory_add(&listed, &blocks[8], &err), -E2BIG);
+	wrap_assert_says(&err, "9 spans, with those of --pmem; its program can be told of 8");
+	assert_int_equal(program.tables, 6);
+	assert_int_equal(user.regions, 8);
+	vhost_user_ops.stop(&user, 2);
+	close_listening();
+}
+
+static void test_new_table_refused(void **state)
+{
+	struct pollfd hangup = { .events = 0 };
+
+	(void)state;
+	open_listening(WIRE_REPLY_ACK, 0, 4);
+	assert_int_equal(start(&listed.all, -1), 0);
+	program.refuses = WIRE_SET_MEM_TABLE;
+	assert_int_equal(guest_memory_add(&listed, &blocks[4], &err), -EIO);
+	wrap_assert_says(&err, "it refuses request 5");
+	assert_int_equal(listed.all.n, 4);
+	assert_int_equal(user.regions, 4);
+	/* It is hung up on, for it begins anew. */
+	hangup.fd = user.wire.fd;
+	assert_int_equal(poll(&hangup, 1, 0), 1);
+	assert_true(hangup.revents & POLLHUP);
+	/* One that goes is no reason to do without memory: it is told when it is back. */
+	assert_int_equal(guest_memory_add(&listed, &blocks[4], &err), 0);
+	vhost_user_lost(&user);
+	assert_int_equal(guest_memory_add(&listed, &blocks[5], &err), 0);
+	program.refuses = 0;
+	assert_int_equal(vhost_user_reconnect(&user, &err), 0);
+	program.regions = 0;
+	assert_int_equal(start(&listed.all, -1), 0);
+	assert_int_equal(program.table, 6);
+	vhost_user_ops.stop(&user, 2);
+	close_listening();
+}
+
+/* More: only what changes is told, also while no ring runs, for the program keeps the rest. */
+static void test_regions_change(void **state)
+{
+	(void)state;
+	for (unsigned acks = 0; acks < 2; acks++) {
+		open_listening(WIRE_SLOTS | (acks ? WIRE_REPLY_ACK : 0), BLOCKS, 8);
+		assert_int_equal(start(&listed.all, -1), 0);
+		assert_int_equal(guest_memory_add(&listed, &blocks[8], &err), 0);
+		vhost_user_ops.stop(&user, 2); /* answered: it has heard all */
+		assert_int_equal(program.tables, 1);
+		assert_int_equal(program.regions, 9);
+		assert_int_equal(program.guest_address[8], blocks[8].gpa.base);
+		guest_memory_remove(&listed, blocks[1].gpa); /* returns when it is gone */
+		assert_int_equal(program.gone, 1);
+		assert_int_equal(program.gone_address, blocks[1].gpa.base);
+		assert_false(program.gone_fd);
+		assert_int_equal(start(&listed.all, -1), 0);
+		assert_int_equal(guest_memory_add(&listed, &blocks[9], &err), 0);
+		vhost_user_ops.stop(&user, 2);
+		assert_int_equal(program.tables, 1);
+		assert_int_equal(program.regions, 10);
+		close_listening();
+	}
 }
 
 static void test_ring_error(void **state)
@@ -263,6 +383,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_addresses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_memory_slots, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_new_table, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_new_table_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_regions_change, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ring_error, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_silent_when_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_silent_at_the_end, set_up, tear_down),

@@ -32,10 +32,13 @@ static int listener = -1, connection = -1;
 static struct program {
 	uint64_t protocol, slots;
 	uint32_t silent_at; /* the request that it does not answer, nor any after it; 0: none */
+	uint32_t refuses;   /* the request that it refuses; 0: none */
 	bool gives_up;	    /* each ring, at once */
 	/* what it was told */
-	unsigned tables, regions, errors, bases;
+	unsigned tables, table, regions, gone, errors, bases;
 	uint64_t user_address[16], guest_address[16];
+	uint64_t gone_address;
+	bool gone_fd; /* a descriptor came with what went */
 	uint64_t rings[3];
 	bool silent;
 } program;
@@ -97,12 +100,18 @@ static inline size_t obey(uint32_t request, uint8_t *payload, int fd)
 		return 8;
 	case WIRE_SET_MEM_TABLE:
 		program.tables++;
+		program.table = (unsigned)load_le(payload, 4);
 		n = (unsigned)load_le(payload, 4);
 		for (unsigned i = 0; i < n; i++)
 			note_region(payload + 8 + 32 * i);
 		break;
 	case WIRE_ADD_MEM_REG:
 		note_region(payload + 8);
+		break;
+	case WIRE_REM_MEM_REG:
+		program.gone++;
+		program.gone_address = load_le(payload + 8, 8);
+		program.gone_fd = fd >= 0;
 		break;
 	case WIRE_SET_VRING_ADDR:
 		for (unsigned i = 0; i < 3; i++)
@@ -116,7 +125,7 @@ static inline size_t obey(uint32_t request, uint8_t *payload, int fd)
 	}
 	if (!(program.protocol & WIRE_REPLY_ACK))
 		return 0;
-	store_le(payload, 0, 8);
+	store_le(payload, request == program.refuses, 8);
 	return 8;
 }
 

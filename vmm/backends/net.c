@@ -365,11 +365,11 @@ static int server_start(void *server, const struct guest_ram *ram,
 			const struct served_queue *queues, unsigned n, uint64_t features,
 			struct err *err)
 {
-	const struct net *net = server;
+	struct net *net = server;
 	int ret = 0;
 
 	for (unsigned i = 0; ret == 0 && i < n / 2; i++) {
-		const struct net_pair *pair = &net->pairs[i];
+		struct net_pair *pair = &net->pairs[i];
 
 		if (!queues[2 * i].size || !queues[2 * i + 1].size)
 			continue;

@@ -170,13 +170,15 @@ static int allow_plan(struct passthrough *pt, const struct plan *plan, struct er
 }
 
 /* Pages of 4 KiB that are pinned and not there end in the host's OOM killer, after minutes. */
-static int passthrough_check_memory(const struct ram *ram, struct err *err)
+static int passthrough_check_host(const struct passthrough *pt, struct err *err)
 {
+	const struct ram *ram = pt->ram;
 	struct host_memory m;
 	uint64_t needed = 0;
 
 	for (size_t i = 0; i < ram->nr_blocks; i++)
 		needed += span_size(ram->blocks[i].gpa);
+	needed -= pt->mapping.done; /* is pinned */
 	host_memory_probe("", &m);
 	if (ram->folded || ram->page_size != 4 * KIB || !m.available ||
 	    needed <= m.available + m.swap)
@@ -199,26 +201,101 @@ static struct iommu_mapping mapping_of(const struct ram_block *b, struct span dm
 	};
 }
 
-int passthrough_map(struct passthrough *pt, const struct plan *plan, const struct ram *ram,
-		    const struct iommu_progress *progress, struct err *err)
+/*
+ * What of `blocks` devices may reach, in *list, which the caller frees: nothing of a file, because
+ * the plan allows DMA to RAM alone.
+ */
+static int list_mappings(const struct passthrough *pt, const struct ram_block *blocks, size_t n,
+			 struct iommu_mapping **list, size_t *len, struct err *err)
 {
 	struct span dma[PLAN_LIST_MAX];
-	size_t nr_dma = plan_dma(plan, dma, PLAN_LIST_MAX), n = 0;
-	struct iommu_mapping *list;
-	int ret = pt->iommu.no_iommu ? 0 : passthrough_check_memory(ram, err);
+	size_t nr_dma = plan_dma(pt->plan, dma, PLAN_LIST_MAX);
 
+	*len = 0;
+	*list = calloc(n + nr_dma, sizeof(**list));
+	if (!*list)
+		return err_sys(err, ENOMEM, "cannot list %zu spans of RAM", n);
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < nr_dma; j++)
+			if (span_overlaps(blocks[i].gpa, dma[j]))
+				(*list)[(*len)++] = mapping_of(&blocks[i], dma[j]);
+	return 0;
+}
+
+static int passthrough_check_memory(void *to, const struct guest_ram *all, struct err *err)
+{
+	struct passthrough *pt = to;
+	struct iommu_mapping *list;
+	size_t n;
+	int ret = pt->iommu.no_iommu ? 0 : passthrough_check_host(pt, err);
+
+	if (ret == 0)
+		ret = list_mappings(pt, all->blocks, all->n, &list, &n, err);
 	if (ret < 0)
 		return ret;
-	list = calloc(ram->nr_blocks + nr_dma, sizeof(*list));
-	if (!list)
-		return err_sys(err, ENOMEM, "cannot list %zu spans of RAM", ram->nr_blocks);
-	for (size_t i = 0; i < ram->nr_blocks; i++)
-		for (size_t j = 0; j < nr_dma; j++)
-			if (span_overlaps(ram->blocks[i].gpa, dma[j]))
-				list[n++] = mapping_of(&ram->blocks[i], dma[j]);
-	ret = iommu_map_ram(&pt->iommu, list, n, progress, err);
+	ret = iommu_check_ram(&pt->iommu, list, n, &pt->mapping, err);
 	free(list);
-	return ret < 0 ? ret : allow_plan(pt, plan, err);
+	return ret;
+}
+
+static int passthrough_add_memory(void *to, const struct guest_ram *all,
+				  const struct ram_block *block, struct err *err)
+{
+	struct passthrough *pt = to;
+	struct iommu_mapping *list;
+	size_t n;
+	int ret = list_mappings(pt, block, 1, &list, &n, err);
+
+	(void)all;
+	if (ret < 0)
+		return ret;
+	ret = iommu_map_ram(&pt->iommu, list, n, &pt->mapping, err);
+	free(list);
+	return ret;
+}
+
+/* Needs no memory, because it cannot fail. */
+static void passthrough_remove_memory(void *to, const struct guest_ram *all,
+				      const struct ram_block *block)
+{
+	struct passthrough *pt = to;
+	struct span dma[PLAN_LIST_MAX];
+	size_t n = plan_dma(pt->plan, dma, PLAN_LIST_MAX);
+
+	(void)all;
+	while (n-- > 0) {
+		struct iommu_mapping m = mapping_of(block, dma[n]);
+
+		if (!span_empty(m.iova))
+			iommu_unmap_ram(&pt->iommu, &m, 1, &pt->mapping);
+	}
+}
+
+static const struct guest_memory_listener_ops passthrough_memory_ops = {
+	.rank = GUEST_MEMORY_IOMMU,
+	.check = passthrough_check_memory,
+	.add = passthrough_add_memory,
+	.remove = passthrough_remove_memory,
+};
+
+int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
+		       const struct ram *ram, const struct iommu_progress *progress,
+		       struct err *err)
+{
+	int ret;
+
+	pt->plan = plan;
+	pt->ram = ram;
+	pt->mapping = (struct iommu_ram){ .progress = progress };
+	pt->listener = (struct guest_memory_listener){ .ops = &passthrough_memory_ops, .to = pt };
+	ret = guest_memory_listen(m, &pt->listener, err);
+	pt->mapping.progress = NULL;
+	if (ret < 0)
+		return ret;
+	ret = allow_plan(pt, plan, err);
+	if (ret < 0)
+		guest_memory_unlisten(m, &pt->listener);
+	return ret;
 }
 
 int passthrough_reset(struct passthrough *pt, struct err *err)

@@ -10,6 +10,7 @@
 
 #include "vfio/iommu.h"
 #include "vfio/pci.h"
+#include "vmm/base/guest_memory.h"
 #include "vmm/config/config.h"
 #include "vmm/host/ram.h"
 #include "vmm/plan/plan.h"
@@ -20,6 +21,11 @@ struct passthrough {
 	struct vfio_pci *devices[PCI_DEVICES_MAX]; /* NULL: the host took it back */
 	struct vfio_pci *gone[PCI_DEVICES_MAX];	   /* then this is what vCPUs may still touch */
 	unsigned n;
+	/* guest memory that they reach */
+	struct guest_memory_listener listener;
+	const struct plan *plan;
+	const struct ram *ram;
+	struct iommu_ram mapping;
 };
 
 #define PASSTHROUGH_EMPTY             \
@@ -35,9 +41,14 @@ int passthrough_probe(const struct config *c, struct host_facts *facts, struct e
  */
 int passthrough_open(struct passthrough *pt, const struct config *c, struct host_facts *facts,
 		     struct err *err);
-/* Maps RAM for the devices and resets them. -EINTR: progress->stop() said so. */
-int passthrough_map(struct passthrough *pt, const struct plan *plan, const struct ram *ram,
-		    const struct iommu_progress *progress, struct err *err);
+/*
+ * From now on devices reach guest memory, that is RAM of the plan: maps what is there. Returns 0 or
+ * a negative errno and a sentence, and is as before then; -EINTR: progress->stop() said so. `plan`
+ * and `ram` are borrowed until passthrough_close, `progress` is not.
+ */
+int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
+		       const struct ram *ram, const struct iommu_progress *progress,
+		       struct err *err);
 /* Resets the devices for the next guest; a sentence in `err` if one could not be. */
 int passthrough_reset(struct passthrough *pt, struct err *err);
 /* Closes one device, while vCPUs run. */
@@ -49,7 +60,7 @@ void passthrough_drop(struct passthrough *pt, unsigned i);
  */
 int passthrough_empty_group(const struct passthrough *pt, unsigned i);
 void passthrough_leave(struct passthrough *pt, unsigned i);
-/* No vCPU runs. */
+/* No vCPU runs, and the guest memory has forgotten it: all mappings go at once. */
 void passthrough_close(struct passthrough *pt);
 
 #endif

@@ -49,6 +49,40 @@ static int vhost_set_memory(const struct vhost *v, const struct guest_ram *ram, 
 	return ret;
 }
 
+/* --- guest memory that comes and goes --- */
+
+/* A ring that starts is told of all of it anyway. */
+static int vhost_memory_add(void *to, const struct guest_ram *all, const struct ram_block *block,
+			    struct err *err)
+{
+	const struct vhost *v = to;
+
+	(void)block;
+	return v->knows_memory ? vhost_set_memory(v, all, err) : 0;
+}
+
+static void vhost_memory_remove(void *to, const struct guest_ram *all,
+				const struct ram_block *block)
+{
+	struct err err;
+
+	(void)vhost_memory_add(to, all, block, &err); /* a shorter table fits, too */
+}
+
+static const struct guest_memory_listener_ops vhost_memory_ops = {
+	.rank = GUEST_MEMORY_VHOST,
+	.add = vhost_memory_add,
+	.remove = vhost_memory_remove,
+};
+
+int vhost_listen(struct vhost *v, struct guest_memory *m, struct err *err)
+{
+	v->listener = (struct guest_memory_listener){ .ops = &vhost_memory_ops, .to = v };
+	return guest_memory_listen(m, &v->listener, err);
+}
+
+/* --- rings --- */
+
 static int set_queue(const struct vhost *v, unsigned i, const struct served_queue *q,
 		     struct err *err)
 {
@@ -73,8 +107,8 @@ static int set_queue(const struct vhost *v, unsigned i, const struct served_queu
 	return 0;
 }
 
-int vhost_set_up(const struct vhost *v, const struct guest_ram *ram,
-		 const struct served_queue *queues, unsigned n, uint64_t features, struct err *err)
+int vhost_set_up(struct vhost *v, const struct guest_ram *ram, const struct served_queue *queues,
+		 unsigned n, uint64_t features, struct err *err)
 {
 	int ret;
 
@@ -82,6 +116,7 @@ int vhost_set_up(const struct vhost *v, const struct guest_ram *ram,
 	if (ioctl(v->fd, VHOST_SET_FEATURES, &features) < 0)
 		return err_sys(err, errno, "vhost does not take the driver's features");
 	ret = vhost_set_memory(v, ram, err);
+	v->knows_memory = ret == 0;
 	for (unsigned i = 0; ret == 0 && i < n; i++)
 		if (queues[i].size)
 			ret = set_queue(v, i, &queues[i], err);

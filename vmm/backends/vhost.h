@@ -16,6 +16,8 @@
 struct vhost {
 	int fd;		   /* -1: not open */
 	uint64_t features; /* of the ring, that vhost has */
+	bool knows_memory; /* it was told of it, for rings */
+	struct guest_memory_listener listener;
 };
 
 #define VHOST_EMPTY      \
@@ -25,11 +27,17 @@ struct vhost {
 
 /* `path` is /dev/vhost-net or /dev/vhost-vsock. */
 int vhost_open(struct vhost *v, const char *path, struct err *err);
+/* The guest memory has forgotten it. */
 void vhost_close(struct vhost *v);
 
+/*
+ * From now on, once a ring was set up, it is told of guest memory that comes and goes. `v` stays
+ * where it is.
+ */
+int vhost_listen(struct vhost *v, struct guest_memory *m, struct err *err);
 /* Guest memory and rings; `features` are what the driver accepted. The device itself comes next. */
-int vhost_set_up(const struct vhost *v, const struct guest_ram *ram,
-		 const struct served_queue *queues, unsigned n, uint64_t features, struct err *err);
+int vhost_set_up(struct vhost *v, const struct guest_ram *ram, const struct served_queue *queues,
+		 unsigned n, uint64_t features, struct err *err);
 /* Sockets: the guest's address is `cid`. Then they run, or do not. */
 int vhost_vsock_set_cid(const struct vhost *v, uint32_t cid, struct err *err);
 int vhost_vsock_run(const struct vhost *v, bool run, struct err *err);

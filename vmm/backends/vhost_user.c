@@ -167,20 +167,6 @@ void vhost_user_hurry(const struct vhost_user *v, bool hurry)
 		(void)!read(v->wire.hurry, &count, sizeof(count));
 }
 
-int vhost_user_check_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
-{
-	v->regions = 0;
-	for (size_t i = 0; i < ram->n; i++)
-		v->regions += ram->blocks[i].fd >= 0;
-	if (v->regions <= v->regions_max)
-		return 0;
-	return err_set(err, E2BIG,
-		       "%s%s: guest memory has %u spans, with those of --pmem; its program can be "
-		       "told of %u: use fewer files or holes",
-		       v->wire.option, v->wire.path, (unsigned)v->regions,
-		       (unsigned)v->regions_max);
-}
-
 /* The index that follows the flags at the start of both areas: virtio 1.2 sections 2.7.6, 2.7.8. */
 static uint16_t ring_index(const uint8_t *area)
 {
@@ -241,7 +227,7 @@ int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 	} else {
 		v->wire = w;
 		v->regions_max = g.regions;
-		v->knows_memory = false;
+		v->told = VHOST_USER_TOLD_NOTHING;
 	}
 	pthread_mutex_unlock(&v->lock);
 	return ret;
@@ -273,7 +259,28 @@ static enum server_state state(void *server)
 	return is;
 }
 
-/* --- rings --- */
+/* --- guest memory --- */
+
+/* Those that are files, which the program can map. */
+static uint64_t count_regions(const struct guest_ram *ram)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < ram->n; i++)
+		n += ram->blocks[i].fd >= 0;
+	return n;
+}
+
+/* With the lock held. */
+static int check_regions(const struct vhost_user *v, uint64_t n, struct err *err)
+{
+	if (n <= v->regions_max)
+		return 0;
+	return err_set(err, E2BIG,
+		       "%s%s: guest memory has %u spans, with those of --pmem; its program can be "
+		       "told of %u: use fewer files or holes",
+		       v->wire.option, v->wire.path, (unsigned)n, (unsigned)v->regions_max);
+}
 
 /*
  * Addresses of ours are none of the program's business: guest-physical ones stand for them in the
@@ -285,8 +292,153 @@ static void vhost_user_add_region(struct wire_message *m, const struct ram_block
 	wire_add(m, span_size(b->gpa), 8);
 	wire_add(m, b->gpa.base, 8);
 	wire_add(m, b->offset, 8);
-	m->fds[m->nr_fds++] = b->fd;
 }
+
+static int vhost_user_set_table(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
+{
+	struct wire_message m = wire_request(WIRE_SET_MEM_TABLE);
+	int ret;
+
+	wire_add(&m, v->regions, 4);
+	wire_add(&m, 0, 4);
+	for (size_t i = 0; i < ram->n; i++) {
+		if (ram->blocks[i].fd < 0)
+			continue;
+		vhost_user_add_region(&m, &ram->blocks[i]);
+		m.fds[m.nr_fds++] = ram->blocks[i].fd;
+	}
+	ret = wire_tell(&v->wire, &m, err);
+	if (ret == 0)
+		v->told = VHOST_USER_TOLD_TABLE;
+	return ret;
+}
+
+/* The descriptor of a region that goes is not sent again, QEMU's vhost-user.rst says. */
+static int tell_region(const struct vhost_user *v, uint32_t what, const struct ram_block *b,
+		       struct err *err)
+{
+	struct wire_message m = wire_request(what);
+
+	wire_add(&m, 0, 8);
+	vhost_user_add_region(&m, b);
+	if (what == WIRE_ADD_MEM_REG)
+		m.fds[m.nr_fds++] = b->fd;
+	return wire_tell(&v->wire, &m, err);
+}
+
+static int tell_each(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < ram->n; i++)
+		if (ram->blocks[i].fd >= 0)
+			ret = tell_region(v, WIRE_ADD_MEM_REG, &ram->blocks[i], err);
+	if (ret == 0)
+		v->told = VHOST_USER_TOLD_EACH;
+	return ret;
+}
+
+/* A ring is about to start. */
+static int vhost_user_set_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
+{
+	int ret;
+
+	v->regions = count_regions(ram);
+	ret = check_regions(v, v->regions, err);
+	if (ret < 0 || v->told == VHOST_USER_TOLD_EACH)
+		return ret;
+	return v->regions <= WIRE_REGIONS_MAX ? vhost_user_set_table(v, ram, err)
+					      : tell_each(v, ram, err);
+}
+
+static int vhost_user_check_memory(void *to, const struct guest_ram *all, struct err *err)
+{
+	struct vhost_user *v = to;
+	int ret;
+
+	pthread_mutex_lock(&v->lock);
+	ret = check_regions(v, count_regions(all), err);
+	pthread_mutex_unlock(&v->lock);
+	return ret;
+}
+
+/* `what` has happened to the block. With the lock held. */
+static int tell_change(struct vhost_user *v, const struct guest_ram *all, uint32_t what,
+		       const struct ram_block *block, struct err *err)
+{
+	uint64_t ignored;
+	int ret;
+
+	if (v->told == VHOST_USER_TOLD_TABLE && v->regions <= WIRE_REGIONS_MAX) {
+		ret = vhost_user_set_table(v, all, err);
+	} else {
+		ret = tell_region(v, what, block, err);
+		if (ret == 0)
+			v->told = VHOST_USER_TOLD_EACH;
+	}
+	/* Where nothing is acknowledged, an answer to what was asked after it says that it is done.
+	 */
+	if (ret == 0 && what == WIRE_REM_MEM_REG && !(v->wire.protocol & WIRE_REPLY_ACK))
+		ret = wire_ask_number(&v->wire, WIRE_GET_FEATURES, &ignored, err);
+	return ret;
+}
+
+/*
+ * A program that was told of nothing yet will be told of all when a ring starts: so will one that
+ * has just gone. Any other one that fails is hung up on, because it may be out of step: it begins
+ * anew.
+ */
+static int vhost_user_change(struct vhost_user *v, const struct guest_ram *all, uint32_t what,
+			     const struct ram_block *block, struct err *err)
+{
+	int ret = 0;
+
+	if (block->fd < 0)
+		return 0;
+	pthread_mutex_lock(&v->lock);
+	v->regions = count_regions(all);
+	if (v->wire.fd >= 0 && v->told != VHOST_USER_TOLD_NOTHING) {
+		wire_be_patient(&v->wire);
+		ret = tell_change(v, all, what, block, err);
+	}
+	if (ret < 0)
+		wire_shut(&v->wire);
+	if (ret == -ENOTCONN)
+		ret = 0;
+	if (ret < 0 && what == WIRE_ADD_MEM_REG)
+		v->regions--; /* it stays without the block */
+	pthread_mutex_unlock(&v->lock);
+	return ret;
+}
+
+static int vhost_user_memory_add(void *to, const struct guest_ram *all,
+				 const struct ram_block *block, struct err *err)
+{
+	return vhost_user_change(to, all, WIRE_ADD_MEM_REG, block, err);
+}
+
+static void vhost_user_memory_remove(void *to, const struct guest_ram *all,
+				     const struct ram_block *block)
+{
+	struct err err;
+
+	(void)vhost_user_change(to, all, WIRE_REM_MEM_REG, block, &err);
+}
+
+static const struct guest_memory_listener_ops vhost_user_memory_ops = {
+	.rank = GUEST_MEMORY_VHOST_USER,
+	.check = vhost_user_check_memory,
+	.add = vhost_user_memory_add,
+	.remove = vhost_user_memory_remove,
+};
+
+int vhost_user_listen(struct vhost_user *v, struct guest_memory *m, struct err *err)
+{
+	v->listener = (struct guest_memory_listener){ .ops = &vhost_user_memory_ops, .to = v };
+	return guest_memory_listen(m, &v->listener, err);
+}
+
+/* --- rings --- */
 
 static uint64_t guest_address(const struct guest_ram *ram, const uint8_t *at)
 {
@@ -297,47 +449,6 @@ static uint64_t guest_address(const struct guest_ram *ram, const uint8_t *at)
 			return b->gpa.base + (uint64_t)(at - b->hva);
 	}
 	return UINT64_MAX; /* rings lie in guest memory */
-}
-
-static int vhost_user_set_table(const struct vhost_user *v, const struct guest_ram *ram,
-				struct err *err)
-{
-	struct wire_message m = wire_request(WIRE_SET_MEM_TABLE);
-
-	wire_add(&m, v->regions, 4);
-	wire_add(&m, 0, 4);
-	for (size_t i = 0; i < ram->n; i++)
-		if (ram->blocks[i].fd >= 0)
-			vhost_user_add_region(&m, &ram->blocks[i]);
-	return wire_tell(&v->wire, &m, err);
-}
-
-/* Guest memory stays the same, and the program keeps what it was told of one by one. */
-static int add_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
-{
-	int ret = 0;
-
-	for (size_t i = 0; ret == 0 && !v->knows_memory && i < ram->n; i++) {
-		struct wire_message m = wire_request(WIRE_ADD_MEM_REG);
-
-		if (ram->blocks[i].fd < 0)
-			continue;
-		wire_add(&m, 0, 8);
-		vhost_user_add_region(&m, &ram->blocks[i]);
-		ret = wire_tell(&v->wire, &m, err);
-	}
-	v->knows_memory = ret == 0;
-	return ret;
-}
-
-static int vhost_user_set_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
-{
-	int ret = vhost_user_check_memory(v, ram, err);
-
-	if (ret < 0)
-		return ret;
-	return v->regions <= WIRE_REGIONS_MAX ? vhost_user_set_table(v, ram, err)
-					      : add_memory(v, ram, err);
 }
 
 static int set_state(const struct vhost_user *v, uint32_t what, unsigned i, uint32_t value,

@@ -11,6 +11,7 @@
 
 #include "vmm/backends/vhost_user_message.h"
 #include "vmm/base/err.h"
+#include "vmm/base/guest_memory.h"
 #include "vmm/base/ports/net.h"
 #include "vmm/base/ports/server.h"
 
@@ -37,6 +38,14 @@ enum vhost_user_state {
 	VHOST_USER_SESSION,  /* what it and the driver know of each other: the driver begins anew */
 };
 
+/* How the program was told of guest memory since it was connected. */
+enum vhost_user_told {
+	VHOST_USER_TOLD_NOTHING,
+	VHOST_USER_TOLD_TABLE, /* of all of it, in one message */
+	/* Region by region, perhaps after a table: it keeps what it was told. */
+	VHOST_USER_TOLD_EACH,
+};
+
 struct vhost_user_kind {
 	uint64_t features; /* of the device, that may come from the process */
 	unsigned config;   /* bytes of the device's configuration that come from it */
@@ -53,11 +62,12 @@ struct vhost_user {
 	uint64_t regions;     /* of guest memory, that it must be told of */
 	uint64_t regions_max; /* that it can be told of */
 	uint8_t config[VHOST_USER_CONFIG_MAX];
-	bool knows_memory; /* it was told of it, region by region */
-	bool gone;	   /* and not started since */
-	bool begun;	   /* it was told of a ring */
-	bool resume;	   /* rings were running when it went */
-	bool idle;	   /* and it had done all that it was asked for */
+	enum vhost_user_told told;
+	struct guest_memory_listener listener;
+	bool gone;   /* and not started since */
+	bool begun;  /* it was told of a ring */
+	bool resume; /* rings were running when it went */
+	bool idle;   /* and it had done all that it was asked for */
 	/* of rings that run: what the driver and the process say of them */
 	const uint8_t *drivers[VHOST_USER_QUEUES_MAX], *devices[VHOST_USER_QUEUES_MAX];
 	/* what it has taken of the rings, in memory that outlives it; -1: it does not keep it so */
@@ -73,10 +83,14 @@ struct vhost_user {
 /* `option`, `path` and `kind` are borrowed. -EINVAL: it does not serve such a device. */
 int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
 		    const struct vhost_user_kind *kind, unsigned nr_queues, struct err *err);
+/* The guest memory has forgotten it. */
 void vhost_user_close(struct vhost_user *v);
 
-/* Whether it can be told of guest memory, which is this. -E2BIG: it cannot. */
-int vhost_user_check_memory(struct vhost_user *v, const struct guest_ram *ram, struct err *err);
+/*
+ * From now on the program is told of guest memory that comes and goes, once it was told of that
+ * which is there: when a ring starts. -E2BIG: it cannot be told of so much. `v` stays where it is.
+ */
+int vhost_user_listen(struct vhost_user *v, struct guest_memory *m, struct err *err);
 
 /*
  * It goes and comes back: on one thread, which waits for it, and not for long under the lock that

@@ -54,6 +54,7 @@ enum {
 	WIRE_SET_INFLIGHT_FD = 32,
 	WIRE_GET_MAX_MEM_SLOTS = 36,
 	WIRE_ADD_MEM_REG = 37,
+	WIRE_REM_MEM_REG = 38,
 };
 
 /* Among the features of virtio: there are protocol features, and these are they. */

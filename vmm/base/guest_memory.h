@@ -1,11 +1,13 @@
 /*
  * Guest memory as devices see it, RAM and files (--pmem): guest-physical spans and where this
- * process has them. Base: no system calls; vmm/host/ram.c and vmm/backends/pmem.c make what is
- * looked at here.
+ * process has them; and who is told of what comes and goes. Base: no system calls;
+ * vmm/host/ram.c and vmm/backends/pmem.c make what is looked at here, vmm/vm/memory.c owns it.
  */
 #ifndef BASE_GUEST_MEMORY_H
 #define BASE_GUEST_MEMORY_H
 
+#include "vmm/base/err.h"
+#include "vmm/base/limits.h"
 #include "vmm/base/span.h"
 
 #include <stddef.h>
@@ -54,5 +56,79 @@ static inline uint8_t *guest_ram_at(const struct guest_ram *ram, uint64_t gpa, u
 
 	return at && got == len ? at : NULL;
 }
+
+/* --- who is told --- */
+
+/*
+ * In this order all are told of a block that comes, in the reverse order of one that goes,
+ * whoever came first: a vCPU that sees a block may hand it to a device at once, so the IOMMU must
+ * have it before KVM shows it.
+ */
+enum guest_memory_rank {
+	GUEST_MEMORY_IOMMU,
+	GUEST_MEMORY_KVM,
+	GUEST_MEMORY_VHOST,
+	GUEST_MEMORY_VHOST_USER,
+};
+
+struct guest_memory_listener_ops {
+	enum guest_memory_rank rank;
+	/*
+	 * Whether the listener can be told of all of this, of which it may know a part. Nobody
+	 * undoes it: it changes nothing but what the next one sets anew. NULL: always.
+	 */
+	int (*check)(void *to, const struct guest_ram *all, struct err *err);
+	/*
+	 * `block` has come: one of `all`, which is all that the listener knows of now. On failure
+	 * it is as before.
+	 */
+	int (*add)(void *to, const struct guest_ram *all, const struct ram_block *block,
+		   struct err *err);
+	/* `block` goes, and `all` is what is left: on return nothing uses it any more. */
+	void (*remove)(void *to, const struct guest_ram *all, const struct ram_block *block);
+};
+
+struct guest_memory_listener {
+	const struct guest_memory_listener_ops *ops;
+	void *to;
+	struct guest_memory_listener *before, *after; /* guest_memory.c's */
+};
+
+/*
+ * The list and its listeners. `all` may be read by any thread and is changed by one, while no vCPU
+ * runs and no queue is served: blocks move inside of it.
+ */
+struct guest_memory {
+	struct ram_block blocks[MEMORY_BLOCKS_MAX];
+	struct guest_ram all; /* of them, those that are there */
+	struct guest_memory_listener *first, *last;
+};
+
+/* Empty: no block, no listener. */
+void guest_memory_init(struct guest_memory *m);
+/*
+ * A block comes, of which the caller keeps hva and fd open until it went. All listeners are asked
+ * whether they can be told of it, then all are told; if one cannot, those before him are told that
+ * it went, and nothing has changed. -EEXIST: it overlaps another; -E2BIG: there are too many.
+ */
+int guest_memory_add(struct guest_memory *m, const struct ram_block *block, struct err *err);
+/* The block at `gpa` goes, if it is there. */
+void guest_memory_remove(struct guest_memory *m, struct span gpa);
+/*
+ * From now on the listener is told, and at once of every block that is there, by address. If that
+ * fails it has been told that they went, and does not listen. It is borrowed until it does not
+ * listen any more.
+ */
+int guest_memory_listen(struct guest_memory *m, struct guest_memory_listener *l, struct err *err);
+/*
+ * The listener is told that every block goes, the last one first, and listens no more. Safe for
+ * one that does not listen.
+ */
+void guest_memory_unlisten(struct guest_memory *m, struct guest_memory_listener *l);
+/*
+ * The listener is told nothing and listens no more, because what it was told of ends with it: to
+ * close a virtual machine or a container is faster than to take block by block from it. Likewise.
+ */
+void guest_memory_forget(struct guest_memory *m, struct guest_memory_listener *l);
 
 #endif

@@ -11,6 +11,9 @@
 #define PCI_DEVICES_MAX 31 /* functions with a slot of their own on bus 0, and root ports */
 #define PMEM_MAX	8  /* files of --pmem */
 
+/* Of guest memory: the ranges of RAM that a plan can have, and files. See vmm/vm/memory.c. */
+#define MEMORY_BLOCKS_MAX 1280
+
 /* No x86 CPU has more physical address bits (AMD64 APM volume 2, section 5.1). */
 #define ADDRESS_BITS_MAX  52
 #define ADDRESS_SPACE_END (UINT64_C(1) << ADDRESS_BITS_MAX)

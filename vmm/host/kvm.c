@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -150,48 +151,19 @@ int kvm_create_irqchip(struct kvm *kvm, struct err *err)
 	return 0;
 }
 
-/* The first slot for device memory. RAM has those below, however many blocks of it there are and
- * will be. */
+/* --- memory slots --- */
+
+/* The first slot for device memory. RAM has those below, whatever there is of it and will be. */
 static unsigned first_map(const struct kvm *kvm)
 {
 	return kvm->nr_slots / 2;
 }
 
-int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err)
-{
-	for (size_t i = 0; i < ram->n; i++) {
-		const struct ram_block *b = &ram->blocks[i];
-		uint64_t at = 0, size = span_size(b->gpa);
-
-		for (; at < size; at += SLOT_MAX) {
-			struct kvm_userspace_memory_region slot = {
-				.slot = kvm->nr_ram_slots,
-				.guest_phys_addr = b->gpa.base + at,
-				.memory_size = min_u64(size - at, SLOT_MAX),
-				.userspace_addr = (uintptr_t)b->hva + at,
-			};
-
-			if (kvm->nr_ram_slots++ == first_map(kvm))
-				return err_set(err, E2BIG,
-					       "guest RAM is in more than %u pieces, of which this "
-					       "host's KVM has no more: reserve fewer ranges",
-					       first_map(kvm));
-			if (ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-				return err_sys(err, errno,
-					       "KVM refuses %" PRIu64 " MiB of RAM at %#" PRIx64
-					       " (its own tables for it did not fit, or the CPU "
-					       "cannot map that address)",
-					       (uint64_t)slot.memory_size / MIB,
-					       (uint64_t)slot.guest_phys_addr);
-		}
-	}
-	return 0;
-}
-
-static int set_map(const struct kvm *kvm, unsigned i, struct span at, void *hva)
+/* An empty span deletes the slot. */
+static int set_slot(const struct kvm *kvm, unsigned i, struct span at, void *hva)
 {
 	struct kvm_userspace_memory_region slot = {
-		.slot = first_map(kvm) + i,
+		.slot = i,
 		.guest_phys_addr = at.base,
 		.memory_size = span_size(at),
 		.userspace_addr = (uintptr_t)hva,
@@ -224,6 +196,103 @@ static void keep_page_tables(struct kvm *kvm)
 	kvm->keeps_tables = true;
 }
 
+/* --- RAM --- */
+
+#define SLOTS_MORE 16u /* that the table of RAM grows by */
+
+/* The first slot of RAM that shows nothing. -E2BIG: there is none. */
+static int free_ram_slot(struct kvm *kvm, struct err *err)
+{
+	unsigned i = 0, n;
+	struct span *slots;
+
+	while (i < kvm->nr_ram_slots && !span_empty(kvm->ram_slots[i]))
+		i++;
+	if (i < kvm->nr_ram_slots)
+		return (int)i;
+	n = (unsigned)min_u64(i + SLOTS_MORE, first_map(kvm));
+	if (i == n)
+		return err_set(err, E2BIG,
+			       "guest RAM is in more than %u pieces, of which this host's KVM has "
+			       "no more: reserve fewer ranges",
+			       n);
+	slots = calloc(n, sizeof(slots[0]));
+	if (!slots)
+		return err_sys(err, ENOMEM, "cannot list %u memory slots", n);
+	if (i)
+		memcpy(slots, kvm->ram_slots, i * sizeof(slots[0]));
+	free(kvm->ram_slots);
+	kvm->ram_slots = slots;
+	kvm->nr_ram_slots = n;
+	return (int)i;
+}
+
+static int add_piece(struct kvm *kvm, struct span at, void *hva, struct err *err)
+{
+	int slot = free_ram_slot(kvm, err), ret;
+
+	if (slot < 0)
+		return slot;
+	ret = set_slot(kvm, (unsigned)slot, at, hva);
+	if (ret < 0)
+		return err_sys(err, -ret,
+			       "KVM refuses %" PRIu64 " MiB of RAM at %#" PRIx64
+			       " (its own tables for it did not fit, or the CPU cannot map that "
+			       "address)",
+			       span_size(at) / MIB, at.base);
+	kvm->ram_slots[slot] = at;
+	return 0;
+}
+
+int kvm_add_ram(struct kvm *kvm, const struct ram_block *block, struct err *err)
+{
+	uint64_t base = block->gpa.base;
+	int ret = 0;
+
+	while (ret == 0 && base < block->gpa.end) {
+		uint64_t size = min_u64(block->gpa.end - base, SLOT_MAX);
+
+		ret = add_piece(kvm, (struct span){ base, base + size },
+				block->hva + (base - block->gpa.base), err);
+		base += size;
+	}
+	if (ret < 0)
+		kvm_remove_ram(kvm, block->gpa);
+	return ret;
+}
+
+/* A piece that KVM does not let go of keeps its slot. */
+void kvm_remove_ram(struct kvm *kvm, struct span gpa)
+{
+	if (!kvm->keeps_tables)
+		keep_page_tables(kvm);
+	for (unsigned i = 0; i < kvm->nr_ram_slots; i++)
+		if (span_overlaps(kvm->ram_slots[i], gpa) &&
+		    set_slot(kvm, i, (struct span){ 0, 0 }, NULL) == 0)
+			kvm->ram_slots[i] = (struct span){ 0, 0 };
+}
+
+static int kvm_memory_add(void *to, const struct guest_ram *all, const struct ram_block *block,
+			  struct err *err)
+{
+	(void)all;
+	return kvm_add_ram(to, block, err);
+}
+
+static void kvm_memory_remove(void *to, const struct guest_ram *all, const struct ram_block *block)
+{
+	(void)all;
+	kvm_remove_ram(to, block->gpa);
+}
+
+const struct guest_memory_listener_ops kvm_memory_ops = {
+	.rank = GUEST_MEMORY_KVM,
+	.add = kvm_memory_add,
+	.remove = kvm_memory_remove,
+};
+
+/* --- device memory --- */
+
 int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 {
 	unsigned most = (unsigned)min_u64(KVM_MAPS_MAX, kvm->nr_slots - first_map(kvm));
@@ -236,7 +305,7 @@ int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 
 		if (kvm->mapped[i / 64] & bit)
 			continue;
-		ret = set_map(kvm, i, at, hva);
+		ret = set_slot(kvm, first_map(kvm) + i, at, hva);
 		if (ret < 0)
 			return err_sys(err, -ret,
 				       "KVM refuses device memory at [%#" PRIx64 ", %#" PRIx64 ")",
@@ -250,12 +319,14 @@ int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 int kvm_unmap(struct kvm *kvm, int handle)
 {
 	unsigned i = (unsigned)handle;
-	int ret = set_map(kvm, i, (struct span){ 0, 0 }, NULL); /* size 0 deletes */
+	int ret = set_slot(kvm, first_map(kvm) + i, (struct span){ 0, 0 }, NULL);
 
 	if (ret == 0)
 		kvm->mapped[i / 64] &= ~(UINT64_C(1) << i % 64);
 	return ret;
 }
+
+/* --- what devices ask for --- */
 
 /* Documentation/virt/kvm/devices/vfio.rst; KVM_DEV_VFIO_FILE is KVM_DEV_VFIO_GROUP's new name. */
 int kvm_add_vfio(struct kvm *kvm, int file, struct err *err)
@@ -332,5 +403,6 @@ void kvm_close(struct kvm *kvm)
 		close(kvm->vm);
 	if (kvm->fd >= 0)
 		close(kvm->fd);
+	free(kvm->ram_slots);
 	*kvm = (struct kvm)KVM_EMPTY;
 }

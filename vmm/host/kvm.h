@@ -24,8 +24,9 @@ struct kvm {
 	uint64_t mce_caps; /* what guests' IA32_MCG_CAP can have; 0: no machine checks */
 	/* Memory slots: RAM has the lower half of the numbers, device memory the upper. */
 	unsigned nr_slots;
-	uint32_t nr_ram_slots;		    /* in use, from 0 on */
-	uint64_t mapped[KVM_MAPS_MAX / 64]; /* which of the upper ones are */
+	struct span *ram_slots;		    /* what each of the first shows; empty: nothing */
+	unsigned nr_ram_slots;		    /* in that table */
+	uint64_t mapped[KVM_MAPS_MAX / 64]; /* which of those for device memory are in use */
 	bool keeps_tables;		    /* slots that go take no others' page tables */
 	int vfio;			    /* KVM's VFIO device, or -1 */
 };
@@ -40,13 +41,18 @@ int kvm_open(struct kvm *kvm, struct err *err);
 /* Makes the machine, empty. */
 int kvm_create_vm(struct kvm *kvm, struct err *err);
 /*
- * One slot per block of RAM, in pieces of at most 1 TiB: for larger ones Linux 5.15 cannot allocate
- * its tables in one piece. -E2BIG: there are too many pieces.
+ * Shows a block of guest memory, as one slot, or pieces of at most 1 TiB: for larger ones Linux
+ * 5.15 cannot allocate its tables in one piece. -E2BIG: there are too many pieces. On failure no
+ * piece stays.
  */
-int kvm_add_ram(struct kvm *kvm, const struct guest_ram *ram, struct err *err);
+int kvm_add_ram(struct kvm *kvm, const struct ram_block *block, struct err *err);
+/* Takes the block at `gpa` from the guest. */
+void kvm_remove_ram(struct kvm *kvm, struct span gpa);
+/* A struct kvm, between kvm_create_vm and kvm_close. */
+extern const struct guest_memory_listener_ops kvm_memory_ops;
 /*
  * Two PICs, an I/O APIC, and a PIT with port 0x61; local APICs come with vCPUs, so call it before
- * those. After kvm_add_ram: the controllers register on KVM's I/O bus, and a memory slot that is
+ * those. After all RAM: the controllers register on KVM's I/O bus, and a memory slot that is
  * added next waits for the SRCU grace period which that leaves behind (5 ms seen on Linux 6.18).
  */
 int kvm_create_irqchip(struct kvm *kvm, struct err *err);

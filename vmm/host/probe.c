@@ -173,13 +173,6 @@ static const struct vcpu_entry try_entry = {
 	.task = { .limit = 0x67, .type = 0xb, .present = 1 },
 };
 
-static int add_ram(struct kvm *kvm, const struct ram *ram, struct err *err)
-{
-	const struct guest_ram all = ram_all(ram);
-
-	return kvm_add_ram(kvm, &all, err);
-}
-
 enum host_kvm host_try_kvm(struct err *err)
 {
 	const struct ram_backing backing = { .page_size = 4 * KIB };
@@ -191,10 +184,10 @@ enum host_kvm host_try_kvm(struct err *err)
 	struct vcpu v = VCPU_EMPTY;
 
 	if (kvm_open(&kvm, err) < 0 || kvm_create_vm(&kvm, err) < 0 ||
-	    ram_create(&ram, &span, 1, &backing, err) < 0 || add_ram(&kvm, &ram, err) < 0 ||
-	    kvm_create_irqchip(&kvm, err) < 0 || supported_cpuid(&kvm, &cpuid, err) < 0 ||
-	    vcpu_create(&v, &kvm, 0, 0, err) < 0 || vcpu_set_cpuid(&v, cpuid, err) < 0 ||
-	    vcpu_set_entry(&v, &try_entry, err) < 0)
+	    ram_create(&ram, &span, 1, &backing, err) < 0 ||
+	    kvm_add_ram(&kvm, ram.blocks, err) < 0 || kvm_create_irqchip(&kvm, err) < 0 ||
+	    supported_cpuid(&kvm, &cpuid, err) < 0 || vcpu_create(&v, &kvm, 0, 0, err) < 0 ||
+	    vcpu_set_cpuid(&v, cpuid, err) < 0 || vcpu_set_entry(&v, &try_entry, err) < 0)
 		goto out;
 	memcpy(ram_at(&ram, TRY_GPA, sizeof(try_code)), try_code, sizeof(try_code));
 	result = try_run(&v, err);

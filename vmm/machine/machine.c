@@ -139,7 +139,7 @@ static int create_virtio(struct machine *m, struct err *err)
 	const struct machine_virtio_parts parts = {
 		.plan = m->parts.plan,
 		.ram = m->parts.ram,
-		.guest_ram = m->parts.guest_ram,
+		.guest_ram = &m->parts.guest_memory->all,
 		.pci = &m->pci,
 		.loop = m->parts.loop,
 		.backends = m->parts.backends,
@@ -164,7 +164,8 @@ static int build(struct machine *m, struct err *err)
 	ret = kvm_create_vm(&m->kvm, err);
 	if (ret < 0)
 		return ret;
-	ret = kvm_add_ram(&m->kvm, m->parts.guest_ram, err);
+	m->kvm_listener = (struct guest_memory_listener){ .ops = &kvm_memory_ops, .to = &m->kvm };
+	ret = guest_memory_listen(m->parts.guest_memory, &m->kvm_listener, err);
 	if (ret < 0)
 		return ret;
 	ret = kvm_create_irqchip(&m->kvm, err);
@@ -235,6 +236,7 @@ void machine_destroy(struct machine *m)
 	machine_devices_destroy(&m->devices);
 	machine_virtio_destroy(&m->virtio);
 	machine_pci_destroy(&m->pci);
-	kvm_close(&m->kvm);
+	guest_memory_forget(m->parts.guest_memory, &m->kvm_listener);
+	kvm_close(&m->kvm); /* all memory slots go at once */
 	machine_leave_stop(&m->leave);
 }

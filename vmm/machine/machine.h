@@ -43,7 +43,7 @@ struct machine_parts {
 	const struct boot_kernel *boot_kernel; /* the parsed kernel */
 	const char *append;		       /* NULL: empty */
 	struct ram *ram;
-	const struct guest_ram *guest_ram; /* that, and files: what KVM and devices see */
+	struct guest_memory *guest_memory; /* that, and files: what KVM and devices see */
 	struct passthrough *passthrough;   /* NULL: no passed-through device */
 	void (*memory)(void *to, const uint64_t *numbers); /* by virtio_balloon_stats[] */
 	void *to;
@@ -75,6 +75,7 @@ struct machine_cpu {
 struct machine {
 	struct machine_parts parts;
 	struct kvm kvm;
+	struct guest_memory_listener kvm_listener;
 	struct machine_cpu *cpus;
 	unsigned nr_cpus;
 	struct cpuid_kvm cpuid; /* what the CPUs are told of KVM */

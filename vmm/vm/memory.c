@@ -1,13 +1,18 @@
 #include "vmm/vm/memory.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <assert.h>
 
-static int memory_by_address(const void *a, const void *b)
+static_assert(PLAN_LIST_MAX + PMEM_MAX <= MEMORY_BLOCKS_MAX, "any plan's memory can be listed");
+
+static int add_files(struct vm_memory *m, const struct virtio_backends *backends, struct err *err)
 {
-	const struct ram_block *x = a, *y = b;
+	struct ram_block files[PMEM_MAX];
+	size_t n = virtio_memory(backends, files, PMEM_MAX);
+	int ret = 0;
 
-	return x->gpa.base < y->gpa.base ? -1 : 1;
+	for (size_t i = 0; ret == 0 && i < n; i++)
+		ret = guest_memory_add(&m->guest, &files[i], err);
+	return ret;
 }
 
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
@@ -22,14 +27,12 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 	size_t n = plan_ram(plan, spans, PLAN_LIST_MAX);
 	int ret = ram_create(&m->ram, spans, n, &backing, err);
 
-	if (ret < 0)
-		return ret;
-	n = m->ram.nr_blocks;
-	memcpy(m->blocks, m->ram.blocks, n * sizeof(m->blocks[0]));
-	n += virtio_memory(backends, m->blocks + n, PMEM_MAX);
-	qsort(m->blocks, n, sizeof(m->blocks[0]), memory_by_address);
-	m->all = (struct guest_ram){ m->blocks, n };
-	return virtio_check_memory(backends, &m->all, err);
+	guest_memory_init(&m->guest);
+	for (size_t i = 0; ret == 0 && i < m->ram.nr_blocks; i++)
+		ret = guest_memory_add(&m->guest, &m->ram.blocks[i], err);
+	if (ret == 0)
+		ret = add_files(m, backends, err);
+	return ret < 0 ? ret : virtio_listen(backends, &m->guest, err);
 }
 
 void vm_memory_reset(struct vm_memory *m, bool mapped)
@@ -40,7 +43,14 @@ void vm_memory_reset(struct vm_memory *m, bool mapped)
 		ram_clear(&m->ram);
 }
 
+void vm_memory_end(struct vm_memory *m)
+{
+	while (m->guest.last)
+		guest_memory_forget(&m->guest, m->guest.last);
+}
+
 void vm_memory_close(struct vm_memory *m)
 {
+	guest_memory_init(&m->guest);
 	ram_destroy(&m->ram);
 }

@@ -1,19 +1,21 @@
 /*
- * Guest memory: RAM and the files of --pmem, listed for KVM and devices, mapped for those that are
- * passed through.
+ * Guest memory: RAM and the files of --pmem, and all who are told of what comes and goes: the IOMMU
+ * of passed-through devices, KVM, vhost, programs of vhost-user.
  *
- * Made once and kept over guest resets. The list is const while the guest runs.
+ * Made once and kept over guest resets, with its listeners but for KVM, which a machine brings and
+ * takes along. What is in it changes while no vCPU and no queue runs; nothing does so yet between
+ * the start and the end.
  */
 #ifndef VM_MEMORY_H
 #define VM_MEMORY_H
 
+#include "vmm/base/guest_memory.h"
 #include "vmm/host/ram.h"
 #include "vmm/machine/virtio/kinds.h"
 
 struct vm_memory {
 	struct ram ram;
-	struct ram_block blocks[PLAN_LIST_MAX + PMEM_MAX];
-	struct guest_ram all; /* the blocks: all RAM and the files of --pmem */
+	struct guest_memory guest; /* all RAM and the files of --pmem */
 };
 
 #define VM_MEMORY_EMPTY           \
@@ -22,8 +24,9 @@ struct vm_memory {
 	}
 
 /*
- * Makes the plan's RAM and lists it with the files of `backends`, which outlive it. Returns 0 or a
- * negative errno and a sentence; vm_memory_close() is safe then, and on VM_MEMORY_EMPTY.
+ * Makes the plan's RAM and lists it with the files of `backends`, which outlive it; those of them
+ * who must be told of it listen. Returns 0 or a negative errno and a sentence; what follows is safe
+ * then, and on VM_MEMORY_EMPTY.
  */
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
 		   const struct virtio_backends *backends, struct err *err);
@@ -32,6 +35,11 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
  * on with the old pages.
  */
 void vm_memory_reset(struct vm_memory *m, bool mapped);
+/*
+ * The end: nobody is told of anything any more. Whoever was gives all of it back at once when it is
+ * closed, next, which is faster than block by block; then RAM can go.
+ */
+void vm_memory_end(struct vm_memory *m);
 void vm_memory_close(struct vm_memory *m);
 
 #endif

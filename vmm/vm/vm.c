@@ -143,7 +143,8 @@ static int map_for_devices(struct vm *vm, struct err *err)
 			   "the guest's addresses are not translated, DMA of its drivers goes "
 			   "astray");
 	clock_gettime(CLOCK_MONOTONIC, &m.start);
-	ret = passthrough_map(&vm->passthrough, &vm->plan, &vm->memory.ram, &progress, err);
+	ret = passthrough_listen(&vm->passthrough, &vm->memory.guest, &vm->plan, &vm->memory.ram,
+				 &progress, err);
 	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_MAPPED });
 	if (ret < 0)
 		return ret;
@@ -332,7 +333,7 @@ int vm_run(struct vm *vm, struct err *err)
 		.boot_kernel = &vm->boot_kernel,
 		.append = c->append,
 		.ram = &vm->memory.ram,
-		.guest_ram = &vm->memory.all,
+		.guest_memory = &vm->memory.guest,
 		.passthrough = c->nr_vfio ? &vm->passthrough : NULL,
 		.backends = &vm->backends,
 		.memory = vm_balloon_numbers,
@@ -412,6 +413,7 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	control_close(&vm->control);
+	vm_memory_end(&vm->memory);
 	virtio_close(&vm->backends);
 	close_passthrough(vm);
 	vm_memory_close(&vm->memory);

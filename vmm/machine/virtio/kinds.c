@@ -194,13 +194,12 @@ size_t virtio_memory(const struct virtio_backends *b, struct ram_block *out, siz
 	return n;
 }
 
-int virtio_check_memory(const struct virtio_backends *b, const struct guest_ram *ram,
-			struct err *err)
+int virtio_listen(const struct virtio_backends *b, struct guest_memory *m, struct err *err)
 {
 	int ret = 0;
 
 	for (unsigned i = 0; ret == 0 && i < b->n; i++)
-		if (b->list[i].ops->check_memory)
-			ret = b->list[i].ops->check_memory(&b->list[i], ram, err);
+		if (b->list[i].ops->listen)
+			ret = b->list[i].ops->listen(&b->list[i], m, err);
 	return ret;
 }

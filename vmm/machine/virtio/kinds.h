@@ -34,8 +34,9 @@ struct virtio_kind_ops {
 	 * does. */
 	void (*memory)(const struct virtio_backend *b, struct ram_block *out);
 	bool (*watch_memory)(struct virtio_backend *b, int inotify);
-	/* Whether the back end can be told of this guest memory. -E2BIG: it cannot. */
-	int (*check_memory)(struct virtio_backend *b, const struct guest_ram *ram, struct err *err);
+	/* The back end has somebody else serve rings, who must be told of guest memory: he listens
+	 * from now on. -E2BIG: he cannot be told of so much. */
+	int (*listen)(struct virtio_backend *b, struct guest_memory *m, struct err *err);
 
 	/* The device, in a slot (slot.h). create makes the model and sets s->dev. */
 	int (*create)(struct virtio_slot *s, struct err *err);
@@ -121,10 +122,10 @@ unsigned virtio_busy(const struct virtio_backends *b, unsigned seconds, struct e
 /* Lists the back ends that are guest memory, by address; writes at most `cap`, returns how many
  * there are. */
 size_t virtio_memory(const struct virtio_backends *b, struct ram_block *out, size_t cap);
-/* Whether all who must be told of guest memory can be. -E2BIG: one cannot. */
-int virtio_check_memory(const struct virtio_backends *b, const struct guest_ram *ram,
-			struct err *err);
-/* Safe on VIRTIO_BACKENDS_EMPTY and half-way. */
+/* From now on all who must be told of guest memory are. -E2BIG: one cannot be. */
+int virtio_listen(const struct virtio_backends *b, struct guest_memory *m, struct err *err);
+/* Guest memory has neither their files nor listeners any more. Safe on VIRTIO_BACKENDS_EMPTY and
+ * half-way. */
 void virtio_close(struct virtio_backends *b);
 
 #endif

@@ -100,6 +100,17 @@ static void net_backend_close(struct virtio_backend *b)
 	net_close(&own->net);
 }
 
+static int net_backend_listen(struct virtio_backend *b, struct guest_memory *m, struct err *err)
+{
+	struct net_backend *own = b->own;
+	struct net *net = &own->net;
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && net_in_kernel(net) && i < net->nr_pairs; i++)
+		ret = vhost_listen(&net->pairs[i].vhost, m, err);
+	return ret;
+}
+
 /* --- the adapter --- */
 
 static int net_create(struct virtio_slot *s, struct err *err)
@@ -251,6 +262,7 @@ static void net_forget(struct virtio_slot *s)
 
 static const struct virtio_kind_ops net_ops = {
 	.close = net_backend_close,
+	.listen = net_backend_listen,
 	.create = net_create,
 	.serve = net_device_serve,
 	.forget = net_forget,

@@ -33,12 +33,11 @@ static void remote_close(struct virtio_backend *b)
 	vhost_user_close(&own->user);
 }
 
-static int remote_check_memory(struct virtio_backend *b, const struct guest_ram *ram,
-			       struct err *err)
+static int remote_listen(struct virtio_backend *b, struct guest_memory *m, struct err *err)
 {
 	struct virtio_remote_backend *own = b->own;
 
-	return vhost_user_check_memory(&own->user, ram, err);
+	return vhost_user_listen(&own->user, m, err);
 }
 
 /* --- the device --- */
@@ -183,7 +182,7 @@ static int remote_resize(struct virtio_slot *s, struct err *err)
 
 static const struct virtio_kind_ops remote_ops = {
 	.close = remote_close,
-	.check_memory = remote_check_memory,
+	.listen = remote_listen,
 	.create = remote_create,
 	.serve = remote_serve,
 	.stop = remote_stop,

@@ -63,6 +63,13 @@ static void vsock_backend_close(struct virtio_backend *b)
 	vsock_close(&own->bridge);
 }
 
+static int vsock_backend_listen(struct virtio_backend *b, struct guest_memory *m, struct err *err)
+{
+	struct vsock_backend *own = b->own;
+
+	return own->bridge.path ? 0 : vhost_listen(&own->kernel, m, err);
+}
+
 /* --- the device --- */
 
 static int vsock_create(struct virtio_slot *s, struct err *err)
@@ -116,6 +123,7 @@ static int vsock_device_serve(struct virtio_slot *s, struct err *err)
 
 static const struct virtio_kind_ops vsock_ops = {
 	.close = vsock_backend_close,
+	.listen = vsock_backend_listen,
 	.create = vsock_create,
 	.serve = vsock_device_serve,
 	.destroy = vsock_destroy,
