@@ -133,7 +133,7 @@ static void take_sparse(struct vfio_bar *bar, const struct vfio_region_info *inf
 	if (room < sizeof(*s))
 		return;
 	room = (room - sizeof(*s)) / sizeof(s->areas[0]);
-	for (uint32_t i = 0; i < s->nr_areas && i < room && bar->nr_sparse < VFIO_PARTS_MAX; i++) {
+	for (uint32_t i = 0; i < s->nr_areas && i < room && bar->nr_sparse < BAR_PARTS_MAX; i++) {
 		struct span area = { s->areas[i].offset, s->areas[i].offset + s->areas[i].size };
 
 		if (s->areas[i].size &&
@@ -295,7 +295,7 @@ static int map_part(struct vfio_pci *dev, struct vfio_bar *bar, uint8_t *base, s
 	struct vfio_part *part;
 
 	at = (struct span){ align_up(at.base, PAGE), align_down(at.end, PAGE) };
-	if (at.base >= at.end || bar->nr_parts == VFIO_PARTS_MAX)
+	if (at.base >= at.end || bar->nr_parts == BAR_PARTS_MAX)
 		return 0;
 	if (mmap(base + at.base, span_size(at), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 		 dev->fd, (off_t)(bar->region_offset + at.base)) == MAP_FAILED)

@@ -16,8 +16,6 @@
 
 /* --- parts of BARs --- */
 
-#define VFIO_PARTS_MAX 16
-
 /* A stretch of a BAR that VFIO lets us map: no exits. */
 struct vfio_part {
 	struct span at; /* bytes into the BAR, page-aligned */
@@ -33,10 +31,10 @@ struct vfio_bar {
 	struct bar_shape shape;
 	uint64_t region_offset; /* in the device's file */
 	bool can_map;
-	struct span sparse[VFIO_PARTS_MAX]; /* what VFIO lets us map */
+	struct span sparse[BAR_PARTS_MAX]; /* what VFIO lets us map */
 	unsigned nr_sparse;
 	uint8_t *base; /* this process's addresses for all of it; NULL: nothing is mapped */
-	struct vfio_part parts[VFIO_PARTS_MAX];
+	struct vfio_part parts[BAR_PARTS_MAX];
 	unsigned nr_parts;
 	struct span at; /* where the guest has it, in `env`'s eyes; empty: nowhere */
 	bool claimed;

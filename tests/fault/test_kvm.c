@@ -398,7 +398,7 @@ static void test_slots_refused(void **state)
 	kvm_close(&guest);
 }
 
-/* RAM never gets the slots that are kept for device memory: of 32, the last 16. */
+/* RAM never gets the slots that are kept for device memory: of 32, the last 8. */
 static void test_too_many_slots(void **state)
 {
 	const struct ram_block more = {
@@ -409,13 +409,42 @@ static void test_too_many_slots(void **state)
 	open_machine();
 	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
 	assert_int_equal(guest_memory_add(&memory, &more, &err), -E2BIG);
-	wrap_assert_says(&err, "guest RAM is in more than 16 pieces");
-	assert_int_equal(host.nr_slots, 16 + 6);
-	for (unsigned i = 0; i < 6; i++)
-		expect_gone(16 + i, 10 + i);
+	wrap_assert_says(&err, "guest RAM is in more than 24 pieces");
+	assert_int_equal(host.nr_slots, 24 + 14);
+	for (unsigned i = 0; i < 14; i++)
+		expect_gone(24 + i, 10 + i);
 	assert_int_equal(memory.all.n, 2);
 	guest_memory_forget(&memory, &listener);
 	kvm_close(&guest);
+}
+
+/* The number of the first slot for device memory depends on nothing but KVM's number of slots. */
+static void test_ranges(void **state)
+{
+	static const struct {
+		int slots;
+		unsigned first;
+	} cases[] = {
+		{ 0, 24 }, /* it does not say: 32 */
+		{ 32, 24 },
+		{ 509, 382 },	  /* Linux before 5.12 */
+		{ 32764, 29788 }, /* 31 devices with 6 BARs of 16 parts */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (unsigned ram = 0; ram < 2; ram++) {
+			host.max_slots = cases[i].slots;
+			open_machine();
+			if (ram)
+				assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
+			host.nr_slots = 0;
+			assert_int_equal(
+				kvm_map(&guest, (struct span){ TIB, TIB + MIB }, NULL, &err), 0);
+			assert_int_equal(host.slots[0].slot, cases[i].first);
+			guest_memory_forget(&memory, &listener);
+			kvm_close(&guest);
+		}
 }
 
 /* Device memory takes the last slots, and gives them back. */
@@ -432,31 +461,31 @@ static void test_maps(void **state)
 	assert_int_equal(host.quirks_off, 1 << 7);
 	b = kvm_map(&guest, (struct span){ 2 * TIB, 3 * TIB }, (void *)(uintptr_t)(4 * TIB), &err);
 	assert_true(a >= 0 && b >= 0 && a != b);
-	assert_int_equal(host.slots[0].slot, 16);
+	assert_int_equal(host.slots[0].slot, 24);
 	assert_int_equal(host.slots[0].guest_phys_addr, at.base);
 	assert_int_equal(host.slots[0].memory_size, 64 * KIB);
 	assert_int_equal(host.slots[0].userspace_addr, 2 * TIB);
-	assert_int_equal(host.slots[1].slot, 17);
+	assert_int_equal(host.slots[1].slot, 25);
 	/* RAM that comes meanwhile moves none of them. */
 	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
 	guest_memory_remove(&memory, blocks[0].gpa);
 	host.nr_slots = 0;
 	kvm_unmap(&guest, a);
-	expect_gone(0, 16);
+	expect_gone(0, 24);
 	assert_int_equal(kvm_map(&guest, at, (void *)(uintptr_t)(2 * TIB), &err), a);
-	assert_int_equal(host.slots[1].slot, 16);
+	assert_int_equal(host.slots[1].slot, 24);
 	kvm_unmap(&guest, b);
-	expect_gone(2, 17);
+	expect_gone(2, 25);
 	wrap_fail_named("ioctl", 1, EEXIST);
 	assert_int_equal(kvm_map(&guest, at, NULL, &err), -EEXIST);
 	wrap_assert_says(&err, "KVM refuses device memory at [0x10000000000, 0x10000010000)");
 	wrap_ioctl(played);
 	host.nr_slots = 0;
 	assert_int_equal(kvm_map(&guest, at, NULL, &err), b); /* the failure took no slot */
-	for (unsigned i = 2; i < 16; i++)
+	for (unsigned i = 2; i < 8; i++)
 		assert_true(kvm_map(&guest, at, NULL, &err) >= 0);
 	assert_int_equal(kvm_map(&guest, at, NULL, &err), -ENOSPC);
-	wrap_assert_says(&err, "there is room for 16 mappings of device memory");
+	wrap_assert_says(&err, "there is room for 8 mappings of device memory");
 	guest_memory_forget(&memory, &listener);
 	kvm_close(&guest);
 }
@@ -827,6 +856,7 @@ int main(void)
 		cmocka_unit_test_setup(test_slots, play),
 		cmocka_unit_test_setup(test_slots_refused, play),
 		cmocka_unit_test_setup(test_too_many_slots, play),
+		cmocka_unit_test_setup(test_ranges, play),
 		cmocka_unit_test_setup(test_maps, play),
 		cmocka_unit_test_setup(test_vfio, play),
 		cmocka_unit_test_setup(test_vcpu, play),

@@ -14,6 +14,9 @@
 #define BARS_AND_ROM 7
 #define BAR_ROM	     6 /* the index of the expansion ROM */
 
+/* A BAR is mapped into the guest in so many pieces at most: what is between them exits. */
+#define BAR_PARTS_MAX 16
+
 #define BAR_IO_END 0x10000u /* the end of I/O ports */
 
 struct bar_shape {

@@ -153,10 +153,15 @@ int kvm_create_irqchip(struct kvm *kvm, struct err *err)
 
 /* --- memory slots --- */
 
+static unsigned kvm_most_maps(const struct kvm *kvm)
+{
+	return (unsigned)min_u64(KVM_MAPS_MAX, kvm->nr_slots / 4);
+}
+
 /* The first slot for device memory. RAM has those below, whatever there is of it and will be. */
 static unsigned first_map(const struct kvm *kvm)
 {
-	return kvm->nr_slots / 2;
+	return kvm->nr_slots - kvm_most_maps(kvm);
 }
 
 /* An empty span deletes the slot. */
@@ -295,7 +300,7 @@ const struct guest_memory_listener_ops kvm_memory_ops = {
 
 int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 {
-	unsigned most = (unsigned)min_u64(KVM_MAPS_MAX, kvm->nr_slots - first_map(kvm));
+	unsigned most = kvm_most_maps(kvm);
 
 	if (!kvm->keeps_tables)
 		keep_page_tables(kvm);

@@ -7,12 +7,19 @@
 #ifndef HOST_KVM_H
 #define HOST_KVM_H
 
+#include "vmm/base/bar.h"
 #include "vmm/base/err.h"
 #include "vmm/base/guest_memory.h"
 
 #include <linux/kvm.h>
 
-#define KVM_MAPS_MAX 1024
+/*
+ * Memory slots have numbers, in two ranges that never change: RAM has the first, device memory the
+ * last, 2976 of them: all pieces of all BARs that there can be. Where KVM has few slots that is a
+ * quarter of them. Linux since 5.12 has 32764 (29788 for RAM), Linux before it 509 (382 for RAM,
+ * 127 for BARs).
+ */
+#define KVM_MAPS_MAX (PCI_DEVICES_MAX * BARS * BAR_PARTS_MAX)
 
 struct kvm {
 	int fd;	      /* /dev/kvm */
@@ -22,13 +29,12 @@ struct kvm {
 	bool tsc_deadline;
 	bool x2apic_ids;   /* APIC ids past 255 reach the guest */
 	uint64_t mce_caps; /* what guests' IA32_MCG_CAP can have; 0: no machine checks */
-	/* Memory slots: RAM has the lower half of the numbers, device memory the upper. */
 	unsigned nr_slots;
-	struct span *ram_slots;		    /* what each of the first shows; empty: nothing */
-	unsigned nr_ram_slots;		    /* in that table */
-	uint64_t mapped[KVM_MAPS_MAX / 64]; /* which of those for device memory are in use */
-	bool keeps_tables;		    /* slots that go take no others' page tables */
-	int vfio;			    /* KVM's VFIO device, or -1 */
+	struct span *ram_slots; /* what each of the first shows; empty: nothing */
+	unsigned nr_ram_slots;	/* in that table */
+	uint64_t mapped[(KVM_MAPS_MAX + 63) / 64]; /* which of those for device memory are in use */
+	bool keeps_tables;			   /* slots that go take no others' page tables */
+	int vfio;				   /* KVM's VFIO device, or -1 */
 };
 
 #define KVM_EMPTY                              \
