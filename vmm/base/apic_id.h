@@ -29,7 +29,7 @@ static inline uint32_t apic_id(unsigned socket, unsigned core, unsigned thread, 
 	return socket << (core_bits + thread_bits) | core << thread_bits | thread;
 }
 
-/* The largest id of a machine of so many; products are at most CPUS_MAX. */
+/* The largest id of a machine with these counts, whose product is at most CPUS_MAX. */
 static inline uint32_t apic_id_last(unsigned sockets, unsigned cores, unsigned threads)
 {
 	return apic_id(sockets - 1, cores - 1, threads - 1, cores, threads);

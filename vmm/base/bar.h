@@ -14,7 +14,7 @@
 #define BARS_AND_ROM 7
 #define BAR_ROM	     6 /* the index of the expansion ROM */
 
-/* A BAR is mapped into the guest in so many pieces at most: what is between them exits. */
+/* The most pieces in which a BAR is mapped into the guest; accesses between them exit. */
 #define BAR_PARTS_MAX 16
 
 #define BAR_IO_END 0x10000u /* the end of I/O ports */
@@ -28,14 +28,16 @@ struct bar_shape {
 };
 
 /*
- * Whether bars[i] is no BAR that a function can have, beside its neighbours: `bars` has
- * BARS_AND_ROM entries. Returns NULL, or what is wrong, to follow "has N bytes, which".
+ * Judges bars[i] beside its neighbours; `bars` has BARS_AND_ROM entries. Returns NULL if a function
+ * can have it, else what is wrong, to follow "has N bytes, which".
  */
 const char *bar_fault(const struct bar_shape *bars, unsigned i);
 
-/* The size of the BAR for an expansion ROM of so many bytes: the next power of two
- * (section 6.2.5.2). */
+/*
+ * The size in bytes of the BAR for an expansion ROM of `size` bytes: the next power of two (section
+ * 6.2.5.2).
+ */
 uint64_t bar_rom_size(uint64_t size);
-#define BAR_ROM_MAX (16 * MIB) /* a larger one is not taken, from a device or a user */
+#define BAR_ROM_MAX (16 * MIB) /* bytes; a larger ROM is refused, be it a device's or a user's */
 
 #endif

@@ -34,11 +34,11 @@ struct device_counts {
 	unsigned of[DEVICE_KINDS];
 };
 
-/* "disk": of the plan file and of the option that asks for one. */
+/* The name in plan files and of the option that asks for such a device, such as "disk". */
 const char *device_kind_name(enum device_kind kind);
-/* Whether the second one is called disk1. */
+/* Whether the devices of this kind are numbered: disk0, disk1. */
 bool device_kind_is_numbered(enum device_kind kind);
-/* The kind of that name; false: there is none. */
+/* Finds the kind of that name. False: no kind has it. */
 bool device_kind_find(const char *name, enum device_kind *kind);
 
 #endif

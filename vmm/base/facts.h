@@ -24,7 +24,7 @@ enum host_vendor {
 const char *host_vendor_name(enum host_vendor vendor);
 /* By the registers of CPUID leaf 0 (AMD APM volume 3 appendix E, Intel SDM volume 2 CPUID). */
 enum host_vendor host_vendor_of(uint32_t ebx, uint32_t ecx, uint32_t edx);
-/* Hygon's CPUs are AMD's but for the name. */
+/* True for AMD and Hygon, whose CPUs differ in the name alone. */
 bool host_vendor_is_amd(enum host_vendor vendor);
 
 /* /sys/kernel/iommu_groups/N/reserved_regions: Documentation/ABI/testing/sysfs-kernel-iommu_groups
@@ -44,9 +44,9 @@ struct host_resv {
 
 #define HOST_RESV_MAX 128
 
-/* "direct-relaxable": the kernel's names. */
+/* The kernel's name of the type, such as "direct-relaxable". */
 const char *host_resv_name(enum host_resv_type type);
-/* The type of that name, which has `len` bytes and need not end there; false: there is none. */
+/* Finds the type of that name, the first `len` bytes of `name`. False: no type has it. */
 bool host_resv_find(const char *name, size_t len, enum host_resv_type *type);
 
 #define HOST_PCI_NAME 64

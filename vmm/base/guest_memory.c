@@ -12,7 +12,7 @@ void guest_memory_init(struct guest_memory *m)
 
 /* --- the list --- */
 
-/* Where `gpa` belongs: before the first block that begins behind it. */
+/* The index at which `gpa` belongs: that of the first block that begins behind its base. */
 static size_t place_of(const struct guest_memory *m, struct span gpa)
 {
 	size_t i = 0;
@@ -63,7 +63,7 @@ static void guest_memory_cut(struct guest_memory *m, size_t place)
 
 /* --- blocks that come and go --- */
 
-/* Tells those from `l` on, back to the first, that the block went. */
+/* Tells the listeners from `l` back to the first that the block is removed. */
 static void tell_gone(const struct guest_memory *m, struct guest_memory_listener *l,
 		      const struct ram_block *block)
 {
@@ -73,7 +73,7 @@ static void tell_gone(const struct guest_memory *m, struct guest_memory_listener
 
 int guest_memory_add(struct guest_memory *m, const struct ram_block *block, struct err *err)
 {
-	const struct ram_block added = *block; /* wherever in the list it may have been */
+	const struct ram_block added = *block; /* it may be in the list, which moves */
 	size_t place = place_of(m, added.gpa);
 	struct guest_memory_listener *l;
 	int ret = guest_memory_check(m, added.gpa, place, err);
@@ -125,7 +125,7 @@ static void link_listener(struct guest_memory *m, struct guest_memory_listener *
 	*(l->after ? &l->after->before : &m->last) = l;
 }
 
-/* Tells the listener that the first `n` blocks go, the last of them first. */
+/* Tells the listener that the first `n` blocks are removed, the last of them first. */
 static void tell_all_gone(const struct guest_memory *m, const struct guest_memory_listener *l,
 			  size_t n)
 {

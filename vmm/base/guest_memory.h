@@ -60,9 +60,9 @@ static inline uint8_t *guest_ram_at(const struct guest_ram *ram, uint64_t gpa, u
 /* --- who is told --- */
 
 /*
- * In this order all are told of a block that comes, in the reverse order of one that goes,
- * whoever came first: a vCPU that sees a block may hand it to a device at once, so the IOMMU must
- * have it before KVM shows it.
+ * The order in which listeners are told of a block that is added, whoever began to listen first; a
+ * block that is removed is told in the reverse order. The IOMMU must have a block before KVM shows
+ * it, because a vCPU that sees it may hand it to a device at once.
  */
 enum guest_memory_rank {
 	GUEST_MEMORY_IOMMU,
@@ -74,17 +74,21 @@ enum guest_memory_rank {
 struct guest_memory_listener_ops {
 	enum guest_memory_rank rank;
 	/*
-	 * Whether the listener can be told of all of this, of which it may know a part. Nobody
-	 * undoes it: it changes nothing but what the next one sets anew. NULL: always.
+	 * Asks whether the listener can take this whole list, a part of which it may know already.
+	 * Nothing undoes a check, so it may change only what the next check sets anew. NULL: it
+	 * takes any list.
 	 */
 	int (*check)(void *to, const struct guest_ram *all, struct err *err);
 	/*
-	 * `block` has come: one of `all`, which is all that the listener knows of now. On failure
-	 * it is as before.
+	 * `block` was added. It is one of `all`, which is the list as the listener knows it from
+	 * now on. On failure the listener is as before.
 	 */
 	int (*add)(void *to, const struct guest_ram *all, const struct ram_block *block,
 		   struct err *err);
-	/* `block` goes, and `all` is what is left: on return nothing uses it any more. */
+	/*
+	 * `block` is removed, and `all` is what is left. On return the listener uses no part of
+	 * `block`.
+	 */
 	void (*remove)(void *to, const struct guest_ram *all, const struct ram_block *block);
 };
 
@@ -107,27 +111,29 @@ struct guest_memory {
 /* Empty: no block, no listener. */
 void guest_memory_init(struct guest_memory *m);
 /*
- * A block comes, of which the caller keeps hva and fd open until it went. All listeners are asked
- * whether they can be told of it, then all are told; if one cannot, those before him are told that
- * it went, and nothing has changed. -EEXIST: it overlaps another; -E2BIG: there are too many.
+ * Adds a block; the caller keeps its hva and fd open until it is removed. All listeners are asked
+ * first (`check`), then told; if one fails, those that were told before it are told that the block
+ * is removed, and nothing has changed. -EEXIST: it overlaps another block; -E2BIG: there are too
+ * many.
  */
 int guest_memory_add(struct guest_memory *m, const struct ram_block *block, struct err *err);
-/* The block at `gpa` goes, if it is there. */
+/* Removes the block that has exactly this span, if there is one. */
 void guest_memory_remove(struct guest_memory *m, struct span gpa);
 /*
- * From now on the listener is told, and at once of every block that is there, by address. If that
- * fails it has been told that they went, and does not listen. It is borrowed until it does not
- * listen any more.
+ * Makes the listener one of those that are told, and tells it at once of every block, by address.
+ * On failure it has been told that those blocks are removed, and does not listen. Borrowed while it
+ * listens.
  */
 int guest_memory_listen(struct guest_memory *m, struct guest_memory_listener *l, struct err *err);
 /*
- * The listener is told that every block goes, the last one first, and listens no more. Safe for
- * one that does not listen.
+ * Tells the listener that every block is removed, the last one first, and makes it listen no more.
+ * Does nothing if it does not listen.
  */
 void guest_memory_unlisten(struct guest_memory *m, struct guest_memory_listener *l);
 /*
- * The listener is told nothing and listens no more, because what it was told of ends with it: to
- * close a virtual machine or a container is faster than to take block by block from it. Likewise.
+ * Makes the listener listen no more without telling it anything, because closing a virtual machine
+ * or a container gives all memory back faster than block by block. Does nothing if it does not
+ * listen.
  */
 void guest_memory_forget(struct guest_memory *m, struct guest_memory_listener *l);
 

@@ -1,6 +1,4 @@
-/*
- * How much there may be of what several files count: each number stands here once.
- */
+/* Limits that several files share: each number stands here once. */
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 

@@ -3,14 +3,14 @@
 #include <stddef.h>
 #include <string.h>
 
-/* What a kernel says that panics (kernel/panic.c), and first of all (init/main.c). */
+/* The words of a kernel that panics (kernel/panic.c), and of one that boots (init/main.c). */
 enum { PANICS, BOOTS, PHRASES };
 static const char *const phrases[PHRASES] = {
 	[PANICS] = "Kernel panic - not syncing",
 	[BOOTS] = "Linux version ",
 };
 
-/* Longest that is taken for time stamp, CPU or caller: "[12345.678901][ T1234] ". */
+/* The longest prefix (time stamp, CPU or caller) of a line: "[12345.678901][ T1234] ". */
 #define PREFIX_MAX 64
 
 enum state {

@@ -16,11 +16,11 @@
 /* What one console said. The empty value is at the start of a line, and has seen nothing. */
 struct panic_line {
 	uint8_t state;
-	uint8_t phrase;	  /* index of the one that may come */
-	unsigned matched; /* bytes of it, or of what may stand before it */
+	uint8_t phrase;	  /* index of the phrase that is being matched */
+	unsigned matched; /* bytes of the phrase, or of the time stamp before it */
 	unsigned len;
 	char text[PANIC_TEXT_MAX + 1]; /* the panic's line from its words on, printable; or empty */
-	bool booted; /* after that a kernel said its version: a crash kernel runs */
+	bool booted; /* after the panic a kernel printed its version: a crash kernel runs */
 };
 
 /*
@@ -59,8 +59,8 @@ enum panic_verdict panic_doubt_tick(struct panic_doubt *d, uint64_t printed, boo
 				    bool booted);
 
 /*
- * Whether silence says nothing, because the kernel's command line (NULL: none) asks for somebody
- * who takes over at a panic: a crash kernel or a debugger.
+ * Whether a silent guest may still be alive, because the kernel's command line (NULL: none) names a
+ * crash kernel or a debugger that takes over at a panic.
  */
 bool panic_is_attended(const char *append);
 

@@ -27,9 +27,11 @@
 #define PORT_PCI	 0xcf8 /* configuration address and data */
 #define PCI_PORTS	 8
 #define PORT_RESET	 0xcf9 /* a byte there: reset control register */
-#define DEBUG_EXIT_PORTS 4     /* wherever the user wants it: byte, word and dword writes all fit */
+#define DEBUG_EXIT_PORTS 4     /* the user chooses the first; byte, word and dword writes all fit */
 
-/* Who owns them, for whoever wants ports that nobody has: OWNER(first, number, name). */
+/*
+ * The owner of each range of ports, for those who look for a free one: OWNER(first, number, name).
+ */
 #define PLATFORM_PORTS(OWNER)                                                      \
 	OWNER(PORT_PIC, PIC_PORTS, "interrupt controller")                         \
 	OWNER(PORT_PIT, PIT_PORTS, "timer")                                        \
@@ -42,7 +44,7 @@
 	OWNER(PORT_PM, PM_PORTS, "power management block")                         \
 	OWNER(PORT_PCI, PCI_PORTS, "PCI configuration mechanism")
 
-/* What is written and read there by others than drivers: tables, firmware, the DSDT's methods. */
+/* Register values that tables, firmware and the DSDT's methods use, and not drivers alone. */
 #define RESET_NOW	      0x06 /* resets: bits 1 and 2, of system and CPU */
 #define RTC_CENTURY	      0x32 /* CMOS register */
 #define PM_SLEEP_CONTROL      0	   /* offsets from PORT_PM */
@@ -52,7 +54,7 @@
 #define PM_EVENT_POWER_BUTTON 0x1
 #define PM_SLP_TYP_S5	      5 /* the only sleep state */
 
-/* BARs of the devices that we have, in bytes */
+/* Sizes of our own devices' BARs, in bytes. */
 #define WATCHDOG_BAR_SIZE 16	 /* devices/watchdog.h */
 #define VIRTIO_BAR_SIZE	  0x8000 /* of each virtio device: devices/virtio_pci.h */
 

@@ -16,7 +16,7 @@ const char *quote_text(struct quoted *q, const char *text, size_t len)
 	return q->text;
 }
 
-/* How often 1024 divides *bytes, which it then is divided by; 4 times at most. */
+/* Divides *bytes by 1024 as often as nothing is left over, 4 times at most. Returns how often. */
 static unsigned take_unit(uint64_t *bytes)
 {
 	unsigned unit = 0;

@@ -1,9 +1,4 @@
-/*
- * What command line, back ends and devices must say alike of virtio: feature bits and limits.
- *
- * Bits have the kernel's numbers: VIRTIO_BIT(F_VERSION_1), VIRTIO_BIT(NET_F_MAC). Those of one kind
- * of device need its header, too, such as linux/virtio_net.h. Virtual I/O Device 1.2 chapters 5, 6.
- */
+/* Feature bits and limits of virtio on which command line, back ends and devices must agree. */
 #ifndef BASE_VIRTIO_H
 #define BASE_VIRTIO_H
 

@@ -24,7 +24,7 @@ enum status {
 	STATUS_TIMEOUT = 6,
 };
 
-/* argv is what follows the command's name. Each returns the exit status. */
+/* argv are the words behind the command's name. Each returns the exit status. */
 int cmd_run(int argc, char *argv[]);
 int cmd_plan(int argc, char *argv[]);
 int cmd_check(int argc, char *argv[]);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* All of them are found before any is touched. */
+/* Finds all devices before it changes any. */
 static int find_all(const struct config *c, struct vfio_id *ids, struct err *err)
 {
 	if (c->nr_operands > PCI_DEVICES_MAX)
@@ -27,7 +27,7 @@ static void cmd_bind_say(const struct vfio_id *id, const char *from, const char 
 	printf("%s: %s -> %s\n", id->name, *from ? from : "no driver", *to ? to : "no driver");
 }
 
-/* All or none: those before one that fails get their drivers back. */
+/* Binds all or none: if one fails, those before it get their drivers back. */
 static int bind_all(const struct vfio_id *ids, unsigned n, struct err *err)
 {
 	struct vfio_move moves[PCI_DEVICES_MAX];

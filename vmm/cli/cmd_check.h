@@ -16,7 +16,7 @@ struct report {
 /* A line for people. */
 __attribute__((format(printf, 3, 4))) void report_line(const struct report *r, const char *what,
 						       const char *format, ...);
-/* A fact for programs, which it takes; `value` NULL (no memory) leaves it out. */
+/* Adds a fact for programs; `value` becomes the report's. NULL (no memory) leaves it out. */
 void report_fact(const struct report *r, const char *name, json_t *value);
 /* {"ok": true}, or false and why; "" is no reason. */
 json_t *report_answer(const char *why);

@@ -20,7 +20,7 @@ static void print_panic(struct run *run)
 		panic.text);
 }
 
-/* Of a guest that was ended from outside. */
+/* The exit status of a guest that was ended from outside. */
 static int stopped_status(const struct run *run)
 {
 	const struct vm *vm = run->vm;
@@ -47,7 +47,7 @@ static int end_status(struct run *run, const struct err *err)
 	struct vm *vm = run->vm;
 	struct err lost;
 
-	/* A guest that ended well but whose words were lost did not end well. */
+	/* A guest that ended well, but whose output could not be written, did not end well. */
 	if (vm->end != MACHINE_HOST_ERROR && vm_lines_error(vm, &lost) < 0) {
 		complain(&lost, STATUS_HOST_ERROR);
 		if (vm->end == MACHINE_POWEROFF || vm->end == MACHINE_RESET)
@@ -119,7 +119,7 @@ static int run_vm(struct run *run, struct err *err)
 	if (ret == 0)
 		ret = vm_run(vm, err);
 	run->raw = false;
-	vm_close_lines(vm); /* while the terminal is raw, nothing is to be said */
+	vm_close_lines(vm); /* before anything is printed, because the terminal is raw */
 	return ret;
 }
 

@@ -19,7 +19,10 @@ struct run {
 /* The functions of struct vm_user; `to` is a struct run. */
 void run_event(void *to, const struct vm_event *event);
 bool run_ends(void *to);
-/* Has the loop hear signals. Before any thread is made, so that all of them inherit the mask. */
+/*
+ * Makes the loop handle signals. Called before any thread is made, so that all threads inherit the
+ * mask.
+ */
 int run_catch_signals(struct run *run, struct err *err);
 
 #endif

@@ -31,7 +31,7 @@ static void print(struct run *run, const char *sentence)
 	fwrite(line, 1, n, stderr);
 }
 
-/* On a terminal as it goes, else once, at the end. */
+/* Prints progress on a terminal as it goes on, elsewhere once, at the end. */
 static void print_progress(struct run *run, const struct vm_event *event, const char *sentence)
 {
 	if (run->tty) {
@@ -126,7 +126,9 @@ int run_catch_signals(struct run *run, struct err *err)
 	struct sigaction was;
 	sigset_t set;
 
-	/* What the parent had us ignore (nohup, a script's &) stays ignored: a signalfd would not.
+	/*
+	 * Signals that the parent made this process ignore (nohup, a script's &) stay ignored: a
+	 * signalfd would read them.
 	 */
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)

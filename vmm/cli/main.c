@@ -14,7 +14,7 @@
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char *argv[]);
-	bool acts; /* and is not to end because nobody reads what it says */
+	bool acts; /* which must not end because nobody reads its output */
 	const char *help;
 } commands[] = {
 	{ "run", cmd_run, true, "start a guest" },

@@ -1,9 +1,4 @@
-/*
- * What options mean together: combinations that contradict, and defaults that depend on others.
- *
- * PURE. Called by the commands after everything is parsed. What passes is a sound request: the
- * planner may find that it does not fit (-ERANGE), never that it makes no sense (-EINVAL).
- */
+/* Judges options together: combinations that contradict, and defaults that depend on others. */
 #include "vmm/config/internal.h"
 
 #include "vmm/base/apic_id.h"
@@ -74,8 +69,8 @@ static bool nodes_can_be_sockets(const struct config *c)
 }
 
 /*
- * What is not given is what makes the product come out: cores first, then sockets, then threads.
- * Nodes are sockets where that is even.
+ * Numbers that are not given are chosen so that the product comes out: cores first, then sockets,
+ * then threads. Nodes are sockets where that is even.
  */
 static int check_cpus(struct config *c, struct err *err)
 {
@@ -364,7 +359,7 @@ static int check_console(struct config *c, struct err *err)
 	return 0;
 }
 
-/* What passed-through devices write to must stay where it is. */
+/* Refuses memory that may move while passed-through devices write to it. */
 static int check_balloon(const struct config *c, struct err *err)
 {
 	if (c->has_balloon && c->nr_vfio)

@@ -1,13 +1,4 @@
-/*
- * What the user asked for, as typed: command line and configuration file into one struct.
- *
- * PURE: config_parse takes text and opens nothing, so the caller reads the file.
- * config_parse judges spelling and ranges, config_check judges combinations. What they accept may
- * still be impossible; that is plan_build's to say.
- *
- * One table of options (config_options) drives parsing, --help, the configuration file and
- * "did you mean".
- */
+/* The user's request, as typed: command line and configuration file in one struct. */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
@@ -41,7 +32,7 @@ struct config_line {
 	uint64_t limit; /* bytes of a file; 0: none */
 };
 
-/* How much a guest may fill of the host's disk with its words, unless the user says. */
+/* The default limit in bytes of a file that a guest's output goes to. */
 #define CONFIG_LINE_LIMIT GIB
 
 /* Which command an option belongs to; an option may have several. */
@@ -284,7 +275,7 @@ void config_free(struct config *c);
 /* The exit status for a value (7 bits) that the guest wrote to the debug-exit port. */
 int config_debug_exit_status(const struct config *c, unsigned value);
 
-/* Whether some other process serves a device, and so must have the guest's RAM. */
+/* Whether another process serves a device, and so needs the guest's RAM as a file. */
 bool config_shares_ram(const struct config *c);
 
 const char *iova_policy_name(enum iova_policy policy);

@@ -42,7 +42,8 @@ static int set_size(uint64_t *to, const char *value, struct err *err)
 	int ret = config_parse_size(value, to, err);
 
 	if (ret == 0 && *to == 0)
-		return err_set(err, EINVAL, "it cannot be 0; leave the option out for the default");
+		return err_set(err, EINVAL,
+			       "0 is not possible; leave the option out for the default");
 	return ret;
 }
 

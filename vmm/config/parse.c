@@ -144,7 +144,7 @@ static size_t find_opposite(const char *name, size_t len)
 
 /* --- applying one --- */
 
-/* What one source (the command line or the file) has given so far. */
+/* The options that one source (the command line or the file) has given so far. */
 struct source {
 	uint64_t given;	    /* by this source */
 	uint64_t fixed;	    /* by one that wins over it */

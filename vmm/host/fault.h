@@ -15,7 +15,7 @@
 
 #include <signal.h>
 
-/* What is mapped at `at`, and whose; strings and the descriptor are borrowed. */
+/* One mapping, and whose it is; strings and the descriptor are borrowed. */
 struct fault_range {
 	const void *at;
 	uint64_t len; /* bytes */
@@ -31,7 +31,10 @@ struct fault_range {
 /* Once, before there are threads. */
 int fault_init(struct err *err);
 
-/* From one thread at a time. The list has room for FAULT_RANGES; what does not fit has no name. */
+/*
+ * Called by one thread at a time. The list has room for FAULT_RANGES; a SIGBUS in a mapping beyond
+ * those is reported without a name.
+ */
 #define FAULT_RANGES 512
 void fault_list(const struct fault_range *range);
 void fault_unlist(const void *at);
@@ -43,14 +46,14 @@ struct fault_bad {
 };
 
 /*
- * While the calling thread runs the guest, its memory errors go to `bad`; NULL: no longer. The
- * thread that touches a bad page elsewhere cannot go on.
+ * From now on memory errors that the guest causes on the calling thread go to `bad`; NULL: no
+ * longer. A thread that meets a bad page outside of KVM_RUN cannot go on.
  */
 void fault_catch(struct fault_bad *bad);
 
-/* Whether a file that is the guest's memory is shorter than it was, with the sentence. */
+/* Whether a file that is guest memory has been truncated; then the sentence names it. */
 bool fault_find_cut(struct err *err);
-/* Why KVM could not reach the guest's memory (EFAULT): what is known, or false. */
+/* Writes why KVM could not reach guest memory (EFAULT). False: the reason is not known. */
 bool fault_explain(struct err *err);
 
 #endif

@@ -27,7 +27,7 @@
 #define TRIES	 50
 #define PAUSE_US 20000
 
-/* After a try that found somebody else. False: it was the last. */
+/* Waits after a try that found the file locked. False: that was the last try. */
 static bool wait_again(unsigned *tries)
 {
 	if (++*tries == TRIES)
@@ -64,7 +64,7 @@ static void file_lock_ask(struct lock *l, off_t byte)
 		l->error = EBUSY;
 }
 
-/* All locks, or none if somebody has one of them: EBUSY. */
+/* Takes all locks, or none and EBUSY if another process holds one of them. */
 static int lock_once(int fd, bool alone)
 {
 	const struct flock nothing = { .l_type = F_UNLCK, .l_whence = SEEK_SET };

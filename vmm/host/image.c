@@ -13,7 +13,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* What a pipe may hold: no initrd is larger, and one that never ends must not fill the host. */
+/*
+ * The most bytes read from a pipe: no initrd is larger, and a pipe that never ends must not fill
+ * the host.
+ */
 #define IMAGE_PIPE_MAX FOUR_GIB
 
 static const char *kind_of(mode_t mode)
@@ -21,7 +24,7 @@ static const char *kind_of(mode_t mode)
 	return S_ISDIR(mode) ? "a directory" : S_ISSOCK(mode) ? "a socket" : "a device";
 }
 
-/* Copies what comes out of `pipe` to `to` until its other end is closed. */
+/* Copies from `pipe` to `to` until the pipe's other end is closed. */
 static int copy_pipe(const struct image *image, int pipe, int to, struct err *err)
 {
 	static uint8_t buffer[64 * KIB]; /* called before there are threads */

@@ -28,7 +28,7 @@ void irq_destroy(struct irq *irq)
 
 /* --- the table: KVM takes it whole --- */
 
-/* What KVM_CREATE_IRQCHIP set up: arch/x86/kvm/irq_comm.c, default_routing. */
+/* The routes that KVM_CREATE_IRQCHIP sets up: arch/x86/kvm/irq_comm.c, default_routing. */
 static unsigned put_pins(struct kvm_irq_routing_entry *e)
 {
 	unsigned n = 0;

@@ -26,7 +26,7 @@ struct irq {
 	const struct kvm *kvm;
 	pthread_mutex_t lock;
 	struct irq_route *routes; /* IRQ_ROUTES_MAX, once there is one */
-	unsigned nr_routes;	  /* how many of them were ever used */
+	unsigned nr_routes;	  /* entries up to the last one that was ever in use */
 };
 
 #define IRQ_EMPTY                                  \

@@ -50,7 +50,10 @@ static int open_failed(int code, struct err *err)
 	}
 }
 
-/* By kvm_keep_device(): for the life of the process, whatever becomes of the permission. */
+/*
+ * Opened by kvm_keep_device() and kept, so that a machine after a guest reset has the device even
+ * if this user may no longer open it.
+ */
 static int kept = -1;
 
 static int kvm_open_device(void)
@@ -139,7 +142,7 @@ int kvm_create_irqchip(struct kvm *kvm, struct err *err)
 		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
 	};
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	/* KVM's default, to make up for ticks that came late, keeps AMD's AVIC off (i8254.c). */
+	/* KVM's default is to deliver late ticks again, which keeps AMD's AVIC off (i8254.c). */
 	struct kvm_reinject_control ticks = { .pit_reinject = 0 };
 
 	if (ioctl(kvm->vm, KVM_CREATE_IRQCHIP, 0) < 0)
@@ -158,7 +161,7 @@ static unsigned kvm_most_maps(const struct kvm *kvm)
 	return (unsigned)min_u64(KVM_MAPS_MAX, kvm->nr_slots / 4);
 }
 
-/* The first slot for device memory. RAM has those below, whatever there is of it and will be. */
+/* The first slot for device memory; RAM has those below it. */
 static unsigned first_map(const struct kvm *kvm)
 {
 	return kvm->nr_slots - kvm_most_maps(kvm);
@@ -178,8 +181,9 @@ static int set_slot(const struct kvm *kvm, unsigned i, struct span at, void *hva
 }
 
 /*
- * Else KVM drops all of the guest's page tables for every slot that goes (since Linux 6.12 it can
- * be told not to): a BAR that moves would cost a guest of a terabyte 500,000 page faults.
+ * Without this KVM drops all of the guest's page tables when any slot is deleted (Linux since 6.12
+ * can be told not to), so that a BAR that moves would cost a guest of a terabyte 500,000 page
+ * faults.
  */
 #ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
 #define KVM_X86_QUIRK_SLOT_ZAP_ALL (1 << 7)
@@ -203,9 +207,9 @@ static void keep_page_tables(struct kvm *kvm)
 
 /* --- RAM --- */
 
-#define SLOTS_MORE 16u /* that the table of RAM grows by */
+#define SLOTS_MORE 16u /* entries by which the table of RAM grows */
 
-/* The first slot of RAM that shows nothing. -E2BIG: there is none. */
+/* Finds the first free slot of RAM. -E2BIG: none is free. */
 static int free_ram_slot(struct kvm *kvm, struct err *err)
 {
 	unsigned i = 0, n;

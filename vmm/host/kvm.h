@@ -30,10 +30,10 @@ struct kvm {
 	bool x2apic_ids;   /* APIC ids past 255 reach the guest */
 	uint64_t mce_caps; /* what guests' IA32_MCG_CAP can have; 0: no machine checks */
 	unsigned nr_slots;
-	struct span *ram_slots; /* what each of the first shows; empty: nothing */
+	struct span *ram_slots; /* the span that each slot of RAM shows; empty: the slot is free */
 	unsigned nr_ram_slots;	/* in that table */
 	uint64_t mapped[(KVM_MAPS_MAX + 63) / 64]; /* which of those for device memory are in use */
-	bool keeps_tables;			   /* slots that go take no others' page tables */
+	bool keeps_tables;			   /* of the other slots, when one is deleted */
 	int vfio;				   /* KVM's VFIO device, or -1 */
 };
 

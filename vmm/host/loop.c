@@ -85,8 +85,10 @@ int loop_run(struct loop *loop, struct err *err)
 	unsigned n;
 	bool stop;
 
-	/* What is ready is served even if the stop came first: a guest that does nothing but reset
-	 * must not keep signals waiting. */
+	/*
+	 * Descriptors that are ready are served even after a stop, because a guest that does
+	 * nothing but reset must not keep signals waiting.
+	 */
 	do {
 		stop = __atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE);
 		n = used(loop);

@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 /*
- * Gives the vCPU `fd` banks for errors. `caps` is what KVM supports in IA32_MCG_CAP; 0 is none, and
- * no error. Before its MSRs are set.
+ * Sets up the error banks of the vCPU `fd`. `caps` is what KVM supports in IA32_MCG_CAP; 0: no
+ * machine checks, and no error. Called before the vCPU's MSRs are set.
  */
 int machine_check_setup(int fd, uint64_t caps, struct err *err);
 

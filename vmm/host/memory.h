@@ -1,7 +1,5 @@
 /*
- * What memory this host has left, by procfs and sysfs: for `check`, and before RAM is pinned.
- *
- * Host side, read-only. `root` is put before every path: "" on a real host.
+ * The memory that this host has left, from procfs and sysfs: for `check`, and before RAM is pinned.
  */
 #ifndef HOST_MEMORY_H
 #define HOST_MEMORY_H
@@ -15,7 +13,7 @@ enum { HOST_PAGES_2M, HOST_PAGES_1G, HOST_PAGES }; /* sizes of huge pages */
 
 struct host_memory {
 	uint64_t available; /* bytes that programs could still have: MemAvailable */
-	uint64_t swap;	    /* bytes: what could move away for them: SwapFree */
+	uint64_t swap;	    /* bytes of other programs' pages that could be swapped out: SwapFree */
 	/* Huge pages that are free and not promised; by size. */
 	uint64_t huge[HOST_PAGES];
 	/* The free ones of each NUMA node, promised or not; sorted by number. */
@@ -26,7 +24,7 @@ struct host_memory {
 	unsigned nr_nodes; /* 0: the kernel does not say */
 };
 
-/* What cannot be read is 0. */
+/* A number that cannot be read is 0. */
 void host_memory_probe(const char *root, struct host_memory *m);
 /* The index of a size in bytes, or -1 for 4 KiB. */
 int host_pages(uint64_t page_size);

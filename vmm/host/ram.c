@@ -38,7 +38,7 @@ static int shortage(const struct span *span, const struct ram_backing *backing, 
 		backing->page_size == GIB ? "1GB" : "2MB");
 }
 
-/* What memfd_create says where the kernel has no huge pages, or not of this size. */
+/* The errors of memfd_create where the kernel has no huge pages, or none of this size. */
 static bool is_no_such_page(int code)
 {
 	return code == ENODEV || code == ENOSYS || code == EINVAL;
@@ -70,8 +70,9 @@ static int no_file(const struct ram_backing *backing, uint64_t size, int code, s
 }
 
 /*
- * One file for all spans, one after the other; or the little one that all of them show. It keeps
- * its size, whoever it is handed to: what was cut off would be a SIGBUS here.
+ * Makes one file that holds all spans one after the other, or the small one that all of them show.
+ * Its size is sealed, because a program that it is handed to could truncate it, and accesses here
+ * would be a SIGBUS.
  */
 static int open_memfd(struct ram *ram, const struct span *spans, size_t n,
 		      const struct ram_backing *backing, struct err *err)

@@ -45,7 +45,7 @@ static int ask_cpuid(int fd, struct err *err)
 	return 0;
 }
 
-/* Says nothing of errors: whoever wants the answer asks again, and hears why there is none. */
+/* Reports no errors: supported_cpuid() asks again and says why it cannot. */
 static void *ask_thread(void *arg)
 {
 	const int *fd = arg;

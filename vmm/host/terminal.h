@@ -10,8 +10,9 @@
 #include <stdbool.h>
 
 /*
- * Whether reading from `fd` is ours to do. A terminal is not while the shell has us in the
- * background: reading it or changing its mode would stop us. What is no terminal always is.
+ * Whether this process may read from `fd`. False for a terminal while the shell has us in the
+ * background, because reading it or changing its mode would stop us; true for whatever is no
+ * terminal.
  */
 bool terminal_is_ours(int fd);
 

@@ -5,7 +5,9 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-/* Whose calls others interrupt by SIGRTMIN: vcpu_kick(), console_close(). */
+/*
+ * The roles whose system calls other threads interrupt with SIGRTMIN: vcpu_kick(), console_close().
+ */
 static const bool is_kicked[THREAD_ROLES] = { [THREAD_VCPU] = true, [THREAD_LINE] = true };
 
 void thread_name(const char *name)
@@ -16,8 +18,10 @@ void thread_name(const char *name)
 int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t *attr,
 		 void *(*start)(void *), void *arg)
 {
-	/* What a thread's own instructions raise is forced on it: blocked, it would end the process
-	 * without its handler, which restores the terminal. */
+	/*
+	 * Signals that a thread's own instructions raise stay unblocked: blocked, they would end
+	 * the process without the handler that restores the terminal.
+	 */
 	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS };
 	sigset_t all, was;
 	int code;

@@ -28,7 +28,7 @@ enum thread_role {
  */
 int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t *attr,
 		 void *(*start)(void *), void *arg);
-/* What ps and top call the calling thread: at most 15 bytes of it. */
+/* Names the calling thread for ps and top, in at most 15 bytes. */
 void thread_name(const char *name);
 
 struct worker {

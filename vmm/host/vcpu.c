@@ -239,7 +239,10 @@ static void vcpu_note_sleep(struct vcpu *v)
 		__atomic_store_n(&v->slept, true, __ATOMIC_SEQ_CST);
 }
 
-/* After a signal. The wishes are read last: one that comes later interrupts again. */
+/*
+ * After a signal. What other threads ask for is read last: a request that comes later interrupts
+ * again.
+ */
 static bool is_to_stop(struct vcpu *v)
 {
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
@@ -318,8 +321,8 @@ static enum vcpu_stop system_event(const struct vcpu *v, struct err *err)
 }
 
 /*
- * Hands a bad page that the guest touched on to it. A guest that touches the same one again and
- * again does not hear of it: it turned the bank off.
+ * Reports a bad page that the guest touched to the guest, as a machine check. A guest that touches
+ * the same page again and again has turned the bank off, and is not told again.
  */
 #define BAD_MAX 16
 static int take_bad(struct vcpu *v, const struct vcpu_bus *bus, struct err *err)

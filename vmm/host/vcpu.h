@@ -45,7 +45,7 @@ struct vcpu {
 	struct fault_bad bad; /* memory that the guest touched */
 	uint64_t last_bad;    /* the page before that */
 	unsigned nr_bad;      /* how many times in a row */
-	/* atomic: what other threads want of the one that runs it, and its answer */
+	/* atomic: requests of other threads to the one that runs the vCPU, and its answer */
 	bool stop, look, slept;
 };
 
@@ -63,8 +63,10 @@ uint32_t vcpu_tsc_khz(const struct vcpu *v);
 int vcpu_set_cpuid(struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err);
 void vcpu_destroy(struct vcpu *v);
 
-/* What the bootstrap processor starts with; the others wait for their start-up IPI. Once all of
- * them are there. */
+/*
+ * Sets the bootstrap processor's first state; the others wait for their start-up IPI. Called once
+ * all vCPUs are made.
+ */
 struct vcpu_entry {
 	uint64_t rip, rflags, rsi, rbx;
 	uint64_t cr0, cr3, cr4, efer;
@@ -80,13 +82,15 @@ enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *
 /* Makes vcpu_run return VCPU_STOPPED; callable from any thread. `thread` is the vCPU's. */
 void vcpu_kick(struct vcpu *v, pthread_t thread);
 /*
- * Has the thread look whether the guest's CPU sleeps until an interrupt (HLT with interrupts on),
- * as a CPU does that has nothing to do. vcpu_slept: whether it saw that since it was asked last.
+ * Asks the vCPU's thread to look whether the guest's CPU is halted with interrupts on, as an idle
+ * CPU is. vcpu_slept() returns whether it was since the last call.
  */
 void vcpu_look(struct vcpu *v, pthread_t thread);
 bool vcpu_slept(struct vcpu *v);
-/* Whether it waits for what cannot come: HLT with interrupts off, or a start-up IPI. Its thread has
- * ended. */
+/*
+ * Whether the vCPU waits for something that cannot come: it is halted with interrupts off, or waits
+ * for a start-up IPI. Called when its thread has ended.
+ */
 bool vcpu_is_dead(const struct vcpu *v);
 /* Once per process, before the first vCPU thread: the signal that vcpu_kick and _look send. */
 int vcpu_init_kick(struct err *err);

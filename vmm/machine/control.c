@@ -1,6 +1,4 @@
-/*
- * What --control and the terminal ask of a running machine: on the loop's thread.
- */
+/* Requests of --control and of the terminal to a running machine, on the loop's thread. */
 #include "vmm/machine/machine.h"
 #include "vmm/machine/virtio/balloon.h"
 

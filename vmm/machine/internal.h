@@ -7,7 +7,7 @@
 
 #include "vmm/machine/machine.h"
 
-/* Whoever comes first decides how the machine ends; `report` is copied. Any thread. */
+/* Ends the machine. The first call decides how; `report` is copied. Any thread. */
 void machine_end(struct machine *m, enum machine_end end, unsigned value, const char *report);
 
 /*

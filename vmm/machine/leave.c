@@ -7,7 +7,7 @@
 
 #define TICK_MS 250
 
-/* With the lock held. False: the machine is destroyed. */
+/* Called with the lock held. False: the machine has been destroyed. */
 static bool leave_tick(struct machine_leave *l)
 {
 	struct timespec until;

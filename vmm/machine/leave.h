@@ -14,12 +14,12 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* On a thread of their own, while the others may be stuck. */
+/* Called on a thread of their own, while other threads may be stuck. */
 struct machine_leaver {
-	/* Whether the process ends, and not the guest alone; asked again and again. */
+	/* Whether the process ends, and not the guest alone. Called again and again. */
 	bool (*ends)(void *to);
 	unsigned seconds; /* that it waits while no request ends */
-	/* Ends it, and has no reason to return: memory of the guest may still be written to. */
+	/* Ends the process. It need not return, because storage may still write to guest memory. */
 	void (*leave)(void *to, const char *sentence);
 	void *to;
 };
@@ -34,10 +34,10 @@ struct machine_leave {
 	bool done;
 };
 
-/* Nothing is watched if no storage is behind the machine; nor if there is no thread to be had. */
+/* Watches storage, if there is any behind the machine and a thread can be made. */
 void machine_leave_start(struct machine_leave *l, const struct machine_leaver *leaver,
 			 const struct virtio_backends *backends);
-/* The machine is destroyed. Returns when `leave` does, if that was called. */
+/* Called when the machine has been destroyed. If `leave` was called, returns when `leave` does. */
 void machine_leave_stop(struct machine_leave *l);
 
 #endif

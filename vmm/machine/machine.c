@@ -12,7 +12,10 @@ void machine_end(struct machine *m, enum machine_end end, unsigned value, const 
 
 	pthread_mutex_lock(&m->lock);
 	resets = m->end == MACHINE_RESET || m->end == MACHINE_TRIPLE_FAULT;
-	/* After a reset the guest would go on, against the user's wish or without its host. */
+	/*
+	 * A reset gives way to these two, because the guest would go on against the user's wish or
+	 * without its host.
+	 */
 	if (m->end == MACHINE_RUNNING ||
 	    (resets && (end == MACHINE_STOPPED || end == MACHINE_HOST_ERROR))) {
 		m->end = end;
@@ -36,7 +39,10 @@ static void device_ends(void *to, enum device_end why, unsigned value)
 		machine_end(to, MACHINE_PANIC, 0, "");
 		break;
 	case DEVICE_END_CRASH_LOADED:
-		/* The guest's crash kernel goes on; its end is the end. */
+		/*
+		 * The guest's crash kernel takes over, so the machine ends when that kernel ends
+		 * it.
+		 */
 		__atomic_store_n(&((struct machine *)to)->crash_loaded, true, __ATOMIC_RELEASE);
 		break;
 	case DEVICE_END_DEBUG_EXIT:

@@ -43,14 +43,14 @@ struct machine_parts {
 	const struct boot_kernel *boot_kernel; /* the parsed kernel */
 	const char *append;		       /* NULL: empty */
 	struct ram *ram;
-	struct guest_memory *guest_memory; /* that, and files: what KVM and devices see */
+	struct guest_memory *guest_memory; /* RAM and files, as KVM and devices see them */
 	struct passthrough *passthrough;   /* NULL: no passed-through device */
 	void (*memory)(void *to, const uint64_t *numbers); /* by virtio_balloon_stats[] */
 	void *to;
 	struct virtio_backends *backends;
-	/* what the user should read while the guest runs */
+	/* tells the user something while the guest runs */
 	void (*say)(void *to, const char *sentence);
-	struct machine_leaver leaver; /* what to do with storage that does not answer */
+	struct machine_leaver leaver; /* ends the process if storage does not answer */
 	struct loop *loop;
 	struct console *console;	/* the serial line */
 	struct console *virtio_console; /* the line behind the virtio console */
@@ -101,11 +101,11 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 enum machine_end machine_run(struct machine *m, struct err *err);
 void machine_destroy(struct machine *m);
 
-/* From the loop's callbacks while machine_run runs. */
+/* Called by the loop's callbacks while machine_run runs. */
 /* For --control. They fail with a sentence. */
 int machine_balloon(struct machine *m, uint64_t size, struct err *err);
 uint64_t machine_balloon_actual(struct machine *m);
-/* parts.memory is called when the guest has said its numbers. */
+/* Asks the guest for its numbers; parts.memory is called with them. */
 int machine_ask_memory(struct machine *m, struct err *err);
 int machine_resize_disk(struct machine *m, const char *name, struct err *err);
 /* The terminal has another size. */
@@ -114,14 +114,18 @@ void machine_power_button(struct machine *m);
 void machine_stop(struct machine *m);
 /* Ends it with MACHINE_HOST_ERROR and the sentence. */
 void machine_fail(struct machine *m, const char *sentence);
-/* Ends it with MACHINE_PANIC: its console said so. */
+/* Ends the machine with MACHINE_PANIC, because a console printed the words of one. */
 void machine_panicked(struct machine *m);
-/* A crash kernel of the guest takes over, pvpanic said. */
+/* Whether pvpanic said that a crash kernel of the guest takes over. */
 bool machine_crash_is_loaded(const struct machine *m);
-/* Has the CPUs look whether they sleep with interrupts on. Returns what the last look saw. */
+/*
+ * Asks the vCPUs whether they are halted with interrupts on. Returns the answer to the call before.
+ */
 bool machine_look_for_sleepers(struct machine *m);
 
-/* After machine_run, before machine_destroy: all CPUs wait for what cannot come. */
+/*
+ * Whether all vCPUs wait for something that cannot come. Between machine_run and machine_destroy.
+ */
 bool machine_is_dead(const struct machine *m);
 
 #endif

@@ -156,7 +156,7 @@ static void env_unwatch(void *to, int fd)
 
 #define SAY_BURST 10
 
-/* A guest may cause sentences as fast as it likes; the user gets a few, then one a second. */
+/* Limits sentences that a guest causes: the user gets a few at once, then one a second. */
 static void env_say(void *to, const char *sentence)
 {
 	struct machine_pci *p = to;
@@ -212,7 +212,9 @@ static void slot_empty(struct machine_slot *s)
 	pci_host_lock(&s->pci->host);
 	vfio_pci_unplug(s->device);
 	pci_host_unlock(&s->pci->host);
-	/* While KVM has its memory, nothing else may come to these addresses. */
+	/*
+	 * While KVM still has the device's memory, nothing else may be mapped at these addresses.
+	 */
 	if (s->pci->stuck)
 		return;
 	/* A device of iommufd leaves KVM before it is closed, a group after its last device. */
@@ -247,7 +249,7 @@ static void leave_ready(void *to)
 	}
 }
 
-/* On a vCPU's thread, under the host bridge's lock: the rest is the loop's. */
+/* Called on a vCPU's thread, under the host bridge's lock; the loop does the rest. */
 static void slot_released(void *to)
 {
 	struct machine_slot *s = to;

@@ -57,8 +57,8 @@ struct machine_pci {
 	unsigned nr_slots;
 	struct machine_watch watches[4 * PCI_DEVICES_MAX];
 	pthread_mutex_t lock; /* of KVM's slots */
-	bool stuck;	      /* KVM did not let go of one: nothing is unmapped until the end */
-	int leave;	      /* eventfd: some slot is released */
+	bool stuck; /* KVM failed to delete the slot of one: nothing is unmapped until the end */
+	int leave;  /* eventfd: some slot is released */
 	/* say() is limited: so many lines at once, then one a second */
 	unsigned said;
 	int64_t said_at;

@@ -24,7 +24,7 @@
 #include "vmm/machine/pci.h"
 #include "vmm/plan/plan.h"
 
-/* What they borrow of the machine. */
+/* Parts of the machine that the devices borrow. */
 struct machine_devices_parts {
 	const struct plan *plan;
 	const struct kvm *kvm;
@@ -61,10 +61,10 @@ struct machine_devices {
 /* Fails with a sentence; machine_devices_destroy is then due all the same. */
 int machine_devices_create(struct machine_devices *d, const struct machine_devices_parts *parts,
 			   struct err *err);
-/* The one on the PCI bus, if the plan has it. */
+/* Adds the watchdog to the PCI bus if the plan has one. */
 int machine_devices_add_watchdog(struct machine_devices *d, struct machine_pci *pci,
 				 struct err *err);
-/* From now on what is typed goes to the serial port. */
+/* From now on input of the console goes to the serial port. */
 void machine_devices_attach(struct machine_devices *d);
 void machine_devices_destroy(struct machine_devices *d);
 

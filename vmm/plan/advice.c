@@ -9,7 +9,7 @@
 
 #define WAYS_MAX 8
 
-/* What was asked for, to be changed in one place at a time, and what was found to help. */
+/* The request, to be changed in one place at a time, and the changes that made a plan of it. */
 struct advice {
 	struct config c; /* borrows its strings */
 	struct host_facts host;

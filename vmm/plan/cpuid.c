@@ -27,7 +27,7 @@
 #define LEAF_FREQUENCY	0x16u
 #define APIC_TIMER_KHZ	1000000u /* KVM's: APIC_BUS_CYCLE_NS in arch/x86/kvm/lapic.h is 1 */
 
-/* What every leaf below needs to know of one CPU. */
+/* The facts about one CPU from which all leaves below are made. */
 struct cpu {
 	const struct plan *plan;
 	uint32_t apic_id;

@@ -11,7 +11,7 @@
 
 #include <linux/kvm.h>
 
-/* What KVM can do that its list does not say. */
+/* Abilities of KVM that its list of CPUID leaves does not show. */
 struct cpuid_kvm {
 	bool tsc_deadline;
 	bool machine_check; /* memory errors are handed to the guest */

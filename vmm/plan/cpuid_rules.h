@@ -1,11 +1,4 @@
-/*
- * What a CPUID must have to make sense in itself.
- *
- * PURE but for its type. A host may show one feature without another that it rests upon: KVM gives
- * what the host's CPU has and takes away what it cannot virtualize, bit by bit (AVX on a host whose
- * kernel runs without XSAVE, AMX without the permission for its state). A guest that finds the one
- * uses it and dies of the other.
- */
+/* Makes a CPUID consistent in itself: no feature without those that it needs. */
 #ifndef PLAN_CPUID_RULES_H
 #define PLAN_CPUID_RULES_H
 

@@ -106,7 +106,10 @@ bool map_in_bios_area(struct span at);
 /* The end of what devices may reach, and the bits that its last address has. */
 uint64_t map_used_end(const struct map *m);
 unsigned map_bits_for(uint64_t end);
-/* What devices may reach: RAM, hotplug space, files, PCI windows. It must be translatable. */
+/*
+ * Whether devices may reach regions of this kind (RAM, hotplug space, files, PCI windows), which
+ * must therefore be translatable.
+ */
 bool map_is_reached(enum map_kind kind);
 /* A few words on why the region is there; never NULL. */
 const char *map_region_why(const struct map *m, const struct map_region *region);

@@ -19,7 +19,7 @@ static int bad_region(const struct map_region *r, const char *what, struct err *
 		       map_kind_name(r->kind), r->at.base, r->at.end, what);
 }
 
-/* What one region may be, by its kind alone. NULL, or what is wrong. */
+/* Judges one region by its kind alone. Returns NULL, or what is wrong with it. */
 static const char *region_fault(const struct map_region *r)
 {
 	static const struct span platform = { IOAPIC_BASE, FOUR_GIB };

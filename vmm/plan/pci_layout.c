@@ -283,7 +283,7 @@ static void place_ports(struct plan *p, struct span busy)
 		place(&s, &blocks[i]);
 }
 
-/* What the windows must have at least, before alignment. */
+/* The least size of each window, before alignment. */
 static void ask_for_windows(struct plan *p, struct map_request *req)
 {
 	struct block blocks[BLOCKS_MAX];

@@ -81,7 +81,7 @@ unsigned plan_pci_gsi(const struct plan *p, const struct plan_pci *fn, unsigned 
 
 /* --- the rules of every layout --- */
 
-/* What is decoded on bus 0, or behind one port. */
+/* The address ranges that are decoded on bus 0, or behind one port. */
 struct claim {
 	struct span at;
 	bool io;

@@ -122,8 +122,8 @@ static void forbid_rest_of(struct forbidden_list *list, unsigned n, struct span 
 }
 
 /*
- * What lies between the usable ranges, and after the last one: the width of the IOMMU. Most of the
- * gaps are reserved regions, which have a better reason.
+ * Forbids the gaps between the usable ranges, and all behind the last one, which is the width of
+ * the IOMMU. Most gaps are reserved regions, for which there is a better reason.
  */
 static void forbid_unusable(struct forbidden_list *list, const struct host_facts *host)
 {

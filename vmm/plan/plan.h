@@ -120,8 +120,9 @@ size_t plan_dma(const struct plan *p, struct span *out, size_t cap);
 /* PCI windows of one kind (MAP_PCI32 or MAP_PCI64). */
 size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, size_t cap);
 /*
- * What the PNP0C02 device claims, so that no BAR is put there: ECAM, ROM, forbidden ranges. Not the
- * APICs: they are devices of their own to the kernel, which would complain of the second claim.
+ * The ranges that the PNP0C02 device claims, so that no BAR is put there: ECAM, ROM, forbidden
+ * ranges. The APICs are left out, because they are devices of their own to the kernel, which would
+ * complain of the second claim.
  */
 size_t plan_reserved(const struct plan *p, struct span *out, size_t cap);
 struct span plan_ecam(const struct plan *p);

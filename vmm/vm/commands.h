@@ -17,7 +17,7 @@
 
 /* `machine`, as control_open's `to`: a struct machine. */
 void vm_command(void *machine, struct control_client *client, char *line);
-/* The numbers that somebody waited for are there; NULL: there will be none. */
+/* Answers the clients that wait for the guest's numbers; NULL: there will be none. */
 void vm_command_memory(struct control *control, struct machine *machine, const uint64_t *numbers);
 
 #endif

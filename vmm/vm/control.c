@@ -40,8 +40,8 @@ static void client_gone(void *to, short revents)
 }
 
 /*
- * While a client waits only its hang-up is heard, which poll(2) tells in any case: one that has
- * said all and closed its side still gets the answer.
+ * While a client waits for its answer only its hang-up is polled for, which poll(2) always reports:
+ * a client that has closed its sending side still gets the answer.
  */
 static void listen_to(struct control_client *client)
 {
@@ -54,7 +54,7 @@ static void listen_to(struct control_client *client)
 		(void)loop_watch(loop, client->fd, POLLIN, control_client_ready, client);
 }
 
-/* Serves whole lines, as long as they are answered at once. */
+/* Serves whole lines until one has to wait for its answer. */
 static void serve_lines(struct control_client *client)
 {
 	char *end;

@@ -24,7 +24,7 @@ struct control_client {
 	int fd; /* -1: none */
 	char line[CONTROL_LINE_MAX];
 	size_t len;
-	bool waiting;  /* for an answer that comes later: no other line is read before it */
+	bool waiting;  /* its answer comes later, and no other line is read before it */
 	uint64_t used; /* when it came or spoke last, by the count of such events */
 };
 
@@ -32,7 +32,7 @@ struct control {
 	const char *path; /* NULL: not open; borrowed */
 	int fd;
 	int more;  /* eventfd: lines that came while their client waited */
-	int spare; /* descriptor to give up for a caller where there is no other */
+	int spare; /* a spare descriptor, given up to refuse a caller when there is no other */
 	uint64_t events;
 	struct loop *loop;
 	struct control_client clients[CONTROL_CLIENTS];

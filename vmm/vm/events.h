@@ -14,14 +14,14 @@
 #include <stdint.h>
 
 enum vm_event_kind {
-	VM_EVENT_REMARK,    /* text: what the user should know, and may want to change */
+	VM_EVENT_REMARK,    /* text: something that the user may want to change */
 	VM_EVENT_LINE,	    /* a pseudo-terminal was made: line, path */
 	VM_EVENT_MAPPING,   /* RAM is being mapped for devices: bytes of total, in seconds */
 	VM_EVENT_MAPPED,    /* that is over, done or not */
-	VM_EVENT_UNMAPPING, /* the same backwards: bytes; mapping them took seconds */
+	VM_EVENT_UNMAPPING, /* RAM is being unmapped: bytes; mapping them took `seconds` */
 	VM_EVENT_RESET,	    /* the guest reset itself and is built again */
-	VM_EVENT_REGISTERS, /* it did so by a triple fault: text, several lines */
-	VM_EVENT_UNCLAIMED, /* it accessed what no device claims: count, and the first access */
+	VM_EVENT_REGISTERS, /* the reset was a triple fault: text, several lines of registers */
+	VM_EVENT_UNCLAIMED, /* accesses that no device claims: count, and the first one */
 	VM_EVENT_LOST,	    /* line, count: bytes that nobody read in time */
 	VM_EVENT_CUT,	    /* line, path, bytes: what the file holds at most */
 };

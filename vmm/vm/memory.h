@@ -24,20 +24,20 @@ struct vm_memory {
 	}
 
 /*
- * Makes the plan's RAM and lists it with the files of `backends`, which outlive it; those of them
- * who must be told of it listen. Returns 0 or a negative errno and a sentence; what follows is safe
- * then, and on VM_MEMORY_EMPTY.
+ * Makes the plan's RAM and lists it with the files of `backends`, which outlive it; back ends that
+ * must be told of memory become listeners. Returns 0 or a negative errno and a sentence. The
+ * functions below are safe after a failure, and on VM_MEMORY_EMPTY.
  */
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
 		   const struct virtio_backends *backends, struct err *err);
 /*
- * The next guest finds zeroes. RAM that devices are mapped to stays as it is, because they would go
- * on with the old pages.
+ * Clears RAM for the next guest. RAM that is mapped for devices (`mapped`) keeps its content,
+ * because devices would go on with the old pages.
  */
 void vm_memory_reset(struct vm_memory *m, bool mapped);
 /*
- * The end: nobody is told of anything any more. Whoever was gives all of it back at once when it is
- * closed, next, which is faster than block by block; then RAM can go.
+ * All listeners stop listening without being told, because each gives all memory back at once when
+ * it is closed, which is faster than block by block. Close them next, then RAM.
  */
 void vm_memory_end(struct vm_memory *m);
 void vm_memory_close(struct vm_memory *m);

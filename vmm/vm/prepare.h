@@ -16,8 +16,8 @@
  */
 int vm_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err);
 /*
- * Opens and looks at the files of --kernel and --initrd. Returns 0 or a negative errno and a
- * sentence. All are the caller's to close in any case; they were empty.
+ * Opens and parses the files of --kernel and --initrd. Returns 0 or a negative errno and a
+ * sentence. The caller closes all of them in any case; they must be empty before.
  */
 int vm_open_images(const struct config *c, struct image *kernel, struct boot_kernel *parsed,
 		   struct images *initrd, struct err *err);

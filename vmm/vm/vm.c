@@ -31,7 +31,10 @@ static void remark(void *to, const char *sentence)
 
 /* --- plan --- */
 
-/* Its tables are large and nearly empty: on the heap, what is not used is never touched. */
+/*
+ * Allocated, because its tables are large and nearly empty: pages of the heap that are not used are
+ * never touched.
+ */
 struct vm *vm_new(const struct vm_user *user)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
@@ -53,7 +56,7 @@ struct vm *vm_new(const struct vm_user *user)
 	return vm;
 }
 
-/* Devices first, for what they say shapes the plan. */
+/* Passed-through devices come first, because the plan depends on what they are. */
 int vm_plan(struct vm *vm, struct err *err)
 {
 	struct host_facts host;
@@ -75,7 +78,7 @@ int vm_plan(struct vm *vm, struct err *err)
 	if (ret < 0)
 		return ret;
 	ret = virtio_open(&vm->backends, &vm->config, &vm->plan, err);
-	if (ret < 0 && ret != -EINVAL) /* not what the user asked for, but that the host cannot */
+	if (ret < 0 && ret != -EINVAL) /* the request was valid; it is the host that refused */
 		vm->blame = VM_BLAME_HOST;
 	if (ret < 0)
 		return ret;
@@ -218,7 +221,10 @@ void vm_close_lines(struct vm *vm)
 	}
 }
 
-/* What must be ready before the lines are: while the terminal is raw, Ctrl-C is a character. */
+/*
+ * Opens all that must be ready before the lines, because while the terminal is raw Ctrl-C is a
+ * character.
+ */
 int vm_prepare(struct vm *vm, struct err *err)
 {
 	int ret = vm_watch_open(vm, err);
@@ -240,12 +246,15 @@ int vm_prepare(struct vm *vm, struct err *err)
 
 /* --- the guest --- */
 
-/* What the end of a machine means, with what was heard of its guest. */
+/* Decides what the end of a machine means, from what its guest has printed. */
 static enum machine_end judge_end(struct vm *vm, enum machine_end end)
 {
 	struct panic_line panic;
 
-	/* Linux resets so with reboot=t; but a guest that said nothing got nowhere. */
+	/*
+	 * Linux resets by a triple fault with reboot=t, but a guest that printed nothing has
+	 * crashed.
+	 */
 	if (end == MACHINE_TRIPLE_FAULT) {
 		end = vm_watch_spoke(vm) ? MACHINE_RESET : MACHINE_CRASH;
 		if (end == MACHINE_RESET)
@@ -272,7 +281,10 @@ static bool process_ends(void *to)
 	return vm_watch_wants_end(vm) || vm->config.no_reboot || vm->machine.end != MACHINE_RESET;
 }
 
-/* Threads that wait for it, the main one among them, stay as they are: there is no exit(3). */
+/*
+ * Threads that wait for storage, the main thread among them, are left as they are, so exit(3) is
+ * not called.
+ */
 static void abandon(void *to, const char *sentence)
 {
 	struct vm *vm = to;
@@ -305,13 +317,13 @@ static int vm_run_once(struct vm *vm, const struct machine_parts *parts, struct 
 		vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_UNCLAIMED,
 						.count = m->unclaimed,
 						.access = m->first_unclaimed });
-	/* The owner is heard while it is destroyed, too. */
+	/* The owner may have asked for the end while the machine was destroyed. */
 	if (vm->end == MACHINE_RESET && (vm->asked_to_stop || vm->timed_out))
 		vm->end = MACHINE_STOPPED;
 	return 0;
 }
 
-/* The next guest finds what the first one found. */
+/* Makes memory and devices for the next guest as they were for the first one. */
 static int prepare_reset(struct vm *vm, struct err *err)
 {
 	int ret = vm_lines_error(vm, err);
@@ -350,7 +362,9 @@ int vm_run(struct vm *vm, struct err *err)
 	for (;;) {
 		int ret = vm_run_once(vm, &parts, err);
 
-		/* More than KVM, kernel or RAM can take is not the host's fault. */
+		/*
+		 * A plan that exceeds what KVM, the kernel or RAM allows is the user's to change.
+		 */
 		if (ret < 0)
 			vm->blame = ret == -ERANGE || ret == -E2BIG ? VM_BLAME_USER : VM_BLAME_HOST;
 		if (ret < 0 || vm->end != MACHINE_RESET || c->no_reboot)

@@ -20,14 +20,15 @@ struct vm_user {
 	/* Any thread, perhaps several at once. */
 	void (*event)(void *to, const struct vm_event *event);
 	/*
-	 * Whether the owner wants the vm to end. Asked from any thread while the loop does not run:
-	 * RAM is mapped, or the machine of a guest that ended is taken apart.
+	 * Whether the owner wants the vm to end. Called from any thread while the loop does not
+	 * run, which is while RAM is mapped for devices and while the machine of an ended guest is
+	 * destroyed.
 	 */
 	bool (*ends)(void *to);
 	/*
-	 * Ends the process, and has no reason to return: storage does not answer, so that the
-	 * machine cannot be taken apart, and guest memory may still be written to. vm_close_lines()
-	 * was called, vm->end is as vm_run() would have returned it. On a thread of its own.
+	 * Ends the process; it need not return. Called on a thread of its own when storage does not
+	 * answer, so that the machine cannot be destroyed and guest memory may still be written to.
+	 * vm_close_lines() has been called, and vm->end is as vm_run() would have returned it.
 	 */
 	void (*abandon)(void *to, const char *sentence);
 	void *to;
@@ -72,17 +73,20 @@ struct vm {
 	double mapping;	    /* seconds that it took to map RAM for devices */
 };
 
-/* Everything is empty; NULL: no memory. The user is copied, what it points to outlives the vm. */
+/*
+ * Makes an empty vm; NULL: no memory. *user is copied, and what it points to must outlive the vm.
+ */
 struct vm *vm_new(const struct vm_user *user);
-/* Attaches the devices that are passed through, makes the plan, opens kernel, initrd and what is
- * behind devices. */
+/* Attaches the passed-through devices, makes the plan, opens kernel, initrd and back ends. */
 int vm_plan(struct vm *vm, struct err *err);
-/* Watches, control socket, guest memory, lines. The terminal is raw from then on. -EINTR: the owner
- * ended it. */
+/*
+ * Opens timers, the control socket, guest memory and the lines; the terminal is raw from then on.
+ * -EINTR: the owner ended it.
+ */
 int vm_prepare(struct vm *vm, struct err *err);
-/* Runs the guest, and the next after each reset, to the end that vm->end says. */
+/* Runs the guest, and after each reset the next one, until vm->end says how the last one ended. */
 int vm_run(struct vm *vm, struct err *err);
-/* Writes out what the guest said, as long as somebody reads, and gives the terminal back. */
+/* Writes out the guest's output, as long as it is read, and gives the terminal back. */
 void vm_close_lines(struct vm *vm);
 /* Safe half-way and on NULL. */
 void vm_free(struct vm *vm);
@@ -93,7 +97,7 @@ void vm_free(struct vm *vm);
 void vm_stop(struct vm *vm);
 /* Presses the power button; --stop-timeout begins. False: it was pressed before. */
 bool vm_power_off(struct vm *vm);
-/* The terminal goes to somebody else, and comes back. */
+/* The process stops (SIGTSTP): restores the terminal; and continues: makes it raw again. */
 void vm_suspend_lines(struct vm *vm);
 void vm_continue_lines(struct vm *vm);
 /* It has another size. */
@@ -101,9 +105,9 @@ void vm_resize_console(struct vm *vm);
 
 /* After vm_run(). */
 
-/* 0, or what failed to write out what the guest said. */
+/* Returns 0, or the error that writing out the guest's output met. */
 int vm_lines_error(struct vm *vm, struct err *err);
-/* Whether the guest's kernel panicked, by its own words; *line is them, or empty. */
+/* Whether a console printed a panic of the guest's kernel; *line is that line, or empty. */
 bool vm_panicked(struct vm *vm, struct panic_line *line);
 
 #endif

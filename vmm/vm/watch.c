@@ -66,7 +66,7 @@ static void timer_ready(void *to, short revents)
 
 /* --- panics --- */
 
-/* What the guest's consoles said: bytes, and the first panic among them. */
+/* Sums up what the guest's consoles printed: bytes, and the first panic among them. */
 static uint64_t printed(struct vm *vm, struct panic_line *panic)
 {
 	uint64_t bytes = 0;

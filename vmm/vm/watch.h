@@ -1,8 +1,4 @@
-/*
- * What ends a guest from outside: limits of time, and its own words of a panic.
- *
- * Used by vm.c alone, on the loop's thread but for vm_watch_wants_end().
- */
+/* Ends a guest from outside: by limits of time, and by a panic that its consoles printed. */
 #ifndef VM_WATCH_H
 #define VM_WATCH_H
 
@@ -10,13 +6,13 @@
 
 int vm_watch_open(struct vm *vm, struct err *err);
 void vm_watch_close(struct vm *vm);
-/* A guest is about to start, the first one or one after a reset. */
+/* Called when a guest is about to start, the first one or one after a reset. */
 void vm_watch_begin_guest(struct vm *vm);
 /* --stop-timeout begins. */
 void vm_watch_power_off(struct vm *vm);
 /* Whether the owner or --timeout ends the vm, asked while the loop does not run. */
 bool vm_watch_wants_end(struct vm *vm);
-/* The guest that ended has printed something. */
+/* Whether the guest that ended had printed anything. */
 bool vm_watch_spoke(struct vm *vm);
 
 #endif

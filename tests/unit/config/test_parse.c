@@ -256,7 +256,7 @@ static void test_bad_values(void **state)
 {
 	(void)state;
 	refuse(CMD_RUN, "--memory 12Q", "--memory 12Q: 'Q' is not a size suffix; use K, M, G or T");
-	refuse(CMD_RUN, "--max-memory 0", "--max-memory 0: it cannot be 0");
+	refuse(CMD_RUN, "--max-memory 0", "--max-memory 0: 0 is not possible");
 	refuse(CMD_RUN, "--cpus 0", "--cpus 0: 0 is out of range; it may be 1 to 4096");
 	refuse(CMD_RUN, "--cpus 4097", "--cpus 4097: 4097 is out of range");
 	refuse(CMD_RUN, "--cpus x", "--cpus x: 'x' is not a number");

@@ -17,7 +17,7 @@ struct balloon_device {
 	uint64_t numbers[VIRTIO_BALLOON_STATS];
 };
 
-/* The size that was asked for last, in bytes: it outlives resets. */
+/* The size in bytes that was asked for last; it outlives guest resets. */
 static uint64_t *wanted_size(const struct virtio_backend *b)
 {
 	return b->own;

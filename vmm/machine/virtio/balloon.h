@@ -1,6 +1,4 @@
-/*
- * What a running machine asks of its balloon. On the loop's thread; `s` is the balloon's slot.
- */
+/* Requests of a running machine to its balloon. On the loop's thread; `s` is the balloon's slot. */
 #ifndef MACHINE_VIRTIO_BALLOON_H
 #define MACHINE_VIRTIO_BALLOON_H
 

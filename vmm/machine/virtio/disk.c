@@ -132,7 +132,7 @@ static void disk_destroy(struct virtio_slot *s)
 	virtio_blk_destroy(s->own);
 }
 
-/* A request is completed, or its time has come. On the queue's thread. */
+/* The ready function of a queue's completions and of its timer, on the queue's thread. */
 static void disk_ready(void *to, short revents)
 {
 	const struct virtio_slot_queue *q = to;

@@ -24,7 +24,7 @@ struct net_backend {
 /* Of a slot. */
 struct net_device {
 	struct virtio_net net;
-	bool gone; /* what it was connected to, and that was said */
+	bool gone; /* the tap interface or socket is gone, and the user was told */
 };
 
 static struct net *net_device_net_of(const struct virtio_slot *s)
@@ -135,7 +135,7 @@ static void net_destroy(struct virtio_slot *s)
 	virtio_net_destroy(adapter_of(s));
 }
 
-/* What the adapter was connected to is gone. On the main loop, once. */
+/* The tap interface or socket of the adapter is gone. On the main loop, once. */
 static void net_gone(void *to, short revents)
 {
 	struct virtio_slot *s = to;
@@ -197,7 +197,7 @@ static int serve_pairs(struct virtio_slot *s, struct net *net, struct err *err)
 
 /* --- served by the kernel --- */
 
-/* Nobody else sees the interface go. */
+/* No other thread polls the interface, so this one must notice when it is gone. */
 static void links_changed(void *to, short revents)
 {
 	struct virtio_slot *s = to;
@@ -220,7 +220,7 @@ static void control_kicked(void *to, short revents)
 	short events = virtio_net_control_queue(adapter_of(s)) == 2 ? POLLIN : 0;
 
 	virtio_serve_kicked(to, revents);
-	/* There is a place for it: it was watched at first. */
+	/* loop_watch() cannot fail here, because the descriptor was watched before. */
 	(void)loop_want(s->loop, s->kicks[2], events, control_kicked, &s->queues[2]);
 }
 

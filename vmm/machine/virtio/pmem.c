@@ -60,7 +60,7 @@ static bool pmem_watch_memory(struct virtio_backend *b, int inotify)
 
 /* --- the device --- */
 
-/* What it could not write it says once: the first time. */
+/* Tells the user of the first flush that failed. */
 static bool pmem_flushed(void *to)
 {
 	const struct virtio_slot *s = to;

@@ -77,7 +77,7 @@ static void tell_link(struct virtio_slot *s, bool up)
 		virtio_remote_link(&d->remote, up);
 }
 
-/* Looks for the process: soon, then some seconds after each look. */
+/* Looks for the process at once, then some seconds after each look. */
 static void look_for_user(struct virtio_slot *s)
 {
 	struct remote_device *d = s->own;

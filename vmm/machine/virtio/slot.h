@@ -47,7 +47,7 @@ struct virtio_slot {
 	struct virtio_device *dev; /* the model */
 	struct virtio_pci pci;
 	int kicks[VIRTIO_QUEUES_MAX], vectors[VIRTIO_QUEUES_MAX + 1];
-	int error; /* eventfd: who serves it from outside gave a ring up; -1: there is nobody */
+	int error; /* eventfd: the device's server gave up a ring; -1: it has no server */
 	struct virtio_slot_queue queues[VIRTIO_QUEUES_MAX];
 	/* who serves it (serve.h) */
 	struct loop *loop; /* the main loop */
@@ -55,7 +55,7 @@ struct virtio_slot {
 	struct worker *workers;
 	unsigned nr_workers;
 	int timer;   /* timerfd: wakes the main loop, or the one thread, for this slot; -1: none */
-	bool ending; /* there is no next life: no program is waited for */
+	bool ending; /* the process ends: programs are not waited for */
 };
 
 struct machine_virtio {
@@ -75,20 +75,24 @@ int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_
 void machine_virtio_begin(struct machine_virtio *m);
 /* The first device of a kind, or NULL. */
 struct virtio_slot *machine_virtio_find(const struct machine_virtio *m, enum device_kind kind);
-/* What is behind the device of that kind, called `name` (NULL: any), has another size. -ENODEV,
- * -ENOTSUP. */
+/*
+ * The back end of the device of that kind, called `name` (NULL: any), has another size. -ENODEV:
+ * there is no such device; -ENOTSUP: its size is fixed.
+ */
 int machine_virtio_resize(struct machine_virtio *m, enum device_kind kind, const char *name,
 			  struct err *err);
 /*
- * The end has come: who waits for a program to answer waits no longer. On the loop's thread; the
- * machine is destroyed next.
+ * The process ends: devices stop waiting for programs that do not answer. On the loop's thread,
+ * before machine_virtio_destroy().
  */
 void machine_virtio_hurry(struct machine_virtio *m);
 /* Safe on MACHINE_VIRTIO_EMPTY and half-way. */
 void machine_virtio_destroy(struct machine_virtio *m);
 
-/* For virtio_ops.create: makes s->own, zeroed, of so many bytes, which is freed after ops->destroy.
- * NULL: no memory. */
+/*
+ * For virtio_kind_ops.create: makes s->own, `size` zeroed bytes, which are freed after
+ * ops->destroy. NULL: no memory.
+ */
 void *virtio_slot_own(struct virtio_slot *s, size_t size, struct err *err);
 /* Tells the user something about the device. Any thread. */
 void virtio_slot_say(const struct virtio_slot *s, const char *what);
