@@ -14,31 +14,24 @@ static uint64_t config_check_ram_unit(const struct config *c)
 	return max_u64(2 * MIB, c->page_size);
 }
 
-static const char *option_name(enum option_id id)
-{
-	size_t n;
-
-	return config_options(&n)[id].name;
-}
-
-static int check_multiple(enum option_id id, uint64_t value, uint64_t unit, struct err *err)
+static int check_multiple(const char *option, uint64_t value, uint64_t unit, struct err *err)
 {
 	uint64_t below = align_down(value, unit);
 
 	if (value == below)
 		return 0;
-	return err_set(err, EINVAL, "--%s %s is not a multiple of %s%s; use %s%s%s",
-		       option_name(id), SHOWN_SIZE(value), SHOWN_SIZE(unit),
+	return err_set(err, EINVAL, "--%s %s is not a multiple of %s%s; use %s%s%s", option,
+		       SHOWN_SIZE(value), SHOWN_SIZE(unit),
 		       unit > 2 * MIB ? ", the --page-size" : "", below ? SHOWN_SIZE(below) : "",
 		       below ? " or " : "", SHOWN_SIZE(below + unit));
 }
 
-static int check_limit(enum option_id id, uint64_t value, uint64_t limit, const char *why,
+static int check_limit(const char *option, uint64_t value, uint64_t limit, const char *why,
 		       struct err *err)
 {
 	if (value <= limit)
 		return 0;
-	return err_set(err, EINVAL, "--%s %s is too much: %s; use at most %s", option_name(id),
+	return err_set(err, EINVAL, "--%s %s is too much: %s; use at most %s", option,
 		       SHOWN_SIZE(value), why, SHOWN_SIZE(limit));
 }
 
@@ -114,14 +107,14 @@ static int config_check_check_memory(struct config *c, struct err *err)
 	if (c->memory == 0)
 		return err_set(err, EINVAL, "--memory 0: a guest needs RAM; use at least %s",
 			       SHOWN_SIZE(config_check_ram_unit(c)));
-	ret = check_limit(OPT_MEMORY, c->memory, ADDRESS_SPACE_END, no_more_bits, err);
+	ret = check_limit("memory", c->memory, ADDRESS_SPACE_END, no_more_bits, err);
 	if (ret == 0)
-		ret = check_limit(OPT_MAX_MEMORY, c->max_memory, ADDRESS_SPACE_END, no_more_bits,
+		ret = check_limit("max-memory", c->max_memory, ADDRESS_SPACE_END, no_more_bits,
 				  err);
 	if (ret == 0)
-		ret = check_multiple(OPT_MEMORY, c->memory, config_check_ram_unit(c), err);
+		ret = check_multiple("memory", c->memory, config_check_ram_unit(c), err);
 	if (ret == 0)
-		ret = check_multiple(OPT_MAX_MEMORY, c->max_memory, config_check_ram_unit(c), err);
+		ret = check_multiple("max-memory", c->max_memory, config_check_ram_unit(c), err);
 	if (ret < 0)
 		return ret;
 	if (c->max_memory && c->max_memory < c->memory)
@@ -129,7 +122,8 @@ static int config_check_check_memory(struct config *c, struct err *err)
 			       "--max-memory %s is less than --memory %s%s; it counts all RAM, so "
 			       "use at least %s",
 			       SHOWN_SIZE(c->max_memory), SHOWN_SIZE(c->memory),
-			       option_given(c, OPT_MEMORY) || c->nr_nodes ? "" : " (the default)",
+			       config_option_given(c, "memory") || c->nr_nodes ? ""
+									       : " (the default)",
 			       SHOWN_SIZE(c->memory));
 	return 0;
 }
@@ -139,18 +133,18 @@ static_assert(ECAM_BASE == 0xe0000000, "check_places() says so");
 static int check_places(const struct config *c, struct err *err)
 {
 	const struct {
-		enum option_id id;
+		const char *option;
 		uint64_t value, limit, unit;
 		const char *why;
 	} rules[] = {
-		{ OPT_LOW_MEMORY, c->low_memory, align_down(ECAM_BASE, config_check_ram_unit(c)),
+		{ "low-memory", c->low_memory, align_down(ECAM_BASE, config_check_ram_unit(c)),
 		  config_check_ram_unit(c), "PCI configuration space begins at 0xe0000000" },
-		{ OPT_HIGH_MEMORY_START, c->high_memory_start,
+		{ "high-memory-start", c->high_memory_start,
 		  ADDRESS_SPACE_END - config_check_ram_unit(c), config_check_ram_unit(c),
 		  no_more_bits },
-		{ OPT_PCI32_WINDOW, c->pci32_size, 2 * GIB, MIB,
+		{ "pci32-window", c->pci32_size, 2 * GIB, MIB,
 		  "the rest of the first 4 GiB is for RAM and the platform" },
-		{ OPT_PCI64_WINDOW, c->pci64_size, ADDRESS_SPACE_END, MIB, no_more_bits },
+		{ "pci64-window", c->pci64_size, ADDRESS_SPACE_END, MIB, no_more_bits },
 	};
 
 	if (c->high_memory_start && c->high_memory_start < FOUR_GIB)
@@ -159,11 +153,11 @@ static int check_places(const struct config *c, struct err *err)
 			       "controllers are; use at least 4G",
 			       SHOWN_SIZE(c->high_memory_start));
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		int ret =
-			check_limit(rules[i].id, rules[i].value, rules[i].limit, rules[i].why, err);
+		int ret = check_limit(rules[i].option, rules[i].value, rules[i].limit, rules[i].why,
+				      err);
 
 		if (ret == 0)
-			ret = check_multiple(rules[i].id, rules[i].value, rules[i].unit, err);
+			ret = check_multiple(rules[i].option, rules[i].value, rules[i].unit, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -196,15 +190,15 @@ static int check_node_sizes(struct config *c, struct err *err)
 
 	for (unsigned i = 0; i < c->nr_nodes; i++) {
 		uint64_t size = c->nodes[i].size;
-		int ret = check_limit(OPT_NUMA, size, ADDRESS_SPACE_END, no_more_bits, err);
+		int ret = check_limit("numa", size, ADDRESS_SPACE_END, no_more_bits, err);
 
 		if (ret == 0)
-			ret = check_multiple(OPT_NUMA, size, config_check_ram_unit(c), err);
+			ret = check_multiple("numa", size, config_check_ram_unit(c), err);
 		if (ret < 0)
 			return ret;
 		sum += size; /* at most 64 * 2^52 */
 	}
-	if (c->nr_nodes && !option_given(c, OPT_MEMORY))
+	if (c->nr_nodes && !config_option_given(c, "memory"))
 		c->memory = sum;
 	if (c->nr_nodes && sum != c->memory)
 		return err_set(err, EINVAL,
@@ -255,21 +249,20 @@ static int check_node_cpus(const struct config *c, struct err *err)
 /* --- options against each other --- */
 
 /* A plan file has decided all of these. */
-static const enum option_id map_options[] = {
-	OPT_CPUS,	OPT_MEMORY,	  OPT_MAX_MEMORY,   OPT_NUMA,
-	OPT_PAGE_SIZE,	OPT_PHYS_BITS,	  OPT_IOVA_POLICY,  OPT_RESERVE,
-	OPT_LOW_MEMORY, OPT_PCI32_WINDOW, OPT_PCI64_WINDOW, OPT_HIGH_MEMORY_START,
+static const char *const map_options[] = {
+	"cpus",	       "memory",  "max-memory", "numa",		"page-size",	"phys-bits",
+	"iova-policy", "reserve", "low-memory", "pci32-window", "pci64-window", "high-memory-start",
 };
 
 static int config_check_check_files(const struct config *c, enum config_command cmd,
 				    struct err *err)
 {
 	for (size_t i = 0; c->plan_file && i < ARRAY_SIZE(map_options); i++)
-		if (option_given(c, map_options[i]))
+		if (config_option_given(c, map_options[i]))
 			return err_set(err, EINVAL,
 				       "--plan and --%s exclude each other, because the plan file "
 				       "says it already; leave one out",
-				       option_name(map_options[i]));
+				       map_options[i]);
 	if (c->json && c->dtb_file)
 		return err_set(err, EINVAL,
 			       "--json and --dtb exclude each other; run straddle plan twice");
@@ -350,7 +343,7 @@ static int check_console(struct config *c, struct err *err)
 {
 	if (c->console.kind != SERIAL_STDIO || c->serial.kind != SERIAL_STDIO)
 		return 0;
-	if (option_given(c, OPT_SERIAL))
+	if (config_option_given(c, "serial"))
 		return err_set(
 			err, EINVAL,
 			"--serial and --console cannot both be stdio; give one of them another "

@@ -295,19 +295,12 @@ static int pick_devices(struct config *c, struct err *err)
 
 int config_check_host(struct config *c, struct err *err)
 {
-	static const struct {
-		enum option_id id;
-		const char *name;
-	} parts[] = {
-		{ OPT_HOST_PCI, "host-pci" },
-		{ OPT_HOST_RESV, "host-resv" },
-		{ OPT_HOST_USABLE, "host-usable" },
-	};
+	static const char *const parts[] = { "host-pci", "host-resv", "host-usable" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		if (option_given(c, parts[i].id) && !c->has_host)
+		if (config_option_given(c, parts[i]) && !c->has_host)
 			return err_set(err, EINVAL,
 				       "--%s describes another host; add --host vendor=...",
-				       parts[i].name);
+				       parts[i]);
 	return c->has_host ? pick_devices(c, err) : 0;
 }

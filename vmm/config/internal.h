@@ -8,63 +8,14 @@
 #include "vmm/base/quote.h"
 #include "vmm/config/config.h"
 
-/* Rows of config_options(), in the order of --help, and bits of config.given. */
-enum option_id {
-	OPT_KERNEL,
-	OPT_INITRD,
-	OPT_APPEND,
-	OPT_CPUS,
-	OPT_MEMORY,
-	OPT_MAX_MEMORY,
-	OPT_NUMA,
-	OPT_PAGE_SIZE,
-	OPT_PHYS_BITS,
-	OPT_IOVA_POLICY,
-	OPT_RESERVE,
-	OPT_LOW_MEMORY,
-	OPT_HIGH_MEMORY_START,
-	OPT_PCI32_WINDOW,
-	OPT_PCI64_WINDOW,
-	OPT_VFIO,
-	OPT_VFIO_BACKEND,
-	OPT_DISK,
-	OPT_NET,
-	OPT_FS,
-	OPT_PMEM,
-	OPT_RNG,
-	OPT_BALLOON,
-	OPT_VSOCK,
-	OPT_WATCHDOG,
-	OPT_SERIAL,
-	OPT_CONSOLE,
-	OPT_DEBUG_EXIT,
-	OPT_NO_REBOOT,
-	OPT_TIMEOUT,
-	OPT_STOP_TIMEOUT,
-	OPT_PANIC_WATCH,
-	OPT_CONTROL,
-	OPT_HOST,
-	OPT_HOST_PCI,
-	OPT_HOST_RESV,
-	OPT_HOST_USABLE,
-	OPT_PROBE,
-	OPT_JSON,
-	OPT_DTB,
-	OPT_PLAN,
-	OPT_CONFIG,
-	OPT_FOLD,
-	OPT_VERBOSE,
-	OPT_HELP,
-	OPT_VERSION,
-	OPTIONS,
-};
+/* No row of config_options(). */
+#define NO_OPTION SIZE_MAX
 
-static_assert(OPTIONS <= 64, "config.given has a bit for every option");
+/* The row with exactly this name of `len` bytes, or NO_OPTION. Its number is its bit in given. */
+size_t config_find_option(const char *name, size_t len);
 
-static inline bool option_given(const struct config *c, enum option_id id)
-{
-	return c->given >> id & 1;
-}
+/* Whether the option of that name, which there is, was given. */
+bool config_option_given(const struct config *c, const char *name);
 
 #define CONFIG_BITS_MIN 32
 /* A guest has a 64-bit PCI window, which begins at 4 GiB or above. */

@@ -292,201 +292,197 @@ static int set_balloon(struct config *c, const char *value, struct err *err)
 #define ONCE	  false
 #define MANY	  true
 
-static const struct config_option options[OPTIONS] = {
-	[OPT_KERNEL] = { "kernel", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
-			 "the kernel to boot: bzImage or ELF vmlinux", set_kernel },
-	[OPT_INITRD] = { "initrd", 0, "FILE", RUN_PLAN, IN_FILE, MANY,
-			 "initial RAM disk, given to the kernel; may be repeated: the kernel\n"
-			 "unpacks one after the other. FILE may be a pipe, as for --kernel",
-			 set_initrd },
-	[OPT_APPEND] = { "append", 0, "TEXT", RUN_PLAN, IN_FILE, ONCE, "the kernel's command line",
-			 set_append },
-	[OPT_CPUS] = { "cpus", 0, "N[,TOPOLOGY]", RUN_PLAN, IN_FILE, ONCE,
-		       "number of CPUs (default 1); TOPOLOGY is sockets=N,cores=N,threads=N:\n"
-		       "cores of a socket, threads of a core; what is left out is computed",
-		       config_set_cpus },
-	[OPT_MEMORY] = { "memory", 'm', "SIZE", MAKES, IN_FILE, ONCE,
-			 "RAM, such as 512M, 1.5T or 0x40000000; K, M, G and T are powers of\n"
-			 "1024 (default: 1G, or what the --numa nodes add up to)",
-			 set_memory },
-	[OPT_MAX_MEMORY] = { "max-memory", 0, "SIZE", MAKES, IN_FILE, ONCE,
-			     "keep room up to this, though nothing adds memory yet\n"
-			     "(default: no room)",
-			     set_max_memory },
-	[OPT_NUMA] = { "numa", 0, "SIZE[,cpus=A-B]", MAKES, IN_FILE, MANY,
-		       "a NUMA node with this much RAM and CPUs A to B, both included;\n"
-		       "once for each node, in order; without cpus= they are shared out",
-		       config_set_numa },
-	[OPT_PAGE_SIZE] = { "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
-			    "the host's pages that RAM is made of (default 4K)", set_page_size },
-	[OPT_PHYS_BITS] = { "phys-bits", 0, "N", MAKES, IN_FILE, ONCE,
-			    "address bits that the guest's CPUs announce, 33 to 52\n"
-			    "(default: as many as the host can map)",
-			    set_phys_bits },
-	[OPT_IOVA_POLICY] = { "iova-policy", 0, "POLICY", MAKES, IN_FILE, ONCE,
-			      "which addresses to keep free because devices cannot reach them:\n"
-			      "auto    AMD's rule on AMD hosts, and what the host reports "
-			      "(default)\n"
-			      "vendor  AMD's rule on AMD hosts only: one layout for a fleet\n"
-			      "host    what the host reports only\n"
-			      "off     nothing but --reserve and what the CPU itself cannot use",
-			      set_iova_policy },
-	[OPT_RESERVE] = { "reserve", 0, "START-END", MAKES, IN_FILE, MANY,
-			  "keep these addresses free as well; END is the first address after\n"
-			  "the range; may be repeated: --reserve 0xfd00000000-0x10000000000",
-			  set_reserve },
-	[OPT_LOW_MEMORY] = { "low-memory", 0, "SIZE", MAKES, IN_FILE, ONCE,
-			     "put at most this much of the RAM below 4 GiB (default: up to 3G)",
-			     set_low_memory },
-	[OPT_HIGH_MEMORY_START] = { "high-memory-start", 0, "ADDR", MAKES, IN_FILE, ONCE,
-				    "where the RAM above 4 GiB begins (default 4G)",
-				    set_high_memory_start },
-	[OPT_PCI32_WINDOW] = { "pci32-window", 0, "SIZE", MAKES, IN_FILE, ONCE,
-			       "room for PCI BARs below 4 GiB (default: at least 512M)",
-			       set_pci32_size },
-	[OPT_PCI64_WINDOW] = { "pci64-window", 0, "SIZE", MAKES, IN_FILE, ONCE,
-			       "room for 64-bit PCI BARs above the RAM (default: 64G, or what "
-			       "fits)",
-			       set_pci64_size },
-	[OPT_VFIO] = { "vfio", 0, "DEVICE[,...]", MAKES, IN_FILE, MANY,
-		       "pass a PCI device through: its address, such as 0000:41:10.1, or a\n"
-		       "path of sysfs; may be repeated. Keys:\n"
-		       "port=off           on the root bus, not behind a root port\n"
-		       "rom=off|FILE       without its option ROM, or with another one\n"
-		       "caps=A+B           show sriov, ari, rebar, ats, pri or pasid\n"
-		       "token=UUID         the token of the virtual function\n"
-		       "on-error=continue  an error of the device does not end the guest\n"
-		       "noiommu=on         accept that it can reach all of the host's memory",
-		       config_set_vfio },
-	[OPT_VFIO_BACKEND] = { "vfio-backend", 0, "KIND", MAKES, IN_FILE, ONCE,
-			       "how to reach the IOMMU: auto (default: iommufd where the host and\n"
-			       "all devices have it), type1 or iommufd",
-			       config_set_vfio_backend },
-	[OPT_DISK] = { "disk", 0, "FILE[,...]", MAKES, IN_FILE, MANY,
-		       "a virtio disk: a raw image or a block device; may be repeated. Keys:\n"
-		       "readonly=on   the guest cannot write; others may read it, too\n"
-		       "direct=on     past the host's page cache (O_DIRECT)\n"
-		       "discard=on    give back the space that the guest does not need\n"
-		       "on-full=error fail what the host has no room for; else it waits\n"
-		       "format=raw    also if it looks like qcow2 or another format\n"
-		       "serial=TEXT   what the guest reads as its serial number\n"
-		       "queues=N      served by N threads (default: one for each CPU)\n"
-		       "ring=split    for drivers that have trouble with packed rings\n"
-		       "or vhost-user=SOCKET[,queues=N], served by the program there",
-		       config_set_disk },
-	[OPT_NET] = { "net", 0, "KIND[,mac=M]", MAKES, IN_FILE, MANY,
-		      "a virtio network adapter, with address M; may be repeated. KIND is\n"
-		      "user          the user's own network, without privileges (passt)\n"
-		      "tap=NAME[,queues=N]  a tap interface of the host\n"
-		      "fd=N[:N...]   one that is open already, a descriptor for each queue\n"
-		      "vhost-user=SOCKET  what the program there serves\n"
-		      "of tap and fd, vhost=on|off: whether the kernel serves it\n"
-		      "(default: if it can)",
-		      config_set_net },
-	[OPT_FS] = { "fs", 0, "socket=S,tag=T", MAKES, IN_FILE, MANY,
-		     "a shared folder, served by virtiofsd at socket S; in the guest:\n"
-		     "mount -t virtiofs T /mnt; may be repeated",
-		     config_set_fs },
-	[OPT_PMEM] = { "pmem", 0, "FILE[,private=on]", MAKES, IN_FILE, MANY,
-		       "FILE as persistent memory of the guest, /dev/pmem0 and so on; may be\n"
-		       "repeated. private: what the guest writes is gone at the end",
-		       config_set_pmem },
-	[OPT_RNG] = { "rng", 0, NULL, MAKES, IN_FILE, ONCE,
-		      "a virtio source of random numbers, the host's", set_rng },
-	[OPT_BALLOON] = { "balloon", 0, "SIZE", MAKES, IN_FILE, ONCE,
-			  "the guest gives back pages that it does not use, and SIZE of RAM\n"
-			  "at once; 0: none, until --control asks for it",
-			  set_balloon },
-	[OPT_VSOCK] = { "vsock", 0, "cid=N", MAKES, IN_FILE, ONCE,
-			"sockets between guest and host; the guest is N, from 3 on. With\n"
-			",socket=PATH they are Unix sockets here: PATH, to which a program\n"
-			"says CONNECT PORT, and PATH_PORT for what the guest connects to",
-			config_set_vsock },
-	[OPT_WATCHDOG] = { "watchdog", 0, NULL, MAKES, IN_FILE, ONCE,
-			   "a watchdog, i6300esb: a guest that starts it and stops feeding it is\n"
-			   "reset, or with --no-reboot ended with status 5",
-			   set_watchdog },
-	[OPT_SERIAL] = { "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,
-			 "the serial line's other end: stdio (default), file:PATH, pty,\n"
-			 "unix:PATH or none; of a file that grows beyond 1G the older half is\n"
-			 "cut, or with file:PATH,limit=SIZE beyond that (0: never)",
-			 set_serial },
-	[OPT_CONSOLE] = { "console", 0, "WHERE", MAKES, IN_FILE, ONCE,
-			  "a virtio console, hvc0 to Linux; its other end is as for --serial;\n"
-			  "with stdio the serial line goes nowhere, if not given (default none)",
-			  set_console },
-	[OPT_DEBUG_EXIT] = { "debug-exit", 0, "PORT[,...]", RUN_PLAN, IN_FILE, ONCE,
-			     "end with status (v << 1) | 1 when the guest writes v, up to 127, to\n"
-			     "this I/O port, such as 0xf4 (default: no such port); with\n"
-			     "PORT,base=N, N from 7 to 128, with status N + v, so that a value is\n"
-			     "not taken for another end",
-			     set_debug_exit },
-	[OPT_NO_REBOOT] = { "no-reboot", 0, NULL, RUN_PLAN, IN_FILE, ONCE,
-			    "end with status 5 when the guest resets itself", set_no_reboot },
-	[OPT_TIMEOUT] = { "timeout", 0, "SECONDS", RUN_PLAN, IN_FILE, ONCE,
-			  "end the guest with status 6 if it runs longer, resets included",
-			  set_timeout },
-	[OPT_STOP_TIMEOUT] = { "stop-timeout", 0, "SECONDS", RUN_PLAN, IN_FILE, ONCE,
-			       "after SIGTERM pressed the power button, end the guest if it does "
-			       "not\n"
-			       "power off in time; 0: wait for a second SIGTERM (default 10)",
-			       set_stop_timeout },
-	[OPT_PANIC_WATCH] = { "panic-watch", 0, "BY", RUN_PLAN, IN_FILE, ONCE,
-			      "how a panic of the guest's kernel is seen: console (default), by "
-			      "the\n"
-			      "kernel's line there as well as by pvpanic, or by pvpanic alone",
-			      set_panic_watch },
-	[OPT_CONTROL] = { "control", 0, "SOCKET", RUN_PLAN, IN_FILE, ONCE,
-			  "a Unix socket for commands, a line each, answered in JSON:\n"
-			  "balloon SIZE, memory, resize DISK, power-button, quit",
-			  set_control },
-	[OPT_HOST] = { "host", 0, "HOST", CMD_PLAN, ARGV_ONLY, ONCE,
-		       "plan for another host: vendor=amd|hygon|intel|other and, if need be,\n"
-		       "family=N,phys-bits=N,guest-phys-bits=N,mem-encrypt-bits=N; without\n"
-		       "them family 25 and 48 bits for amd, family 24 and 48 for hygon,\n"
-		       "family 6 and 46 for intel, 48 for other; auto (default): this host",
-		       config_parse_host },
-	[OPT_HOST_PCI] = { "host-pci", 0, "DEVICE,...", CMD_PLAN, ARGV_ONLY, MANY,
-			   "a device of --host for --vfio to name; may be repeated. Keys:\n"
-			   "group=N      its IOMMU group\n"
-			   "bar0=16M...  a BAR's size; then :64 and :pref, or :io, as they apply\n"
-			   "rom=512K     the size of its option ROM",
-			   config_set_host_pci },
-	[OPT_HOST_RESV] = { "host-resv", 0, "N,A-B,TYPE", CMD_PLAN, ARGV_ONLY, MANY,
-			    "what IOMMU group N of --host reserves: addresses from A up to, not\n"
-			    "including, B; TYPE is reserved, direct, direct-relaxable or msi",
-			    config_set_host_resv },
-	[OPT_HOST_USABLE] = { "host-usable", 0, "START-END", CMD_PLAN, ARGV_ONLY, MANY,
-			      "what the IOMMU of --host can map; END is the first address after\n"
-			      "the range; may be repeated (default: everything)",
-			      config_set_host_usable },
-	[OPT_PROBE] = { "probe", 0, NULL, CMD_PLAN, ARGV_ONLY, ONCE,
-			"attach the --vfio devices and ask what the IOMMU can map, as\n"
-			"straddle run does; else the plan goes by what sysfs says",
-			set_probe },
-	[OPT_JSON] = { "json", 0, NULL, CMD_PLAN | CMD_CHECK, ARGV_ONLY, ONCE,
-		       "print JSON instead of a table", set_json },
-	[OPT_DTB] = { "dtb", 0, "FILE", CMD_PLAN, ARGV_ONLY, ONCE,
-		      "write the plan as a device tree that --plan reads", set_dtb_file },
-	[OPT_PLAN] = { "plan", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
-		       "use the plan of a --dtb file instead of making one", set_plan_file },
-	[OPT_CONFIG] = { "config", 0, "FILE", RUN_PLAN, ARGV_ONLY, ONCE,
-			 "read more options from a file: lines of memory = 4G, # for comments;\n"
-			 "what the command line gives wins; --no-rng takes back a flag",
-			 set_config_file },
-	[OPT_FOLD] = { "fold", 0, "SIZE", RUN_PLAN, ARGV_ONLY, ONCE,
-		       "for tests: all RAM is this much host memory, over and over, so that\n"
-		       "any size starts on any host; only a guest that knows can use it",
-		       set_fold },
-	[OPT_VERBOSE] = { "verbose", 'v', NULL, ALL, IN_FILE, ONCE, "say more about what happens",
-			  set_verbose },
-	[OPT_HELP] = { "help", 'h', NULL, ALL, ARGV_ONLY, ONCE, "show this help", set_help },
-	[OPT_VERSION] = { "version", 0, NULL, ALL, ARGV_ONLY, ONCE, "show the version",
-			  set_version },
+/* In the order of --help. */
+static const struct config_option options[] = {
+	{ "kernel", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
+	  "the kernel to boot: bzImage or ELF vmlinux", set_kernel },
+	{ "initrd", 0, "FILE", RUN_PLAN, IN_FILE, MANY,
+	  "initial RAM disk, given to the kernel; may be repeated: the kernel\n"
+	  "unpacks one after the other. FILE may be a pipe, as for --kernel",
+	  set_initrd },
+	{ "append", 0, "TEXT", RUN_PLAN, IN_FILE, ONCE, "the kernel's command line", set_append },
+	{ "cpus", 0, "N[,TOPOLOGY]", RUN_PLAN, IN_FILE, ONCE,
+	  "number of CPUs (default 1); TOPOLOGY is sockets=N,cores=N,threads=N:\n"
+	  "cores of a socket, threads of a core; what is left out is computed",
+	  config_set_cpus },
+	{ "memory", 'm', "SIZE", MAKES, IN_FILE, ONCE,
+	  "RAM, such as 512M, 1.5T or 0x40000000; K, M, G and T are powers of\n"
+	  "1024 (default: 1G, or what the --numa nodes add up to)",
+	  set_memory },
+	{ "max-memory", 0, "SIZE", MAKES, IN_FILE, ONCE,
+	  "keep room up to this, though nothing adds memory yet\n"
+	  "(default: no room)",
+	  set_max_memory },
+	{ "numa", 0, "SIZE[,cpus=A-B]", MAKES, IN_FILE, MANY,
+	  "a NUMA node with this much RAM and CPUs A to B, both included;\n"
+	  "once for each node, in order; without cpus= they are shared out",
+	  config_set_numa },
+	{ "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
+	  "the host's pages that RAM is made of (default 4K)", set_page_size },
+	{ "phys-bits", 0, "N", MAKES, IN_FILE, ONCE,
+	  "address bits that the guest's CPUs announce, 33 to 52\n"
+	  "(default: as many as the host can map)",
+	  set_phys_bits },
+	{ "iova-policy", 0, "POLICY", MAKES, IN_FILE, ONCE,
+	  "which addresses to keep free because devices cannot reach them:\n"
+	  "auto    AMD's rule on AMD hosts, and what the host reports "
+	  "(default)\n"
+	  "vendor  AMD's rule on AMD hosts only: one layout for a fleet\n"
+	  "host    what the host reports only\n"
+	  "off     nothing but --reserve and what the CPU itself cannot use",
+	  set_iova_policy },
+	{ "reserve", 0, "START-END", MAKES, IN_FILE, MANY,
+	  "keep these addresses free as well; END is the first address after\n"
+	  "the range; may be repeated: --reserve 0xfd00000000-0x10000000000",
+	  set_reserve },
+	{ "low-memory", 0, "SIZE", MAKES, IN_FILE, ONCE,
+	  "put at most this much of the RAM below 4 GiB (default: up to 3G)", set_low_memory },
+	{ "high-memory-start", 0, "ADDR", MAKES, IN_FILE, ONCE,
+	  "where the RAM above 4 GiB begins (default 4G)", set_high_memory_start },
+	{ "pci32-window", 0, "SIZE", MAKES, IN_FILE, ONCE,
+	  "room for PCI BARs below 4 GiB (default: at least 512M)", set_pci32_size },
+	{ "pci64-window", 0, "SIZE", MAKES, IN_FILE, ONCE,
+	  "room for 64-bit PCI BARs above the RAM (default: 64G, or what "
+	  "fits)",
+	  set_pci64_size },
+	{ "vfio", 0, "DEVICE[,...]", MAKES, IN_FILE, MANY,
+	  "pass a PCI device through: its address, such as 0000:41:10.1, or a\n"
+	  "path of sysfs; may be repeated. Keys:\n"
+	  "port=off           on the root bus, not behind a root port\n"
+	  "rom=off|FILE       without its option ROM, or with another one\n"
+	  "caps=A+B           show sriov, ari, rebar, ats, pri or pasid\n"
+	  "token=UUID         the token of the virtual function\n"
+	  "on-error=continue  an error of the device does not end the guest\n"
+	  "noiommu=on         accept that it can reach all of the host's memory",
+	  config_set_vfio },
+	{ "vfio-backend", 0, "KIND", MAKES, IN_FILE, ONCE,
+	  "how to reach the IOMMU: auto (default: iommufd where the host and\n"
+	  "all devices have it), type1 or iommufd",
+	  config_set_vfio_backend },
+	{ "disk", 0, "FILE[,...]", MAKES, IN_FILE, MANY,
+	  "a virtio disk: a raw image or a block device; may be repeated. Keys:\n"
+	  "readonly=on   the guest cannot write; others may read it, too\n"
+	  "direct=on     past the host's page cache (O_DIRECT)\n"
+	  "discard=on    give back the space that the guest does not need\n"
+	  "on-full=error fail what the host has no room for; else it waits\n"
+	  "format=raw    also if it looks like qcow2 or another format\n"
+	  "serial=TEXT   what the guest reads as its serial number\n"
+	  "queues=N      served by N threads (default: one for each CPU)\n"
+	  "ring=split    for drivers that have trouble with packed rings\n"
+	  "or vhost-user=SOCKET[,queues=N], served by the program there",
+	  config_set_disk },
+	{ "net", 0, "KIND[,mac=M]", MAKES, IN_FILE, MANY,
+	  "a virtio network adapter, with address M; may be repeated. KIND is\n"
+	  "user          the user's own network, without privileges (passt)\n"
+	  "tap=NAME[,queues=N]  a tap interface of the host\n"
+	  "fd=N[:N...]   one that is open already, a descriptor for each queue\n"
+	  "vhost-user=SOCKET  what the program there serves\n"
+	  "of tap and fd, vhost=on|off: whether the kernel serves it\n"
+	  "(default: if it can)",
+	  config_set_net },
+	{ "fs", 0, "socket=S,tag=T", MAKES, IN_FILE, MANY,
+	  "a shared folder, served by virtiofsd at socket S; in the guest:\n"
+	  "mount -t virtiofs T /mnt; may be repeated",
+	  config_set_fs },
+	{ "pmem", 0, "FILE[,private=on]", MAKES, IN_FILE, MANY,
+	  "FILE as persistent memory of the guest, /dev/pmem0 and so on; may be\n"
+	  "repeated. private: what the guest writes is gone at the end",
+	  config_set_pmem },
+	{ "rng", 0, NULL, MAKES, IN_FILE, ONCE, "a virtio source of random numbers, the host's",
+	  set_rng },
+	{ "balloon", 0, "SIZE", MAKES, IN_FILE, ONCE,
+	  "the guest gives back pages that it does not use, and SIZE of RAM\n"
+	  "at once; 0: none, until --control asks for it",
+	  set_balloon },
+	{ "vsock", 0, "cid=N", MAKES, IN_FILE, ONCE,
+	  "sockets between guest and host; the guest is N, from 3 on. With\n"
+	  ",socket=PATH they are Unix sockets here: PATH, to which a program\n"
+	  "says CONNECT PORT, and PATH_PORT for what the guest connects to",
+	  config_set_vsock },
+	{ "watchdog", 0, NULL, MAKES, IN_FILE, ONCE,
+	  "a watchdog, i6300esb: a guest that starts it and stops feeding it is\n"
+	  "reset, or with --no-reboot ended with status 5",
+	  set_watchdog },
+	{ "serial", 0, "WHERE", RUN_PLAN, IN_FILE, ONCE,
+	  "the serial line's other end: stdio (default), file:PATH, pty,\n"
+	  "unix:PATH or none; of a file that grows beyond 1G the older half is\n"
+	  "cut, or with file:PATH,limit=SIZE beyond that (0: never)",
+	  set_serial },
+	{ "console", 0, "WHERE", MAKES, IN_FILE, ONCE,
+	  "a virtio console, hvc0 to Linux; its other end is as for --serial;\n"
+	  "with stdio the serial line goes nowhere, if not given (default none)",
+	  set_console },
+	{ "debug-exit", 0, "PORT[,...]", RUN_PLAN, IN_FILE, ONCE,
+	  "end with status (v << 1) | 1 when the guest writes v, up to 127, to\n"
+	  "this I/O port, such as 0xf4 (default: no such port); with\n"
+	  "PORT,base=N, N from 7 to 128, with status N + v, so that a value is\n"
+	  "not taken for another end",
+	  set_debug_exit },
+	{ "no-reboot", 0, NULL, RUN_PLAN, IN_FILE, ONCE,
+	  "end with status 5 when the guest resets itself", set_no_reboot },
+	{ "timeout", 0, "SECONDS", RUN_PLAN, IN_FILE, ONCE,
+	  "end the guest with status 6 if it runs longer, resets included", set_timeout },
+	{ "stop-timeout", 0, "SECONDS", RUN_PLAN, IN_FILE, ONCE,
+	  "after SIGTERM pressed the power button, end the guest if it does "
+	  "not\n"
+	  "power off in time; 0: wait for a second SIGTERM (default 10)",
+	  set_stop_timeout },
+	{ "panic-watch", 0, "BY", RUN_PLAN, IN_FILE, ONCE,
+	  "how a panic of the guest's kernel is seen: console (default), by "
+	  "the\n"
+	  "kernel's line there as well as by pvpanic, or by pvpanic alone",
+	  set_panic_watch },
+	{ "control", 0, "SOCKET", RUN_PLAN, IN_FILE, ONCE,
+	  "a Unix socket for commands, a line each, answered in JSON:\n"
+	  "balloon SIZE, memory, resize DISK, power-button, quit",
+	  set_control },
+	{ "host", 0, "HOST", CMD_PLAN, ARGV_ONLY, ONCE,
+	  "plan for another host: vendor=amd|hygon|intel|other and, if need be,\n"
+	  "family=N,phys-bits=N,guest-phys-bits=N,mem-encrypt-bits=N; without\n"
+	  "them family 25 and 48 bits for amd, family 24 and 48 for hygon,\n"
+	  "family 6 and 46 for intel, 48 for other; auto (default): this host",
+	  config_parse_host },
+	{ "host-pci", 0, "DEVICE,...", CMD_PLAN, ARGV_ONLY, MANY,
+	  "a device of --host for --vfio to name; may be repeated. Keys:\n"
+	  "group=N      its IOMMU group\n"
+	  "bar0=16M...  a BAR's size; then :64 and :pref, or :io, as they apply\n"
+	  "rom=512K     the size of its option ROM",
+	  config_set_host_pci },
+	{ "host-resv", 0, "N,A-B,TYPE", CMD_PLAN, ARGV_ONLY, MANY,
+	  "what IOMMU group N of --host reserves: addresses from A up to, not\n"
+	  "including, B; TYPE is reserved, direct, direct-relaxable or msi",
+	  config_set_host_resv },
+	{ "host-usable", 0, "START-END", CMD_PLAN, ARGV_ONLY, MANY,
+	  "what the IOMMU of --host can map; END is the first address after\n"
+	  "the range; may be repeated (default: everything)",
+	  config_set_host_usable },
+	{ "probe", 0, NULL, CMD_PLAN, ARGV_ONLY, ONCE,
+	  "attach the --vfio devices and ask what the IOMMU can map, as\n"
+	  "straddle run does; else the plan goes by what sysfs says",
+	  set_probe },
+	{ "json", 0, NULL, CMD_PLAN | CMD_CHECK, ARGV_ONLY, ONCE, "print JSON instead of a table",
+	  set_json },
+	{ "dtb", 0, "FILE", CMD_PLAN, ARGV_ONLY, ONCE,
+	  "write the plan as a device tree that --plan reads", set_dtb_file },
+	{ "plan", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
+	  "use the plan of a --dtb file instead of making one", set_plan_file },
+	{ "config", 0, "FILE", RUN_PLAN, ARGV_ONLY, ONCE,
+	  "read more options from a file: lines of memory = 4G, # for comments;\n"
+	  "what the command line gives wins; --no-rng takes back a flag",
+	  set_config_file },
+	{ "fold", 0, "SIZE", RUN_PLAN, ARGV_ONLY, ONCE,
+	  "for tests: all RAM is this much host memory, over and over, so that\n"
+	  "any size starts on any host; only a guest that knows can use it",
+	  set_fold },
+	{ "verbose", 'v', NULL, ALL, IN_FILE, ONCE, "say more about what happens", set_verbose },
+	{ "help", 'h', NULL, ALL, ARGV_ONLY, ONCE, "show this help", set_help },
+	{ "version", 0, NULL, ALL, ARGV_ONLY, ONCE, "show the version", set_version },
 };
+
+static_assert(ARRAY_SIZE(options) <= 64, "config.given has a bit for every option");
 
 const struct config_option *config_options(size_t *n)
 {
-	*n = OPTIONS;
+	*n = ARRAY_SIZE(options);
 	return options;
 }

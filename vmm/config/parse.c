@@ -109,37 +109,45 @@ static bool is_name(const char *name, size_t len, const char *wanted)
 	return strlen(wanted) == len && !memcmp(wanted, name, len);
 }
 
-/* The row with exactly this name, or OPTIONS. */
-static size_t find_exact(const char *name, size_t len)
+size_t config_find_option(const char *name, size_t len)
 {
-	size_t i;
+	size_t n;
+	const struct config_option *options = config_options(&n);
 
-	for (i = 0; i < OPTIONS; i++)
-		if (is_name(name, len, option_at(i)->name))
-			break;
-	return i;
+	for (size_t i = 0; i < n; i++)
+		if (is_name(name, len, options[i].name))
+			return i;
+	return NO_OPTION;
+}
+
+bool config_option_given(const struct config *c, const char *name)
+{
+	size_t i = config_find_option(name, strlen(name));
+
+	return i != NO_OPTION && c->given >> i & 1;
 }
 
 /*
- * The flag that this name takes back, or OPTIONS: --no-rng is the opposite of --rng, and --reboot
+ * The flag that this name takes back, or NO_OPTION: --no-rng is the opposite of --rng, and --reboot
  * that of --no-reboot. Only flags that may stand in a configuration file have one, because only
  * they can have been set where the user does not look.
  */
 static size_t find_opposite(const char *name, size_t len)
 {
-	size_t i;
+	size_t n;
+	const struct config_option *options = config_options(&n);
 
-	for (i = 0; i < OPTIONS; i++) {
-		const struct config_option *o = option_at(i);
+	for (size_t i = 0; i < n; i++) {
+		const struct config_option *o = &options[i];
 
 		if (o->argument || !o->in_file)
 			continue;
 		if (!strncmp(o->name, "no-", 3) ? is_name(name, len, o->name + 3)
 						: len > 3 && !strncmp(name, "no-", 3) &&
 							  is_name(name + 3, len - 3, o->name))
-			break;
+			return i;
 	}
-	return i;
+	return NO_OPTION;
 }
 
 /* --- applying one --- */
@@ -212,11 +220,13 @@ static const char *next_arg(struct args *args)
 static int find_by_prefix(const char *name, size_t len, enum config_command cmd, size_t *id,
 			  struct err *err)
 {
+	size_t nr_options;
+	const struct config_option *options = config_options(&nr_options);
 	char names[200] = "";
 	unsigned n = 0;
 
-	for (size_t i = 0; i < OPTIONS && len; i++) {
-		const struct config_option *o = option_at(i);
+	for (size_t i = 0; i < nr_options && len; i++) {
+		const struct config_option *o = &options[i];
 		size_t used = strlen(names);
 
 		if (!(o->commands & cmd) || strncmp(o->name, name, len) != 0)
@@ -253,18 +263,18 @@ static int parse_long(struct config *c, struct source *from, enum config_command
 {
 	size_t len = strcspn(text, "=");
 	const char *value = text[len] ? text + len + 1 : NULL;
-	size_t id = find_exact(text, len);
+	size_t id = config_find_option(text, len);
 	char commands[64];
 	int ret = 0;
 
-	if (id == OPTIONS && !value && (id = find_opposite(text, len)) < OPTIONS)
+	if (id == NO_OPTION && !value && (id = find_opposite(text, len)) != NO_OPTION)
 		value = "off";
-	if (id < OPTIONS && !(option_at(id)->commands & cmd))
+	if (id != NO_OPTION && !(option_at(id)->commands & cmd))
 		return err_set(err, EINVAL,
 			       "--%s is not an option of straddle %s; it belongs to straddle %s",
 			       option_at(id)->name, command_name(cmd),
 			       belongs_to(option_at(id), commands));
-	if (id == OPTIONS)
+	if (id == NO_OPTION)
 		ret = find_by_prefix(text, len, cmd, &id, err);
 	if (ret == -ENOENT)
 		return unknown_option("--", text, len, cmd, err);
@@ -275,6 +285,17 @@ static int parse_long(struct config *c, struct source *from, enum config_command
 	return apply(c, from, id, value, err);
 }
 
+static size_t find_letter(char letter, enum config_command cmd)
+{
+	size_t n;
+	const struct config_option *options = config_options(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (options[i].letter == letter && options[i].commands & cmd)
+			return i;
+	return NO_OPTION;
+}
+
 /* "-v", "-m 1G", "-m1G", "-vm1G". */
 static int parse_letters(struct config *c, struct source *from, enum config_command cmd,
 			 const char *text, struct args *args, struct err *err)
@@ -283,16 +304,13 @@ static int parse_letters(struct config *c, struct source *from, enum config_comm
 	int ret = 0;
 
 	/* -memory and -smp, as some programs write them, are not -m emory and -s mp. */
-	if (len > 1 && (find_exact(text, len) < OPTIONS || config_is_foreign(text, len)))
+	if (len > 1 && (config_find_option(text, len) != NO_OPTION || config_is_foreign(text, len)))
 		return unknown_option("-", text, len, cmd, err);
 	while (ret == 0 && *text) {
 		const char *value = NULL;
-		size_t id = 0;
+		size_t id = find_letter(*text, cmd);
 
-		while (id < OPTIONS &&
-		       (option_at(id)->letter != *text || !(option_at(id)->commands & cmd)))
-			id++;
-		if (id == OPTIONS)
+		if (id == NO_OPTION)
 			return unknown_option("-", text, 1, cmd, err);
 		text++;
 		if (option_at(id)->argument) {
@@ -438,12 +456,12 @@ static int parse_line(struct config *c, struct source *from, enum config_command
 		return ret;
 	if (!*key)
 		return err_set(err, EINVAL, "a key is missing before '='; write key = value");
-	id = find_exact(key, strlen(key));
-	if (id == OPTIONS && !value && (id = find_opposite(key, strlen(key))) < OPTIONS)
+	id = config_find_option(key, strlen(key));
+	if (id == NO_OPTION && !value && (id = find_opposite(key, strlen(key))) != NO_OPTION)
 		value = "off";
-	if (id < OPTIONS && option_at(id)->in_file && option_at(id)->commands & cmd)
+	if (id != NO_OPTION && option_at(id)->in_file && option_at(id)->commands & cmd)
 		return apply(c, from, id, value, err);
-	if (id < OPTIONS)
+	if (id != NO_OPTION)
 		return err_set(err, EINVAL,
 			       "'%s' cannot stand in a configuration file; give it on the command "
 			       "line",
@@ -540,9 +558,11 @@ static void help_option(struct help *h, const struct config_option *o)
 size_t config_help(enum config_command cmd, char *out, size_t cap)
 {
 	struct help h = { out, cap, 0 };
+	size_t n;
+	const struct config_option *options = config_options(&n);
 
-	for (size_t i = 0; i < OPTIONS; i++)
-		if (option_at(i)->commands & cmd)
-			help_option(&h, option_at(i));
+	for (size_t i = 0; i < n; i++)
+		if (options[i].commands & cmd)
+			help_option(&h, &options[i]);
 	return h.len;
 }

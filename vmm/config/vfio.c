@@ -180,7 +180,7 @@ int config_check_vfio(const struct config *c, struct err *err)
 		return err_set(err, EINVAL,
 			       "--probe and --host exclude each other: only this host can be "
 			       "asked; leave one out");
-	if (option_given(c, OPT_VFIO_BACKEND) && !c->nr_vfio)
+	if (config_option_given(c, "vfio-backend") && !c->nr_vfio)
 		return err_set(err, EINVAL, "--vfio-backend is for devices; add --vfio DEVICE");
 	return 0;
 }
