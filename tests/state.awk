@@ -9,6 +9,7 @@ BEGIN {
 	stateless["virtio_pmem"] = "a request is answered before the lock of its queue is free again"
 	stateless["virtio_remote"] = "another process has the queues"
 	stateless["virtio_rng"] = "as virtio_pmem"
+	stateless["virtio_clock"] = "as virtio_pmem"
 	plain = "^(bool|unsigned|u?int(8|16|32|64)_t|enum [a-z_]+) "
 }
 function complain(what) {

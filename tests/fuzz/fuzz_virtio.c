@@ -5,6 +5,7 @@
  */
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_clock.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_pci.h"
@@ -38,6 +39,7 @@ static struct virtio_pmem pmem;
 static struct virtio_console console;
 static struct virtio_balloon balloon;
 static struct virtio_rng rng;
+static struct virtio_clock wall;
 static struct virtio_vsock vsock;
 static struct virtio_remote remote;
 static struct device *trap;
@@ -417,6 +419,11 @@ static void one_step(struct bytes_in *in)
 		must(!blk.queues[i].blk || blk.queues[i].nr_free == VIRTIO_BLK_QUEUE_SIZE);
 }
 
+static uint64_t wall_time(void)
+{
+	return 1;
+}
+
 static void make_device(unsigned kind)
 {
 	static const uint8_t mac[6] = { 0x52, 0x54 };
@@ -466,6 +473,10 @@ static void make_device(unsigned kind)
 	case 3:
 		virtio_rng_init(&rng);
 		dev = &rng.dev;
+		break;
+	case 11:
+		virtio_clock_init(&wall, wall_time);
+		dev = &wall.dev;
 		break;
 	case 4:
 		virtio_vsock_init(&vsock, 3, &server);

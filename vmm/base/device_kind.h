@@ -23,6 +23,7 @@
 	X(RNG, "rng", false)                       \
 	X(BALLOON, "balloon", false)               \
 	X(VSOCK, "vsock", false)                   \
+	X(CLOCK, "clock", false)                   \
 	X(WATCHDOG, "watchdog", false)
 
 #define DEVICE_ENUMERATOR(kind, name, numbered) DEVICE_##kind,

@@ -167,6 +167,7 @@ struct config {
 	struct config_pmem pmem[PMEM_MAX];
 	unsigned nr_pmem;
 	bool rng;
+	bool clock;
 	bool watchdog;
 	bool has_balloon;
 	uint64_t balloon;	    /* bytes, at first */

@@ -75,6 +75,7 @@ SETTER(set_size, pci32_size)
 SETTER(set_size, pci64_size)
 SETTER(set_flag, no_reboot)
 SETTER(set_flag, rng)
+SETTER(set_flag, clock)
 SETTER(set_flag, watchdog)
 SETTER(set_size, fold)
 SETTER(set_flag, probe)
@@ -399,6 +400,8 @@ static const struct config_option options[] = {
 	  ",socket=PATH they are Unix sockets here: PATH, to which a program\n"
 	  "says CONNECT PORT, and PATH_PORT for what the guest connects to",
 	  config_set_vsock },
+	{ "clock", 0, NULL, MAKES, IN_FILE, ONCE,
+	  "a virtio clock, the host's time of day; /dev/ptp0 in the guest", set_clock },
 	{ "watchdog", 0, NULL, MAKES, IN_FILE, ONCE,
 	  "a watchdog, i6300esb: a guest that starts it and stops feeding it is\n"
 	  "reset, or with --no-reboot ended with status 5",

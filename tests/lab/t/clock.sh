@@ -21,3 +21,14 @@ for kernel in lean cloud; do
 	done
 	append=
 done
+
+# The host's time of day by virtio-rtc lies between two looks at it on the host.
+before=$(date +%s)000000000
+guest lean ptp,complaints --clock
+after=$(($(date +%s) + 1))000000000
+same "clock: powers off" 0 "$status"
+check_complaints clock
+at_least "clock: not before the guest began" "$before" "$(said ptp)"
+at_least "clock: not after the guest ended" "$(said ptp)" "$after"
+guest lean ptp
+same "without --clock there is none" "" "$(said ptp)"

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 extern const struct virtio_kind virtio_kind_disk, virtio_kind_net, virtio_kind_fs, virtio_kind_pmem,
-	virtio_kind_console, virtio_kind_rng, virtio_kind_balloon, virtio_kind_vsock;
+	virtio_kind_console, virtio_kind_rng, virtio_kind_balloon, virtio_kind_vsock,
+	virtio_kind_clock;
 
 static const struct virtio_kind *const kinds[] = {
-	&virtio_kind_disk,    &virtio_kind_net, &virtio_kind_fs,      &virtio_kind_pmem,
-	&virtio_kind_console, &virtio_kind_rng, &virtio_kind_balloon, &virtio_kind_vsock,
+	&virtio_kind_disk,    &virtio_kind_net,	    &virtio_kind_fs,
+	&virtio_kind_pmem,    &virtio_kind_console, &virtio_kind_rng,
+	&virtio_kind_balloon, &virtio_kind_vsock,   &virtio_kind_clock,
 };
 
 void virtio_count(const struct config *c, struct device_counts *counts)
