@@ -283,13 +283,12 @@ static int is_at_reset_vector(const struct vcpu *v, struct err *err)
 static enum vcpu_stop internal_error(const struct vcpu *v, struct err *err)
 {
 	uint32_t suberror = v->run->internal.suberror;
-	int reset = 0;
 
-	if (suberror == KVM_INTERNAL_ERROR_EMULATION)
-		reset = is_at_reset_vector(v, err);
-	if (reset)
-		return reset < 0 ? VCPU_HOST_ERROR : VCPU_RESET;
 	if (suberror == KVM_INTERNAL_ERROR_EMULATION) {
+		int reset = is_at_reset_vector(v, err);
+
+		if (reset)
+			return reset < 0 ? VCPU_HOST_ERROR : VCPU_RESET;
 		err_set(err, EIO,
 			"vCPU %u: KVM met an instruction that it would have to emulate and cannot; "
 			"if straddle check says that this host's KVM only emulates, run stock "
