@@ -11,7 +11,6 @@
 #include "guest.inc"
 
 #define PM	   0x600
-#define LAPIC_ICR  0xfee00300
 #define TRAMPOLINE 0x8000	/* SIPI vector 8 */
 
 main:

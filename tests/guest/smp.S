@@ -5,7 +5,6 @@
  */
 #include "guest.inc"
 
-#define LAPIC_ICR  0xfee00300	/* its upper half is 0x10 above */
 #define TRAMPOLINE 0x8000	/* SIPI vector 8 */
 #define COUNT	   0x9000
 
@@ -41,7 +40,6 @@ main:
 	shl	eax, 24
 	mov	dword ptr [rdi + 0x10], eax
 	mov	dword ptr [rdi], 0x4500	/* INIT */
-	mov	dword ptr [rdi + 0x10], eax
 	mov	dword ptr [rdi], 0x4608	/* SIPI */
 	jmp	5b
 4:	pause
