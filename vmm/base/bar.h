@@ -3,7 +3,8 @@
  * it.
  *
  * PURE. PCI Local Bus 3.0 section 6.2.5. Others add to it: the plan an address (plan.h), a device
- * model where it is decoded (devices/pci.h), VFIO what of it can be mapped (vfio/pci_internal.h).
+ * model where it is decoded (devices/pci.h), VFIO which parts of it can be mapped
+ * (vfio/pci_internal.h).
  */
 #ifndef BASE_BAR_H
 #define BASE_BAR_H

@@ -2,8 +2,8 @@
  * Bounded little-endian readers and writers.
  *
  * Foreign formats (ACPI tables, boot_params, ELF, kernel images) are written and read field by
- * field through these, never overlaid with a C struct. Both keep going after they run out of room
- * and remember it, so a caller checks once, at the end.
+ * field through these, never overlaid with a C struct. Readers and writers that run out of room go
+ * on without effect and remember the fact, so a caller checks once, at the end.
  */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
@@ -43,7 +43,7 @@ struct bytes_in {
 };
 
 uint64_t get_le(struct bytes_in *b, unsigned n);
-/* `n` bytes in place, or NULL (and `failed`). */
+/* The address of the next `n` bytes in the caller's buffer, or NULL (and `failed` is set). */
 const uint8_t *get_mem(struct bytes_in *b, size_t n);
 /* Moves to absolute offset `at`. */
 void get_seek(struct bytes_in *b, uint64_t at);

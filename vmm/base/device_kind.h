@@ -1,5 +1,5 @@
 /*
- * What a PCI device of the guest can be: the list of kinds, one line each.
+ * The kinds of PCI devices that a guest can have: one line each.
  *
  * PURE. The plan gives every device its kind and its index among those of the kind;
  * machine/virtio/kinds.c has what the machine does with each virtio kind.
@@ -30,7 +30,7 @@
 enum device_kind { DEVICE_KIND_LIST(DEVICE_ENUMERATOR) DEVICE_KINDS };
 #undef DEVICE_ENUMERATOR
 
-/* How many there are of each. */
+/* The number of devices of each kind. */
 struct device_counts {
 	unsigned of[DEVICE_KINDS];
 };

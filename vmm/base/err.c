@@ -30,7 +30,7 @@ static void __attribute__((format(printf, 2, 3))) add(struct err *err, const cha
 
 int err_set(struct err *err, int code, const char *fmt, ...)
 {
-	struct err sentence = { "" }; /* an argument may be the old one */
+	struct err sentence = { "" }; /* separate, because an argument may point into err->text */
 	va_list ap;
 
 	if (err) {

@@ -65,7 +65,10 @@ static const char *skip_hex(const char *text, size_t n, char after)
 	return after ? text + n + 1 : text + n;
 }
 
-/* The kernel prints four digits of a segment; more where it made up the number (VMD: 10000). */
+/*
+ * The kernel prints a segment with four digits, or with more where it invented the number (behind
+ * Intel's VMD: 10000).
+ */
 bool host_bdf(const char *text, char name[HOST_PCI_NAME])
 {
 	const char *rest = NULL, *slot, *function;

@@ -53,14 +53,16 @@ bool host_resv_find(const char *name, size_t len, enum host_resv_type *type);
 
 /*
  * The kernel's name of the function at the address that a user wrote: "41:10.1" is "0000:41:10.1".
- * False: it is no such address.
+ * False: `text` is not a PCI address.
  */
 bool host_bdf(const char *text, char name[HOST_PCI_NAME]);
 /* 8-4-4-4-12 hexadecimal digits (RFC 4122 section 3). */
 bool host_is_uuid(const char *text);
 
-/* A device that the user named, before anything is opened; those that straddle makes join them for
- * the plan. */
+/*
+ * A device that the user named, as it is before anything is opened. plan_add_devices() adds those
+ * that straddle emulates.
+ */
 struct host_pci {
 	enum device_kind kind;
 	unsigned index;		  /* among those of its kind */
@@ -97,7 +99,7 @@ struct host_facts {
 
 	/*
 	 * The IOVAs that VFIO or iommufd says can be mapped, once the devices are attached: sorted,
-	 * disjoint. None: nobody asked.
+	 * disjoint. nr_usable 0: VFIO was not asked.
 	 */
 	struct span usable[HOST_USABLE_MAX];
 	unsigned nr_usable;

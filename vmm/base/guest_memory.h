@@ -1,7 +1,8 @@
 /*
- * Guest memory as devices see it, RAM and files (--pmem): guest-physical spans and where this
- * process has them; and who is told of what comes and goes. Base: no system calls;
- * vmm/host/ram.c and vmm/backends/pmem.c make what is looked at here, vmm/vm/memory.c owns it.
+ * Guest memory as devices see it, RAM and files (--pmem): guest-physical spans with the host
+ * addresses at which this process has mapped them, and the listeners that are told of each block
+ * added or removed. Base: no system calls; vmm/host/ram.c and vmm/backends/pmem.c map the memory,
+ * vmm/vm/memory.c owns the list.
  */
 #ifndef BASE_GUEST_MEMORY_H
 #define BASE_GUEST_MEMORY_H
@@ -15,8 +16,8 @@
 struct ram_block {
 	struct span gpa;
 	uint8_t *hva;	 /* of gpa.base */
-	int fd;		 /* the file that it is, borrowed; -1: none that others may map */
-	uint64_t offset; /* where it begins in that */
+	int fd;		 /* of the file behind the block, borrowed; -1: none that others may map */
+	uint64_t offset; /* of gpa.base in that file */
 };
 
 /* Borrowed; the blocks are sorted by address and never overlap. */
@@ -57,7 +58,7 @@ static inline uint8_t *guest_ram_at(const struct guest_ram *ram, uint64_t gpa, u
 	return at && got == len ? at : NULL;
 }
 
-/* --- who is told --- */
+/* --- listeners --- */
 
 /*
  * The order in which listeners are told of a block that is added, whoever began to listen first; a

@@ -9,7 +9,10 @@
 #define PCI_DEVICES_MAX 31 /* functions with a slot of their own on bus 0, and root ports */
 #define PMEM_MAX	8  /* files of --pmem */
 
-/* Of guest memory: the ranges of RAM that a plan can have, and files. See vmm/vm/memory.c. */
+/*
+ * Blocks of guest memory: the RAM ranges of the largest plan, and the files of --pmem. See
+ * vmm/vm/memory.c.
+ */
 #define MEMORY_BLOCKS_MAX 1280
 
 /* No x86 CPU has more physical address bits (AMD64 APM volume 2, section 5.1). */

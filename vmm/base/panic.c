@@ -110,7 +110,9 @@ enum panic_verdict panic_doubt_tick(struct panic_doubt *d, uint64_t printed, boo
 {
 	d->silent = printed == d->printed ? d->silent + 1 : 0;
 	d->printed = printed;
-	/* Its words come before the other CPUs are stopped, which may sleep until then. */
+	/*
+	 * Linux prints the panic's line before it stops the other CPUs, which may sleep until then.
+	 */
 	if (booted || (slept && d->silent > PANIC_STOPPED))
 		return PANIC_ALIVE;
 	return d->silent >= PANIC_DEAD_SILENT ? PANIC_DEAD : PANIC_DOUBT;

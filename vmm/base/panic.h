@@ -1,9 +1,9 @@
 /*
- * A panic of the guest's kernel, as its consoles tell it, for guests that have no pvpanic yet: one
- * without a root file system or an init panics before any module is loaded.
+ * Finds a panic of the guest's kernel in what its consoles print, for guests whose pvpanic driver
+ * is not loaded: a kernel without a root file system or an init panics before it loads any module.
  *
  * PURE. The guest is hostile and its users print what they like, logs of other machines' panics
- * among it. A line is therefore a doubt and not a verdict: what comes after it decides.
+ * among it. A panic's line therefore only raises a doubt; what the guest does afterwards decides.
  */
 #ifndef BASE_PANIC_H
 #define BASE_PANIC_H
@@ -13,7 +13,9 @@
 
 #define PANIC_TEXT_MAX 200
 
-/* What one console said. The empty value is at the start of a line, and has seen nothing. */
+/*
+ * The state of one console's output. The zero value is at the start of a line and has seen nothing.
+ */
 struct panic_line {
 	uint8_t state;
 	uint8_t phrase;	  /* index of the phrase that is being matched */
@@ -24,17 +26,17 @@ struct panic_line {
 };
 
 /*
- * The next byte. Returns true if the words of a panic are complete with it: "Kernel panic - not
- * syncing" at the start of a line, after time stamps and the like in brackets. The first panic
- * is kept; the rest of its line is still to come then.
+ * Feeds the next byte. Returns true if it completes "Kernel panic - not syncing" at the start of a
+ * line, after time stamps and the like in brackets. The first panic is kept in `text`, to which the
+ * following bytes add the rest of the line.
  */
 bool panic_line_feed(struct panic_line *p, uint8_t byte);
 
 /*
- * After Linux has panicked (kernel/panic.c) it stops the other CPUs, prints its last words and,
- * with panic=0, waits in a loop of delays: a CPU that sleeps with interrupts on is one of a kernel
- * that lives, be it a crash kernel or the one of a user who looked at a log. Looked at
- * PANIC_TICK_MS apart.
+ * After a panic Linux (kernel/panic.c) stops the other CPUs, prints its last lines and, with
+ * panic=0, waits in a loop of delays. A CPU that halts with interrupts on therefore runs a kernel
+ * that lives: a crash kernel, or the kernel of a user who printed a log. The guest is looked at
+ * every PANIC_TICK_MS.
  */
 enum panic_verdict {
 	PANIC_DOUBT, /* look again */
@@ -44,7 +46,7 @@ enum panic_verdict {
 
 #define PANIC_TICK_MS	  100
 #define PANIC_STOPPED	  5  /* ticks of silence after which the other CPUs are stopped */
-#define PANIC_DEAD_SILENT 50 /* ticks of silence after which it is dead */
+#define PANIC_DEAD_SILENT 50 /* ticks of silence after which the kernel is dead */
 
 struct panic_doubt {
 	uint64_t printed;

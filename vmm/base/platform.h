@@ -1,7 +1,7 @@
 /*
  * The numbers of the fixed platform: every port, GSI and low address that does not depend on the
- * guest's size, and what of its devices' registers others name, too. Part of the model, so that
- * ACPI, boot data, plan and machine read the same ones. Plain numbers: acpi/dsdt.asl includes this.
+ * guest's size, and those device registers that ACPI tables or firmware name as well. ACPI, boot
+ * data, plan and machine all read the numbers here. Plain numbers: acpi/dsdt.asl includes this.
  */
 #ifndef BASE_PLATFORM_H
 #define BASE_PLATFORM_H
@@ -30,7 +30,7 @@
 #define DEBUG_EXIT_PORTS 4     /* the user chooses the first; byte, word and dword writes all fit */
 
 /*
- * The owner of each range of ports, for those who look for a free one: OWNER(first, number, name).
+ * The owner of each range of I/O ports: OWNER(first, number, name). A port in none of them is free.
  */
 #define PLATFORM_PORTS(OWNER)                                                      \
 	OWNER(PORT_PIC, PIC_PORTS, "interrupt controller")                         \
@@ -70,30 +70,32 @@
 #define LAPIC_BASE  0xfee00000u
 
 /*
- * PCI configuration space: room for 256 buses of 1 MiB. The kernel is told of those that exist
- * (plan_buses): Linux probes 32 slots on each one announced, an exit apiece. Firmware, if any, ends
- * at the reset vector.
+ * PCI configuration space: room for 256 buses of 1 MiB. The kernel is told of the buses that exist
+ * only (plan_buses), because Linux probes 32 slots on each announced bus, with an exit for each
+ * slot. The firmware's ROM, if any, ends at the reset vector.
  */
 #define ECAM_BASE 0xe0000000u
 #define ECAM_END  0xf0000000u
 #define ROM_BASE  0xff000000u
 
-/* What KVM on Intel hosts needs in the guest's address space: KVM_SET_IDENTITY_MAP_ADDR, _TSS_ADDR
+/*
+ * Pages that KVM on Intel hosts needs in the guest's address space: KVM_SET_IDENTITY_MAP_ADDR,
+ * KVM_SET_TSS_ADDR
  */
 #define KVM_IDENTITY_MAP 0xfeffc000u
 #define KVM_TSS		 0xfeffd000u /* 3 pages */
 
-/* The first MiB. RAM throughout; what E820 calls each part is in plan.c. */
+/* The first MiB, which is RAM throughout; plan.c has the E820 type of each part. */
 #define LOW_RAM_END 0x9fc00u /* the end of conventional memory */
-/* Video memory and ROMs of a PC. E820 has nothing usable there, so no driver does DMA to it. */
+/* Video memory and ROMs of a PC. E820 has no usable RAM there, so no driver does DMA to it. */
 #define BIOS_AREA_BASE 0xa0000u
 #define BIOS_AREA_END  0x100000u
 #define ACPI_BASE      0xc0000u /* the tables */
 #define ACPI_END       0x100000u
 /*
- * The root pointer. Who is not told where it is (Linux before 5.0, memtest86+, FreeBSD, a kernel
- * started by another's kexec) looks at every 16 bytes of [0xe0000, 0x100000): ACPI 6.3 section
- * 5.2.5.1.
+ * The root pointer. A kernel that is not told its address (Linux before 5.0, memtest86+, FreeBSD, a
+ * kernel started by another's kexec) looks for it at every 16 bytes of [0xe0000, 0x100000): ACPI
+ * 6.3 section 5.2.5.1.
  */
 #define ACPI_RSDP 0xfffc0u
 /* Where a BIOS is entered in real mode, F000:FFF0. */

@@ -16,7 +16,10 @@ const char *quote_text(struct quoted *q, const char *text, size_t len)
 	return q->text;
 }
 
-/* Divides *bytes by 1024 as often as nothing is left over, 4 times at most. Returns how often. */
+/*
+ * Divides *bytes by 1024 while the division is exact, 4 times at most. Returns the number of
+ * divisions.
+ */
 static unsigned take_unit(uint64_t *bytes)
 {
 	unsigned unit = 0;

@@ -21,7 +21,7 @@ const char *quote_text(struct quoted *q, const char *text, size_t len);
 #define SHOWN(string)	    quote_text(&(struct quoted){ "" }, string, strlen(string))
 #define SHOWN_N(bytes, len) quote_text(&(struct quoted){ "" }, bytes, len)
 
-/* "1536M": the largest unit that divides, as options take it. */
+/* "1536M": in the largest unit that divides the size, as options accept it. */
 const char *quote_option_size(struct quoted *q, uint64_t bytes);
 #define SHOWN_SIZE(bytes) quote_option_size(&(struct quoted){ "" }, bytes)
 
