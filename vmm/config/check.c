@@ -8,7 +8,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* RAM comes in pieces of this: the page that KVM can map in one go, or the backing page. */
+/*
+ * The unit of RAM sizes in bytes: 2 MiB, which KVM can map as one page, or a larger backing page.
+ */
 static uint64_t config_check_ram_unit(const struct config *c)
 {
 	return max_u64(2 * MIB, c->page_size);
@@ -51,8 +53,9 @@ static bool nodes_are_even(const struct config *c)
 }
 
 /*
- * Sockets whose number of cores is no power of two leave gaps between APIC ids. Where some CPUs
- * would not be found for that alone, the nodes are within one socket, as they are on many a host.
+ * Sockets whose number of cores is not a power of two leave gaps between APIC ids. If these gaps
+ * alone would lift some CPUs above APIC_ID_MAX, where the guest does not find them, all nodes share
+ * one socket, as they do on many hosts.
  */
 static bool nodes_can_be_sockets(const struct config *c)
 {
@@ -62,8 +65,9 @@ static bool nodes_can_be_sockets(const struct config *c)
 }
 
 /*
- * Numbers that are not given are chosen so that the product comes out: cores first, then sockets,
- * then threads. Nodes are sockets where that is even.
+ * Chooses the first number that is not given (cores, then sockets, then threads) so that the
+ * product is the number of CPUs; the others become 1. Without any number, each node becomes a
+ * socket where nodes_can_be_sockets().
  */
 static int check_cpus(struct config *c, struct err *err)
 {
@@ -100,7 +104,7 @@ static int check_cpus(struct config *c, struct err *err)
 
 /* --- memory --- */
 
-static int config_check_check_memory(struct config *c, struct err *err)
+static int check_memory_sizes(struct config *c, struct err *err)
 {
 	int ret;
 
@@ -183,7 +187,7 @@ static int check_reserve(const struct config *c, struct err *err)
 
 /* --- NUMA nodes --- */
 
-/* Sizes first; without --memory, RAM is what the nodes have. */
+/* Without --memory, RAM becomes the sum of the nodes, so this precedes the checks of RAM. */
 static int check_node_sizes(struct config *c, struct err *err)
 {
 	uint64_t sum = 0;
@@ -208,7 +212,7 @@ static int check_node_sizes(struct config *c, struct err *err)
 	return 0;
 }
 
-/* Node after node, the CPUs from 0 to the last, each in one node. */
+/* The nodes, in order, must have the CPUs from 0 to the last, each CPU in one node. */
 static int check_node_cpus(const struct config *c, struct err *err)
 {
 	unsigned next = 0;
@@ -248,14 +252,13 @@ static int check_node_cpus(const struct config *c, struct err *err)
 
 /* --- options against each other --- */
 
-/* A plan file has decided all of these. */
+/* Options whose effect is part of a plan file. */
 static const char *const map_options[] = {
 	"cpus",	       "memory",  "max-memory", "numa",		"page-size",	"phys-bits",
 	"iova-policy", "reserve", "low-memory", "pci32-window", "pci64-window", "high-memory-start",
 };
 
-static int config_check_check_files(const struct config *c, enum config_command cmd,
-				    struct err *err)
+static int check_files(const struct config *c, enum config_command cmd, struct err *err)
 {
 	for (size_t i = 0; c->plan_file && i < ARRAY_SIZE(map_options); i++)
 		if (config_option_given(c, map_options[i]))
@@ -309,7 +312,10 @@ static int check_debug_exit(const struct config *c, struct err *err)
 	return 0;
 }
 
-/* A fold is whole backing pages; how RAM is laid over it, vmm/host/ram.c knows. */
+/*
+ * vmm/host/ram.c repeats a fold through RAM at multiples of its size, so it must be a power of two
+ * and hold whole backing pages.
+ */
 static int check_fold(const struct config *c, struct err *err)
 {
 	if (c->fold && config_shares_ram(c))
@@ -338,7 +344,7 @@ static int check_operands(const struct config *c, enum config_command cmd, struc
 	return ret;
 }
 
-/* There is one terminal. */
+/* Only one of the two lines can have the terminal. */
 static int check_console(struct config *c, struct err *err)
 {
 	if (c->console.kind != SERIAL_STDIO || c->serial.kind != SERIAL_STDIO)
@@ -374,7 +380,7 @@ static int check_balloon(const struct config *c, struct err *err)
 }
 
 /* The kernel pins no pages of most file systems for devices (FOLL_LONGTERM in mm/gup.c). */
-static int config_check_check_pmem(const struct config *c, struct err *err)
+static int config_check_pmem(const struct config *c, struct err *err)
 {
 	if (c->nr_pmem && c->nr_vfio)
 		return err_set(err, EINVAL,
@@ -395,7 +401,7 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 
 	if (cmd & (CMD_BIND | CMD_UNBIND))
 		return check_operands(c, cmd, err);
-	ret = config_check_check_files(c, cmd, err);
+	ret = check_files(c, cmd, err);
 	if (ret == 0)
 		ret = check_console(c, err);
 	if (ret == 0)
@@ -411,11 +417,11 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 	if (ret == 0)
 		ret = check_node_sizes(c, err);
 	if (ret == 0)
-		ret = config_check_check_memory(c, err);
+		ret = check_memory_sizes(c, err);
 	if (ret == 0)
 		ret = check_balloon(c, err);
 	if (ret == 0)
-		ret = config_check_check_pmem(c, err);
+		ret = config_check_pmem(c, err);
 	if (ret == 0)
 		ret = check_places(c, err);
 	if (ret == 0)

@@ -81,7 +81,7 @@ struct config_disk {
 	char *vhost_user; /* the socket of a process that serves it; or NULL */
 	bool readonly;
 	bool direct;	     /* O_DIRECT */
-	bool discard;	     /* space that the guest does not need is given back */
+	bool discard;	     /* the guest's discards free space on the host */
 	bool fail_when_full; /* on-full=error: a write without room on the host fails */
 	bool raw;	     /* format=raw: whatever its first bytes look like */
 	char *serial;	     /* at most VIRTIO_BLK_SERIAL bytes; NULL: none */
@@ -103,7 +103,7 @@ struct config_net {
 	enum config_net_kind kind;
 	char *tap;
 	char *vhost_user;
-	unsigned queues; /* pairs of them */
+	unsigned queues; /* queue pairs */
 	int fds[VIRTIO_NET_PAIRS_MAX];
 	enum { VHOST_AUTO, VHOST_ON, VHOST_OFF } vhost; /* of tap and fd */
 	bool has_mac;
@@ -121,7 +121,7 @@ struct config_fs {
 /* --pmem [file=]FILE[,private=on] */
 struct config_pmem {
 	char *path;
-	bool private; /* what the guest writes is its own, and gone at the end */
+	bool private; /* the guest's writes stay in memory and are lost at the end */
 };
 
 enum vfio_backend {
@@ -182,7 +182,7 @@ struct config {
 	bool no_reboot;
 	unsigned timeout;      /* seconds for the whole run; 0: none */
 	unsigned stop_timeout; /* seconds after SIGTERM; 0: none */
-	bool panic_by_device;  /* a panic's line on a console is only text */
+	bool panic_by_device;  /* --panic pvpanic: a panic's line on a console does not count */
 	bool verbose;
 	char *control;	   /* --control SOCKET */
 	char *plan_file;   /* --plan FILE: replay */
@@ -193,10 +193,10 @@ struct config {
 	char *dtb_file;
 	bool has_host; /* --host vendor=...; false: ask this host */
 	struct host_facts host;
-	/* straddle bind, unbind: what is not an option (borrowed from argv) */
+	/* straddle bind, unbind: the words that are not options (borrowed from argv) */
 	char *const *operands;
 	unsigned nr_operands;
-	/* asked for, instead of running */
+	/* --help, --version: printed instead of anything else */
 	bool help, version;
 	/* which options were given, by index in config_options(); for config_check's sentences */
 	uint64_t given;
@@ -256,15 +256,16 @@ int config_parse_file(struct config *c, enum config_command cmd, const char *nam
 		      size_t len, struct err *err);
 
 /*
- * Combinations, and defaults that depend on others (CPU topology; host.pci in the order of vfio).
- * -EINVAL and a sentence.
+ * Judges combinations of options, and sets what depends on several (CPU topology; host.pci in the
+ * order of vfio). -EINVAL and a sentence.
  */
 int config_check(struct config *c, enum config_command cmd, struct err *err);
 
 /*
- * `--host vendor=amd|hygon|intel|other[,family=N][,phys-bits=N][,guest-phys-bits=N]
- * [,mem-encrypt-bits=N]` into facts; "auto" leaves has_host false. Without family and phys-bits: a
- * common server of that vendor (config/words.c). -EINVAL and a sentence.
+ * Reads the value of --host,
+ * vendor=amd|hygon|intel|other[,family=N][,phys-bits=N][,guest-phys-bits=N][,mem-encrypt-bits=N],
+ * into c->host; "auto" leaves has_host false. Family and phys-bits default to those of a common
+ * server of that vendor (config/host.c). -EINVAL and a sentence.
  */
 int config_parse_host(struct config *c, const char *text, struct err *err);
 
@@ -276,7 +277,7 @@ void config_free(struct config *c);
 /* The exit status for a value (7 bits) that the guest wrote to the debug-exit port. */
 int config_debug_exit_status(const struct config *c, unsigned value);
 
-/* Whether another process serves a device, and so needs the guest's RAM as a file. */
+/* Whether another process serves a device, for which the guest's RAM must be a file. */
 bool config_shares_ram(const struct config *c);
 
 const char *iova_policy_name(enum iova_policy policy);

@@ -1,8 +1,8 @@
 /*
  * --disk: a raw image or block device as a virtual disk.
  *
- * Setter of the table in config/options.c, under its rules. Spelling only: whether there is such a
- * file is vmm/backends/disk.c's to say.
+ * Setter of the table in config/options.c, under its rules. It checks the spelling only;
+ * vmm/backends/disk.c opens the file.
  */
 #include "vmm/config/internal.h"
 
@@ -54,7 +54,7 @@ static int refuse_format(const char *value, struct err *err)
 {
 	return err_set(
 		err, EINVAL,
-		"format=%s: it can be raw alone; have qemu-storage-daemon serve other formats, "
+		"format=%s: straddle reads raw images only; have qemu-storage-daemon serve others, "
 		"and name its socket with vhost-user=",
 		SHOWN(value));
 }
@@ -116,15 +116,14 @@ int config_set_disk(struct config *c, const char *value, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	d = &c->disks[c->nr_disks++]; /* config_free's from now on */
+	d = &c->disks[c->nr_disks++]; /* config_free() frees it from here on */
 	*d = (struct config_disk){ 0 };
 	while (ret == 0 && (word = words_next(&words, &rest)))
 		ret = config_disk_set_word(d, word, rest, &given, err);
 	if (ret == 0 && d->vhost_user && (given & ~(1u << KEY_VHOST_USER | 1u << KEY_QUEUES)) != 0)
-		return err_set(
-			err, EINVAL,
-			"with vhost-user= only queues= is ours to say; leave the rest to the "
-			"program that serves the disk");
+		return err_set(err, EINVAL,
+			       "vhost-user= goes with queues= only; leave the rest to the program "
+			       "that serves the disk");
 	if (ret == 0 && !d->path && !d->vhost_user)
 		ret = err_set(err, EINVAL, "the file is missing: use path=FILE");
 	return ret;

@@ -1,6 +1,6 @@
 /*
- * --fs: a folder of the host that the guest sees, served by virtiofsd; --pmem: a file of the host
- * that the guest has as memory.
+ * --fs: a folder of the host that virtiofsd shares with the guest; --pmem: a file of the host that
+ * is persistent memory of the guest.
  *
  * Setters of the table in config/options.c, under its rules.
  */
@@ -14,7 +14,7 @@ enum fs_key { KEY_SOCKET, KEY_TAG, KEYS };
 static const char *const names[KEYS] = { "socket", "tag" };
 static const char keys[] = "socket=SOCKET,tag=TAG";
 
-/* Tags are unique: the guest mounts by them. */
+/* Each tag must be unique, because the guest mounts a folder by its tag. */
 static int check_tag(const struct config *c, const struct config_fs *f, struct err *err)
 {
 	size_t len = strlen(f->tag);
@@ -39,7 +39,7 @@ int config_set_fs(struct config *c, const char *value, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	f = &c->fs[c->nr_fs++]; /* config_free's from now on */
+	f = &c->fs[c->nr_fs++]; /* config_free() frees it from here on */
 	while (ret >= 0 && (word = words_next(&words, &rest))) {
 		ret = config_find_key(names, KEYS, word, rest, keys, &given, err);
 		if (ret >= 0)
@@ -79,7 +79,7 @@ int config_set_pmem(struct config *c, const char *value, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	p = &c->pmem[c->nr_pmem++]; /* config_free's from now on */
+	p = &c->pmem[c->nr_pmem++]; /* config_free() frees it from here on */
 	while (ret == 0 && (word = words_next(&words, &rest)))
 		ret = set_pmem_word(p, word, rest, &given, err);
 	if (ret == 0 && (!p->path || !*p->path))

@@ -36,7 +36,10 @@ enum { HOST_FAMILY, HOST_PHYS, HOST_GUEST_PHYS, HOST_MEM_ENCRYPT };
 static int set_host_facts(struct config *c, const struct host_kind *kind,
 			  const struct number_word n[], struct err *err)
 {
-	/* The rest is what --host-pci and the like say, before or after. */
+	/*
+	 * --host-pci, --host-resv and --host-usable set the other facts, before or after this
+	 * option.
+	 */
 	struct host_facts *host = &c->host;
 
 	host->vendor = kind->vendor;
@@ -114,7 +117,7 @@ static int parse_bar(struct bar_shape *bar, char *text, struct err *err)
 
 		if (!flag || *flag)
 			return err_set(err, EINVAL,
-				       "'%s' is unknown here, or there twice; use :64, :pref or "
+				       "'%s' is unknown here, or given twice; use :64, :pref or "
 				       ":io",
 				       SHOWN(word));
 		*flag = true;
@@ -240,7 +243,7 @@ int config_set_host_resv(struct config *c, const char *value, struct err *err)
 	return err_set(err, EINVAL, "the type is reserved, direct, direct-relaxable or msi");
 }
 
-/* Sorted as they come: facts.h wants them so. */
+/* Inserts the range in order, because facts.h wants host->usable sorted. */
 int config_set_host_usable(struct config *c, const char *value, struct err *err)
 {
 	struct host_facts *host = &c->host;
@@ -256,7 +259,7 @@ int config_set_host_usable(struct config *c, const char *value, struct err *err)
 	for (unsigned j = 0; j < host->nr_usable; j++)
 		if (span_overlaps(host->usable[j], at))
 			return err_set(err, EINVAL,
-				       "it overlaps %#" PRIx64 "-%#" PRIx64 "; make one "
+				       "the range overlaps %#" PRIx64 "-%#" PRIx64 "; make one "
 				       "range of them",
 				       host->usable[j].base, host->usable[j].end);
 	for (; i && host->usable[i - 1].base > at.base; i--)
@@ -268,7 +271,10 @@ int config_set_host_usable(struct config *c, const char *value, struct err *err)
 
 /* --- together --- */
 
-/* A fleet's devices may all be described; the ones that --vfio names count, in its order. */
+/*
+ * Keeps, in the order of --vfio, the described devices that --vfio names: the description may be of
+ * all devices of a fleet.
+ */
 static int pick_devices(struct config *c, struct err *err)
 {
 	struct host_pci all[PCI_DEVICES_MAX];

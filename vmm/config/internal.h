@@ -1,6 +1,6 @@
 /*
- * What the config*.c files and config/number.c share, and nobody else includes: the option table's
- * rows by name, and how values are read and shown in sentences.
+ * What the files of config/ share and no other folder includes: the option table's rows by name,
+ * and how values are read and shown in sentences.
  */
 #ifndef CONFIG_INTERNAL_H
 #define CONFIG_INTERNAL_H
@@ -28,19 +28,21 @@ bool config_option_given(const struct config *c, const char *name);
 int config_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *number,
 			struct err *err);
 
-/* Setters of the option table whose values are lists (config/words.c), */
+/* Setters of the option table; each writes one option's value to *c. In config/words.c: lists. */
 int config_set_cpus(struct config *c, const char *value, struct err *err);
 int config_set_numa(struct config *c, const char *value, struct err *err);
-/* devices (config/vfio.c), */
+/* In config/vfio.c: passed-through devices. */
 int config_set_vfio(struct config *c, const char *value, struct err *err);
 int config_set_vfio_backend(struct config *c, const char *value, struct err *err);
-int config_set_disk(struct config *c, const char *value, struct err *err); /* (config/disk.c), */
-int config_set_net(struct config *c, const char *value, struct err *err);  /* (config/net.c), */
-/* (config/fs.c), */
+/* In config/disk.c and config/net.c. */
+int config_set_disk(struct config *c, const char *value, struct err *err);
+int config_set_net(struct config *c, const char *value, struct err *err);
+/* In config/fs.c: shared folders and files as memory. */
 int config_set_fs(struct config *c, const char *value, struct err *err);
 int config_set_pmem(struct config *c, const char *value, struct err *err);
-int config_set_vsock(struct config *c, const char *value, struct err *err); /* (config/vsock.c), */
-/* or facts of another host (config/host.c). */
+/* In config/vsock.c. */
+int config_set_vsock(struct config *c, const char *value, struct err *err);
+/* In config/host.c: facts of another host. */
 int config_set_host_pci(struct config *c, const char *value, struct err *err);
 int config_set_host_resv(struct config *c, const char *value, struct err *err);
 int config_set_host_usable(struct config *c, const char *value, struct err *err);
@@ -57,8 +59,9 @@ struct suggestion {
 };
 
 /*
- * For `len` bytes of a name that no option of the command has: the option that other monitors call
- * so, else the one that differs by a slip or two. Both fields are NULL if there is none.
+ * Returns, for a name of `len` bytes that no option of the command has, the option that other
+ * monitors call by this name, else the one that differs by a slip or two. Both fields are NULL if
+ * there is none.
  */
 struct suggestion config_suggest(const char *name, size_t len, enum config_command cmd,
 				 bool in_file);
@@ -76,7 +79,10 @@ struct words {
 
 /* -EINVAL and a sentence if the value is too long. */
 int words_init(struct words *w, const char *value, struct err *err);
-/* The same for an option that was there `n` times and may be `max` times; `what` they are. */
+/*
+ * As words_init(), for an option that was given `n` times before and may be given `max` times, else
+ * -EINVAL. `what` names such things in the sentence: "network adapters".
+ */
 int words_init_one_more(struct words *w, const char *value, unsigned n, unsigned max,
 			const char *what, struct err *err);
 /* The next word, up to a comma, or NULL; *value is what follows its '=', or NULL. */
@@ -89,23 +95,27 @@ struct number_word {
 	bool given;
 };
 
-/* Finds `key` among the `n` words and reads its number. `or_else` names the words there are. */
+/*
+ * Finds `key` among the `n` words and reads its number. `or_else` lists the valid words for the
+ * sentence.
+ */
 int set_number_word(struct number_word *words, size_t n, const char *key, const char *value,
 		    const char *or_else, struct err *err);
 
 /*
- * The index of a word KEY=VALUE among the `n` names, once each: *given has a bit for those that
- * were. -EINVAL and a sentence; `keys` are the words there are.
+ * Returns the index of `key` among the `n` names and sets its bit in *given. -EINVAL and a sentence
+ * if the key is unknown, has no value or is given twice; `keys` lists the valid words for the
+ * sentence.
  */
 int config_find_key(const char *const *names, unsigned n, const char *key, const char *value,
 		    const char *keys, unsigned *given, struct err *err);
 /* The same; the first word may lack its "KEY=", and is then *value of the first of the names. */
 int config_find_first_key(const char *const *names, unsigned n, char *word, char **value,
 			  const char *keys, unsigned *given, struct err *err);
-/* `value` is `yes` or `no`. */
+/* Sets *to to whether `value` is `yes`. -EINVAL and a sentence if it is neither `yes` nor `no`. */
 int config_set_switch(bool *to, const char *key, const char *value, const char *yes, const char *no,
 		      struct err *err);
-/* A copy, which is config_free()'s. */
+/* Copies `value` to *to, which config_free() frees. */
 int config_set_text(char **to, const char *value, struct err *err);
 
 /*
@@ -114,9 +124,12 @@ int config_set_text(char **to, const char *value, struct err *err);
  */
 int config_parse_span(const char *text, bool outwards, struct span *at, struct err *err);
 
-/* The same device, whether or not segment 0000 is written. */
+/* Whether both address the same device; segment 0000 may be left out. */
 bool config_same_device(const char *a, const char *b);
-/* Names a device as sysfs_find() wants it: a BDF or an absolute path. */
+/*
+ * Checks that `name` is what sysfs_find() accepts: a BDF or an absolute path. -EINVAL and a
+ * sentence.
+ */
 int config_check_device_name(const char *name, struct err *err);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * --net: a network adapter, and what it is connected to.
  *
- * Setter of the table in config/options.c, under its rules. Spelling only: what there is of it on
- * this host is vmm/backends/net.c's to say.
+ * Setter of the table in config/options.c, under its rules. It checks the spelling only;
+ * vmm/backends/net.c opens the connection.
  */
 #include "vmm/config/internal.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_TAP 15 /* IFNAMSIZ and a NUL: linux/if.h */
+#define NAME_MAX_TAP 15 /* IFNAMSIZ less the NUL: linux/if.h */
 
 static const char kinds[] =
 	"user, tap=NAME, fd=N:N:... or vhost-user=SOCKET, and then mac=52:54:00:12:34:56, with tap "
@@ -22,13 +22,14 @@ static int set_tap(struct config_net *n, const char *name, struct err *err)
 	size_t len = strlen(name);
 
 	if (!len || len > NAME_MAX_TAP || strpbrk(name, "/ \t"))
-		return err_set(err, EINVAL, "tap=%s is no name of an interface: 1 to %u characters",
+		return err_set(err, EINVAL,
+			       "tap=%s is not the name of an interface: 1 to %u characters",
 			       SHOWN(name), NAME_MAX_TAP);
 	n->kind = NET_TAP;
 	return config_set_text(&n->tap, name, err);
 }
 
-/* One for each pair of queues. */
+/* Reads N[:N...], a descriptor for each queue pair. */
 static int set_fds(struct config_net *n, char *value, struct err *err)
 {
 	char *word;
@@ -75,7 +76,7 @@ static int set_kind(struct config_net *n, const char *word, char *value, struct 
 	return 0;
 }
 
-/* Six bytes, of one station and not of a group: IEEE 802. */
+/* Reads the MAC address of one station, as opposed to a group address (IEEE 802). */
 static int set_mac(struct config_net *n, const char *value, struct err *err)
 {
 	unsigned b[6];
@@ -147,7 +148,7 @@ int config_set_net(struct config *c, const char *value, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	n = &c->nets[c->nr_nets++]; /* config_free's from now on */
+	n = &c->nets[c->nr_nets++]; /* config_free() frees it from here on */
 	n->queues = 1;
 	word = words_next(&words, &rest);
 	ret = set_kind(n, word, rest, err);

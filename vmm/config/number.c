@@ -1,9 +1,9 @@
 /*
  * Sizes and numbers as people write them.
  *
- * PURE. Called by the config*.c files on text of the user, who may write anything. No floating
+ * PURE. Called by the files of config/ on text of the user, who may write anything. No floating
  * point: 1023.75G is exact. 1.1T is no whole number of bytes and is rounded to 2 MiB, the unit of
- * guest RAM: down, or up if it is the end of what must stay free.
+ * guest RAM: down, or up if it ends a range that must stay free.
  */
 #include "vmm/config/internal.h"
 
@@ -28,7 +28,9 @@ static int digit_of(char c, unsigned base)
 	return digit < (int)base ? digit : -1;
 }
 
-/* Reads digits, as many as there are (*end is behind them). False if they exceed 64 bits. */
+/*
+ * Reads all digits from `text` on; *end is the first other character. False if they exceed 64 bits.
+ */
 static bool read_digits(const char *text, unsigned base, uint64_t *value, const char **end)
 {
 	bool fits = true;
@@ -51,9 +53,9 @@ static bool is_hex(const char *text)
 }
 
 /*
- * 0.DIGITS times 2^shift, rounded down; true if nothing was lost. Doubling takes at most one digit
- * off the end of a decimal fraction, so digits past `shift` cannot make the result whole, nor,
- * being less than the last place that matters, larger.
+ * Computes 0.DIGITS times 2^shift, rounded down; returns true if that is exact. Doubling takes at
+ * most one digit off the end of a decimal fraction, so digits past `shift` cannot make the result
+ * whole, nor, being less than the last place that matters, larger.
  */
 static bool scale_fraction(const char *digits, size_t n, unsigned shift, uint64_t *bytes)
 {
@@ -109,7 +111,7 @@ static int not_a_size(const char *text, struct err *err)
 
 static int size_too_large(struct err *err)
 {
-	return err_set(err, EINVAL, "that is 2^64 bytes or more; use a smaller size");
+	return err_set(err, EINVAL, "the size is 2^64 bytes or more; use a smaller one");
 }
 
 static int parse_hex_size(const char *text, uint64_t *bytes, struct err *err)
@@ -130,7 +132,10 @@ static int parse_hex_size(const char *text, uint64_t *bytes, struct err *err)
 	return 0;
 }
 
-/* `up`: what is no whole number of bytes is rounded up to the next multiple, not down. */
+/*
+ * A size that is not a whole number of bytes is rounded to a multiple of 2 MiB: up if `up`, else
+ * down.
+ */
 static int parse_size(const char *text, bool up, uint64_t *bytes, struct err *err)
 {
 	const char *end, *fraction = "";
@@ -170,7 +175,7 @@ static int parse_size(const char *text, bool up, uint64_t *bytes, struct err *er
 		whole += 2 * MIB;
 	}
 	if (!exact && !whole)
-		return err_set(err, EINVAL, "that is not a whole number of bytes%s",
+		return err_set(err, EINVAL, "the size is not a whole number of bytes%s",
 			       shift ? "; use a smaller unit" : "; did you forget K, M, G or T?");
 	*bytes = whole;
 	return 0;

@@ -36,7 +36,7 @@ static int set_any_size(uint64_t *to, const char *value, struct err *err)
 	return config_parse_size(value, to, err);
 }
 
-/* For sizes where struct config has 0 for "not given". */
+/* For sizes whose 0 means "not given" in struct config. */
 static int set_size(uint64_t *to, const char *value, struct err *err)
 {
 	int ret = config_parse_size(value, to, err);
@@ -149,7 +149,7 @@ static int set_initrd(struct config *c, const char *value, struct err *err)
 	return ret;
 }
 
-/* Overlaps are config_check's: it sees both sources. */
+/* config_check() judges overlaps, because it sees the ranges of both sources. */
 static int set_reserve(struct config *c, const char *value, struct err *err)
 {
 	int ret;
@@ -164,7 +164,7 @@ static int set_reserve(struct config *c, const char *value, struct err *err)
 
 #define LIMIT_MIN (64 * KIB)
 
-/* A path may have commas: only a last word that is limit= is none of its. */
+/* A path may contain commas, so only ",limit=SIZE" at its end is not a part of it. */
 static int set_limit(struct config_line *line, struct err *err)
 {
 	char *word = strrchr(line->path, ',');
@@ -206,13 +206,16 @@ static int set_line(struct config_line *line, const char *value, struct err *err
 		ret = set_path(&line->path, value + len, err);
 		return ret == 0 && line->kind == SERIAL_FILE ? set_limit(line, err) : ret;
 	}
-	return err_set(err, EINVAL, "it goes to stdio, file:PATH, pty, unix:PATH or none");
+	return err_set(err, EINVAL, "use stdio, file:PATH, pty, unix:PATH or none");
 }
 
 SETTER(set_line, serial)
 SETTER(set_line, console)
 
-/* Statuses of our own end at 6 (cmd.h); a value has 7 bits, a status 8. */
+/*
+ * straddle's own exit statuses end at 6 (cmd.h); base + a value of 7 bits must fit into the 8 bits
+ * of an exit status.
+ */
 #define BASE_MIN 7
 #define BASE_MAX 128
 
@@ -389,8 +392,8 @@ static const struct config_option options[] = {
 	  "FILE as persistent memory of the guest, /dev/pmem0 and so on; may be\n"
 	  "repeated. private: what the guest writes is gone at the end",
 	  config_set_pmem },
-	{ "rng", 0, NULL, MAKES, IN_FILE, ONCE, "a virtio source of random numbers, the host's",
-	  set_rng },
+	{ "rng", 0, NULL, MAKES, IN_FILE, ONCE,
+	  "a virtio entropy device, which gives the guest random numbers", set_rng },
 	{ "balloon", 0, "SIZE", MAKES, IN_FILE, ONCE,
 	  "the guest gives back pages that it does not use, and SIZE of RAM\n"
 	  "at once; 0: none, until --control asks for it",

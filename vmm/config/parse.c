@@ -128,7 +128,7 @@ bool config_option_given(const struct config *c, const char *name)
 }
 
 /*
- * The flag that this name takes back, or NO_OPTION: --no-rng is the opposite of --rng, and --reboot
+ * The flag that this name unsets, or NO_OPTION: --no-rng is the opposite of --rng, and --reboot
  * that of --no-reboot. Only flags that may stand in a configuration file have one, because only
  * they can have been set where the user does not look.
  */
@@ -186,7 +186,7 @@ static int apply(struct config *c, struct source *from, size_t id, const char *v
 	if (ret < 0)
 		return ret;
 	if (from->fixed >> id & 1 && !o->repeatable) {
-		/* Loses, but a mistake in it is still a mistake. */
+		/* The value does not count, but a mistake in it is reported all the same. */
 		struct config unused = CONFIG_EMPTY;
 
 		ret = o->set(&unused, value, err);
@@ -322,7 +322,7 @@ static int parse_letters(struct config *c, struct source *from, enum config_comm
 	return ret;
 }
 
-/* They stand together, so that config.operands is a piece of argv. */
+/* Operands must follow each other, because config.operands is a part of argv. */
 static int add_operand(struct config *c, enum config_command cmd, const struct args *args,
 		       struct err *err)
 {
@@ -351,7 +351,7 @@ int config_parse(struct config *c, enum config_command cmd, int argc, char *cons
 	const char *arg;
 	int ret = 0;
 
-	/* Who asks for help gets it, whatever else is wrong behind it. */
+	/* --help is answered although the words behind it may be wrong. */
 	while (ret == 0 && !c->help && !c->version && (arg = next_arg(&args))) {
 		if (options_end || arg[0] != '-' || !arg[1])
 			ret = add_operand(c, cmd, &args, err);
@@ -399,7 +399,7 @@ static void cut_comment(char *text)
 	}
 }
 
-/* Takes the quotes off, in place. NULL: the closing one is missing. */
+/* Removes the quotes in place. NULL: the closing quote is missing. */
 static char *unquote(char *text)
 {
 	for (char *p = strchr(text + 1, '"'); p; p = strchr(p + 1, '"')) {

@@ -2,7 +2,7 @@
  * --vfio and --vfio-backend: the devices that are passed through.
  *
  * Setters of the table in config/options.c, under its rules, and what such options mean together.
- * Spelling only: whether there is such a device is vfio/sysfs.c's to say.
+ * They check the spelling only; vfio/sysfs.c finds the device.
  */
 #include "vmm/config/internal.h"
 
@@ -36,14 +36,14 @@ int config_check_device_name(const char *name, struct err *err)
 	if (host_bdf(name, at) || name[0] == '/')
 		return 0;
 	return err_set(err, EINVAL,
-		       "'%s' is no PCI address, such as 0000:41:00.0, and no path of sysfs, which "
-		       "begins with /",
+		       "'%s' is neither a PCI address, such as 0000:41:00.0, nor a path of sysfs, "
+		       "which begins with /",
 		       SHOWN(name));
 }
 
 /* --- --vfio --- */
 
-/* on, off, or a file; a file of such a name is ./on. */
+/* The value is on, off or a file; a file named on or off is written ./on. */
 static int set_rom(struct config_vfio *v, const char *value, struct err *err)
 {
 	if (!*value)
@@ -72,9 +72,10 @@ static int set_caps(struct config_vfio *v, char *value, struct err *err)
 static int set_token(struct config_vfio *v, const char *value, struct err *err)
 {
 	if (!host_is_uuid(value))
-		return err_set(err, EINVAL,
-			       "token=%s is no UUID, such as 2ab74924-c335-45f4-9b16-8569e5b08258",
-			       SHOWN(value));
+		return err_set(
+			err, EINVAL,
+			"token=%s is not a UUID, such as 2ab74924-c335-45f4-9b16-8569e5b08258",
+			SHOWN(value));
 	return config_set_text(&v->token, value, err);
 }
 
@@ -124,7 +125,7 @@ int config_set_vfio(struct config *c, const char *value, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	v = &c->vfio[c->nr_vfio++]; /* config_free's from now on */
+	v = &c->vfio[c->nr_vfio++]; /* config_free() frees it from here on */
 	word = words_next(&words, &rest);
 	if (rest)
 		return err_set(err, EINVAL, "the device comes first: DEVICE,KEY=VALUE");

@@ -12,7 +12,7 @@ enum vsock_key { KEY_CID, KEY_SOCKET, KEYS };
 static const char *const names[KEYS] = { "cid", "socket" };
 static const char keys[] = "cid=N or cid=N,socket=PATH";
 
-/* 0 to 2 have a meaning and the last stands for any: linux/vm_sockets.h */
+/* Context ids 0 to 2 are reserved, and 2^32 - 1 means any of them (linux/vm_sockets.h). */
 static int set_cid(struct config *c, const char *value, struct err *err)
 {
 	uint64_t cid;

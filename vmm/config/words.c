@@ -65,8 +65,7 @@ int set_number_word(struct number_word *words, size_t n, const char *key, const 
 
 /* --- START-END --- */
 
-/* By one end: rounded outwards, so that no byte of the range is missing, or inwards, so none is
- * more. */
+/* Reads one end of a range; what is not whole bytes is rounded up or down to 2 MiB. */
 static int parse_end(const char *text, bool up, uint64_t *at, struct err *err)
 {
 	return up ? config_parse_size_up(text, at, err) : config_parse_size(text, at, err);
@@ -101,7 +100,10 @@ int config_parse_span(const char *text, bool outwards, struct span *at, struct e
 
 /* --- --cpus and --numa --- */
 
-/* N[,sockets=N][,cores=N][,threads=N]; what is left out stays 0 for config_check to compute. */
+/*
+ * Reads N[,sockets=N][,cores=N][,threads=N]; numbers left out stay 0 until config_check() computes
+ * them.
+ */
 int config_set_cpus(struct config *c, const char *value, struct err *err)
 {
 	struct number_word n[] = {

@@ -272,8 +272,8 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--page-size 4M", "--page-size 4M: hosts have pages of 4K, 2M and 1G");
 	refuse(CMD_RUN, "--iova-policy on",
 	       "--iova-policy on: the policy is auto, vendor, host or");
-	refuse(CMD_RUN, "--serial tty", "--serial tty: it goes to stdio, file:PATH");
-	refuse(CMD_RUN, "--serial stdio:x", "--serial stdio:x: it goes to");
+	refuse(CMD_RUN, "--serial tty", "--serial tty: use stdio, file:PATH");
+	refuse(CMD_RUN, "--serial stdio:x", "--serial stdio:x: use stdio");
 	refuse(CMD_RUN, "--serial file:", "--serial file:: a file name is missing");
 	refuse(CMD_RUN, "--serial file:,limit=1M", "--serial file:,limit=1M: a file name is");
 	refuse(CMD_RUN, "--serial file:x,limit=1K", "file:x,limit=1K: limit= is 0, for none, or");
@@ -426,11 +426,11 @@ static void test_vfio(void **state)
 
 	refuse(CMD_RUN, "--vfio=", "--vfio '': the device is missing");
 	refuse(CMD_RUN, "--vfio port=off", "--vfio port=off: the device comes first");
-	refuse(CMD_RUN, "--vfio eth0", "'eth0' is no PCI address, such as 0000:41:00.0");
-	refuse(CMD_RUN, "--vfio 0000:41:00", "'0000:41:00' is no PCI address");
-	refuse(CMD_RUN, "--vfio 0000:41:00.8", "is no PCI address");
-	refuse(CMD_RUN, "--vfio 0000:41:00.0x", "is no PCI address");
-	refuse(CMD_RUN, "--vfio 00:41:00.0", "is no PCI address");
+	refuse(CMD_RUN, "--vfio eth0", "'eth0' is neither a PCI address, such as 0000:41:00.0");
+	refuse(CMD_RUN, "--vfio 0000:41:00", "'0000:41:00' is neither a PCI address");
+	refuse(CMD_RUN, "--vfio 0000:41:00.8", "is neither a PCI address");
+	refuse(CMD_RUN, "--vfio 0000:41:00.0x", "is neither a PCI address");
+	refuse(CMD_RUN, "--vfio 00:41:00.0", "is neither a PCI address");
 	refuse(CMD_RUN, "--vfio 41:00.0,prot=off", "'prot' is unknown here; use port=off, rom=off");
 	refuse(CMD_RUN, "--vfio 41:00.0,", "'' is unknown here");
 	refuse(CMD_RUN, "--vfio 41:00.0,port", "port needs a value");
@@ -439,8 +439,8 @@ static void test_vfio(void **state)
 	refuse(CMD_RUN, "--vfio 41:00.0,rom=", "rom= is on, off or a file");
 	refuse(CMD_RUN, "--vfio 41:00.0,caps=ats+atz", "'atz' is unknown; use sriov, ari, rebar");
 	refuse(CMD_RUN, "--vfio 41:00.0,caps=", "'' is unknown");
-	refuse(CMD_RUN, "--vfio 41:00.0,token=1234", "token=1234 is no UUID");
-	refuse(CMD_RUN, "--vfio 41:00.0,token=" TOKEN "0", "is no UUID");
+	refuse(CMD_RUN, "--vfio 41:00.0,token=1234", "token=1234 is not a UUID");
+	refuse(CMD_RUN, "--vfio 41:00.0,token=" TOKEN "0", "is not a UUID");
 	refuse(CMD_RUN, "--vfio 41:00.0,on-error=maybe", "on-error=maybe: use continue or stop");
 	refuse(CMD_RUN, "--vfio-backend vfio", "the backend is auto, type1 or iommufd");
 	refuse(CMD_RUN, "--probe",
@@ -468,7 +468,7 @@ static void test_operands(void **state)
 	refuse(CMD_BIND, "", "there is nothing to bind; name devices: straddle bind 0000:41:00.0");
 	refuse(CMD_UNBIND, "-v", "there is nothing to unbind");
 	refuse(CMD_UNBIND, "41:00.0 -v 42:00.0", "'42:00.0' comes after an option");
-	refuse(CMD_BIND, "eth0", "'eth0' is no PCI address");
+	refuse(CMD_BIND, "eth0", "'eth0' is neither a PCI address");
 	refuse(CMD_CHECK, "41:00.0",
 	       "'41:00.0' is not an option, and straddle check takes nothing");
 }
@@ -532,7 +532,7 @@ static void test_other_host(void **state)
 	refuse(CMD_PLAN, ON_AMD "--host-resv 7,1G-2G,msi,x", "a region is GROUP,START-END,TYPE");
 	refuse(CMD_PLAN, ON_AMD "--host-resv x,1G-2G,msi", "'x' is not a number");
 	refuse(CMD_PLAN, ON_AMD "--host-usable 1G-3G --host-usable 2G-4G",
-	       "it overlaps 0x40000000-0xc0000000; make one range of them");
+	       "the range overlaps 0x40000000-0xc0000000; make one range of them");
 }
 
 /* What must stay free is no less than was said; what can be mapped is no more. */
