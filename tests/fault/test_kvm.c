@@ -350,9 +350,12 @@ static void test_slots(void **state)
 	}
 	assert_int_equal(gpa.end, blocks[1].gpa.end);
 
-	/* A block goes with all of its slots, which the next one has. */
+	/* A block goes with all of its slots, which the next one has, and takes no page tables of
+	 * other slots with it. */
 	host.nr_slots = 0;
+	assert_int_equal(host.quirks_off, 0);
 	guest_memory_remove(&memory, blocks[1].gpa);
+	assert_int_equal(host.quirks_off, 1 << 7);
 	assert_int_equal(host.nr_slots, 9);
 	for (unsigned i = 0; i < 9; i++)
 		expect_gone(i, i + 1);
@@ -394,6 +397,27 @@ static void test_slots_refused(void **state)
 	wrap_assert_says(&err, "cannot list 16 memory slots");
 	assert_int_equal(host.nr_slots, 0);
 	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
+	guest_memory_forget(&memory, &listener);
+	kvm_close(&guest);
+}
+
+/* A slot that KVM does not let go of still shows what it did: no other block gets its number. */
+static void test_slot_stays(void **state)
+{
+	const struct ram_block more = {
+		{ 4 * GIB, 5 * GIB }, (uint8_t *)(uintptr_t)(64 * TIB), -1, 0
+	};
+
+	(void)state;
+	open_machine();
+	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
+	guest_memory_remove(&memory, blocks[1].gpa); /* slots 1 to 9 */
+	wrap_fail_named("ioctl", 1, ENOMEM);
+	guest_memory_remove(&memory, blocks[0].gpa); /* slot 0 */
+	host.nr_slots = 0;
+	assert_int_equal(guest_memory_add(&memory, &more, &err), 0);
+	assert_int_equal(host.nr_slots, 1);
+	assert_int_equal(host.slots[0].slot, 1);
 	guest_memory_forget(&memory, &listener);
 	kvm_close(&guest);
 }
@@ -855,6 +879,7 @@ int main(void)
 		cmocka_unit_test_setup(test_lesser_kvm, play),
 		cmocka_unit_test_setup(test_slots, play),
 		cmocka_unit_test_setup(test_slots_refused, play),
+		cmocka_unit_test_setup(test_slot_stays, play),
 		cmocka_unit_test_setup(test_too_many_slots, play),
 		cmocka_unit_test_setup(test_ranges, play),
 		cmocka_unit_test_setup(test_maps, play),
