@@ -17,6 +17,12 @@
 #define WITH_NUMBER 16
 #define CLOCKS	    1
 
+/* Then CROSS_CAP has the number of a counter, of 8 bits. The specification has these. */
+#define COUNTER		10
+#define COUNTER_ARM_VCT 0
+#define COUNTER_X86_TSC 1
+#define COUNTER_INVALID 0xff
+
 /* Answers begin with a status of 8 bits, and 56 bits that are reserved. */
 #define OK	    0
 #define UNSUPPORTED 2
@@ -26,10 +32,7 @@
 /* The host's own source of time may smear leap seconds, and nobody here knows. */
 #define TYPE_UTC_MAYBE_SMEARED 4
 
-struct answer {
-	uint8_t bytes[16];
-	size_t len;
-};
+#define ANSWER 16 /* bytes of one that is OK; others are a header alone */
 
 /* The number of bytes of a request of this type; 0: there is no such type. */
 static size_t request_len(unsigned type)
@@ -61,27 +64,44 @@ static uint64_t answer_value(const struct virtio_clock *clock, unsigned type)
 	}
 }
 
-static struct answer answer_to(const struct virtio_clock *clock, const struct virtqueue_buffer *b)
+static bool is_counter(uint8_t id)
 {
-	struct answer a = { .len = HEADER };
-	uint8_t request[WITH_NUMBER];
-	size_t got = virtqueue_read(b->parts, b->nr_out, 0, request, sizeof(request));
-	unsigned type = got < HEADER ? 0 : (unsigned)load_le(request, 2);
-	size_t len = request_len(type);
+	return id == COUNTER_ARM_VCT || id == COUNTER_X86_TSC || id == COUNTER_INVALID;
+}
 
-	if (got < HEADER)
-		a.bytes[0] = INVALID;
-	else if (!len)
-		a.bytes[0] = UNSUPPORTED;
-	else if (got < len)
-		a.bytes[0] = INVALID;
-	else if (len == WITH_NUMBER && load_le(request + NUMBER, 2) >= CLOCKS)
-		a.bytes[0] = NO_CLOCK;
-	if (a.bytes[0] != OK)
-		return a;
-	a.len = sizeof(a.bytes);
-	store_le(a.bytes + HEADER, answer_value(clock, type), 8);
-	return a;
+/* Of a request of which `len` bytes came, with `room` bytes for the answer. */
+static uint8_t request_status(const uint8_t *request, size_t len, uint64_t room)
+{
+	unsigned type = (unsigned)load_le(request, 2);
+	size_t whole = request_len(type);
+
+	if (len < HEADER)
+		return INVALID;
+	if (!whole)
+		return UNSUPPORTED;
+	if (len < whole || room < ANSWER)
+		return INVALID;
+	if (whole == WITH_NUMBER && load_le(request + NUMBER, 2) >= CLOCKS)
+		return NO_CLOCK;
+	if (type == CROSS_CAP && !is_counter(request[COUNTER]))
+		return UNSUPPORTED;
+	return OK;
+}
+
+/*
+ * Returns the number of bytes written. An answer that has no room is INVALID, and as much of that
+ * is given as fits: "Device Operation" asks for the status wherever there is a byte for it.
+ */
+static size_t answer_request(const struct virtio_clock *clock, const struct virtqueue_buffer *b)
+{
+	uint8_t request[WITH_NUMBER] = { 0 }, answer[ANSWER] = { 0 };
+	size_t len = virtqueue_read(b->parts, b->nr_out, 0, request, sizeof(request));
+
+	answer[0] = request_status(request, len, b->in_len);
+	if (answer[0] == OK)
+		store_le(answer + HEADER, answer_value(clock, (unsigned)load_le(request, 2)), 8);
+	return virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, answer,
+			       answer[0] == OK ? ANSWER : HEADER);
 }
 
 static void virtio_clock_handle(struct virtio_device *dev, unsigned i)
@@ -90,12 +110,8 @@ static void virtio_clock_handle(struct virtio_device *dev, unsigned i)
 	struct virtqueue_buffer *b = &clock->buffer;
 
 	while (virtio_take(dev, i, b)) {
-		struct answer a = answer_to(clock, b);
-		size_t n = 0;
+		size_t n = answer_request(clock, b);
 
-		/* An answer that has no room is not given in part: the driver reads 0 bytes. */
-		if (b->in_len >= a.len)
-			n = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, a.bytes, a.len);
 		virtqueue_push(&dev->queues[i].ring, b->id, b->entries, (uint32_t)n);
 	}
 	virtio_interrupt(dev, i);

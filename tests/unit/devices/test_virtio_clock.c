@@ -56,8 +56,11 @@ static void test_answers(void **state)
 		{ { 0x00, 0x10 }, 8, 0, 1 },		/* CFG: one clock */
 		{ { 0x01, 0x10 }, 16, 0, 4 },		/* CLOCK_CAP: UTC, maybe smeared */
 		{ { 0x02, 0x10, [10] = 1 }, 16, 0, 0 }, /* CROSS_CAP: none */
-		{ { 0x01, 0x00 }, 16, 0, NOW },		/* READ */
-		{ { 0x01, 0x00, [8] = 1 }, 16, 3, 0 },	/* of a clock that is not there */
+		{ { 0x02, 0x10, [10] = 0xff }, 16, 0, 0 },
+		{ { 0x02, 0x10, [10] = 2 }, 16, 2, 0 }, /* of a counter that nobody knows */
+		{ { 0x02, 0x10, [10] = 0xf0 }, 16, 2, 0 },
+		{ { 0x01, 0x00 }, 16, 0, NOW },	       /* READ */
+		{ { 0x01, 0x00, [8] = 1 }, 16, 3, 0 }, /* of a clock that is not there */
 		{ { 0x01, 0x10, [9] = 1 }, 16, 3, 0 },
 		{ { 0x02, 0x00 }, 16, 2, 0 }, /* READ_CROSS */
 		{ { 0x03, 0x10 }, 16, 2, 0 }, /* READ_ALARM */
@@ -83,16 +86,25 @@ static void test_answers(void **state)
 
 static void test_no_room(void **state)
 {
-	static const uint8_t read_it[16] = { 1 }, unknown[8] = { 0xff };
+	static const uint8_t read_it[16] = { 1 }, no_clock[16] = { 1, [8] = 1 },
+			     unknown[8] = { 0xff };
 
 	(void)state;
 	start_clock();
-	assert_int_equal(ask(read_it, 16, 15), 0);
-	assert_int_equal(memory[ANSWER], 0xee);
-	assert_int_equal(ask(read_it, 16, 0), 0);
-	assert_int_equal(ask(unknown, 8, 7), 0);
-	assert_int_equal(ask(unknown, 8, 8), 8);
 	assert_int_equal(ask(read_it, 16, 16), 16);
+	assert_int_equal(memory[ANSWER], 0);
+	assert_int_equal(ask(read_it, 16, 15), 8);
+	assert_int_equal(memory[ANSWER], 4);
+	assert_int_equal(ask(no_clock, 16, 15), 8);
+	assert_int_equal(memory[ANSWER], 4);
+	assert_int_equal(ask(read_it, 16, 1), 1);
+	assert_int_equal(load_le(memory + ANSWER, 2), 0xee04);
+	assert_int_equal(ask(read_it, 16, 0), 0);
+	assert_int_equal(memory[ANSWER], 0xee);
+	assert_int_equal(ask(unknown, 8, 7), 7);
+	assert_int_equal(load_le(memory + ANSWER, 8), UINT64_C(0xee00000000000002));
+	assert_int_equal(ask(unknown, 8, 8), 8);
+	assert_int_equal(memory[ANSWER], 2);
 }
 
 int main(void)
