@@ -2,7 +2,7 @@
  * virtio-rtc: the host's time of day, for the guest to read. Virtual I/O Device 1.4 chapter "RTC
  * device"; messages are those of Linux include/uapi/linux/virtio_rtc.h.
  *
- * One clock, which a Linux guest has as /dev/ptp0 (since Linux 6.16). There is no alarm
+ * One clock, which a Linux guest has as a PTP clock (since Linux 6.16). There is no alarm
  * (VIRTIO_RTC_F_ALARM), because the RTC of the platform has one, which also wakes guests that
  * know no virtio; and no cross-timestamp, because Linux asks for those on Arm alone.
  */

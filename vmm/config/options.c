@@ -404,7 +404,7 @@ static const struct config_option options[] = {
 	  "says CONNECT PORT, and PATH_PORT for what the guest connects to",
 	  config_set_vsock },
 	{ "clock", 0, NULL, MAKES, IN_FILE, ONCE,
-	  "a virtio clock, the host's time of day; /dev/ptp0 in the guest", set_clock },
+	  "a virtio clock, the host's time of day: a PTP clock in the guest", set_clock },
 	{ "watchdog", 0, NULL, MAKES, IN_FILE, ONCE,
 	  "a watchdog, i6300esb: a guest that starts it and stops feeding it is\n"
 	  "reset, or with --no-reboot ended with status 5",
