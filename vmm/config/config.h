@@ -182,7 +182,8 @@ struct config {
 	bool no_reboot;
 	unsigned timeout;      /* seconds for the whole run; 0: none */
 	unsigned stop_timeout; /* seconds after SIGTERM; 0: none */
-	bool panic_by_device;  /* --panic pvpanic: a panic's line on a console does not count */
+	bool panic_by_device;  /* --panic-watch pvpanic: a panic's line on a console does not count
+				*/
 	bool verbose;
 	char *control;	   /* --control SOCKET */
 	char *plan_file;   /* --plan FILE: replay */
