@@ -466,7 +466,7 @@ static int loop_attempt(void *to, struct err *e)
 	(void)to;
 	if (ret < 0)
 		return ret;
-	assert_int_equal(loop_watch(&loop, STDERR_FILENO, POLLOUT, stop_loop, &loop), 0);
+	assert_int_equal(loop_watch(&loop, STDERR_FILENO, POLLOUT, stop_loop, &loop, NULL), 0);
 	ret = loop_run(&loop, e);
 	loop_destroy(&loop);
 	return ret;

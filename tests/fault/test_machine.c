@@ -246,7 +246,7 @@ static void ignore(void *to, short revents)
 static void test_loop_is_full(void **state)
 {
 	(void)state;
-	while (loop_watch(&loop, STDIN_FILENO, 0, ignore, NULL) == 0)
+	while (loop_watch(&loop, STDIN_FILENO, 0, ignore, NULL, NULL) == 0)
 		;
 	expect_no_machine(-ENOSPC, "too many descriptors");
 }

@@ -77,7 +77,7 @@ static void watch_input(struct console *c)
 
 	loop_forget(c->loop, c->in);
 	if (c->in >= 0 && (bytes || c->kind == SERIAL_UNIX || c->kind == SERIAL_PTY))
-		loop_watch(c->loop, c->in, bytes ? POLLIN : 0, input_ready, c);
+		loop_watch(c->loop, c->in, bytes ? POLLIN : 0, input_ready, c, NULL);
 }
 
 static void pass_input(struct console *c)
@@ -555,10 +555,10 @@ int console_open(struct console *c, const char *name, const struct config_line *
 		goto fail;
 	}
 	c->has_writer = true;
-	loop_watch(loop, c->resume, POLLIN, resume_ready, c);
+	loop_watch(loop, c->resume, POLLIN, resume_ready, c, NULL);
 	if (c->arrival >= 0)
 		loop_watch(loop, c->arrival, POLLIN,
-			   kind == SERIAL_UNIX ? line_client_ready : opened_ready, c);
+			   kind == SERIAL_UNIX ? line_client_ready : opened_ready, c, NULL);
 	c->tty = kind == SERIAL_STDIO && isatty(c->in);
 	if (c->tty)
 		terminal_raw(c->in);

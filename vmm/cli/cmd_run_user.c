@@ -125,6 +125,7 @@ int run_catch_signals(struct run *run, struct err *err)
 	};
 	struct sigaction was;
 	sigset_t set;
+	int ret;
 
 	/*
 	 * Signals that the parent made this process ignore (nohup, a script's &) stay ignored: a
@@ -139,7 +140,6 @@ int run_catch_signals(struct run *run, struct err *err)
 	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (run->signals < 0)
 		return err_sys(err, errno, "cannot make a signalfd");
-	if (loop_watch(&run->vm->loop, run->signals, POLLIN, signal_ready, run) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	return vcpu_init_kick(err);
+	ret = loop_watch(&run->vm->loop, run->signals, POLLIN, signal_ready, run, err);
+	return ret < 0 ? ret : vcpu_init_kick(err);
 }

@@ -25,7 +25,7 @@ void loop_destroy(struct loop *loop)
 }
 
 int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
-	       void *to)
+	       void *to, struct err *err)
 {
 	for (unsigned i = 0; i < LOOP_WATCHES; i++) {
 		if (loop->watches[i].fd >= 0)
@@ -33,7 +33,7 @@ int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, 
 		loop->watches[i] = (struct loop_watch){ fd, events, ready, to };
 		return 0;
 	}
-	return -ENOSPC;
+	return err_set(err, ENOSPC, "too many descriptors in the event loop");
 }
 
 int loop_want(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
@@ -47,7 +47,7 @@ int loop_want(struct loop *loop, int fd, short events, void (*ready)(void *to, s
 			loop->watches[i].fd = -1;
 		return 0;
 	}
-	return events ? loop_watch(loop, fd, events, ready, to) : 0;
+	return events ? loop_watch(loop, fd, events, ready, to, NULL) : 0;
 }
 
 void loop_forget(struct loop *loop, int fd)

@@ -34,9 +34,12 @@ struct loop {
 int loop_create(struct loop *loop, struct err *err);
 void loop_destroy(struct loop *loop);
 
-/* `events` is poll's (POLLIN, ...). The descriptor stays the caller's. -ENOSPC: too many. */
+/*
+ * `events` is poll's (POLLIN, ...). The descriptor stays the caller's. -ENOSPC and a sentence:
+ * there are too many; `err` may be NULL.
+ */
 int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
-	       void *to);
+	       void *to, struct err *err);
 /*
  * Watches a descriptor for `events`, or for other ones than before, or (0) no longer. On the loop's
  * own thread.

@@ -128,14 +128,15 @@ static int env_watch(void *to, int fd, void (*ready)(void *dev), void *dev, stru
 
 	for (size_t i = 0; i < ARRAY_SIZE(p->watches); i++) {
 		struct machine_watch *w = &p->watches[i];
+		int ret;
 
 		if (w->fd >= 0)
 			continue;
 		*w = (struct machine_watch){ fd, ready, dev };
-		if (loop_watch(p->parts.loop, fd, POLLIN, watch_ready, w) == 0)
-			return 0;
-		w->fd = -1;
-		break;
+		ret = loop_watch(p->parts.loop, fd, POLLIN, watch_ready, w, err);
+		if (ret < 0)
+			w->fd = -1;
+		return ret;
 	}
 	return err_set(err, ENOSPC, "too many descriptors in the event loop");
 }

@@ -100,9 +100,7 @@ static int platform_open_timer(struct machine_devices *d, int *timer, clockid_t 
 	*timer = timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (*timer < 0)
 		return err_sys(err, errno, "cannot make a timer for the %s", whose);
-	if (loop_watch(d->parts.loop, *timer, POLLIN, ready, d) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	return 0;
+	return loop_watch(d->parts.loop, *timer, POLLIN, ready, d, err);
 }
 
 static void close_timer(struct machine_devices *d, int *timer)

@@ -49,9 +49,9 @@ static void listen_to(struct control_client *client)
 
 	loop_forget(loop, client->fd);
 	if (client->waiting)
-		(void)loop_watch(loop, client->fd, 0, client_gone, client);
+		(void)loop_watch(loop, client->fd, 0, client_gone, client, NULL);
 	else
-		(void)loop_watch(loop, client->fd, POLLIN, control_client_ready, client);
+		(void)loop_watch(loop, client->fd, POLLIN, control_client_ready, client, NULL);
 }
 
 /* Serves whole lines until one has to wait for its answer. */
@@ -162,7 +162,7 @@ static void came(void *to, short revents)
 	if (fd < 0)
 		return;
 	client = find_place(c);
-	if (!client || loop_watch(c->loop, fd, POLLIN, control_client_ready, client) < 0) {
+	if (!client || loop_watch(c->loop, fd, POLLIN, control_client_ready, client, NULL) < 0) {
 		control_refuse(fd);
 		return;
 	}
@@ -206,9 +206,10 @@ int control_open(struct control *c, const char *path, struct loop *loop,
 	c->more = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = c->more < 0 ? err_sys(err, errno, "cannot make an eventfd")
 			  : unix_socket_listen("--control ", path, &c->fd, err);
-	if (ret == 0 && (loop_watch(loop, c->more, POLLIN, serve_more, c) < 0 ||
-			 loop_watch(loop, c->fd, POLLIN, came, c) < 0))
-		ret = err_set(err, ENOSPC, "too many descriptors in the event loop");
+	if (ret == 0)
+		ret = loop_watch(loop, c->more, POLLIN, serve_more, c, err);
+	if (ret == 0)
+		ret = loop_watch(loop, c->fd, POLLIN, came, c, err);
 	if (ret < 0)
 		control_close(c);
 	return ret;

@@ -14,9 +14,7 @@ static int watch_open_timer(struct vm *vm, int *timer, void (*ready)(void *to, s
 	*timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (*timer < 0)
 		return err_sys(err, errno, "cannot make a timer");
-	if (loop_watch(&vm->loop, *timer, POLLIN, ready, vm) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	return 0;
+	return loop_watch(&vm->loop, *timer, POLLIN, ready, vm, err);
 }
 
 /* Once, in so many seconds; 0: never. */
@@ -121,12 +119,13 @@ static void panic_tick(void *to, short revents)
 
 static int watch_panics(struct vm *vm, struct err *err)
 {
+	int ret;
+
 	vm->panic_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (vm->panic_event < 0)
 		return err_sys(err, errno, "cannot make an eventfd");
-	if (loop_watch(&vm->loop, vm->panic_event, POLLIN, panic_said, vm) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	return watch_open_timer(vm, &vm->panic_timer, panic_tick, err);
+	ret = loop_watch(&vm->loop, vm->panic_event, POLLIN, panic_said, vm, err);
+	return ret < 0 ? ret : watch_open_timer(vm, &vm->panic_timer, panic_tick, err);
 }
 
 bool vm_watch_spoke(struct vm *vm)

@@ -158,11 +158,11 @@ static int disk_serve(struct virtio_slot *s, struct err *err)
 
 		ret = virtio_serve_queue(s, &w->loop, i, err);
 		if (ret == 0)
-			ret = virtio_serve_watch(&w->loop, disk->queues[i].completed, POLLIN,
-						 disk_ready, &s->queues[i], err);
+			ret = loop_watch(&w->loop, disk->queues[i].completed, POLLIN, disk_ready,
+					 &s->queues[i], err);
 		if (ret == 0)
-			ret = virtio_serve_watch(&w->loop, disk->queues[i].timer, POLLIN,
-						 disk_ready, &s->queues[i], err);
+			ret = loop_watch(&w->loop, disk->queues[i].timer, POLLIN, disk_ready,
+					 &s->queues[i], err);
 		if (ret == 0)
 			ret = worker_start(w, err);
 	}

@@ -144,7 +144,7 @@ void virtio_watch_memory(struct virtio_backends *b, struct loop *loop, void (*ch
 	b->changed = changed;
 	b->to = to;
 	if (b->watch >= 0 &&
-	    (!n || loop_watch(loop, b->watch, POLLIN, virtio_kinds_memory_changed, b) < 0)) {
+	    (!n || loop_watch(loop, b->watch, POLLIN, virtio_kinds_memory_changed, b, NULL) < 0)) {
 		close(b->watch);
 		b->watch = -1;
 	}

@@ -103,7 +103,7 @@ static void user_is_back(struct virtio_slot *s)
 {
 	bool goes_on;
 
-	(void)loop_watch(user_loop(s), user_of(s)->wire.fd, HANGUP, user_gone, s);
+	(void)loop_watch(user_loop(s), user_of(s)->wire.fd, HANGUP, user_gone, s, NULL);
 	goes_on = virtio_server_back(s->dev);
 	tell_link(s, true);
 	virtio_slot_say(s, goes_on ? "the program that serves it is back"
@@ -144,10 +144,9 @@ static int remote_serve(struct virtio_slot *s, struct err *err)
 	if (ret == 0)
 		ret = virtio_serve_timer(s, user_loop(s), user_looked_for, err);
 	if (ret == 0)
-		ret = virtio_serve_watch(user_loop(s), s->error, POLLIN, virtio_serve_ring_failed,
-					 s, err);
+		ret = loop_watch(user_loop(s), s->error, POLLIN, virtio_serve_ring_failed, s, err);
 	if (ret == 0 && user->wire.fd >= 0) {
-		ret = virtio_serve_watch(user_loop(s), user->wire.fd, HANGUP, user_gone, s, err);
+		ret = loop_watch(user_loop(s), user->wire.fd, HANGUP, user_gone, s, err);
 	} else if (ret == 0) {
 		tell_link(s, false);
 		look_for_user(s);

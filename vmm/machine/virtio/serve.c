@@ -6,14 +6,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-int virtio_serve_watch(struct loop *loop, int fd, short events, virtio_ready *ready, void *to,
-		       struct err *err)
-{
-	if (loop_watch(loop, fd, events, ready, to) < 0)
-		return err_set(err, ENOSPC, "too many descriptors in the event loop");
-	return 0;
-}
-
 int virtio_serve_workers(struct virtio_slot *s, unsigned n, struct err *err)
 {
 	int ret = 0;
@@ -46,8 +38,7 @@ void virtio_serve_ring_failed(void *to, short revents)
 
 int virtio_serve_queue(struct virtio_slot *s, struct loop *loop, unsigned i, struct err *err)
 {
-	return virtio_serve_watch(loop, s->kicks[i], POLLIN, virtio_serve_kicked, &s->queues[i],
-				  err);
+	return loop_watch(loop, s->kicks[i], POLLIN, virtio_serve_kicked, &s->queues[i], err);
 }
 
 int virtio_serve_here(struct virtio_slot *s, struct err *err)
@@ -68,7 +59,7 @@ int virtio_serve_alone(struct virtio_slot *s, int fd, virtio_ready *ready, void 
 	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
 		ret = virtio_serve_queue(s, &s->workers[0].loop, i, err);
 	if (ret == 0 && fd >= 0)
-		ret = virtio_serve_watch(&s->workers[0].loop, fd, POLLIN, ready, to, err);
+		ret = loop_watch(&s->workers[0].loop, fd, POLLIN, ready, to, err);
 	return ret < 0 ? ret : worker_start(&s->workers[0], err);
 }
 
@@ -78,7 +69,7 @@ int virtio_serve_timer(struct virtio_slot *s, struct loop *loop, virtio_ready *r
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (s->timer < 0)
 		return err_sys(err, errno, "cannot make a timer");
-	return virtio_serve_watch(loop, s->timer, POLLIN, ready, s, err);
+	return loop_watch(loop, s->timer, POLLIN, ready, s, err);
 }
 
 void virtio_serve_wake(const struct virtio_slot *s, time_t seconds, long ns)

@@ -11,9 +11,6 @@
 
 typedef void virtio_ready(void *to, short revents);
 
-/* Has a loop watch a descriptor. */
-int virtio_serve_watch(struct loop *loop, int fd, short events, virtio_ready *ready, void *to,
-		       struct err *err);
 /* Makes so many threads, s->workers, each with a loop. They run from worker_start() on. */
 int virtio_serve_workers(struct virtio_slot *s, unsigned n, struct err *err);
 /* Has a loop take the kicks of queue `i`. */

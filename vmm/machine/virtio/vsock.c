@@ -115,8 +115,7 @@ static int vsock_device_serve(struct virtio_slot *s, struct err *err)
 	const struct vsock_user user = { socket_called, socket_event, s };
 
 	if (!bridge->path)
-		return virtio_serve_watch(s->loop, s->error, POLLIN, virtio_serve_ring_failed, s,
-					  err);
+		return loop_watch(s->loop, s->error, POLLIN, virtio_serve_ring_failed, s, err);
 	vsock_serve(bridge, &user);
 	return virtio_serve_alone(s, bridge->set, vsock_ready, bridge, err);
 }
