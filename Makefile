@@ -162,8 +162,8 @@ format:
 # For editors and clang-tidy.
 compile_commands.json: Makefile $(SRC)
 	$(call say,GEN,$@)
-	$(Q)for f in $(SRC); do jq -n --arg d "$(CURDIR)" --arg f $$f \
-		--arg c "$(CC) $(subst ",\",$(FLAGS)) -c $$f" '{directory: $$d, file: $$f, command: $$c}'; done | jq -s . >$@
+	$(Q)printf '%s\n' $(SRC) | jq -nR --arg d "$(CURDIR)" --arg c "$(CC) $(subst ",\",$(FLAGS))" \
+		'[inputs | {directory: $$d, file: ., command: ($$c + " -c " + .)}]' >$@
 
 # .clang-tidy and tests/cppcheck.txt say what is on.
 tidy: compile_commands.json

@@ -1,7 +1,14 @@
 #!/bin/bash
-# Sources are as clang-format leaves them.
+# Sources are as clang-format leaves them. One run for all of them takes 2 s, one for each of them a minute: that is
+# for when something has to be found.
 cd "$(dirname "$0")/.." || exit 1
-for f in $(find vmm devices acpi vfio firmware tests -name '*.[ch]' | sort); do
+files=$(find vmm devices acpi vfio firmware tests -name '*.[ch]' | sort)
+# shellcheck disable=SC2086 # a list of words
+if clang-format --dry-run --Werror $files 2>/dev/null; then
+	printf 'ok %s\n' $files
+	exit
+fi
+for f in $files; do
 	if clang-format --dry-run --Werror "$f" 2>/dev/null; then
 		echo "ok $f"
 	else
