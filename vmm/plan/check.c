@@ -20,7 +20,7 @@ static bool is_memory(enum map_kind kind)
 }
 
 /* RAM regions carry the nodes' sizes, hotplug space is the last one's, CPUs are dealt out whole. */
-static int plan_check_check_nodes(const struct plan *p, struct err *err)
+static int plan_check_nodes(const struct plan *p, struct err *err)
 {
 	uint64_t sizes[NODES_MAX] = { 0 }, sum = 0;
 	unsigned cpus = 0;
@@ -83,7 +83,7 @@ static int check_pages(const struct plan *p, struct err *err)
 }
 
 /* File `i` is one region, and there are no gaps among them. */
-static int plan_check_check_pmem(const struct plan *p, struct err *err)
+static int plan_check_pmem(const struct plan *p, struct err *err)
 {
 	unsigned seen = 0, n = 0;
 
@@ -111,11 +111,11 @@ int plan_check(const struct plan *p, struct err *err)
 	int ret = map_check(&p->map, err);
 
 	if (!ret)
-		ret = plan_check_check_nodes(p, err);
+		ret = plan_check_nodes(p, err);
 	if (!ret)
 		ret = check_pages(p, err);
 	if (!ret)
-		ret = plan_check_check_pmem(p, err);
+		ret = plan_check_pmem(p, err);
 	if (!ret)
 		ret = plan_pci_check(p, err);
 	if (ret)
@@ -197,8 +197,7 @@ static int check_devices(const struct plan *p, const struct host_facts *host, st
 	return 0;
 }
 
-static int plan_check_check_files(const struct plan *p, const struct host_facts *host,
-				  struct err *err)
+static int plan_check_files(const struct plan *p, const struct host_facts *host, struct err *err)
 {
 	for (unsigned i = 0; i < host->nr_pmem; i++) {
 		uint64_t size = span_size(plan_pmem(p, i));
@@ -255,5 +254,5 @@ int plan_check_host(const struct plan *p, const struct host_facts *host, struct 
 				       found[i].at.base, found[i].at.end, found[i].why);
 		}
 	}
-	return plan_check_check_files(p, host, err) < 0 ? -EINVAL : check_devices(p, host, err);
+	return plan_check_files(p, host, err) < 0 ? -EINVAL : check_devices(p, host, err);
 }

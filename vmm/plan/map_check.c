@@ -61,8 +61,7 @@ static const char *region_fault(const struct map_region *r)
  * Forbidden ranges between 4 GiB and the used end must be there as reserved regions. RAM may lie
  * over what the guest is not told of (plan_dma() leaves it out).
  */
-static int map_check_check_reserved(const struct map *m, const struct map_forbidden *f,
-				    struct err *err)
+static int map_check_reserved(const struct map *m, const struct map_forbidden *f, struct err *err)
 {
 	struct span must = span_common(f->at, (struct span){ FOUR_GIB, map_used_end(m) });
 
@@ -113,7 +112,7 @@ int map_check(const struct map *m, struct err *err)
 				       ") is empty, overlaps another, or is out of order",
 				       f->at.base, f->at.end);
 		end = f->at.end;
-		ret = map_check_check_reserved(m, f, err);
+		ret = map_check_reserved(m, f, err);
 		if (ret < 0)
 			return ret;
 	}

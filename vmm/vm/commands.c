@@ -98,8 +98,8 @@ static const struct {
 	{ "quit", NULL, do_quit },
 };
 
-static int command_run_command(struct machine *m, struct control_client *client, char *line,
-			       struct err *err)
+static int command_dispatch(struct machine *m, struct control_client *client, char *line,
+			    struct err *err)
 {
 	char *rest = NULL;
 	const char *name = strtok_r(line, " \t\r", &rest);
@@ -121,7 +121,7 @@ static int command_run_command(struct machine *m, struct control_client *client,
 void vm_command(void *machine, struct control_client *client, char *line)
 {
 	struct err err;
-	int ret = command_run_command(machine, client, line, &err);
+	int ret = command_dispatch(machine, client, line, &err);
 
 	if (!client->waiting)
 		command_finish(client, ret, &err);

@@ -45,7 +45,7 @@ static void balloon_discard(void *to, void *at, size_t len)
 	ram_discard(s->parts->ram, at, len);
 }
 
-static void balloon_device_balloon_numbers(void *to, const uint64_t *numbers)
+static void balloon_got_numbers(void *to, const uint64_t *numbers)
 {
 	struct virtio_slot *s = to;
 	struct balloon_device *d = s->own;
@@ -73,7 +73,7 @@ static void numbers_came(void *to, short revents)
 
 static int balloon_create(struct virtio_slot *s, struct err *err)
 {
-	const struct balloon_host host = { balloon_discard, balloon_device_balloon_numbers, s };
+	const struct balloon_host host = { balloon_discard, balloon_got_numbers, s };
 	struct balloon_device *d = virtio_slot_own(s, sizeof(*d), err);
 
 	if (!d)

@@ -16,14 +16,14 @@ struct disk_backend {
 	const struct config_disk *wanted;
 };
 
-static struct disk_backend *disk_device_backend_of(const struct virtio_backend *b)
+static struct disk_backend *disk_backend_of(const struct virtio_backend *b)
 {
 	return b->own;
 }
 
 static struct disk *disk_of(const struct virtio_slot *s)
 {
-	return &disk_device_backend_of(s->backend)->disk;
+	return &disk_backend_of(s->backend)->disk;
 }
 
 /* --- the image --- */
@@ -67,13 +67,13 @@ static int disk_backend_open(struct virtio_backend *b, const struct config *c,
 
 static void disk_backend_close(struct virtio_backend *b)
 {
-	disk_close(&disk_device_backend_of(b)->disk);
+	disk_close(&disk_backend_of(b)->disk);
 }
 
 static void disk_remark(const struct virtio_backend *b, bool *told,
 			void (*say)(void *to, const char *sentence), void *to)
 {
-	const struct disk *d = &disk_device_backend_of(b)->disk;
+	const struct disk *d = &disk_backend_of(b)->disk;
 	struct err err;
 
 	if (disk_lacks_discard(d, &err))
@@ -87,7 +87,7 @@ static void disk_remark(const struct virtio_backend *b, bool *told,
 static unsigned disk_backend_busy(const struct virtio_backend *b, const char **option,
 				  const char **path)
 {
-	const struct disk *d = &disk_device_backend_of(b)->disk;
+	const struct disk *d = &disk_backend_of(b)->disk;
 
 	*option = "--disk";
 	*path = d->path;
@@ -98,7 +98,7 @@ static unsigned disk_backend_busy(const struct virtio_backend *b, const char **o
 
 static int disk_create(struct virtio_slot *s, struct err *err)
 {
-	const struct config_disk *wanted = disk_device_backend_of(s->backend)->wanted;
+	const struct config_disk *wanted = disk_backend_of(s->backend)->wanted;
 	struct disk *disk = disk_of(s);
 	struct virtio_blk_disk d = {
 		.size = disk->size,

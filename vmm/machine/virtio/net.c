@@ -27,7 +27,7 @@ struct net_device {
 	bool gone; /* the tap interface or socket is gone, and the user was told */
 };
 
-static struct net *net_device_net_of(const struct virtio_slot *s)
+static struct net *net_of_slot(const struct virtio_slot *s)
 {
 	struct net_backend *own = s->backend->own;
 
@@ -154,7 +154,7 @@ static void net_gone(void *to, short revents)
 
 static void port_lost(const struct virtio_slot_queue *q)
 {
-	const struct net_pair *pair = &net_device_net_of(q->slot)->pairs[q->index / 2];
+	const struct net_pair *pair = &net_of_slot(q->slot)->pairs[q->index / 2];
 
 	loop_forget(pair->loop, pair->fd);
 	virtio_serve_wake(q->slot, VIRTIO_SERVE_NOW); /* the main loop goes on: net_gone */
@@ -201,7 +201,7 @@ static int serve_pairs(struct virtio_slot *s, struct net *net, struct err *err)
 static void links_changed(void *to, short revents)
 {
 	struct virtio_slot *s = to;
-	const struct net *net = net_device_net_of(s);
+	const struct net *net = net_of_slot(s);
 
 	if (!net_is_gone(net))
 		return;
@@ -244,7 +244,7 @@ static int serve_kernel(struct virtio_slot *s, const struct net *net, struct err
 
 static int net_device_serve(struct virtio_slot *s, struct err *err)
 {
-	struct net *net = net_device_net_of(s);
+	struct net *net = net_of_slot(s);
 	int ret = virtio_serve_timer(s, s->loop, net_gone, err);
 
 	if (ret < 0)
@@ -254,8 +254,8 @@ static int net_device_serve(struct virtio_slot *s, struct err *err)
 
 static void net_forget(struct virtio_slot *s)
 {
-	if (net_device_net_of(s)->links >= 0)
-		loop_forget(s->loop, net_device_net_of(s)->links);
+	if (net_of_slot(s)->links >= 0)
+		loop_forget(s->loop, net_of_slot(s)->links);
 }
 
 static const struct virtio_kind_ops net_ops = {

@@ -71,8 +71,8 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct virtio_back
 	return s;
 }
 
-static int slot_create_slot(struct machine_virtio *m, const struct plan_pci *fn,
-			    struct virtio_backend *backend, struct err *err)
+static int slot_create(struct machine_virtio *m, const struct plan_pci *fn,
+		       struct virtio_backend *backend, struct err *err)
 {
 	struct virtio_slot *s = new_slot(m, backend, fn->name, err);
 	int ret;
@@ -143,7 +143,7 @@ int machine_virtio_create(struct machine_virtio *m, const struct machine_virtio_
 		struct virtio_backend *backend = virtio_backend_of(parts->backends, fn);
 
 		if (backend)
-			ret = slot_create_slot(m, fn, backend, err);
+			ret = slot_create(m, fn, backend, err);
 	}
 	if (ret < 0)
 		machine_virtio_destroy(m);

@@ -17,7 +17,7 @@ struct vsock_backend {
 	struct vsock bridge; /* or this */
 };
 
-static struct vsock_backend *vsock_device_backend_of(const struct virtio_slot *s)
+static struct vsock_backend *vsock_backend_of(const struct virtio_slot *s)
 {
 	return s->backend->own;
 }
@@ -74,7 +74,7 @@ static int vsock_backend_listen(struct virtio_backend *b, struct guest_memory *m
 
 static int vsock_create(struct virtio_slot *s, struct err *err)
 {
-	struct vsock_backend *own = vsock_device_backend_of(s);
+	struct vsock_backend *own = vsock_backend_of(s);
 	const struct server server = { &vhost_vsock_ops, &own->kernel, own->kernel.features };
 	const struct vsock_port port = vsock_port_of(&own->bridge);
 	struct virtio_vsock *vsock = virtio_slot_own(s, sizeof(*vsock), err);
@@ -111,7 +111,7 @@ static void socket_event(void *to, unsigned id)
 
 static int vsock_device_serve(struct virtio_slot *s, struct err *err)
 {
-	struct vsock *bridge = &vsock_device_backend_of(s)->bridge;
+	struct vsock *bridge = &vsock_backend_of(s)->bridge;
 	const struct vsock_user user = { socket_called, socket_event, s };
 
 	if (!bridge->path)
