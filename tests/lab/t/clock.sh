@@ -31,4 +31,5 @@ check_complaints clock
 at_least "clock: not before the guest began" "$before" "$(said ptp)"
 at_least "clock: not after the guest ended" "$(said ptp)" "$after"
 guest lean ptp
+same "without --clock: powers off" 0 "$status"
 same "without --clock there is none" "" "$(said ptp)"
