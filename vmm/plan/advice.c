@@ -9,7 +9,10 @@
 
 #define WAYS_MAX 8
 
-/* The request, to be changed in one place at a time, and the changes that made a plan of it. */
+/*
+ * A copy of the request, in which one option at a time is changed, and the text of the changes with
+ * which a plan exists.
+ */
 struct advice {
 	struct config c; /* borrows its strings */
 	struct host_facts host;
@@ -24,8 +27,8 @@ static bool works(const struct advice *a)
 	return plan_resolve(&p, &a->c, &a->host, NULL) == 0;
 }
 
-/* One way out; those that come after WAYS_MAX are not needed. */
-static void __attribute__((format(printf, 2, 3))) name(struct advice *a, const char *fmt, ...)
+/* Adds one way out to the text; those after the first WAYS_MAX are left out. */
+static void __attribute__((format(printf, 2, 3))) advice_add(struct advice *a, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -38,8 +41,8 @@ static void __attribute__((format(printf, 2, 3))) name(struct advice *a, const c
 }
 
 /*
- * The largest multiple of `unit` in [least, below) that makes a plan if it stands in `*value`,
- * which is part of `a`; 0: there is none. The smallest is tried first, then halves.
+ * Returns the largest multiple of `unit` in [least, below) with which a plan exists when *value, a
+ * member of `a`, is set to it; 0: there is none. Tries `least` first, then bisects.
  */
 static uint64_t advice_largest(struct advice *a, uint64_t *value, uint64_t unit, uint64_t least,
 			       uint64_t below)
@@ -78,14 +81,14 @@ static void try_phys_bits(struct advice *a)
 	for (unsigned bits = before + 1; before && bits <= most; bits++) {
 		a->c.phys_bits = bits;
 		if (works(a)) {
-			name(a, "--phys-bits %u", bits);
+			advice_add(a, "--phys-bits %u", bits);
 			break;
 		}
 	}
 	a->c.phys_bits = before;
 }
 
-/* Less of a size that the user gave. */
+/* Tries a smaller value of each size that the user gave. */
 static void try_sizes(struct advice *a)
 {
 	struct config *c = &a->c;
@@ -106,11 +109,14 @@ static void try_sizes(struct advice *a)
 						: 0;
 
 		if (best)
-			name(a, "--%s %s", sizes[i].option, SHOWN_SIZE(best));
+			advice_add(a, "--%s %s", sizes[i].option, SHOWN_SIZE(best));
 	}
 }
 
-/* In whole GiB if that leaves any, for they are easier to read. Nodes would have to follow. */
+/*
+ * Tries a smaller --memory, in whole GiB if possible, because these are easier to read. Not with
+ * --numa, whose sizes would have to change as well.
+ */
 static void try_memory(struct advice *a)
 {
 	struct config *c = &a->c;
@@ -123,7 +129,7 @@ static void try_memory(struct advice *a)
 	if (!best)
 		best = advice_largest(a, &c->memory, advice_ram_unit(a), least, c->memory);
 	if (best)
-		name(a, "--memory %s", SHOWN_SIZE(best));
+		advice_add(a, "--memory %s", SHOWN_SIZE(best));
 }
 
 /* As try_memory(), for the largest node. */
@@ -148,7 +154,7 @@ static void try_node(struct advice *a)
 			best = size;
 	}
 	if (best)
-		name(a, "a smaller node %u, such as of %s", node, SHOWN_SIZE(best));
+		advice_add(a, "a smaller node %u, such as of %s", node, SHOWN_SIZE(best));
 	c->nodes[node].size += memory - c->memory;
 	c->memory = memory;
 }
@@ -159,11 +165,11 @@ static void try_page_size(struct advice *a)
 
 	a->c.page_size = 2 * MIB;
 	if (before > 2 * MIB && works(a))
-		name(a, "--page-size 2M");
+		advice_add(a, "--page-size 2M");
 	a->c.page_size = before;
 }
 
-/* Without one of the ranges, or without all. */
+/* Tries to leave out one of the --reserve ranges, or else all. */
 static void try_reserve(struct advice *a)
 {
 	struct config *c = &a->c;
@@ -177,16 +183,19 @@ static void try_reserve(struct advice *a)
 		c->nr_reserve = n - 1;
 		found = works(a);
 		if (found)
-			name(a, "no --reserve %#" PRIx64 "-%#" PRIx64, gone.base, gone.end);
+			advice_add(a, "no --reserve %#" PRIx64 "-%#" PRIx64, gone.base, gone.end);
 		c->reserve[i] = gone;
 	}
 	c->nr_reserve = 0;
 	if (n > 1 && !found && works(a))
-		name(a, "no --reserve");
+		advice_add(a, "no --reserve");
 	c->nr_reserve = n;
 }
 
-/* With devices only what their IOMMU itself says can be given up, or they could not be mapped. */
+/*
+ * Tries other policies. With devices, only policies that keep what their IOMMU reserves, because
+ * RAM over these ranges could not be mapped.
+ */
 static void try_policy(struct advice *a)
 {
 	static const enum iova_policy others[] = { IOVA_HOST, IOVA_VENDOR, IOVA_OFF };
@@ -196,7 +205,7 @@ static void try_policy(struct advice *a)
 	for (size_t i = 0; i < n; i++) {
 		a->c.iova_policy = others[i];
 		if (others[i] != before && works(a)) {
-			name(a, "--iova-policy %s", iova_policy_name(others[i]));
+			advice_add(a, "--iova-policy %s", iova_policy_name(others[i]));
 			break;
 		}
 	}
@@ -208,12 +217,12 @@ static void put_on_bus_0(struct config_vfio *v)
 	v->root_bus = true;
 }
 
-static void take_rom(struct config_vfio *v)
+static void leave_out_rom(struct config_vfio *v)
 {
 	v->no_rom = true;
 }
 
-/* For one device, or else for all. */
+/* Tries one more key for one device, or else for all devices. */
 static void try_place(struct advice *a, const char *word, void (*change)(struct config_vfio *v))
 {
 	const struct config before = a->c;
@@ -224,20 +233,23 @@ static void try_place(struct advice *a, const char *word, void (*change)(struct 
 		found = works(a);
 		a->c = before;
 		if (found)
-			name(a, "--vfio %s,%s", a->host.pci[i].name, word);
+			advice_add(a, "--vfio %s,%s", a->host.pci[i].name, word);
 	}
 	for (unsigned i = 0; i < before.nr_vfio; i++)
 		change(&a->c.vfio[i]);
 	if (!found && before.nr_vfio > 1 && works(a))
-		name(a, "%s for every --vfio", word);
+		advice_add(a, "%s for every --vfio", word);
 	a->c = before;
 }
 
-/* A device on bus 0 has its 64-bit BARs above 4 GiB, whatever they are; a ROM can be left out. */
+/*
+ * Tries port=off, because on bus 0 all 64-bit BARs lie above 4 GiB, even those that are not
+ * prefetchable, and rom=off.
+ */
 static void try_places(struct advice *a)
 {
 	try_place(a, "port=off", put_on_bus_0);
-	try_place(a, "rom=off", take_rom);
+	try_place(a, "rom=off", leave_out_rom);
 }
 
 static void remove_device(struct advice *a, unsigned i)
@@ -253,7 +265,7 @@ static void remove_device(struct advice *a, unsigned i)
 		h->pci[j].index = j;
 }
 
-/* Without one of them, or else with those that come first on the command line. */
+/* Tries to leave out one device, or else all but the first few of the command line. */
 static void try_fewer_devices(struct advice *a)
 {
 	const struct advice before = *a;
@@ -265,15 +277,15 @@ static void try_fewer_devices(struct advice *a)
 		a->c = before.c;
 		a->host = before.host;
 		if (found)
-			name(a, "no --vfio %s", a->host.pci[i].name);
+			advice_add(a, "no --vfio %s", a->host.pci[i].name);
 	}
 	while (!found && a->c.nr_vfio) {
 		remove_device(a, a->c.nr_vfio - 1);
 		found = works(a);
 		if (found && a->c.nr_vfio)
-			name(a, "only the first %u of --vfio", a->c.nr_vfio);
+			advice_add(a, "only the first %u of --vfio", a->c.nr_vfio);
 		else if (found)
-			name(a, "no --vfio");
+			advice_add(a, "no --vfio");
 	}
 	a->c = before.c;
 	a->host = before.host;

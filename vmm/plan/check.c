@@ -12,14 +12,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- what the values mean together --- */
+/* --- the plan in itself --- */
 
 static bool is_memory(enum map_kind kind)
 {
 	return kind == MAP_RAM || kind == MAP_HOTPLUG;
 }
 
-/* RAM regions carry the nodes' sizes, hotplug space is the last one's, CPUs are dealt out whole. */
+/*
+ * Each node must have as many bytes of RAM regions as its size says; hotplug space belongs to the
+ * last node, and each CPU to one node, in order.
+ */
 static int plan_check_nodes(const struct plan *p, struct err *err)
 {
 	uint64_t sizes[NODES_MAX] = { 0 }, sum = 0;
@@ -82,7 +85,7 @@ static int check_pages(const struct plan *p, struct err *err)
 	return 0;
 }
 
-/* File `i` is one region, and there are no gaps among them. */
+/* Each file of --pmem must be one region, and the regions of n files are numbered 0 to n - 1. */
 static int plan_check_pmem(const struct plan *p, struct err *err)
 {
 	unsigned seen = 0, n = 0;
@@ -95,13 +98,14 @@ static int plan_check_pmem(const struct plan *p, struct err *err)
 		if (r->node >= PMEM_MAX || seen >> r->node & 1)
 			return err_set(err, EINVAL,
 				       "file %u of --pmem at %#" PRIx64
-				       " is there twice, or one too many",
+				       " is there twice, or is one file too many",
 				       r->node, r->at.base);
 		seen |= 1u << r->node;
 		n++;
 	}
 	if (seen != (1u << n) - 1)
-		return err_set(err, EINVAL, "the files of --pmem are not counted from 0 on");
+		return err_set(err, EINVAL,
+			       "the regions of --pmem files are not numbered from 0 on");
 	return 0;
 }
 
@@ -137,7 +141,10 @@ int plan_check(const struct plan *p, struct err *err)
 
 /* --- this host --- */
 
-/* The device with its BARs as the plan has them: another one would not fit where it stood. */
+/*
+ * The host's device must have the BARs of the plan, because other BARs would not fit in their
+ * places.
+ */
 static int check_shape(const struct plan_pci *fn, const struct host_pci *host, struct err *err)
 {
 	for (unsigned i = 0; i < BARS; i++) {
@@ -211,7 +218,10 @@ static int plan_check_files(const struct plan *p, const struct host_facts *host,
 	return 0;
 }
 
-/* RAM may lie over what must stay free of the BIOS area, if devices are not given that. */
+/*
+ * Whether devices may reach a part of `at`. RAM may lie over a forbidden range in the BIOS area,
+ * because plan_dma() leaves that part out.
+ */
 static bool reached_by_devices(const struct plan *p, struct span at)
 {
 	struct span dma[PLAN_LIST_MAX];

@@ -16,7 +16,9 @@
 /* Leaf 8000_0001 */
 #define ECX_CMP_LEGACY BIT(1)
 #define ECX_TOPOEXT    BIT(22)
-/* Leaf 8000_0007: the guest may go on after an uncorrected memory error (AMD APM volume 2, 9.3.1)
+/*
+ * Leaf 8000_0007: MCA overflow recovery and SUCCOR: software may recover from an uncorrected memory
+ * error (AMD APM volume 2, section 9.3.1)
  */
 #define EBX_OVERFLOW_RECOV BIT(0)
 #define EBX_SUCCOR	   BIT(1)
@@ -27,7 +29,7 @@
 #define LEAF_FREQUENCY	0x16u
 #define APIC_TIMER_KHZ	1000000u /* KVM's: APIC_BUS_CYCLE_NS in arch/x86/kvm/lapic.h is 1 */
 
-/* The facts about one CPU from which all leaves below are made. */
+/* The facts about one CPU from which all leaves below are computed. */
 struct cpu {
 	const struct plan *plan;
 	uint32_t apic_id;
@@ -175,20 +177,26 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 	}
 }
 
-/* These leaves are ours whole; KVM's list may have none, one or several of their subleaves. */
+/*
+ * Leaves that cpuid_build() replaces as a whole; KVM's list may have none, one or several of their
+ * subleaves.
+ */
 static bool cpuid_is_ours(uint32_t function)
 {
 	return function == 0xb || function == 0x1f || function == LEAF_TSC ||
 	       function == LEAF_FREQUENCY || function == LEAF_KVM_TIMING;
 }
 
-/* KVM's list has dozens of these; one that is not there reads as zeroes, too. */
+/*
+ * Entries of zeroes, of which KVM's list has dozens, are left out, because a leaf that is not in
+ * the list reads as zeroes as well.
+ */
 static bool is_zero(const struct kvm_cpuid_entry2 *e)
 {
 	return !(e->eax | e->ebx | e->ecx | e->edx);
 }
 
-/* Room for CPUID_EXTRA entries is there. */
+/* `out` has room for CPUID_EXTRA more entries. */
 static unsigned add_topology(struct kvm_cpuid_entry2 *out, unsigned n, uint32_t max_basic,
 			     const struct cpu *cpu)
 {
@@ -219,7 +227,8 @@ static uint32_t gcd(uint32_t a, uint32_t b)
 /*
  * Leaf 15h: TSC = crystal * EBX / EAX, and the crystal drives the APIC timer, too (Intel SDM volume
  * 3, section 11.5.4). Linux multiplies the crystal's kHz by EBX in 32 bits (native_calibrate_tsc):
- * where that would overflow, the TSC is its own crystal, and the timer is the TSC-deadline's alone.
+ * where that would overflow, the leaf says that the TSC is its own crystal, which is right only if
+ * the guest uses the TSC deadline instead of the APIC timer's count.
  */
 static bool leaf_tsc(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 {
@@ -238,8 +247,8 @@ static bool leaf_tsc(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 }
 
 /*
- * How fast the TSC is, for kernels that do not ask the KVM clock. Leaves 15h and 16h are Intel's;
- * the one among the hypervisor's leaves is for all.
+ * Adds the TSC's frequency, for kernels that do not read it from the KVM clock. Leaves 15h and 16h
+ * are Intel's; the leaf among the hypervisor's is for all vendors.
  */
 static unsigned add_timing(struct kvm_cpuid_entry2 *out, unsigned n, const struct cpu *cpu)
 {
@@ -257,7 +266,7 @@ static unsigned add_timing(struct kvm_cpuid_entry2 *out, unsigned n, const struc
 	return n;
 }
 
-/* The highest leaf of a range is what its first leaf says in EAX. */
+/* The first leaf of each range names the highest leaf of the range in EAX. */
 static void raise_limits(struct kvm_cpuid_entry2 *out, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)

@@ -1,8 +1,8 @@
 /*
  * The CPUID of a guest CPU: KVM's own list, with topology and address widths of the plan.
  *
- * PURE but for its type: arithmetic on KVM's structs, no system calls. Shape of each leaf: AMD APM
- * volume 3 appendix E, Intel SDM volume 2 CPUID, Documentation/virt/kvm/x86/cpuid.rst.
+ * PURE. Arithmetic on structs of linux/kvm.h. Shape of each leaf: AMD APM volume 3 appendix E,
+ * Intel SDM volume 2 CPUID, Documentation/virt/kvm/x86/cpuid.rst.
  */
 #ifndef PLAN_CPUID_H
 #define PLAN_CPUID_H
@@ -11,7 +11,7 @@
 
 #include <linux/kvm.h>
 
-/* Abilities of KVM that its list of CPUID leaves does not show. */
+/* Features of KVM that its list of CPUID leaves does not show. */
 struct cpuid_kvm {
 	bool tsc_deadline;
 	bool machine_check; /* memory errors are handed to the guest */

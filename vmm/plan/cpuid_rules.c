@@ -126,12 +126,13 @@ enum feature {
 	AMD_3DNOW = FEATURE(L_8000_0001, EDX, 31),
 };
 
-/* --- what rests upon what --- */
+/* --- prerequisites --- */
 
 /*
- * In an order in which every prerequisite is settled before it is asked for, so that one pass is
- * enough. Linux arch/x86/kernel/cpu/cpuid-deps.c; SDM volume 1, sections 13.2, 14.3 and 15.2 (AVX
- * and AVX-512 need their state in XCR0), 18.2 (AMX); chapter 4.10.1 of volume 3 (INVPCID).
+ * Feature and prerequisite. A feature's own rows come before the rows that have it as prerequisite,
+ * so one pass is enough. Linux arch/x86/kernel/cpu/cpuid-deps.c; SDM volume 1, sections 13.2, 14.3
+ * and 15.2 (AVX and AVX-512 need their state in XCR0), 18.2 (AMX); chapter 4.10.1 of volume 3
+ * (INVPCID).
  */
 static const struct {
 	uint16_t feature, needs;
@@ -245,7 +246,7 @@ static const struct {
 	{ AMX_COMPLEX, AMX_TILE },
 };
 
-/* Leaves that only tell of one feature. */
+/* Leaves that describe one feature alone. */
 static const struct {
 	uint32_t function;
 	uint16_t by;
@@ -256,7 +257,7 @@ static const struct {
 
 /* --- applying them --- */
 
-/* The registers of those leaves, by value; a leaf that is not in the list reads as zeroes. */
+/* The registers of those leaves; a leaf that is not in the list reads as zeroes. */
 struct features {
 	uint32_t of[LEAVES][4];
 };
@@ -303,7 +304,7 @@ static void store(const struct features *f, struct kvm_cpuid_entry2 *e)
 	e->edx = f->of[leaf][EDX];
 }
 
-/* The parts of the extended state that are (still) offered: in XCR0, and in IA32_XSS. */
+/* The state components that are still offered in XCR0 and in IA32_XSS. */
 static uint64_t user_state(const struct features *f)
 {
 	return f->of[L_D][EAX] | (uint64_t)f->of[L_D][EDX] << 32;

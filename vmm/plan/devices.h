@@ -1,9 +1,9 @@
 /*
- * The devices that straddle itself makes, as devices of the plan.
+ * Adds the devices that straddle emulates to the devices of the plan.
  *
- * PURE. They follow the passed-through ones, on bus 0, in the order of enum device_kind. Their
- * shape is ours and known, so they join the facts of the host, and slots and addresses come from
- * the same layout.
+ * PURE. They follow the passed-through ones, on bus 0, in the order of enum device_kind. They join
+ * the facts of the host, so that one layout places all devices; their BARs are known without asking
+ * the host.
  */
 #ifndef PLAN_DEVICES_H
 #define PLAN_DEVICES_H
@@ -13,7 +13,7 @@
 
 /*
  * Adds so many of each kind to facts->pci, which has the passed-through devices;
- * counts->of[DEVICE_PASSED_THROUGH] is not looked at. -ERANGE: more than bus 0 has slots for.
+ * counts->of[DEVICE_PASSED_THROUGH] is ignored. -ERANGE: more than bus 0 has slots for.
  */
 int plan_add_devices(struct host_facts *facts, const struct device_counts *counts, struct err *err);
 

@@ -255,7 +255,10 @@ static int bad_value(const struct reader *r, int node, const char *name, const c
 	const char *from = fdt_get_name(r->fdt, node, NULL);
 	char where[65] = "";
 
-	/* The name is the file's: nothing in it may command the terminal that it is printed on. */
+	/*
+	 * The node's name comes from the file, so control characters in it could change the
+	 * terminal.
+	 */
 	for (size_t i = 0; from && from[i] && i < sizeof(where) - 1; i++)
 		where[i] = from[i] > ' ' && from[i] <= '~' ? from[i] : '?';
 	return err_set(r->err, EINVAL, "plan file: node /%s: %s %s", where, name, what);
@@ -333,7 +336,7 @@ static bool plan_fdt_has(const struct reader *r, int node, const char *name)
 	return fdt_getprop(r->fdt, node, name, NULL);
 }
 
-/* The n-th node of a list says so itself. */
+/* The property "reg" of the n-th node of a list must be n. */
 static int get_index(const struct reader *r, int node, unsigned n, unsigned max)
 {
 	uint32_t id;
@@ -585,7 +588,7 @@ static int get_children(const struct reader *r, struct plan *p)
 
 /*
  * Whether libfdt may walk the blob at all. Its fdt_check_full() does not survive the nodes without
- * names that device trees had before version 16, so the version is looked at first.
+ * names that device trees had before version 16, so the version is checked first.
  */
 static int check_blob(const void *fdt, size_t len, struct err *err)
 {

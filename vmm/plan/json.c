@@ -1,8 +1,9 @@
 /*
  * The plan as JSON; see plan/json.h. Every list is one of the folds of plan.h.
  *
- * JSON's integers are jansson's signed 64-bit ones. Nothing in a map reaches beyond 2^52, so they
- * hold every address; what could not be made (no memory) is a NULL that the packing passes on.
+ * JSON's integers are jansson's signed 64-bit ones. They hold every address, because no map reaches
+ * beyond 2^52. A value that could not be made for lack of memory is NULL, and so is every value
+ * packed from it.
  */
 #include "vmm/plan/json.h"
 
@@ -21,7 +22,10 @@ static json_t *json_span(struct span s)
 	return json_pack("{s:I,s:I}", "start", num(s.base), "end", num(s.end));
 }
 
-/* Appends and returns the list; gives the list up if either could not be made. */
+/*
+ * Appends `entry` and returns the list; NULL, with both freed, if either is NULL or there is no
+ * memory.
+ */
 static json_t *plan_json_append(json_t *list, json_t *entry)
 {
 	if (json_array_append_new(list, entry) == 0)
@@ -184,7 +188,7 @@ static json_t *json_devices(const struct plan *p)
 	return list;
 }
 
-/* "ports" and "devices" are there if there are any. */
+/* "ports" and "devices" are left out if the plan has none. */
 static json_t *json_pci(const struct plan *p)
 {
 	json_t *pci = json_pack("{s:o,s:o,s:o}", "ecam", json_span(plan_ecam(p)), "mmio32",
@@ -198,7 +202,7 @@ static json_t *json_pci(const struct plan *p)
 	return pci;
 }
 
-/* CPU i is the one with the i-th APIC id. */
+/* Lists the APIC ids of the CPUs, in the order of their numbers. */
 static json_t *json_cpus(const struct plan *p)
 {
 	json_t *ids = json_array();
@@ -241,7 +245,7 @@ static json_t *json_boot(const struct plan_boot *boot)
 int plan_json(const struct plan *p, const struct plan_boot *boot, char **out, struct err *err)
 {
 	struct plan_cmos cmos = plan_cmos(p);
-	/* "o" takes the new object over, whatever comes of the rest; NULL makes the whole NULL. */
+	/* "o" takes over the reference even if packing fails; a NULL makes the whole NULL. */
 	json_t *json = json_pack(
 		"{s:I,s:I,s:I,s:o,s:o,s:i,s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:{s:I,s:I},s:o}", "ram_size",
 		num(p->ram_size), "max_memory", num(p->max_memory), "page_size", num(p->page_size),

@@ -7,7 +7,9 @@
 #include "vmm/base/err.h"
 #include "vmm/plan/plan.h"
 
-/* What the kernel is started with: firmware/boot.h's answer, for those that do not know firmware.
+/*
+ * What the kernel is started with: firmware/boot.h's answer in types that do not depend on
+ * firmware/.
  */
 struct plan_boot {
 	const char *protocol; /* "linux64", "linux32", "pvh" */

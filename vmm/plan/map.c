@@ -97,7 +97,7 @@ uint64_t map_used_end(const struct map *m)
 
 /* --- forbidden ranges: sorted and disjoint --- */
 
-/* Reasons that there is no room for are left out whole. */
+/* Appends a reason; one that does not fit is left out as a whole. */
 static void join_why(char *why, const char *more)
 {
 	static const char others[] = "; ...";
@@ -137,9 +137,10 @@ static void forbid(struct map *m, struct map_forbidden f)
 }
 
 /*
- * The lowest piece of `in` that no forbidden range touches (RAM may lie on those of the BIOS area,
- *and nothing else lies so low): it begins on a unit, has at least `least` bytes, and is whole units
- * where it can be. Empty if there is none.
+ * Finds the lowest piece of `in` that no forbidden range touches. Forbidden ranges in the BIOS area
+ * do not count, because RAM may lie over them and nothing else lies so low. The piece begins on a
+ * multiple of `unit`, has at least `least` bytes, and has whole units unless only a part of one is
+ * left. Empty if there is none.
  *
  *	in:         |--------------------------------------|
  *	forbidden:      |####|                  |###|
@@ -169,9 +170,9 @@ static struct span next_free(const struct map *m, struct span in, uint64_t unit,
 /*
  * The table cannot overflow. RAM, hotplug space and 64-bit window follow one another and the 32-bit
  * window is elsewhere, so that a forbidden range splits one region in two at most, and no file.
- * Without any, there is RAM of each node, twice for the one that ends low RAM, hotplug space,
- * files, the 64-bit window, two of 32 bits and four fixed regions. Each forbidden range is one
- * reserved region, and one more for each fixed region inside of it.
+ * Without any forbidden range, there is RAM of each node, twice for the node that ends low RAM,
+ * hotplug space, files, the 64-bit window, two of 32 bits and four fixed regions. Each forbidden
+ * range is one reserved region, and one more for each fixed region inside of it.
  */
 static_assert(MAP_REGIONS_MAX >=
 		      2 * MAP_FORBIDDEN_MAX + NODES_MAX + PMEM_MAX + 1 + 1 + 1 + 2 + 4 + 4,
@@ -196,8 +197,8 @@ static void map_add_region(struct map *m, struct span at, enum map_kind kind, un
 
 /*
  * Lays `want` bytes of one kind into the free pieces from *from up to `end`, lowest first, in whole
- * units (the last piece may be a part of one). Returns how much did not fit; *from moves behind
- * what was laid.
+ * units (the last piece may be a part of one). Returns how many bytes did not fit; *from becomes
+ * the end of what was laid.
  */
 static uint64_t lay(struct map *m, enum map_kind kind, unsigned node, uint64_t *from, uint64_t end,
 		    uint64_t unit, uint64_t want)
@@ -265,13 +266,13 @@ static uint64_t pci32_room(const struct map *m, uint64_t from)
 }
 
 /*
- * Where low RAM must end and where the 32-bit window begins.
+ * Chooses where low RAM ends and where the 32-bit window begins.
  *
  *	0            low end       window            ECAM             APIC      4 GiB
  *	|---- RAM ----|             |--- PCI32 -------|####|-- PCI32 --|#########|
  *
- * They are the same (a GiB boundary, 3 GiB where the window is then large enough) unless
- * --low-memory moves the end of RAM; a smaller one leaves the window where it is.
+ * Both are the same GiB boundary, at 3 GiB or as far below as the window needs, unless --low-memory
+ * moves the end of RAM: a lower end leaves the window where it is, a higher one moves it.
  */
 static int split_low(const struct map *m, const struct map_request *req, uint64_t *low_end,
 		     uint64_t *window, struct err *err)
@@ -380,8 +381,9 @@ static int check_request(const struct map_request *req, struct err *err)
 }
 
 /*
- * Each file in one piece, for its device has one address; on a GiB, so that tables can use pages as
- * large as the host has. Returns what has no room, or 0.
+ * Lays each file in one piece, because its device has one address, and on a GiB, so that nested
+ * page tables can use pages as large as the host has. Returns the bytes of the first file that has
+ * no room, or 0.
  */
 static uint64_t lay_pmem(struct map *m, const struct map_request *req, uint64_t *from)
 {
@@ -398,13 +400,14 @@ static uint64_t lay_pmem(struct map *m, const struct map_request *req, uint64_t 
 }
 
 /*
- * A window that was asked for is laid whole, and the address bits are counted afterwards. The
- * default is as large as it can be within them, down to what BARs need.
+ * A window of a size that the user gave is laid whole, even beyond the address bits, which
+ * map_build() counts afterwards. The default window is as large as the address bits allow, but has
+ * at least the bytes that BARs need.
  *
  *	asked for:	|---------- pci64_size ----------|
  *	default:	|-- pci64_least --| . . . |<- address bits, or else 64 GiB
  *
- * Returns what has no room, or 0.
+ * Returns the bytes that have no room, or 0.
  */
 static uint64_t lay_pci64(struct map *m, const struct map_request *req, uint64_t *from)
 {
@@ -428,7 +431,7 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 	uint64_t low_end, window, left;
 	int ret;
 
-	m->nr_regions = m->nr_forbidden = m->bits_required = 0; /* no need to touch the rest */
+	m->nr_regions = m->nr_forbidden = m->bits_required = 0; /* the tables stay uncleared */
 	ret = check_request(req, err);
 	if (ret < 0)
 		return ret;

@@ -33,14 +33,14 @@ enum map_kind {
 struct map_region {
 	struct span at;
 	enum map_kind kind;
-	unsigned node; /* of RAM and hotplug space; which file, of MAP_PMEM */
+	unsigned node; /* NUMA node of RAM and hotplug space; index of the file of MAP_PMEM */
 };
 
 #define MAP_WHY_MAX	  96
 #define MAP_PCI32_UNIT	  MIB /* 32-bit windows are whole MiB: the granularity of a bridge window */
 #define MAP_PCI64_DEFAULT (64 * GIB)
 
-/* A range that must stay free, and the reason in a few words. */
+/* A range that must stay free, with the reason in a few words. */
 struct map_forbidden {
 	struct span at;
 	char why[MAP_WHY_MAX];
@@ -66,11 +66,11 @@ struct map_request {
 			      */
 	uint64_t high_memory_start; /* all above 4 GiB begins here, a multiple of `align`; 0: 4 GiB
 				     */
-	uint64_t pci32_size; /* 32-bit windows add up to at least this; 0: 512 MiB, or whatever
-			      * is left if low_memory is given */
-	uint64_t pci64_size; /* 64-bit windows add up to at least this; 0: 64 GiB, or less where ...
-			      */
-	uint64_t pci64_least; /* ... address bits do not suffice, down to this or 1 GiB */
+	uint64_t pci32_size;  /* 32-bit windows add up to at least this; 0: 512 MiB, or whatever
+			       * is left if low_memory is given */
+	uint64_t pci64_size;  /* 64-bit windows add up to at least this; 0: 64 GiB, or less if the
+				 address bits do not suffice */
+	uint64_t pci64_least; /* with pci64_size 0: they add up to at least this, and to 1 GiB */
 	uint64_t largest_bar; /* 64-bit windows are whole units of this; at least 1 GiB is used */
 	uint64_t align;	      /* of RAM, power of two, at least 2 MiB */
 	unsigned guest_bits;  /* what the guest's CPU announces */
@@ -85,9 +85,8 @@ struct map_request {
 
 /*
  * Lays out the address space. Returns 0, or -ERANGE with a sentence that names the need and the
- * limit: when the address bits do not suffice or no layout exists. The ways out are plan_build()'s
- * to find. Nothing else is refused (a request that breaks the rules written beside its fields gives
- * -EINVAL).
+ * limit: when the address bits do not suffice or no layout exists. plan_build() appends the ways
+ * out. A request that breaks the rules beside its fields gives -EINVAL; nothing else is refused.
  */
 int map_build(struct map *m, const struct map_request *req, struct err *err);
 
@@ -99,12 +98,13 @@ int map_check(const struct map *m, struct err *err);
 
 const char *map_kind_name(enum map_kind kind);
 /*
- * Whether `at` lies between video memory and 1 MiB. RAM may lie over a forbidden range that does:
- * devices are not given that part of it.
+ * Whether `at` lies in the BIOS area, from video memory up to 1 MiB. RAM may lie over a forbidden
+ * range there, because plan_dma() leaves that part out of what devices reach.
  */
 bool map_in_bios_area(struct span at);
-/* The end of what devices may reach, and the bits that its last address has. */
+/* The end of the regions that devices may reach (map_is_reached()). */
 uint64_t map_used_end(const struct map *m);
+/* The number of address bits that all addresses below `end` fit into. */
 unsigned map_bits_for(uint64_t end);
 /*
  * Whether devices may reach regions of this kind (RAM, hotplug space, files, PCI windows), which

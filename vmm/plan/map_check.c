@@ -58,8 +58,8 @@ static const char *region_fault(const struct map_region *r)
 }
 
 /*
- * Forbidden ranges between 4 GiB and the used end must be there as reserved regions. RAM may lie
- * over what the guest is not told of (plan_dma() leaves it out).
+ * No region that devices reach may touch the forbidden range `f`, but for RAM in the BIOS area,
+ * where plan_dma() leaves it out. Its part between 4 GiB and the used end must be reserved regions.
  */
 static int map_check_reserved(const struct map *m, const struct map_forbidden *f, struct err *err)
 {

@@ -29,7 +29,7 @@ static int add_bars(struct plan_pci *fn, const struct pci_layout_device *d, stru
 	return 0;
 }
 
-/* Slots and buses in the order of the devices: function, port and bus numbers. */
+/* Gives each device, in order, its slot, and its root port and bus if it is to have one. */
 static int add_devices(struct plan *p, const struct pci_layout_device *devices, unsigned n,
 		       struct err *err)
 {
@@ -61,7 +61,7 @@ static int add_devices(struct plan *p, const struct pci_layout_device *devices, 
 	return 0;
 }
 
-/* --- blocks: what is placed as one --- */
+/* --- blocks: BARs that are placed as one --- */
 
 /* BARs that stay together: all of one kind behind a port, or a single one on bus 0. */
 struct block {
@@ -96,7 +96,10 @@ static uint64_t alignment(const struct block *b)
 	return max_u64(b->largest, b->unit);
 }
 
-/* The blocks of one kind: what is hard to place goes before what is easy, else in order. */
+/*
+ * Lists the blocks of one kind: those of larger alignment first, because they are harder to place;
+ * equal ones in the order of the devices.
+ */
 static unsigned find_blocks(struct plan *p, enum pci_space kind, struct block *out)
 {
 	unsigned n = 0;
@@ -179,8 +182,8 @@ static void block_settle(struct block *b, struct span at, bool rising)
 		*b->window = at;
 }
 
-/* Takes `at` out of the i-th free span, which holds it. */
-static void space_take(struct space *s, unsigned i, struct span at)
+/* Removes `at` from the i-th free span, in which it lies. */
+static void space_remove(struct space *s, unsigned i, struct span at)
 {
 	struct span before = { s->free[i].base, at.base }, after = { at.end, s->free[i].end };
 	struct span left[2];
@@ -195,7 +198,7 @@ static void space_take(struct space *s, unsigned i, struct span at)
 	s->n = s->n + n - 1;
 }
 
-/* First fit. */
+/* Places the block in the first free span that has room. False: none has. */
 static bool place(struct space *s, struct block *b)
 {
 	for (unsigned i = 0; i < s->n; i++) {
@@ -205,7 +208,7 @@ static bool place(struct space *s, struct block *b)
 		if (at.end > s->free[i].end)
 			continue;
 		block_settle(b, at, rising);
-		space_take(s, i, at);
+		space_remove(s, i, at);
 		return true;
 	}
 	return false;
@@ -226,7 +229,7 @@ static void leave_free(struct space *s, struct span busy)
 		struct span common = span_common(s->free[i], busy);
 
 		if (!span_empty(common)) {
-			space_take(s, i, common);
+			space_remove(s, i, common);
 			return;
 		}
 	}
@@ -267,9 +270,9 @@ static int place_all(struct plan *p, enum pci_space kind, struct err *err)
 }
 
 /*
- * PCI Express devices work without I/O ports (Base Specification 5.0, section 1.3.2.2), and there
- * are few: what has no place stays unassigned, as firmware and Linux leave it. No port reaches
- * address 0, where BARs begin.
+ * I/O ports are few, and PCI Express devices work without them (Base Specification 5.0, section
+ * 1.3.2.2), so an I/O BAR that has no place stays unassigned, at 0, as firmware and Linux leave it.
+ * No port's window holds address 0, so it is decoded nowhere.
  */
 static void place_ports(struct plan *p, struct span busy)
 {
@@ -283,7 +286,7 @@ static void place_ports(struct plan *p, struct span busy)
 		place(&s, &blocks[i]);
 }
 
-/* The least size of each window, before alignment. */
+/* Asks for windows of the sum of all BARs, without what alignment may cost. */
 static void ask_for_windows(struct plan *p, struct map_request *req)
 {
 	struct block blocks[BLOCKS_MAX];
@@ -298,7 +301,10 @@ static void ask_for_windows(struct plan *p, struct map_request *req)
 		req->pci64_size = max_u64(req->pci64_size, req->pci64_least);
 }
 
-/* Windows grow by one BAR at a time, and after so many rounds faster and faster, to an end. */
+/*
+ * Windows grow by one BAR a round, and after this many rounds by twice, four times and so on as
+ * much, so that the search ends.
+ */
 #define SLOW_ROUNDS 64
 
 static uint64_t next_step(const struct map_request *req, unsigned round)
@@ -309,8 +315,9 @@ static uint64_t next_step(const struct map_request *req, unsigned round)
 }
 
 /*
- * The sum of all BARs is what the windows need at least. Alignment and forbidden ranges between
- * them may cost more, so: place, and while there is no room, ask for more and place again.
+ * The windows need at least the sum of all BARs, and more where alignment or forbidden ranges cost
+ * room. So the layout is tried with the least windows first, and again with larger ones for as long
+ * as some block has no place.
  */
 int pci_layout_build(struct plan *p, struct map_request *req,
 		     const struct pci_layout_device *devices, unsigned n, struct span busy_ports,

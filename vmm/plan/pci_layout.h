@@ -1,12 +1,12 @@
 /*
- * Where passed-through devices go: slots, buses, bridge windows, BARs.
+ * Places the devices of a plan: slots, buses, bridge windows, BARs.
  *
  * PURE. Called by plan_build(). Makes plan->map, and plan->ports and plan->pci in its PCI windows,
- * by the rules of plan/pci_rules.h, which holds plan files against the same.
+ * by the rules of plan/pci_rules.h, by which plan files are checked as well.
  *
  *	bus 0	slot 0	host bridge
  *		slot 1	root port 0 -- bus 1, slot 0: the first device
- *		slot 2	the second device, if it is to have no port
+ *		slot 2	the second device, if it has no port
  *		slot 3	root port 1 -- bus 2, slot 0: the third device
  *
  * A bridge has three windows (PCI-to-PCI Bridge Architecture 1.2 section 3.2.5): I/O in units of
@@ -24,10 +24,10 @@ struct pci_layout_device {
 };
 
 /*
- * Builds plan->map from `req` and places `n` devices, in their order, in its windows. Windows are
- * asked for that are large enough: *req is changed where the devices need more (pci32_size,
- * pci64_size, pci64_least, largest_bar). No I/O BAR is put on `busy_ports` (may be empty); one that
- * finds no place stays at 0, and its port forwards no I/O.
+ * Builds plan->map from `req` and places `n` devices, in their order, in its windows. Where the
+ * devices need larger windows, *req is changed (pci32_size, pci64_size, pci64_least, largest_bar).
+ * No I/O BAR is put on `busy_ports` (may be empty); one that finds no place stays at 0, and its
+ * port forwards no I/O.
  *
  * Returns 0; -ERANGE and a sentence if map_build refuses or a BAR has no place; -EINVAL if a device
  * is described wrongly (sizes that are no powers of two and the like).

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A BAR is mapped alone, so no two of them share a page. */
+/* Each BAR is mapped by itself, so no two BARs share a page. */
 #define PAGE	    (4 * KIB)
 #define IO_UNIT	    (4 * KIB)
 #define MEMORY_UNIT MIB
@@ -71,7 +71,10 @@ unsigned plan_buses(const struct plan *p)
 	return p->nr_ports + 1;
 }
 
-/* A bridge turns pins by the slot behind it: PCI Express Base 5.0 section 2.2.8.1. */
+/*
+ * A bridge rotates the pins by the number of the slot behind it: PCI Express Base 5.0 section
+ * 2.2.8.1.
+ */
 unsigned plan_pci_gsi(const struct plan *p, const struct plan_pci *fn, unsigned pin)
 {
 	if (fn->port == PLAN_NO_PORT)
@@ -81,7 +84,7 @@ unsigned plan_pci_gsi(const struct plan *p, const struct plan_pci *fn, unsigned 
 
 /* --- the rules of every layout --- */
 
-/* The address ranges that are decoded on bus 0, or behind one port. */
+/* An address range that is decoded on bus 0 or behind one port. */
 struct claim {
 	struct span at;
 	bool io;

@@ -15,13 +15,13 @@
 #define AMD_HT_BASE UINT64_C(0xFD00000000)
 #define AMD_HT_END  UINT64_C(0x10000000000)
 /*
- * The CPU itself cannot use 12 GiB: from family 17h on those below the top of its address space
- * (less the bits that memory encryption takes), before that the same as the IOMMU; Linux,
- * tools/testing/selftests/kvm, vm_compute_max_gfn().
+ * The CPU itself cannot use 12 GiB as guest-physical addresses. From family 17h on these are the
+ * last ones of its address space (less the bits that memory encryption takes), before that the
+ * IOMMU's; Linux, tools/testing/selftests/kvm, vm_compute_max_gfn().
  */
 #define AMD_TOP_FAMILY 0x17
 #define AMD_TOP_SIZE   (12 * GIB)
-#define AMD_HOLE_BITS  40 /* it is there from so many address bits on */
+#define AMD_HOLE_BITS  40 /* the CPU has the hole if it has at least this many address bits */
 
 /* --- forbidden ranges --- */
 
@@ -56,7 +56,10 @@ static struct span amd_cpu_hole(const struct host_facts *host)
 	return (struct span){ end - AMD_TOP_SIZE, end };
 }
 
-/* The IOMMU's range by policy; the CPU's by none. They may be the same. */
+/*
+ * Forbids the IOMMU's range if the policy says so, and the CPU's with any policy. They may be the
+ * same.
+ */
 static void forbid_amd(struct forbidden_list *list, const struct host_facts *host,
 		       enum iova_policy policy)
 {
@@ -74,7 +77,7 @@ static void forbid_amd(struct forbidden_list *list, const struct host_facts *hos
 		forbid(list, own, "AMD CPU: HyperTransport");
 }
 
-/* Groups of one host mostly reserve the same: the first one that does is named. */
+/* Whether an earlier group has the same range: most groups of a host do, and the first is named. */
 static bool resv_seen(const struct host_facts *host, unsigned i)
 {
 	const struct host_resv *r = &host->resv[i];
@@ -122,8 +125,9 @@ static void forbid_rest_of(struct forbidden_list *list, unsigned n, struct span 
 }
 
 /*
- * Forbids the gaps between the usable ranges, and all behind the last one, which is the width of
- * the IOMMU. Most gaps are reserved regions, for which there is a better reason.
+ * Forbids the gaps between the usable ranges and all addresses behind the last one, where the
+ * IOMMU's width ends. Most gaps are reserved regions, whose entries name a better reason, so only
+ * the rest of a gap gets an entry here.
  */
 static void forbid_unusable(struct forbidden_list *list, const struct host_facts *host)
 {
@@ -173,7 +177,7 @@ unsigned plan_host_bits(const struct host_facts *host)
 	return host->phys_bits;
 }
 
-/* CPUs of nodes without a `cpus=` of their own are dealt out evenly, in order. */
+/* Deals out the CPUs evenly, in order, to nodes without `cpus=`. */
 static void plan_nodes(struct plan *p, const struct config *c)
 {
 	p->numa = c->nr_nodes || c->max_memory > c->memory;
@@ -220,11 +224,18 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 		};
 		nr_passed += passed;
 	}
-	if (nr_passed != c->nr_vfio || c->nr_pmem != host->nr_pmem)
-		return err_set(err, EINVAL,
-			       "%u devices are passed through and %u files of --pmem are asked "
-			       "for, but %u and %u are known",
-			       c->nr_vfio, c->nr_pmem, nr_passed, host->nr_pmem);
+	if (nr_passed != c->nr_vfio)
+		return err_set(
+			err, EINVAL,
+			"--vfio names %u devices, but only %u of them were found; correct or "
+			"leave out the others",
+			c->nr_vfio, nr_passed);
+	if (host->nr_pmem != c->nr_pmem)
+		return err_set(
+			err, EINVAL,
+			"--pmem names %u files, but the sizes of only %u are known; correct or "
+			"leave out the others",
+			c->nr_pmem, host->nr_pmem);
 	return pci_layout_build(p, req, devices, host->nr_pci, busy_ports(c), err);
 }
 
@@ -282,8 +293,10 @@ int plan_build(struct plan *p, const struct config *c, const struct host_facts *
 
 /* --- folds --- */
 
-/* `last` is the newest entry even when it is past the end of `out`: the count must not depend on
- * cap. */
+/*
+ * `last` is the newest entry even when it is past the end of `out`, so that the count does not
+ * depend on `cap`.
+ */
 struct e820_list {
 	struct e820_entry *out;
 	size_t cap, n;
@@ -305,8 +318,8 @@ static void emit_e820(struct e820_list *list, struct span at, enum e820_type typ
 }
 
 /*
- * PCI windows, hotplug space, files and gaps are nobody's: E820 is silent on them. The first MiB is
- * RAM to the map but shared out here, as a BIOS would.
+ * E820 has no entry for PCI windows, hotplug space, files and gaps. The first MiB, which is RAM in
+ * the map, is split as a BIOS splits it.
  */
 size_t plan_e820(const struct plan *p, struct e820_entry *out, size_t cap)
 {
@@ -389,7 +402,10 @@ size_t plan_ram(const struct plan *p, struct span *out, size_t cap)
 	return plan_windows(p, MAP_RAM, out, cap);
 }
 
-/* Forbidden ranges that RAM lies over are whole pages of the BIOS area to an IOMMU. */
+/*
+ * Forbidden ranges over which RAM lies are all in the BIOS area, and are left out in whole pages,
+ * because an IOMMU maps whole pages.
+ */
 size_t plan_dma(const struct plan *p, struct span *out, size_t cap)
 {
 	struct span_list list = { .out = out, .cap = cap };
@@ -453,7 +469,7 @@ unsigned plan_cpu_node(const struct plan *p, unsigned cpu)
 	return 0;
 }
 
-/* RAM without a gap from `from`, up to `end` at most. */
+/* Bytes of RAM without a gap from `from` on, up to `end` at most. */
 static uint64_t contiguous(const struct plan *p, uint64_t from, uint64_t end)
 {
 	uint64_t at = from;
@@ -468,9 +484,9 @@ static uint64_t contiguous(const struct plan *p, uint64_t from, uint64_t end)
 }
 
 /*
- * Both count RAM up to the first hole only, because firmware takes them for one block. The
- * registers end: 16 bits below 4 GiB, 24 bits above (1 TiB), where a larger count must not wrap to
- * a small one.
+ * Both numbers count RAM up to the first hole only, because firmware takes each for one block. The
+ * registers have 16 bits below 4 GiB and 24 bits above it (1 TiB); a larger count becomes the
+ * largest one, because it must not wrap to a small one.
  */
 struct plan_cmos plan_cmos(const struct plan *p)
 {

@@ -26,8 +26,8 @@ struct plan_bar {
 /* A PCI function other than the host bridge and root ports: function 0 of its slot. */
 struct plan_pci {
 	enum device_kind kind;
-	unsigned index; /* among those of its kind: of the --vfio options, of --disk ... */
-	char name[HOST_PCI_NAME]; /* the host's: "0000:41:10.1" */
+	unsigned index;		  /* among those of its kind, as the options name them */
+	char name[HOST_PCI_NAME]; /* the host's address, "0000:41:10.1", or "disk0" */
 	unsigned bus, slot;
 	unsigned port; /* index of the root port above it, or PLAN_NO_PORT: on bus 0 */
 	struct plan_bar bars[BARS_AND_ROM];
@@ -38,7 +38,7 @@ struct plan_pci {
 /* A PCIe root port: on bus 0, with a bus of its own behind it. */
 struct plan_port {
 	unsigned slot, bus;
-	struct span io, mem32, prefetch; /* what it forwards; empty: nothing */
+	struct span io, mem32, prefetch; /* the ranges that it forwards; empty: none */
 };
 
 struct plan {
@@ -55,33 +55,37 @@ struct plan {
 	unsigned nr_ports;
 	struct plan_pci pci[PCI_DEVICES_MAX];
 	unsigned nr_pci;
-	struct map map; /* last: most of the size, hardly any of it used */
+	struct map map; /* last, because plan_resolve() clears only the members before it */
 };
 
 /*
- * host->pci[i] is the device of c->vfio[i]. Returns 0, -ERANGE (does not fit: map_build's sentence,
- * or the BAR that has no place, and the ways out, each of which was tried) or -EINVAL.
+ * Makes the plan for a request on a host; host->pci[i] is the device of c->vfio[i]. Returns 0,
+ * -ERANGE if the machine does not fit, or -EINVAL. The sentence of -ERANGE names the need, the
+ * limit and the ways out, each of which was tried.
  */
 int plan_build(struct plan *p, const struct config *c, const struct host_facts *host,
 	       struct err *err);
 
 /*
- * Checks the rules that every plan keeps, whoever made it: map_check(), plan_pci_check(), and
+ * Checks the rules of every plan, computed or read from a file: map_check(), plan_pci_check(), and
  * sizes, nodes and CPUs that add up. -EINVAL and a sentence.
  */
 int plan_check(const struct plan *p, struct err *err);
 
 /*
  * Whether this host can honour a plan that came from a file: address bits, forbidden ranges under
- * the plan's own policy, and the devices: those of host->pci, as they are there. Returns 0, -ERANGE
- * or (other devices) -EINVAL, and a sentence.
+ * the plan's own policy, and the devices, which must be those of host->pci, with the same BARs.
+ * Returns 0, -ERANGE or (other devices) -EINVAL, and a sentence.
  */
 int plan_check_host(const struct plan *p, const struct host_facts *host, struct err *err);
 
 /* Address bits that the host can map: KVM may say that they are fewer than the CPU's (facts.h). */
 unsigned plan_host_bits(const struct host_facts *host);
 
-/* The forbidden ranges of a policy on a host, unsorted as found. Returns their number. */
+/*
+ * Lists the forbidden ranges of a policy on a host, unsorted. Returns their number, which may
+ * exceed `cap`.
+ */
 unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_policy policy,
 			const struct host_facts *host, const struct span *reserve,
 			unsigned nr_reserve);
@@ -107,15 +111,15 @@ struct plan_memory {
 
 #define PLAN_LIST_MAX (MAP_REGIONS_MAX + 8)
 
-/* What the kernel is told of memory. */
+/* The E820 table. */
 size_t plan_e820(const struct plan *p, struct e820_entry *out, size_t cap);
 /* RAM and hotplug space with their nodes. */
 size_t plan_srat(const struct plan *p, struct plan_memory *out, size_t cap);
-/* Where file `i` of --pmem is; empty: there is none. */
+/* The span of file `i` of --pmem; empty: there is no such file. */
 struct span plan_pmem(const struct plan *p, unsigned i);
 /* RAM present at start, adjacent regions joined. */
 size_t plan_ram(const struct plan *p, struct span *out, size_t cap);
-/* The same without what must stay free of the BIOS area: what devices may reach. */
+/* RAM that devices may reach: plan_ram() without the forbidden ranges of the BIOS area. */
 size_t plan_dma(const struct plan *p, struct span *out, size_t cap);
 /* PCI windows of one kind (MAP_PCI32 or MAP_PCI64). */
 size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, size_t cap);

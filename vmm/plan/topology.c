@@ -44,7 +44,10 @@ bool topology_lacks(const struct plan *p, struct err *err)
 		n += topology_apic_id(p, cpu) > APIC_ID_MAX;
 	if (!n)
 		return false;
-	/* Sockets and cores of odd numbers leave gaps between the ids: one socket has none. */
+	/*
+	 * Numbers of cores that are not powers of two leave gaps between the ids of sockets; one
+	 * socket has no such gaps.
+	 */
 	if (apic_id_last(1, cores, p->threads) <= APIC_ID_MAX)
 		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1,threads=%u", p->cpus,
 			 p->threads);

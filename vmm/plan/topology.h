@@ -1,6 +1,6 @@
 /*
- * The APIC ids of a plan's CPUs, which MADT, SRAT and the CPUID leaves must agree on: all of them
- * ask here. How an id is made of numbers: apic_id.h.
+ * The APIC ids of a plan's CPUs. MADT, SRAT and CPUID leaves must have the same ids, so all of them
+ * call these functions. base/apic_id.h makes an id from numbers.
  *
  * PURE.
  */
@@ -15,13 +15,17 @@
 unsigned topology_thread_bits(const struct plan *p);
 unsigned topology_core_bits(const struct plan *p);
 
-/* Width of the largest blocks of ids, at most a socket's, none of which has CPUs of two nodes. */
+/*
+ * Width in bits of the largest aligned blocks of ids, at most a socket, none of which has CPUs of
+ * two nodes.
+ */
 unsigned topology_node_bits(const struct plan *p);
 
 /*
- * Whether there are CPUs that the guest will not find, and a sentence with their number and the way
- * out. Linux takes ids past 254 where interrupts can reach them: by an IOMMU of the guest's, or by
- * MSI addresses of 15 bits (try_to_enable_x2apic in arch/x86/kernel/apic/apic.c). It has neither.
+ * Returns whether the guest will not find some of its CPUs; the sentence has their number and the
+ * way out. Linux uses APIC ids past 254 only if interrupts can reach them, by an IOMMU of the guest
+ * or by MSI addresses of 15 bits (try_to_enable_x2apic in arch/x86/kernel/apic/apic.c), and the
+ * guest has neither.
  */
 bool topology_lacks(const struct plan *p, struct err *err);
 

@@ -154,6 +154,25 @@ static void test_usable(void **state)
 	assert_int_equal(plan_forbidden(found, ARRAY_SIZE(found), IOVA_HOST, &host, NULL, 0), 4);
 }
 
+/* A device or file that is not among the host's facts is refused, and the sentence counts them. */
+static void test_unknown_devices(void **state)
+{
+	struct host_facts host = milan;
+	struct config c = CONFIG_EMPTY;
+
+	(void)state;
+	c.sockets = c.cores = c.threads = 1;
+	c.nr_vfio = 2;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -EINVAL);
+	assert_string_equal(err.text, "--vfio names 2 devices, but only 0 of them were found; "
+				      "correct or leave out the others");
+	c.nr_vfio = 0;
+	c.nr_pmem = 1;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -EINVAL);
+	assert_string_equal(err.text, "--pmem names 1 files, but the sizes of only 0 are known; "
+				      "correct or leave out the others");
+}
+
 /* More ranges than a map holds are refused, by plan and by check of a plan, not dropped. */
 static void test_too_many_ranges(void **state)
 {
@@ -493,13 +512,21 @@ static void test_bios_area(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_amd_rule),	cmocka_unit_test(test_bios_area),
-		cmocka_unit_test(test_host_regions),	cmocka_unit_test(test_short_list),
-		cmocka_unit_test(test_small_intel),	cmocka_unit_test(test_large_amd),
-		cmocka_unit_test(test_cmos_saturates),	cmocka_unit_test(test_straddling),
-		cmocka_unit_test(test_cpu_nodes),	cmocka_unit_test(test_usable),
-		cmocka_unit_test(test_too_many_ranges), cmocka_unit_test(test_bits),
-		cmocka_unit_test(test_check_host),	cmocka_unit_test(test_pmem),
+		cmocka_unit_test(test_amd_rule),
+		cmocka_unit_test(test_bios_area),
+		cmocka_unit_test(test_host_regions),
+		cmocka_unit_test(test_short_list),
+		cmocka_unit_test(test_small_intel),
+		cmocka_unit_test(test_large_amd),
+		cmocka_unit_test(test_cmos_saturates),
+		cmocka_unit_test(test_straddling),
+		cmocka_unit_test(test_cpu_nodes),
+		cmocka_unit_test(test_usable),
+		cmocka_unit_test(test_unknown_devices),
+		cmocka_unit_test(test_too_many_ranges),
+		cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_check_host),
+		cmocka_unit_test(test_pmem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
