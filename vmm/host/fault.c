@@ -152,7 +152,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	}
 	r = fault_find(at);
 	if (info->si_code == BUS_MCEERR_AO) {
-		/* Nobody has touched it yet. */
+		/* The kernel found the error before any access to the page. */
 		say_bad(r, at, "; nothing is lost until it is used");
 	} else if (info->si_code == BUS_MCEERR_AR && r && r->is_guest && catching) {
 		catching->gpa = r->gpa + (at - (uintptr_t)r->at);
@@ -187,7 +187,7 @@ void fault_catch(struct fault_bad *bad)
 	catching = bad;
 }
 
-/* --- KVM's EFAULT, which says not where --- */
+/* --- KVM's EFAULT, which does not name the address --- */
 
 bool fault_find_cut(struct err *err)
 {

@@ -1,11 +1,11 @@
 /*
- * SIGBUS: memory that this process has mapped and that is not there.
+ * SIGBUS: an access to memory that is mapped in this process but cannot be read or written.
  *
  * Host side, one per process. It has three causes: a memory error (the host's kernel found a page
  * that the hardware cannot correct), a mapped file that somebody cut short, and huge pages or room
- * that a limit withholds. Whoever maps such memory lists it here, so that the sentence can name it.
- * Where the guest touches a bad page, KVM_RUN is interrupted and its caller finds the page in a
- * struct fault_bad; everything else ends the process with status 1 and the terminal as it was.
+ * that a limit withholds. Each such mapping is listed here, so that the sentence can name it. Where
+ * the guest touches a bad page, KVM_RUN is interrupted and its caller finds the page in a struct
+ * fault_bad; everything else ends the process with status 1 and the terminal as it was.
  */
 #ifndef HOST_FAULT_H
 #define HOST_FAULT_H
@@ -15,7 +15,7 @@
 
 #include <signal.h>
 
-/* One mapping, and whose it is; strings and the descriptor are borrowed. */
+/* One mapping and the option that it belongs to; strings and the descriptor are borrowed. */
 struct fault_range {
 	const void *at;
 	uint64_t len; /* bytes */
@@ -28,7 +28,7 @@ struct fault_range {
 	uint64_t offset; /* of `at` in it */
 };
 
-/* Once, before there are threads. */
+/* Installs the handler. Called once, before any thread is started. */
 int fault_init(struct err *err);
 
 /*
@@ -46,8 +46,8 @@ struct fault_bad {
 };
 
 /*
- * From now on memory errors that the guest causes on the calling thread go to `bad`; NULL: no
- * longer. A thread that meets a bad page outside of KVM_RUN cannot go on.
+ * From now on memory errors that the guest causes on the calling thread are written to `bad`; NULL
+ * ends that. A bad page that the thread meets outside of KVM_RUN ends the process.
  */
 void fault_catch(struct fault_bad *bad);
 

@@ -7,22 +7,23 @@
 #include <unistd.h>
 
 /*
- * QEMU's bytes (block/file-posix.c): one that uses a permission has a shared lock on PERM + its
- * number, one that does not let others use it on SHARED + its number. Whoever wants a permission
- * asks whether anybody has the other byte.
+ * The bytes that QEMU locks (block/file-posix.c). A process that uses a permission holds a shared
+ * lock on byte PERM + the permission's number; a process that forbids others to use it holds one on
+ * SHARED + the number. Before it uses a permission, a process checks that nobody holds the SHARED
+ * byte, and before it forbids one, that nobody holds the PERM byte.
  */
 #define PERM   100
 #define SHARED 200
 #define READ   0 /* BLK_PERM_CONSISTENT_READ */
 #define WRITE  1
 #define RESIZE 3
-/* The bytes from PERM up to OTHERS are left to that scheme. */
+/* The bytes from PERM up to OTHERS belong to that scheme; all others are locked as a whole. */
 #define OTHERS 300
 
 /*
  * A process that was killed holds its files for a moment longer: the kernel closes an io_uring from
- * a work queue, when the requests in flight are done (io_uring/io_uring.c, io_ring_exit_work()).
- * Who starts a guest again at once waits for that, a second at most.
+ * a work queue, when the requests in flight are done (io_uring/io_uring.c, io_ring_exit_work()). A
+ * guest that is started again at once waits for that, a second at most.
  */
 #define TRIES	 50
 #define PAUSE_US 20000
@@ -51,7 +52,7 @@ static void file_lock_take(struct lock *l, short type, off_t start, off_t len)
 		l->error = errno == EAGAIN || errno == EACCES ? EBUSY : errno;
 }
 
-/* Nobody may have this byte, shared or not. */
+/* Sets EBUSY if another process holds a lock on this byte, shared or not. */
 static void file_lock_ask(struct lock *l, off_t byte)
 {
 	struct flock lock = {
@@ -74,7 +75,10 @@ static int lock_once(int fd, bool alone)
 	/* For programs that lock the whole file, such as Cloud Hypervisor. */
 	file_lock_take(&l, others, 0, PERM);
 	file_lock_take(&l, others, OTHERS, 0);
-	/* First take, then ask: of two that do so at once, at least one sees the other. */
+	/*
+	 * Lock first, then check: of two processes that do so at once, at least one sees the
+	 * other's lock.
+	 */
 	file_lock_take(&l, F_RDLCK, PERM + READ, 1);
 	file_lock_take(&l, F_RDLCK, SHARED + WRITE, 1);
 	file_lock_take(&l, F_RDLCK, SHARED + RESIZE, 1);
@@ -99,7 +103,7 @@ int file_lock(int fd, const char *option, const char *path, bool alone, const ch
 
 	do {
 		if (lock_once(fd, alone) != EBUSY)
-			return 0; /* it is ours, or there are no locks */
+			return 0; /* locked, or the file system has no locks */
 	} while (wait_again(&tries));
 	return err_set(
 		err, EBUSY,

@@ -27,7 +27,8 @@ static const char *kind_of(mode_t mode)
 /* Copies from `pipe` to `to` until the pipe's other end is closed. */
 static int copy_pipe(const struct image *image, int pipe, int to, struct err *err)
 {
-	static uint8_t buffer[64 * KIB]; /* called before there are threads */
+	static uint8_t
+		buffer[64 * KIB]; /* static, because it is used before any thread is started */
 	uint64_t len = 0;
 	ssize_t n;
 
@@ -58,9 +59,10 @@ static int copy_pipe(const struct image *image, int pipe, int to, struct err *er
 }
 
 /*
- * A pipe can be read once, but a guest that resets is given the same file again: what comes out of
- * it becomes a file in memory. image->fd is one reading end; it stays open until there is another
- * one, which waits for a writer, so that a writer that is there already does not lose its reader.
+ * Copies a pipe to a file in memory, because a pipe can be read only once, but a guest that resets
+ * gets the same file again. image->fd, opened with O_NONBLOCK, did not wait for a writer; it stays
+ * open until the pipe is opened again, waiting for a writer, so that a writer that came already
+ * does not lose its reader.
  */
 static int take_pipe(struct image *image, struct err *err)
 {
@@ -165,7 +167,7 @@ void image_close(struct image *image)
 	*image = (struct image)IMAGE_EMPTY;
 }
 
-/* --- several in a row --- */
+/* --- several files as one initrd --- */
 
 /* Linux looks for the next archive at a multiple of this (init/initramfs.c, unpack_to_rootfs()). */
 #define ARCHIVE_ALIGN 4
@@ -192,7 +194,10 @@ int images_open(struct images *images, const char *option, char *const *paths, u
 	return 0;
 }
 
-/* Where the part `a` of the row lies in a buffer for `wanted`, or NULL: *len bytes of it. */
+/*
+ * Returns where the bytes of `a` lie in a buffer that receives `wanted`, and their number in *len;
+ * NULL if `wanted` has none of them. Both are offsets of the row.
+ */
 static uint8_t *place_in(void *buffer, struct span wanted, struct span a, size_t *len)
 {
 	struct span common = span_common(a, wanted);

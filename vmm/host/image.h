@@ -1,6 +1,6 @@
 /*
  * A file that the guest is started from. It stays open, so that a reset reads the same file even if
- * its name means another by then.
+ * another file has its name by then.
  *
  * Host side. The mapping is for parsing; the bytes themselves are read straight into guest RAM.
  */
@@ -26,12 +26,13 @@ struct image {
 	}
 
 /*
- * Opens a regular file, /dev/null (an empty one), or a pipe, whose bytes become a file in memory:
- * 4 GiB at most, and it waits until the writer is done. Call it before there are threads.
- * Returns 0, or a negative errno and a sentence; *image is then empty. `path` is borrowed.
+ * Opens a regular file, /dev/null as an empty file, or a pipe, whose bytes are copied to a file in
+ * memory: 4 GiB at most, and the call returns when the writer closes the pipe. Called before any
+ * thread is started. Returns 0, or a negative errno and a sentence; *image is then empty. `path` is
+ * borrowed.
  */
 int image_open(struct image *image, const char *option, const char *path, struct err *err);
-/* Reads `len` bytes at `offset` into `to`; a file that has shrunk meanwhile is an error. */
+/* Reads `len` bytes at `offset` into `to`; -EIO if the file has shrunk meanwhile. */
 int image_read(const struct image *image, uint64_t offset, void *to, size_t len, struct err *err);
 void image_close(struct image *image);
 

@@ -26,7 +26,7 @@ void irq_destroy(struct irq *irq)
 	irq->nr_routes = 0;
 }
 
-/* --- the table: KVM takes it whole --- */
+/* --- the table, which KVM replaces as a whole --- */
 
 /* The routes that KVM_CREATE_IRQCHIP sets up: arch/x86/kvm/irq_comm.c, default_routing. */
 static unsigned put_pins(struct kvm_irq_routing_entry *e)
@@ -85,7 +85,7 @@ static int irq_set_table(const struct irq *irq, struct err *err)
 
 /* --- routes to messages --- */
 
-/* A free entry: the lowest, so that the table stays short. */
+/* Finds the lowest free entry, so that the table stays short. */
 static int find_free(struct irq *irq, struct err *err)
 {
 	unsigned i = 0;
@@ -128,7 +128,8 @@ static void deassign(const struct irq *irq, unsigned gsi, int fd)
 		.flags = KVM_IRQFD_FLAG_DEASSIGN,
 	};
 
-	(void)ioctl(irq->kvm->vm, KVM_IRQFD, &irqfd); /* fails only if it was never assigned */
+	(void)ioctl(irq->kvm->vm, KVM_IRQFD,
+		    &irqfd); /* fails only if the eventfd was never assigned */
 }
 
 int irq_route(struct irq *irq, int fd, uint64_t address, uint32_t data, struct err *err)
@@ -168,7 +169,7 @@ int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct e
 	return ret;
 }
 
-/* The table keeps a route that nothing drives until it is next written. */
+/* KVM keeps the route, which no eventfd drives any more, until the table is next written. */
 void irq_unroute(struct irq *irq, int gsi, int fd)
 {
 	pthread_mutex_lock(&irq->lock);
@@ -197,5 +198,6 @@ void irq_message(const struct irq *irq, uint64_t address, uint32_t data)
 		.data = data,
 	};
 
-	(void)ioctl(irq->kvm->vm, KVM_SIGNAL_MSI, &msi); /* a guest's bad address is its own */
+	(void)ioctl(irq->kvm->vm, KVM_SIGNAL_MSI,
+		    &msi); /* an error is the guest's: it chose the address */
 }

@@ -1,5 +1,6 @@
 /*
- * Interrupt routes of one machine: the GSI table that KVM holds, and the eventfds that drive it.
+ * Interrupt routes of one machine: the GSI routing table of KVM, and the eventfds that trigger its
+ * routes.
  *
  * Host side. Below IRQ_FIRST_ROUTE are the pins of KVM's interrupt controllers, as KVM itself wires
  * them; above are routes to messages (MSI, MSI-X), one GSI each. Callable from any thread.
@@ -39,8 +40,8 @@ void irq_init(struct irq *irq, const struct kvm *kvm);
 void irq_destroy(struct irq *irq);
 
 /*
- * From now on KVM sends the message whenever `fd` (an eventfd) is signalled; at once if it is
- * signalled already. Returns the route's GSI, or -ENOSPC and other errors with a sentence.
+ * Makes KVM send the message whenever `fd` (an eventfd) is signalled; at once if it is signalled
+ * already. Returns the route's GSI, or -ENOSPC and other errors with a sentence.
  */
 int irq_route(struct irq *irq, int fd, uint64_t address, uint32_t data, struct err *err);
 /* Changes the message of a route. */
@@ -48,8 +49,8 @@ int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct e
 void irq_unroute(struct irq *irq, int gsi, int fd);
 
 /*
- * Signalling `fd` raises pin `gsi`; when the guest acknowledges the interrupt the pin falls and KVM
- * signals `resample` (KVM_IRQFD_FLAG_RESAMPLE).
+ * Makes KVM raise pin `gsi` when `fd` is signalled; when the guest acknowledges the interrupt, KVM
+ * lowers the pin and signals `resample` (KVM_IRQFD_FLAG_RESAMPLE).
  */
 int irq_level(struct irq *irq, unsigned gsi, int fd, int resample, struct err *err);
 void irq_unlevel(struct irq *irq, unsigned gsi, int fd);

@@ -100,7 +100,7 @@ int loop_run(struct loop *loop, struct err *err)
 		else if (errno != EINTR)
 			return err_sys(err, errno, "poll failed");
 	} while (!stop);
-	/* Drain the wake-up; EAGAIN if the stop came without one. */
+	/* Reset the eventfd; EAGAIN if the stop did not signal it. */
 	if (read(loop->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return err_sys(err, errno, "cannot read the eventfd");
 	return 0;

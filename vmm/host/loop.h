@@ -1,5 +1,6 @@
 /*
- * The main thread's event loop: poll(2) over a handful of descriptors.
+ * An event loop of one thread, the main thread's or a worker's (thread.h): poll(2) over some
+ * descriptors.
  *
  * Host side. poll and not epoll, because standard input may be a regular file. Callbacks run on the
  * thread that calls loop_run; only loop_stop may be called from other threads.
@@ -35,25 +36,29 @@ int loop_create(struct loop *loop, struct err *err);
 void loop_destroy(struct loop *loop);
 
 /*
- * `events` is poll's (POLLIN, ...). The descriptor stays the caller's. -ENOSPC and a sentence:
- * there are too many; `err` may be NULL.
+ * Calls `ready` when the descriptor has `events` (POLLIN, ...). The caller keeps the descriptor
+ * open until loop_forget(). -ENOSPC and a sentence, which `err` may be NULL for: too many
+ * descriptors are watched.
  */
 int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
 	       void *to, struct err *err);
 /*
- * Watches a descriptor for `events`, or for other ones than before, or (0) no longer. On the loop's
- * own thread.
+ * Watches a descriptor for `events`, in place of those that it was watched for; 0: no longer.
+ * Called on the loop's own thread.
  */
 int loop_want(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),
 	      void *to);
-/* Forgets a descriptor; nothing if it is not watched. */
+/* Stops watching a descriptor; does nothing if it is not watched. */
 void loop_forget(struct loop *loop, int fd);
 
-/* Serves callbacks until loop_stop; a stop that came before lets it serve once. */
+/*
+ * Calls callbacks until loop_stop(). After an earlier loop_stop() it serves the ready descriptors
+ * once.
+ */
 int loop_run(struct loop *loop, struct err *err);
 /* From any thread. */
 void loop_stop(struct loop *loop);
-/* Takes back a stop, before the next loop_run. */
+/* Cancels a loop_stop() before the next loop_run(). */
 void loop_rearm(struct loop *loop);
 
 #endif

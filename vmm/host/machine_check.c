@@ -11,10 +11,10 @@
 #define MCG_CTL_P BIT(8)
 #define MCG_SER_P BIT(24) /* errors that software recovers from */
 
-#define MCG_STATUS_RIPV	 BIT(0) /* the guest may go on where it was */
-#define MCG_STATUS_EIPV	 BIT(1) /* and it is that instruction */
+#define MCG_STATUS_RIPV	 BIT(0) /* execution can restart at the saved RIP */
+#define MCG_STATUS_EIPV	 BIT(1) /* the instruction at that RIP met the error */
 #define MCG_STATUS_MCIP	 BIT(2)
-#define MCG_STATUS_LMCES BIT(3) /* no other CPU is told */
+#define MCG_STATUS_LMCES BIT(3) /* the machine check is not broadcast to other CPUs */
 
 #define STATUS_VAL    BIT(63)
 #define STATUS_UC     BIT(61)
@@ -29,7 +29,7 @@
 #define MISC_PHYSICAL_PAGE (2 << 6 | 12) /* address mode 2; the lowest bit of it that counts */
 
 #define BANKS 10
-#define BANK  9 /* one that no model's quirk is about (Linux arch/x86/kernel/cpu/mce) */
+#define BANK  9 /* a bank for which Linux has no quirk on any model (arch/x86/kernel/cpu/mce) */
 
 int machine_check_setup(int fd, uint64_t caps, struct err *err)
 {
@@ -53,7 +53,10 @@ int machine_check_send(int fd, bool amd, uint64_t gpa, struct err *err)
 	if (amd) {
 		mce.status |= STATUS_POISON;
 	} else {
-		/* Told to one CPU alone: Intel's are else told to all, and wait for each other. */
+		/*
+		 * LMCES: on Intel a machine check is otherwise broadcast to all CPUs, which wait
+		 * for each other.
+		 */
 		mce.status |= STATUS_S | STATUS_AR | CODE_DATA;
 		mce.mcg_status |= MCG_STATUS_EIPV | MCG_STATUS_LMCES;
 	}

@@ -1,6 +1,6 @@
 /*
- * Machine checks of the guest: a memory error of the host that the guest has met becomes the
- * exception that its kernel knows, which ends one process or gives up one page.
+ * Machine checks of the guest: a memory error of the host that the guest meets is reported to it as
+ * a machine check exception, for which its kernel ends one process or gives up one page.
  *
  * Host side; KVM's part is in Documentation/virt/kvm/api.rst (KVM_X86_SET_MCE).
  */
@@ -19,8 +19,9 @@
 int machine_check_setup(int fd, uint64_t caps, struct err *err);
 
 /*
- * The vCPU, which does not run at the moment, gets the exception for the page at `gpa` when it runs
- * next. `amd`: its CPUID is AMD's or Hygon's. A guest that does not take it is shut down by KVM.
+ * Queues a machine check for the page at `gpa` to a vCPU that is not in KVM_RUN; the vCPU takes it
+ * when it runs next. `amd`: its CPUID is AMD's or Hygon's. KVM shuts down a guest that has machine
+ * checks turned off.
  */
 int machine_check_send(int fd, bool amd, uint64_t gpa, struct err *err);
 

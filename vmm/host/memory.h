@@ -1,5 +1,6 @@
 /*
- * The memory that this host has left, from procfs and sysfs: for `check`, and before RAM is pinned.
+ * The memory that is free on this host, from procfs and sysfs: for `check`, and before RAM is
+ * pinned.
  */
 #ifndef HOST_MEMORY_H
 #define HOST_MEMORY_H
@@ -14,9 +15,9 @@ enum { HOST_PAGES_2M, HOST_PAGES_1G, HOST_PAGES }; /* sizes of huge pages */
 struct host_memory {
 	uint64_t available; /* bytes that programs could still have: MemAvailable */
 	uint64_t swap;	    /* bytes of other programs' pages that could be swapped out: SwapFree */
-	/* Huge pages that are free and not promised; by size. */
+	/* Huge pages that are free and not reserved; by size. */
 	uint64_t huge[HOST_PAGES];
-	/* The free ones of each NUMA node, promised or not; sorted by number. */
+	/* The free huge pages of each NUMA node, reserved or not; sorted by node number. */
 	struct {
 		unsigned number;
 		uint64_t huge[HOST_PAGES];

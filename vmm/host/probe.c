@@ -33,8 +33,8 @@ static void probe_cpu(struct host_facts *f, unsigned *max_extended)
 }
 
 /*
- * Memory encryption takes address bits while it is on, which only the kernel can see (an MSR). The
- * width in /proc/cpuinfo is what is left; CPUID gives the width without encryption.
+ * Memory encryption takes address bits while it is on. Only the kernel can see whether it is (an
+ * MSR). The width in /proc/cpuinfo is what is left; CPUID gives the width without encryption.
  */
 static void probe_mem_encrypt(struct host_facts *f, unsigned max_extended)
 {
@@ -61,8 +61,8 @@ static void probe_mem_encrypt(struct host_facts *f, unsigned max_extended)
 }
 
 /*
- * KVM's own word on how wide an address its nested page tables can map. Four levels of them map 48
- * bits: only of wider CPUs need it be asked, which takes time.
+ * Asks KVM how wide an address its nested page tables can map. Four levels map 48 bits, so it is
+ * asked only on CPUs of more bits, because the call takes time.
  */
 static void probe_guest_bits(struct host_facts *f)
 {
@@ -93,7 +93,8 @@ void host_probe(struct host_facts *facts)
 
 /*
  * 32-bit protected mode, paging off. An x87 load of 1.0 is ordinary code for a CPU and beyond KVM's
- * emulator (arch/x86/kvm/emulate.c knows only fninit, fnstcw, fnstsw); then "I am here" on a port.
+ * emulator (arch/x86/kvm/emulate.c knows only fninit, fnstcw, fnstsw); then the guest writes TRY_OK
+ * to TRY_PORT.
  */
 #define TRY_PORT 0x80
 #define TRY_OK	 0x5a
@@ -154,7 +155,8 @@ static enum host_kvm try_run(struct vcpu *v, struct err *err)
 	sigaction(SIGALRM, &old, NULL);
 	if (try_done && stop == VCPU_STOPPED)
 		return HOST_KVM_FULL;
-	if (stop != VCPU_EMULATION && stop != VCPU_STOPPED) /* stopped: it span until the alarm */
+	if (stop != VCPU_EMULATION &&
+	    stop != VCPU_STOPPED) /* stopped by the alarm: the guest ran its endless loop */
 		return HOST_KVM_NONE;
 	err_set(err, ENOTSUP,
 		"/dev/kvm works but only emulates instructions (a nested or paravirtual KVM): "

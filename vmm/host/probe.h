@@ -1,5 +1,5 @@
 /*
- * Facts of this host: read-only, starts nothing.
+ * Facts of this host. Changes nothing on the host.
  *
  * Host side. host_probe() works without /dev/kvm, so that plans can be made anywhere.
  */

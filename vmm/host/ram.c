@@ -38,7 +38,7 @@ static int shortage(const struct span *span, const struct ram_backing *backing, 
 		backing->page_size == GIB ? "1GB" : "2MB");
 }
 
-/* The errors of memfd_create where the kernel has no huge pages, or none of this size. */
+/* Whether memfd_create failed because the kernel has no huge pages, or none of this size. */
 static bool is_no_such_page(int code)
 {
 	return code == ENODEV || code == ENOSYS || code == EINVAL;
@@ -70,9 +70,9 @@ static int no_file(const struct ram_backing *backing, uint64_t size, int code, s
 }
 
 /*
- * Makes one file that holds all spans one after the other, or the small one that all of them show.
- * Its size is sealed, because a program that it is handed to could truncate it, and accesses here
- * would be a SIGBUS.
+ * Makes one file that holds all spans one after the other, or, with --fold, the small one that all
+ * spans repeat. Its size is sealed, because a program that gets the descriptor could truncate the
+ * file, and accesses of this process would raise SIGBUS.
  */
 static int open_memfd(struct ram *ram, const struct span *spans, size_t n,
 		      const struct ram_backing *backing, struct err *err)
@@ -119,7 +119,7 @@ static int fill_block(const struct ram *ram, const struct ram_block *b,
 }
 
 /*
- * Reserves more address space than needed, keeps the congruent part and gives back the rest.
+ * Reserves more address space than needed, keeps the congruent part and unmaps the rest.
  *
  *	reserved:  |------------------------------------|
  *	kept:             |----- RAM -----|
@@ -154,7 +154,7 @@ static int map_block(const struct ram *ram, struct ram_block *b, const struct ra
 		munmap(b->hva, size);
 		return shortage(&b->gpa, backing, -ret, err);
 	}
-	/* Both are advice: a kernel without them runs the guest as well. */
+	/* Errors are ignored, because the guest runs without the advice as well. */
 	madvise(b->hva, size, MADV_HUGEPAGE);
 	madvise(b->hva, size, MADV_DONTDUMP);
 	fault_list(&(struct fault_range){
@@ -199,13 +199,16 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	return ret;
 }
 
-/* `size` bytes from `offset` on, in whole pages. False: they stay as they are. */
+/*
+ * Gives `size` bytes from `offset` on, whole pages, back to the host. False: the bytes stay as they
+ * are.
+ */
 static bool ram_give_back(const struct ram *ram, const struct ram_block *b, uint64_t offset,
 			  uint64_t size)
 {
 	/*
-	 * A hole in a file of huge pages loses the reservation with the page: another process may
-	 * take it before the guest wants it again, which is a SIGBUS then.
+	 * A hole in a file of huge pages loses the page's reservation, so that another process
+	 * could take the page, and the guest's next access would raise SIGBUS.
 	 */
 	if (ram->folded || ram->page_size != 4 * KIB)
 		return false;

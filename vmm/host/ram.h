@@ -2,8 +2,8 @@
  * Guest RAM in this process: one mapping per span of the plan.
  *
  * Host side: makes system calls, knows nothing of KVM. RAM is reserved lazily (a 1.1 TiB guest
- * starts on a small host) unless it is backed by huge pages of hugetlbfs, which are claimed at
- * once, so that a shortage is an error now and not a SIGBUS later.
+ * starts on a small host) unless it is backed by huge pages of hugetlbfs, which are reserved at
+ * once, so that a shortage is an error at the start and not a SIGBUS later.
  *
  * Every mapping is congruent with its guest address modulo 1 GiB, so that nested page tables can
  * use pages as large as the backing has.
@@ -20,8 +20,8 @@
 struct ram {
 	struct ram_block *blocks; /* sorted by address */
 	size_t nr_blocks;
-	int memfd;  /* the file that it is; -1: anonymous memory */
-	bool fresh; /* all zeroes but for what was written since ram_create or ram_clear */
+	int memfd;  /* the file behind it; -1: anonymous memory */
+	bool fresh; /* only zeroes, but for bytes written since ram_create or ram_clear */
 	bool folded;
 	uint64_t page_size; /* bytes: of the pages that go back to the host */
 };
@@ -40,15 +40,15 @@ struct ram_backing {
 	 * 0: off.
 	 */
 	uint64_t fold;
-	bool shared; /* a file in any case, for processes that serve devices */
+	bool shared; /* a file even of 4 KiB pages, for other processes that serve devices */
 };
 
 int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	       const struct ram_backing *backing, struct err *err);
 /*
- * Gives the pages back to the host, where that can be done: the guest finds zeroes again. Huge
- * pages stay, as they are. Not for RAM that devices are mapped to, which would go on with the old
- * pages.
+ * Gives all pages but huge ones back to the host, so that the guest finds zeroes there again; huge
+ * pages keep their contents. Not for RAM that is mapped for devices, which would go on using the
+ * old pages.
  */
 void ram_clear(struct ram *ram);
 /*
@@ -59,11 +59,11 @@ void ram_discard(const struct ram *ram, uint8_t *at, uint64_t len);
 void ram_destroy(struct ram *ram);
 
 /*
- * Address space for `gpa`, congruent with it modulo 1 GiB: the caller maps over it, and unmaps it.
- * NULL, with errno.
+ * Reserves address space for `gpa`, congruent with it modulo 1 GiB. The caller maps over it and
+ * unmaps it. NULL and errno if there is none.
  */
 uint8_t *ram_reserve(struct span gpa);
-/* All of it; borrowed from `ram`. */
+/* The list of all blocks, borrowed from `ram`. */
 static inline struct guest_ram ram_all(const struct ram *ram)
 {
 	return (struct guest_ram){ ram->blocks, ram->nr_blocks };

@@ -27,8 +27,9 @@ static pthread_t asking;
 static bool is_asking;
 
 /*
- * The state of AMX is for those who asked for it, before the first vCPU: else KVM leaves it out of
- * leaf 0Dh (Documentation/arch/x86/xstate.rst). Kernels before 5.17 and CPUs without it say no.
+ * A process must ask for the AMX state before its first vCPU, else KVM leaves it out of leaf 0Dh
+ * (Documentation/arch/x86/xstate.rst). On kernels before 5.17 and CPUs without AMX the request
+ * fails, which is ignored.
  */
 #ifndef ARCH_REQ_XCOMP_GUEST_PERM
 #define ARCH_REQ_XCOMP_GUEST_PERM 0x1025

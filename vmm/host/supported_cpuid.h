@@ -13,13 +13,13 @@
 
 /*
  * Starts asking /dev/kvm, `fd`, on a thread of its own, so that planning and making the VM need not
- * wait for it. No error if it does not start, or fd is -1: supported_cpuid() asks then, and says
- * why it cannot.
+ * wait for it. Errors are ignored, and fd may be -1, because supported_cpuid() then asks and
+ * returns the error.
  */
 void supported_cpuid_ask_ahead(int fd);
-/* Waits for the end of that: before `fd` is closed. */
+/* Waits until that thread has ended. Called before `fd` is closed. */
 void supported_cpuid_await(void);
-/* The answer, kept for the life of the process. */
+/* Returns KVM's answer in *out, which lives as long as the process. */
 int supported_cpuid(const struct kvm *kvm, const struct kvm_cpuid2 **out, struct err *err);
 
 #endif

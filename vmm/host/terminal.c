@@ -28,14 +28,17 @@ bool terminal_is_ours(int fd)
 	if (!isatty(fd))
 		return true;
 	foreground = tcgetpgrp(fd);
-	/* Not our controlling terminal (an init's console): nobody competes for it. */
+	/*
+	 * foreground < 0: not this process's controlling terminal (an init's console), so no shell
+	 * stops the process.
+	 */
 	return foreground < 0 || foreground == getpgrp();
 }
 
 /*
- * Every signal that ends a process unless it says otherwise (signal(7)), but for those that the run
- * hears through its signalfd, and SIGPIPE and SIGXFSZ, which main ignores. What somebody handles
- * or ignores already stays so.
+ * Handles every signal whose default action ends the process (signal(7)), except those that
+ * straddle run reads from its signalfd, and SIGPIPE and SIGXFSZ, which main() ignores. Signals that
+ * are handled or ignored already stay so.
  */
 static void catch_fatal_signals(void)
 {
@@ -76,7 +79,10 @@ void terminal_restore(int fd)
 
 	if (!terminal.raw)
 		return;
-	/* From the background, tcsetattr would raise SIGTTOU; blocked, it just works. */
+	/*
+	 * In a background process tcsetattr raises SIGTTOU, unless that is blocked: then it
+	 * succeeds.
+	 */
 	sigemptyset(&ttou);
 	sigaddset(&ttou, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &ttou, &old);

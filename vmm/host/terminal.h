@@ -1,8 +1,8 @@
 /*
- * The user's terminal in raw mode, and always back again: at the end, at a stop, at a crash of
+ * Puts the user's terminal into raw mode, and restores it at the end, at a stop, and at a crash of
  * straddle itself.
  *
- * Host side; one per process, standard input. Other users: the console only.
+ * Host side; one per process, standard input. Only the console (backends/line.c) calls it.
  */
 #ifndef HOST_TERMINAL_H
 #define HOST_TERMINAL_H
@@ -10,16 +10,18 @@
 #include <stdbool.h>
 
 /*
- * Whether this process may read from `fd`. False for a terminal while the shell has us in the
- * background, because reading it or changing its mode would stop us; true for whatever is no
- * terminal.
+ * Whether this process may read from `fd`. False for a terminal while the shell has this process in
+ * the background, because reading the terminal or changing its mode would stop the process. True if
+ * `fd` is not a terminal.
  */
 bool terminal_is_ours(int fd);
 
-/* Raw mode, if `fd` is a terminal and ours. Returns whether it is raw now. */
+/* Sets raw mode if `fd` is a terminal and terminal_is_ours(). Returns whether it is raw now. */
 bool terminal_raw(int fd);
-/* Back to how it was found, if it is raw. Does not block, never stops us, and may be called by the
- * handler of a signal. */
+/*
+ * Restores the mode in which the terminal was found, if it is raw. Does not block, never stops the
+ * process, and may be called by a signal handler.
+ */
 void terminal_restore(int fd);
 
 #endif

@@ -43,7 +43,7 @@ static void *thread_serve(void *arg)
 	struct err err;
 
 	thread_name(w->name);
-	/* poll(2) fails only without memory: then nothing is served. */
+	/* poll(2) fails only for lack of memory; the device is then served no more. */
 	(void)loop_run(&w->loop, &err);
 	return NULL;
 }

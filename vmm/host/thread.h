@@ -1,8 +1,9 @@
 /*
- * Threads: the only place that makes one, each in a role; and a thread with an event loop of its
- * own, where a device's queues are served.
+ * The only place that creates threads, each in a role; and a worker, a thread with its own event
+ * loop that serves a device's queues.
  *
- * Host side. Everything is watched before worker_start; callbacks run on the worker's thread.
+ * Host side. All descriptors are watched before worker_start(); callbacks run on the worker's
+ * thread.
  */
 #ifndef HOST_THREAD_H
 #define HOST_THREAD_H
@@ -15,16 +16,16 @@ enum thread_role {
 	THREAD_VCPU,	/* runs a vCPU */
 	THREAD_QUEUE,	/* serves queues of a device */
 	THREAD_STORAGE, /* waits in calls to storage */
-	THREAD_LINE,	/* writes what a line's guest says */
+	THREAD_LINE,	/* writes the guest's output to a line */
 	THREAD_CPUID,	/* asks KVM for CPUID ahead of time */
 	THREAD_LEAVE,	/* ends a process whose storage does not answer */
 	THREAD_ROLES,
 };
 
 /*
- * pthread_create(3) in a role: of signals the thread takes its own faults and, if others interrupt
- * its calls so (THREAD_VCPU, THREAD_LINE), SIGRTMIN. All else is the main thread's. `attr` may be
- * NULL. Returns 0 or an errno.
+ * pthread_create(3) in a role. Of the signals, only its own faults and, in the roles whose calls
+ * are interrupted (THREAD_VCPU, THREAD_LINE), SIGRTMIN are delivered to the thread; the main thread
+ * gets all others. `attr` may be NULL. Returns 0 or an errno.
  */
 int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t *attr,
 		 void *(*start)(void *), void *arg);
@@ -43,12 +44,12 @@ struct worker {
 		.loop = LOOP_EMPTY, \
 	}
 
-/* `name` is the thread's, and borrowed. */
+/* `name` is the thread's name, borrowed. */
 int worker_create(struct worker *w, const char *name, struct err *err);
 int worker_start(struct worker *w, struct err *err);
-/* Serves what is ready, and ends the thread. */
+/* Serves the ready descriptors once more and ends the thread. */
 void worker_stop(struct worker *w);
-/* Stops it, too. */
+/* Stops the worker if it runs, and frees it. */
 void worker_destroy(struct worker *w);
 
 #endif

@@ -21,7 +21,7 @@ int unix_socket_listen(const char *what, const char *path, int *fd, struct err *
 			       what, path, sizeof(addr.sun_path) - 1);
 	strcpy(addr.sun_path, path);
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-		/* Whoever has no room for callers at the moment (EAGAIN) serves it all the same. */
+		/* EAGAIN means that a program serves the socket but its backlog is full. */
 		probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (probe >= 0 && connect(probe, (void *)&addr, sizeof(addr)) < 0 &&
 		    errno == ECONNREFUSED)

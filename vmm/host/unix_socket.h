@@ -1,6 +1,5 @@
 /*
- * Listening Unix sockets, of which straddle makes one for each console, control and vsock that
- * wants one.
+ * Makes listening Unix sockets, for lines, --control and --vsock.
  *
  * Host side.
  */
@@ -10,10 +9,10 @@
 #include "vmm/base/err.h"
 
 /*
- * Makes a listening socket at `path`; *fd is the caller's to close, the file his to remove. A
- * socket file that nobody serves is a leftover and is replaced, one that is served is not. `what`
- * comes before the path in the sentence:
- * "--serial unix:". Returns 0 or -errno; *fd is -1 then.
+ * Makes a listening socket at `path`; the caller closes *fd and removes the file. A socket file
+ * that no process serves is a leftover and is replaced; -EADDRINUSE if one serves it or another
+ * file is there. `what` comes before the path in the sentence: "--serial unix:". Returns 0, or
+ * -errno with *fd -1.
  */
 int unix_socket_listen(const char *what, const char *path, int *fd, struct err *err);
 

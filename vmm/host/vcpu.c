@@ -30,7 +30,10 @@ static_assert(sizeof(struct kvm_sregs) == 312, "KVM_SET_SREGS");
 #define LAPIC_EXTINT 0x700
 #define LAPIC_NMI    0x400
 
-/* MISC_ENABLE is Intel's: KVM sets as many of the list as it knows, in order. */
+/*
+ * KVM sets the MSRs of the list in order up to the first one that it refuses. MISC_ENABLE, the
+ * last, exists only on Intel CPUs.
+ */
 static int set_msrs(const struct vcpu *v, struct err *err)
 {
 	union {
@@ -122,9 +125,9 @@ static void lapic_write(struct kvm_lapic_state *lapic, unsigned offset, uint32_t
 /*
  * The local APIC as a BIOS leaves it on the bootstrap processor: the PIC's interrupts at LINT0,
  * NMIs at LINT1 (Intel MultiProcessor Specification 1.4, section 3.6.2.2). Writing it also has KVM
- * list the APIC IDs of all vCPUs. Until it does (kvm_recalculate_apic_map() in
- * arch/x86/kvm/lapic.c), which else happens when the guest enables some APIC, the vCPU that was
- * made last is not in the list, and an INIT that is sent to its ID goes nowhere.
+ * list the APIC IDs of all vCPUs. Without that KVM makes the list when the guest first enables an
+ * APIC (kvm_recalculate_apic_map() in arch/x86/kvm/lapic.c); until then the vCPU that was made last
+ * is missing in the list, and an INIT sent to its ID is lost.
  */
 static int set_lapic(const struct vcpu *v, struct err *err)
 {
@@ -172,7 +175,7 @@ int vcpu_set_entry(const struct vcpu *v, const struct vcpu_entry *entry, struct 
 
 static void kick_handler(int sig)
 {
-	(void)sig; /* only there so that KVM_RUN returns EINTR */
+	(void)sig; /* the handler exists so that KVM_RUN returns EINTR */
 }
 
 int vcpu_init_kick(struct err *err)
@@ -240,8 +243,8 @@ static void vcpu_note_sleep(struct vcpu *v)
 }
 
 /*
- * After a signal. What other threads ask for is read last: a request that comes later interrupts
- * again.
+ * Called after a signal. The requests of other threads are read last, because a request that comes
+ * later sends another signal.
  */
 static bool is_to_stop(struct vcpu *v)
 {
@@ -263,8 +266,7 @@ static void run_pio(struct vcpu *v, const struct vcpu_bus *bus)
 
 /*
  * Where an INIT starts the bootstrap processor, which waits for no start-up IPI (Intel SDM volume
- * 3, table 10-1). A PC has its firmware there, which starts over; here is nothing that could be
- * executed.
+ * 3, table 10-1). A PC's firmware starts over from there; this machine has no code there.
  */
 static int is_at_reset_vector(const struct vcpu *v, struct err *err)
 {
@@ -321,7 +323,7 @@ static enum vcpu_stop system_event(const struct vcpu *v, struct err *err)
 
 /*
  * Reports a bad page that the guest touched to the guest, as a machine check. A guest that touches
- * the same page again and again has turned the bank off, and is not told again.
+ * the same page BAD_MAX times in a row has turned the bank off, and gets no more machine checks.
  */
 #define BAD_MAX 16
 static int take_bad(struct vcpu *v, const struct vcpu_bus *bus, struct err *err)
@@ -408,9 +410,9 @@ enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *
 	}
 }
 
-/* --- the dump after a crash --- */
+/* --- the register dump after a crash --- */
 
-/* Code at RIP through the guest's own page tables; KVM walks them. */
+/* Writes the code bytes at RIP. KVM translates the address by the guest's page tables. */
 static size_t dump_code(const struct vcpu *v, const struct ram *ram, uint64_t rip, char *out,
 			size_t cap)
 {
@@ -432,7 +434,7 @@ size_t vcpu_dump(const struct vcpu *v, const struct ram *ram, char *out, size_t 
 	struct kvm_regs r = { 0 };
 	size_t len;
 
-	/* A first line, a dozen of registers, a line of code: well below what callers hand in. */
+	/* Enough for all lines below. */
 	assert(cap >= 2048);
 	if (ioctl(v->fd, KVM_GET_REGS, &r) < 0 || ioctl(v->fd, KVM_GET_SREGS, &s) < 0)
 		return (size_t)snprintf(out, cap, "vCPU %u: registers not readable\n", v->index);

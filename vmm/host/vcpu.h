@@ -1,8 +1,8 @@
 /*
  * One virtual CPU: creation, first state, and the run loop.
  *
- * Host side. A vCPU runs on a thread of its own (the machine's); its exits go to the callbacks in
- * struct vcpu_bus. Nothing here knows which devices exist.
+ * Host side. A vCPU runs on a thread of its own (the machine's); its accesses to ports and memory
+ * go to the callbacks in struct vcpu_bus, so that this file depends on no device.
  */
 #ifndef HOST_VCPU_H
 #define HOST_VCPU_H
@@ -17,7 +17,7 @@
 
 /* How a vCPU came to stop. */
 enum vcpu_stop {
-	VCPU_STOPPED, /* it was asked to (vcpu_kick) */
+	VCPU_STOPPED, /* vcpu_kick() was called */
 	VCPU_TRIPLE_FAULT,
 	VCPU_RESET,	 /* KVM_SYSTEM_EVENT_RESET, or INIT of the bootstrap processor */
 	VCPU_POWEROFF,	 /* KVM_SYSTEM_EVENT_SHUTDOWN */
@@ -27,11 +27,13 @@ enum vcpu_stop {
 	VCPU_HOST_ERROR, /* KVM_RUN itself failed */
 };
 
-/* Where port and memory accesses go. `data` holds `size` bytes; reads fill it. */
+/* Callbacks for port and memory accesses. `data` holds `size` bytes, which a read fills. */
 struct vcpu_bus {
 	void (*pio)(void *to, uint16_t port, bool write, void *data, unsigned size);
 	void (*mmio)(void *to, uint64_t gpa, bool write, void *data, unsigned size);
-	/* The host's memory is bad at `gpa`, and the guest was told. May be NULL. */
+	/*
+	 * The host's memory is bad at `gpa`, and the guest got a machine check for it. May be NULL.
+	 */
 	void (*poisoned)(void *to, uint64_t gpa);
 	void *to;
 };
@@ -45,7 +47,10 @@ struct vcpu {
 	struct fault_bad bad; /* memory that the guest touched */
 	uint64_t last_bad;    /* the page before that */
 	unsigned nr_bad;      /* how many times in a row */
-	/* atomic: requests of other threads to the one that runs the vCPU, and its answer */
+	/*
+	 * atomic: requests of other threads to the vCPU's thread (stop, look), and its answer
+	 * (slept)
+	 */
 	bool stop, look, slept;
 };
 
@@ -54,12 +59,15 @@ struct vcpu {
 		.fd = -1 \
 	}
 
-/* `apic_id` is its KVM id, too. */
+/* Creates vCPU `index`, whose KVM id is `apic_id` as well. -errno and a sentence. */
 int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t apic_id,
 		struct err *err);
-/* kHz; 0: KVM does not say, because this host's TSC is not to be trusted. */
+/*
+ * The frequency of the vCPU's TSC in kHz; 0: KVM does not know it, because this host's TSC is
+ * unstable.
+ */
 uint32_t vcpu_tsc_khz(const struct vcpu *v);
-/* Before it runs. */
+/* Called before the vCPU runs. */
 int vcpu_set_cpuid(struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct err *err);
 void vcpu_destroy(struct vcpu *v);
 
@@ -76,20 +84,20 @@ struct vcpu_entry {
 };
 int vcpu_set_entry(const struct vcpu *v, const struct vcpu_entry *entry, struct err *err);
 
-/* Runs until something other than an access happens. A sentence is written for the error stops. */
+/* Runs until something other than an access happens. Stops that are errors write a sentence. */
 enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *err);
 
 /* Makes vcpu_run return VCPU_STOPPED; callable from any thread. `thread` is the vCPU's. */
 void vcpu_kick(struct vcpu *v, pthread_t thread);
 /*
- * Asks the vCPU's thread to look whether the guest's CPU is halted with interrupts on, as an idle
- * CPU is. vcpu_slept() returns whether it was since the last call.
+ * Asks the vCPU's thread to check whether the guest's CPU is halted with interrupts on, as an idle
+ * CPU is. vcpu_slept() returns whether it was at any check since the last call.
  */
 void vcpu_look(struct vcpu *v, pthread_t thread);
 bool vcpu_slept(struct vcpu *v);
 /*
- * Whether the vCPU waits for something that cannot come: it is halted with interrupts off, or waits
- * for a start-up IPI. Called when its thread has ended.
+ * Whether the vCPU can never run again without another CPU: it is halted with interrupts off, or
+ * waits for a start-up IPI. Called when its thread has ended.
  */
 bool vcpu_is_dead(const struct vcpu *v);
 /* Once per process, before the first vCPU thread: the signal that vcpu_kick and _look send. */
