@@ -42,8 +42,8 @@ static int open_path(const struct disk *d, int flags, struct err *err)
 }
 
 /*
- * Without it no request may be refused because it would have to wait: some kernels refuse each one
- * then, for ever (io_uring/rw.c of 5.15 to 6.4, on device-mapper targets without NOWAIT).
+ * Clears O_NONBLOCK, because with it some kernels answer every request with EAGAIN, for ever
+ * (io_uring/rw.c of 5.15 to 6.4, on device-mapper targets without NOWAIT).
  */
 static int wait_for_disk(int fd, const struct disk *d, struct err *err)
 {
@@ -54,7 +54,7 @@ static int wait_for_disk(int fd, const struct disk *d, struct err *err)
 	return 0;
 }
 
-/* The same file, opened once more: an open file of its own. */
+/* Opens the disk's file once more, so that the queue has an open file of its own. */
 static int open_again(struct disk_queue *q, struct err *err)
 {
 	const struct disk *d = q->disk;
@@ -85,9 +85,9 @@ static int disk_open_queue(struct disk_queue *q, struct err *err)
 	return 0;
 }
 
-/* --- who serves it --- */
+/* --- rings or threads --- */
 
-/* Rings for all queues, or for none. */
+/* Makes a ring for each queue, or none if one cannot be made. */
 static int open_rings(struct disk *d)
 {
 	int ret = 0;
@@ -99,7 +99,10 @@ static int open_rings(struct disk *d)
 	return ret;
 }
 
-/* Not allowed, not there, or no locked memory for it; anything else is another trouble. */
+/*
+ * Whether io_uring is forbidden, missing, or lacks locked memory, so that threads serve the disk
+ * instead. Any other error is reported.
+ */
 static bool can_do_without(int error)
 {
 	return error == -EPERM || error == -EACCES || error == -ENOSYS || error == -ENOMEM;
@@ -112,7 +115,10 @@ static int open_server(struct disk *d, struct err *err)
 	if (ret < 0 && !can_do_without(ret))
 		return err_sys(err, -ret, "cannot make an io_uring for --disk %s", d->path);
 	d->no_ring = ret;
-	/* Threads do what a ring cannot, too: see disk_request_begin() of disk_request.c. */
+	/*
+	 * Threads also do the requests that a ring cannot: see disk_request_begin() of
+	 * disk_request.c.
+	 */
 	if (ret < 0 || d->topology.discard_max)
 		return disk_threads_start(d, err);
 	return 0;

@@ -1,9 +1,9 @@
 /*
- * A raw image or a block device: what is behind a virtual disk.
+ * A virtual disk's back end: a raw image or a block device.
  *
- * Host side: opens, locks and asks the file, and serves its requests: by io_uring, or where the
- * host does not allow that by threads that read and write. A disk is opened once and outlives guest
- * resets; each of its queues is one thread's. Opening the same image twice is refused
+ * Host side: opens, locks and asks the file, and serves its requests: by io_uring, or, where the
+ * host does not allow that, by threads that read and write. A disk is opened once and outlives
+ * guest resets; each of its queues is served by one thread. Opening the same image twice is refused
  * (vmm/host/file_lock.h).
  */
 #ifndef BACKENDS_DISK_H
@@ -21,9 +21,9 @@
 struct disk_options {
 	bool readonly;
 	bool direct;	     /* O_DIRECT: not through the host's page cache */
-	bool discard;	     /* give back space that the guest does not need */
-	bool raw;	     /* whatever the first bytes look like */
-	bool fail_when_full; /* a write that the host has no room for is an error; else it waits */
+	bool discard;	     /* the guest's discards free space on the host */
+	bool raw;	     /* even if the first bytes are those of another format */
+	bool fail_when_full; /* a write without room on the host fails; else it waits */
 	unsigned queues;
 };
 
@@ -31,24 +31,25 @@ struct disk;
 
 struct disk_queue {
 	struct disk *disk;
-	int fd; /* the file, opened for this queue: its fsync hears of all errors since its last */
+	int fd; /* the file, opened for this queue, so that fsync reports each error to it */
 	struct io_uring ring;
 	bool has_ring;
-	int completed;	/* eventfd: there is something to reap */
-	int timer;	/* timerfd: it is time to try again */
-	bool has_timer; /* it runs */
+	int completed;	/* eventfd: signalled when a request completed */
+	int timer;	/* timerfd: expires when a request is to be tried again */
+	bool has_timer; /* the timer is armed */
 	bool draining;
-	/* waiting for an fsync to begin; the one that runs, with those that it is for as well */
+	/* requests that wait for the next fsync; requests for which the present one runs */
 	struct block_request *to_sync, *syncing;
-	struct block_request *held, **held_end; /* the host had no room for them */
-	struct block_request *ended;		/* by threads, last first; atomic */
-	unsigned in_flight;			/* requests; atomic */
-	/* how long polling may last, in ns, and when it last found nothing (0: it found something)
+	struct block_request *held, **held_end; /* requests that wait for room on the host */
+	struct block_request *ended; /* requests that threads completed, last first; atomic */
+	unsigned in_flight;	     /* requests; atomic */
+	/*
+	 * the limit of polling in ns, and when polling last found nothing (0: it found something)
 	 */
 	uint64_t patience, gave_up_at;
 };
 
-/* Threads that do what would keep a queue's own thread from its work; lock: all of it. */
+/* Threads for the system calls that would block a queue's own thread. `lock` guards all members. */
 struct disk_threads {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -59,12 +60,12 @@ struct disk_threads {
 	bool stop;
 };
 
-/* What is behind says of itself, in bytes; 0: nothing. */
+/* What the device or file system reports of itself, in bytes; 0: not reported. */
 struct disk_topology {
-	uint32_t physical;	 /* the least that it writes without reading */
-	uint32_t first;		 /* where the first whole one of those begins */
-	uint32_t min_io, opt_io; /* what is best asked for at once: at least, at most */
-	uint64_t discard_max;	 /* at once; 0: there is no discard */
+	uint32_t physical;	 /* the least that the device writes without reading first */
+	uint32_t first;		 /* offset of the first such block */
+	uint32_t min_io, opt_io; /* the best sizes of a request: at least, at most */
+	uint64_t discard_max;	 /* bytes of one discard at most; 0: there is no discard */
 	uint32_t discard_granularity;
 };
 
@@ -73,22 +74,24 @@ struct disk {
 	const char *path; /* borrowed */
 	struct disk_options options;
 	uint64_t size;	     /* bytes */
-	uint32_t block_size; /* bytes: the least that O_DIRECT or the device takes */
+	uint32_t block_size; /* bytes: the least unit of O_DIRECT or the device */
 	struct disk_topology topology;
 	bool is_device;
-	bool polls;  /* this process has several CPUs */
-	int no_ring; /* why threads serve it: errno of io_uring; 0: a ring does */
+	bool polls;  /* queues poll, because this process has several CPUs */
+	int no_ring; /* the errno of io_uring, because of which threads serve the disk; 0: rings do
+		      */
 	struct disk_threads threads;
 	struct disk_queue queues[VIRTIO_BLK_QUEUES_MAX];
-	/* what the user should read; NULL: nobody listens */
+	/* called with sentences for the user; NULL: none are wanted */
 	void (*say)(void *to, const char *sentence);
 	void *say_to;
 	int sync_error; /* of the first fsync that failed; atomic */
-	/* lock: what follows, which no usual request touches */
+	/* guards the following members, which requests touch only when the host is full */
 	pthread_mutex_t lock;
 	unsigned nr_held; /* requests in all queues that wait for room */
 	bool said_full, said_error;
-	uint64_t said_full_at; /* ns; 0: never */
+	uint64_t said_full_at; /* when the user was last told that the host is full, in ns; 0: never
+				*/
 };
 
 #define DISK_EMPTY       \
@@ -96,23 +99,32 @@ struct disk {
 		.fd = -1 \
 	}
 
-/* -EINVAL: it can be no disk; others: the host refuses. The sentence names the path. */
+/*
+ * Opens and locks the file. -EINVAL: it cannot be a disk; other errors: the host refuses. The
+ * sentence names the path.
+ */
 int disk_open(struct disk *d, const char *path, const struct disk_options *options,
 	      struct err *err);
-/* The size of the file or device, which may have changed. -EINVAL: it can be no disk now. */
+/* Reads the size of the file or device again. -EINVAL: with the new size it cannot be a disk. */
 int disk_look_again(struct disk *d, struct err *err);
 void disk_close(struct disk *d);
-/* What the user should know of a disk that was opened: whether there is something. */
+/* Returns whether discard=on has no effect on this disk, with a remark for the user. */
 bool disk_lacks_discard(const struct disk *d, struct err *remark);
 bool disk_lacks_ring(const struct disk *d, struct err *remark);
-/* Requests that have not ended. Any thread. */
+/* The number of requests in flight. Called on any thread. */
 unsigned disk_busy(const struct disk *d);
-/* Who hears what becomes of it; on the threads of its queues. NULL: nobody, from now on. */
+/*
+ * Sets the callback for sentences about the disk, called on the threads of its queues. NULL: from
+ * now on there is none.
+ */
 void disk_listen(struct disk *d, void (*say)(void *to, const char *sentence), void *to);
 
-/* For the thread of one queue (`queue` is a struct disk_queue). */
+/* The operations for the thread of one queue; their `queue` is a struct disk_queue. */
 const struct block_queue_ops *disk_queue_ops(const struct disk *d);
-/* `completed` or `timer` is readable: takes what is completed, and calls its done. */
+/*
+ * Called when `completed` or `timer` is readable: collects completed requests and calls their
+ * `done`.
+ */
 void disk_reap(void *queue);
 
 #endif

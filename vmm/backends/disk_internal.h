@@ -1,14 +1,14 @@
 /*
- * What the parts of a disk ask of each other: disk.c opens it, disk_probe.c asks what it is,
- * disk_request.c knows what becomes of a request, disk_ring.c and disk_threads.c have the kernel do
- * its steps.
+ * The functions that the parts of a disk share: disk.c opens it, disk_probe.c finds its kind and
+ * size, disk_request.c splits a request into steps, disk_ring.c and disk_threads.c have the kernel
+ * do the steps.
  */
 #ifndef BACKENDS_DISK_INTERNAL_H
 #define BACKENDS_DISK_INTERNAL_H
 
 #include "vmm/backends/disk.h"
 
-/* Bytes: a block of the guest's is no larger than its page, before Linux 6.15. */
+/* Bytes. Before Linux 6.15 a guest supports no block that is larger than its page. */
 #define DISK_BLOCK_MAX 4096
 
 /* --- disk_probe.c: each names the path if it fails; in this order --- */
@@ -24,7 +24,7 @@ int disk_probe_discard(struct disk *d, struct err *err);
 
 enum disk_call { DISK_READ, DISK_WRITE, DISK_SYNC, DISK_ALLOCATE, DISK_DISCARD };
 
-/* A call of the kernel, which does what is left of a request or a part of that. */
+/* A step: one system call, which does the rest of a request or a part of the rest. */
 struct disk_step {
 	enum disk_call call;
 	const struct iovec *parts; /* READ, WRITE; valid as long as the request */
@@ -34,24 +34,24 @@ struct disk_step {
 };
 
 struct disk_step disk_next_step(const struct disk *d, struct block_request *r);
-/* The step ended: `result` is what the call returned, or a negative errno. */
+/* Called when a step ended: `result` is the call's return value, or a negative errno. */
 void disk_step_done(struct disk_queue *q, struct block_request *r, int result);
-/* The ends of all steps that threads took. */
+/* Handles the ends of all steps that threads have done. */
 void disk_take_ended(struct disk_queue *q);
-/* Once: what `what` (such as "writing") met. */
+/* Tells the user, once for each disk, of the error that `what` (such as "writing") met. */
 void disk_say_error(struct disk *d, const char *what, uint64_t offset, int error);
-/* Nanoseconds, of a clock that only goes forward. */
+/* The time in nanoseconds, by the monotonic clock. */
 uint64_t disk_now(void);
-/* In so many nanoseconds `timer` is readable. */
+/* Arms `timer`, which becomes readable in `ns` nanoseconds. */
 void disk_wake(struct disk_queue *q, uint64_t ns);
 
-/* What both kinds of queues share of struct block_queue_ops. */
+/* The operations of struct block_queue_ops that are the same for rings and threads. */
 void disk_submit(void *queue, struct block_request *r);
 void disk_drain(void *queue, bool on);
 
 /* --- disk_ring.c --- */
 
-/* A negative errno: there is no ring. */
+/* Makes the queue's ring. A negative errno: it cannot be made. */
 int disk_ring_open(struct disk_queue *q);
 void disk_ring_close(struct disk_queue *q);
 void disk_ring_start(struct disk_queue *q, struct block_request *r);
@@ -63,7 +63,10 @@ extern const struct block_queue_ops disk_ring_ops;
 /* Makes the first thread; the others are made as they are needed. */
 int disk_threads_start(struct disk *d, struct err *err);
 void disk_threads_stop(struct disk *d);
-/* Any thread takes it; its end is in q->ended, and q->completed says so. */
+/*
+ * Hands the request's next step to any thread, which then adds the request to q->ended and signals
+ * q->completed.
+ */
 void disk_threads_take(struct disk_queue *q, struct block_request *r);
 extern const struct block_queue_ops disk_threads_ops;
 

@@ -16,7 +16,7 @@
 
 #define SECTOR 512
 
-/* --- what kind of file --- */
+/* --- the kind of file --- */
 
 int disk_probe_type(struct disk *d, struct err *err)
 {
@@ -36,7 +36,7 @@ int disk_probe_type(struct disk *d, struct err *err)
 	return 0;
 }
 
-/* The bytes of the file or device. */
+/* Finds the size of the file or device in bytes. */
 static int find_end(const struct disk *d, uint64_t *size, struct err *err)
 {
 	struct stat st;
@@ -59,7 +59,9 @@ int disk_probe_format(const struct disk *d, struct err *err)
 
 	if (ret < 0 || d->options.raw)
 		return ret;
-	/* What cannot be read is for the guest to find out: an error of the disk names no format.
+	/*
+	 * A read error here is ignored, because it says nothing about the format; the guest meets
+	 * it when it reads.
 	 */
 	n = pread(d->fd, head, sizeof(head), 0);
 	if (size >= sizeof(tail))
@@ -76,9 +78,9 @@ int disk_probe_format(const struct disk *d, struct err *err)
 		d->path, format, d->path);
 }
 
-/* --- how large are its blocks --- */
+/* --- the size of its blocks --- */
 
-/* Whether the file is on a disk of larger blocks, of which O_DIRECT takes no part. */
+/* Whether the file is on a disk of larger blocks, which O_DIRECT can only read and write whole. */
 static bool needs_whole_blocks(int direct)
 {
 	_Alignas(DISK_BLOCK_MAX) uint8_t sector[SECTOR];
@@ -86,7 +88,10 @@ static bool needs_whole_blocks(int direct)
 	return pread(direct, sector, SECTOR, 0) < 0 && errno == EINVAL;
 }
 
-/* Bytes; 0: the kernel (before 6.1) or the file system does not say. */
+/*
+ * The alignment of O_DIRECT in bytes; 0: the kernel (before 6.1) or the file system does not report
+ * it.
+ */
 static uint32_t direct_alignment(int direct)
 {
 #ifdef STATX_DIOALIGN
@@ -100,14 +105,14 @@ static uint32_t direct_alignment(int direct)
 	return 0;
 }
 
-/* A power of two, and no less than `least`; anything else that was said counts as that. */
+/* Returns `bytes` if it is a power of two and not less than `least`, else `least`. */
 static uint32_t sane(uint64_t bytes, uint32_t least)
 {
 	return bytes > least && bytes <= UINT32_MAX && !(bytes & (bytes - 1)) ? (uint32_t)bytes
 									      : least;
 }
 
-/* A kernel that does not say one of them has told nothing of it. */
+/* Reads the topology of a block device. Values that the kernel does not report stay 0. */
 static void probe_device(struct disk *d)
 {
 	unsigned physical = 0, min_io = 0, opt_io = 0;
@@ -119,7 +124,7 @@ static void probe_device(struct disk *d)
 	(void)ioctl(d->fd, BLKIOOPT, &opt_io);
 	d->topology = (struct disk_topology){
 		.physical = sane(physical, d->block_size),
-		.first = first > 0 ? (uint32_t)first : 0, /* -1: it is not aligned at all */
+		.first = first > 0 ? (uint32_t)first : 0, /* -1: the device is not aligned at all */
 		.min_io = min_io,
 		.opt_io = opt_io,
 	};
@@ -149,7 +154,7 @@ int disk_probe_blocks(struct disk *d, int direct, struct err *err)
 		probe_device(d);
 		return 0;
 	}
-	/* A file system's block, or a page of the page cache. */
+	/* The file system's block, or a page of the page cache. */
 	if (fstat(d->fd, &st) < 0)
 		return err_sys(err, errno, "--disk %s cannot be looked at", d->path);
 	block = (int)min_u64(sane((uint64_t)st.st_blksize, d->block_size), DISK_BLOCK_MAX);
@@ -177,9 +182,12 @@ int disk_probe_size(struct disk *d, struct err *err)
 	return 0;
 }
 
-/* --- what can be given back --- */
+/* --- discards --- */
 
-/* A number of /sys/block/DISK/queue; a partition's is its disk's. 0: it does not say. */
+/*
+ * Reads a number of /sys/block/DISK/queue, for a partition that of its disk. 0: the kernel does not
+ * report it.
+ */
 static uint64_t queue_number(dev_t dev, const char *name)
 {
 	static const char *const places[] = { "", "../" };
@@ -204,7 +212,10 @@ static uint64_t queue_number(dev_t dev, const char *name)
 	return 0;
 }
 
-/* Beyond the end there is nothing to lose: whether the file system has holes at all. */
+/*
+ * Whether the file system can punch holes. Tried beyond the end of the file, where no data can be
+ * lost.
+ */
 static bool makes_holes(const struct disk *d)
 {
 	return fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)d->size,

@@ -11,14 +11,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ZEROES	   (64u * 1024) /* written at a time where the file cannot be told to have them */
-#define BOUNCE	   (64u * 1024) /* of a request that O_DIRECT would refuse, at a time */
+#define ZEROES	   (64u * 1024) /* bytes of zeroes written at once without hole punching */
+#define BOUNCE	   (64u * 1024) /* bytes copied at once for O_DIRECT */
 #define DIRECT_MIN 512
-#define TRIES_MAX  100			/* of a step that the kernel did not begin */
-#define SECOND	   UINT64_C(1000000000) /* ns */
-#define FULL_AGAIN (60 * SECOND)	/* before it is said once more that there is no room */
 
-/* --- what the user should read --- */
+#define TRIES_MAX  100			/* for a step that the kernel did not begin */
+#define SECOND	   UINT64_C(1000000000) /* ns */
+#define FULL_AGAIN (60 * SECOND) /* before the user is told once more that there is no room */
+
+/* --- sentences for the user --- */
 
 static void disk_request_say(struct disk *d, const struct err *sentence)
 {
@@ -64,7 +65,9 @@ void disk_wake(struct disk_queue *q, uint64_t ns)
 
 /* --- the end of a request --- */
 
-/* It waits for room no longer; the last one that did says so if it got it. */
+/*
+ * Removes a request from those that wait for room. If it was the last and got room, tells the user.
+ */
 static void unhold(struct disk *d, struct block_request *r, bool got_room)
 {
 	struct err err;
@@ -82,7 +85,7 @@ static void unhold(struct disk *d, struct block_request *r, bool got_room)
 	disk_request_say(d, &err);
 }
 
-/* One thread at a time counts; others look. */
+/* Only the queue's thread changes the counter; other threads read it. */
 static void count(struct disk_queue *q, int n)
 {
 	__atomic_store_n(&q->in_flight, q->in_flight + (unsigned)n, __ATOMIC_RELAXED);
@@ -103,7 +106,10 @@ static void disk_request_end(struct block_request *r, int error)
 
 /* --- the steps --- */
 
-/* The first `n` bytes of the parts, which have as many, to or from the bounce buffer. */
+/*
+ * Copies the first `n` bytes of the parts, which have at least as many, to or from the bounce
+ * buffer.
+ */
 static void disk_request_copy(const struct block_request *r, size_t n, bool to_parts)
 {
 	uint8_t *bounce = r->bounce;
@@ -120,7 +126,10 @@ static void disk_request_copy(const struct block_request *r, size_t n, bool to_p
 	}
 }
 
-/* PUNCH_HOLE is what block devices and all file systems with holes have; both keep the size. */
+/*
+ * Block devices and all file systems with holes support PUNCH_HOLE; neither mode changes the file's
+ * size.
+ */
 static int space_mode(const struct block_request *r)
 {
 	if (r->op == BLOCK_DISCARD || r->may_unmap)
@@ -146,7 +155,9 @@ struct disk_step disk_next_step(const struct disk *d, struct block_request *r)
 		s.call = DISK_ALLOCATE;
 		s.flags = space_mode(r);
 	} else if (r->bounce) {
-		/* Of zeroes, for files that cannot be told; or of data that is not aligned. */
+		/*
+		 * Zeroes, for files without hole punching, or a copy of data that is not aligned.
+		 */
 		r->piece = (struct iovec){ r->bounce, min_u64(s.len, BOUNCE) };
 		s.parts = &r->piece;
 		s.nr_parts = 1;
@@ -166,14 +177,14 @@ static void disk_request_begin(struct disk_queue *q, struct block_request *r)
 		disk_ring_start(q, r);
 }
 
-/* --- what survives a power cut --- */
+/* --- flushes --- */
 
 /*
- * Without O_DIRECT the kernel writes later, and says once to each open file that it could not: the
- * pages count as written from then on, and the next fsync succeeds (mm/filemap.c,
- * file_check_and_advance_wb_err). So the first error stays the answer for as long as the disk is
- * open; each queue has an open file of its own, and one fsync at a time: no other can be told
- * instead.
+ * Without O_DIRECT the kernel writes later. If that fails, it reports the error once to each open
+ * file; the pages then count as written, and the next fsync succeeds (mm/filemap.c,
+ * file_check_and_advance_wb_err). So the first error stays the result of all flushes for as long as
+ * the disk is open. Each queue has an open file of its own and one fsync at a time, so that no
+ * other fsync gets the report.
  */
 static int sync_result(struct disk *d, int result)
 {
@@ -205,7 +216,10 @@ static void begin_sync(struct disk_queue *q)
 		disk_request_begin(q, q->syncing);
 }
 
-/* A flush, or a write that is done but for that: the next fsync to begin is for it. */
+/*
+ * Queues a flush, or a write that must be on the disk when it completes, for the next fsync that
+ * begins.
+ */
 static void want_sync(struct disk_queue *q, struct block_request *r)
 {
 	r->syncs = true;
@@ -231,7 +245,10 @@ static void synced(struct disk_queue *q, int result)
 
 /* --- no room on the host --- */
 
-/* What takes room. A discard gives some: a file system that cannot even do that says so. */
+/*
+ * Whether a request that failed for lack of room may wait. Not a discard, which needs no room, so
+ * that its error is the guest's to see.
+ */
 static bool may_wait(const struct disk_queue *q, const struct block_request *r, int result)
 {
 	bool takes = r->op == BLOCK_WRITE || r->op == BLOCK_ZERO;
@@ -241,8 +258,8 @@ static bool may_wait(const struct disk_queue *q, const struct block_request *r, 
 }
 
 /*
- * Nothing of it is lost, so the guest need not hear of an error: its file systems would give up
- * writing, or stop.
+ * Holds a request until there is room. Its data are not lost, so the guest gets no error, after
+ * which its file systems would become read-only or stop.
  */
 static void hold(struct disk_queue *q, struct block_request *r, int result)
 {
@@ -310,7 +327,10 @@ void disk_drain(void *queue, bool on)
 
 /* --- submission --- */
 
-/* O_DIRECT moves whole blocks of aligned memory; a driver may offer other memory than that. */
+/*
+ * Whether O_DIRECT, which needs whole blocks and aligned memory, can serve the request as it is. A
+ * driver may use any memory.
+ */
 static bool is_aligned(const struct disk *d, const struct block_request *r)
 {
 	uint64_t all = r->offset | r->len;
@@ -351,7 +371,7 @@ void disk_submit(void *queue, struct block_request *r)
 
 /* --- the end of a step --- */
 
-/* Takes `n` bytes off the front of the parts. */
+/* Removes `n` bytes from the front of the parts. */
 static void advance(struct block_request *r, size_t n)
 {
 	while (n && r->nr_parts) {
@@ -374,7 +394,7 @@ static void without_holes(struct disk_queue *q, struct block_request *r)
 	if (r->op == BLOCK_DISCARD) {
 		disk_request_end(r, -EOPNOTSUPP);
 	} else if (!r->may_unmap) {
-		r->may_unmap = true; /* many more know that one */
+		r->may_unmap = true; /* PUNCH_HOLE, which more file systems support */
 		disk_request_begin(q, r);
 	} else if (make_bounce(r, ZEROES) < 0) {
 		disk_request_end(r, -ENOMEM);
@@ -400,7 +420,7 @@ static void failed(struct disk_queue *q, struct block_request *r, int error)
 	disk_request_end(r, error);
 }
 
-/* All of it is done. */
+/* Called when all steps of the request are done. */
 static void finished(struct disk_queue *q, struct block_request *r)
 {
 	if (r->op == BLOCK_WRITE && r->stable && !q->disk->options.direct)
@@ -413,7 +433,7 @@ void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
 {
 	bool space = r->op == BLOCK_DISCARD || r->op == BLOCK_ZERO;
 
-	/* EAGAIN: what could not wait was not done; the next time it may (disk_ring.c). */
+	/* EAGAIN: the ring would have had to wait; on the next try it may (disk_ring.c). */
 	if ((result == -EINTR || result == -EAGAIN) && r->tries++ < TRIES_MAX) {
 		disk_request_begin(q, r);
 		return;
@@ -427,7 +447,7 @@ void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
 		failed(q, r, result);
 	} else if (space && !r->bounce) {
 		finished(q, r);
-	} else if (result == 0) { /* the image has become shorter */
+	} else if (result == 0) { /* the image is shorter now */
 		failed(q, r, -EIO);
 	} else {
 		if (r->bounce && r->op == BLOCK_READ)

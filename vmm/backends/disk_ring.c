@@ -5,7 +5,10 @@
 #include <errno.h>
 
 #define RING_SIZE 256
-/* Nanoseconds: less than it costs to sleep and be woken, and more than many drivers need. */
+/*
+ * Nanoseconds: less than a sleep and a wake-up cost, and more than many drivers need until their
+ * next request.
+ */
 #define PATIENCE_MIN 4000
 #define PATIENCE_MAX 50000
 #define RETRY	     10000000 /* ns, after the kernel had no memory for what was submitted */
@@ -17,7 +20,10 @@ int disk_ring_open(struct disk_queue *q)
 	if (ret < 0)
 		return ret;
 	q->has_ring = true;
-	/* Linux 5.12: before, its workers were no threads of ours, and could not do all of this. */
+	/*
+	 * Since Linux 5.12 the workers of io_uring are threads of this process; before, they could
+	 * not do all requests.
+	 */
 	if (!(q->ring.features & IORING_FEAT_NATIVE_WORKERS))
 		return -ENOSYS;
 	return io_uring_register_eventfd(&q->ring, q->completed);
@@ -33,8 +39,8 @@ void disk_ring_close(struct disk_queue *q)
 /* --- submission --- */
 
 /*
- * What the kernel did not take stays in the ring: it is to be submitted again, also if nothing else
- * happens.
+ * Submits the ring's entries. Entries that the kernel did not accept stay in the ring, so the timer
+ * is armed to submit them again even if nothing else happens.
  */
 static void submit(struct disk_queue *q)
 {
@@ -48,7 +54,7 @@ static struct io_uring_sqe *new_sqe(struct disk_queue *q)
 
 	if (sqe)
 		return sqe;
-	submit(q); /* full: the kernel takes them all at once */
+	submit(q); /* the ring is full: submit its entries first */
 	return io_uring_get_sqe(&q->ring);
 }
 
@@ -57,7 +63,7 @@ void disk_ring_start(struct disk_queue *q, struct block_request *r)
 	struct io_uring_sqe *sqe = new_sqe(q);
 	struct disk_step s;
 
-	if (!sqe) { /* the kernel takes none: a thread has no such trouble */
+	if (!sqe) { /* the kernel accepts no entries: a thread does the step */
 		disk_threads_take(q, r);
 		return;
 	}
@@ -76,17 +82,17 @@ void disk_ring_start(struct disk_queue *q, struct block_request *r)
 	case DISK_ALLOCATE:
 		io_uring_prep_fallocate(sqe, q->fd, s.flags, (off_t)s.offset, (off_t)s.len);
 		break;
-	case DISK_DISCARD: /* is not for a ring */
+	case DISK_DISCARD: /* a thread does it: see disk_request_begin() */
 		break;
 	}
-	if (r->tries) /* it may wait then, on a thread of the kernel's */
+	if (r->tries) /* then a worker of io_uring does it, which may wait */
 		sqe->flags |= IOSQE_ASYNC;
 	io_uring_sqe_set_data(sqe, r);
 }
 
 /* --- completion --- */
 
-/* What is completed; what that begins anew is submitted. */
+/* Handles the completed steps, and submits the steps that follow them. */
 void disk_ring_reap(struct disk_queue *q)
 {
 	struct io_uring_cqe *cqe;
@@ -103,8 +109,8 @@ void disk_ring_reap(struct disk_queue *q)
 
 /*
  * Turns the completion eventfd on or off. The kernel posts a completion and *then* reads this flag,
- * so after it is on the ring must be looked at once more, or what completed before would be missed;
- * the fence keeps that look behind the flag.
+ * so after turning it on the ring must be read once more, or requests that completed before would
+ * be missed; the fence keeps that read behind the write of the flag.
  */
 static void notify_completions(struct disk_queue *q, bool on)
 {
@@ -112,7 +118,7 @@ static void notify_completions(struct disk_queue *q, bool on)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Much is done at once, from the page cache: no eventfd is needed to say so. */
+/* Many requests complete at once, from the page cache, so the eventfd is off during submission. */
 static void disk_ring_flush(void *queue)
 {
 	struct disk_queue *q = queue;
@@ -121,10 +127,13 @@ static void disk_ring_flush(void *queue)
 	submit(q);
 	disk_ring_reap(q);
 	notify_completions(q, true);
-	disk_ring_reap(q); /* what was done before that, unannounced */
+	disk_ring_reap(q); /* requests that completed before, without a signal */
 }
 
-/* Longer next time if something came soon after the last time; not at all if it took long. */
+/*
+ * Adapts the limit of polling: longer if a request completed soon after polling gave up, none if
+ * that took long.
+ */
 static void adapt(struct disk_queue *q, uint64_t now)
 {
 	if (!q->gave_up_at)

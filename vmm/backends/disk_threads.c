@@ -32,7 +32,7 @@ static int take_step(struct disk_queue *q, struct block_request *r)
 		return result_of(fdatasync(q->fd));
 	case DISK_ALLOCATE:
 		return result_of(fallocate(q->fd, s.flags, (off_t)s.offset, (off_t)s.len));
-	case DISK_DISCARD: /* by the descriptor that has claimed the device: see file_claim */
+	case DISK_DISCARD: /* by d->fd, which has claimed the device: see file_claim() */
 		return result_of(ioctl(q->disk->fd, BLKDISCARD, range));
 	}
 	return -ENOSYS;
@@ -48,11 +48,11 @@ static void disk_threads_tell(struct disk_queue *q, struct block_request *r)
 	while (!__atomic_compare_exchange_n(&q->ended, &r->next, r, true, __ATOMIC_RELEASE,
 					    __ATOMIC_RELAXED))
 		;
-	/* If the counter is full it is readable all the same. */
+	/* A full counter is no error, because the eventfd is readable then. */
 	(void)!write(q->completed, &one, sizeof(one));
 }
 
-/* With the lock held. NULL: the disk is closed. */
+/* Waits for the next request, with the lock held. NULL: the disk is closed. */
 static struct block_request *next(struct disk_threads *t)
 {
 	struct block_request *r;
@@ -89,7 +89,7 @@ static void *disk_threads_serve(void *arg)
 	return NULL;
 }
 
-/* With the lock held. */
+/* Starts one more thread, with the lock held. */
 static int add_thread(struct disk *d)
 {
 	struct disk_threads *t = &d->threads;
@@ -135,7 +135,10 @@ void disk_threads_take(struct disk_queue *q, struct block_request *r)
 	r->next = NULL;
 	*t->last = r;
 	t->last = &r->next;
-	/* One more thread if there is none for it; without one, another has it later. */
+	/*
+	 * Start one more thread if none is idle; if that fails, a busy thread serves the request
+	 * later.
+	 */
 	if (++t->nr_waiting > t->nr_idle && t->nr < DISK_THREADS_MAX)
 		(void)add_thread(q->disk);
 	alone = !t->nr;
@@ -147,11 +150,11 @@ void disk_threads_take(struct disk_queue *q, struct block_request *r)
 	pthread_mutex_unlock(&t->lock);
 	if (!alone)
 		return;
-	r->result = take_step(q, r); /* it must be done, if not as fast */
+	r->result = take_step(q, r); /* without threads, on the queue's own thread, more slowly */
 	disk_threads_tell(q, r);
 }
 
-/* --- a queue that they serve --- */
+/* --- a queue that threads serve --- */
 
 static void disk_threads_flush(void *queue)
 {

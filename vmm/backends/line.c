@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #define BUFFER	   (1024u * 1024)
-#define HIGH_WATER (64u * 1024) /* more than this unread: the UART holds its transmitter */
+#define HIGH_WATER (64u * 1024) /* bytes: while more are unread, the UART holds its transmitter */
 #define CHUNK	   4096		/* PIPE_BUF: after POLLOUT, a write of this much does not block */
 #define HURRY_S	   1
-#define PATIENCE_S 5 /* at the end, a reader that takes nothing for so long is given up */
+#define PATIENCE_S 5 /* at the end, a reader that reads nothing for this long is not waited for */
 
 #define CTRL_A 1
 
@@ -39,7 +39,10 @@ static void say_keys(void)
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 }
 
-/* Takes the console's own keys out of what was typed. Returns what is left for the guest. */
+/*
+ * Removes the console's own keys from the input and acts on them. Returns how many bytes are left
+ * for the guest.
+ */
 static size_t filter_keys(struct console *c, uint8_t *data, size_t n)
 {
 	size_t kept = 0;
@@ -67,9 +70,9 @@ static size_t filter_keys(struct console *c, uint8_t *data, size_t n)
 static void input_ready(void *to, short revents);
 
 /*
- * What the input is watched for: bytes, as long as there is room for them. A terminal always, so
- * that our own keys work however busy the guest is; a socket and a pseudo-terminal at least for
- * the hangup, which poll(2) tells in any case.
+ * Watches the input for bytes while there is room for them. A terminal is always watched, so that
+ * the console's own keys work however busy the guest is; a socket and a pseudo-terminal are watched
+ * at least for POLLHUP, which poll(2) always reports.
  */
 static void watch_input(struct console *c)
 {
@@ -90,13 +93,16 @@ static void pass_input(struct console *c)
 	memmove(c->held, c->held + taken, c->nr_held);
 }
 
-/* The reader went. A socket's descriptor is closed once the writer has let go of it. */
+/*
+ * Called when the reader has disconnected. A socket's descriptor is closed once the writer no
+ * longer uses it.
+ */
 static void reader_left(struct console *c)
 {
 	loop_forget(c->loop, c->in);
 	pthread_mutex_lock(&c->lock);
 	c->absent = true;
-	pthread_cond_signal(&c->wake); /* a UART that waits may go on */
+	pthread_cond_signal(&c->wake); /* wakes the writer, which tells a waiting UART */
 	if (c->kind == SERIAL_UNIX) {
 		shutdown(c->in, SHUT_RDWR);
 		while (c->busy)
@@ -109,8 +115,10 @@ static void reader_left(struct console *c)
 
 static void input_over(struct console *c, short revents)
 {
-	/* A pseudo-terminal whose other end was closed gives EIO; a socket says POLLHUP. Without it
-	 * the other side only sends no more, and still reads. */
+	/*
+	 * A pseudo-terminal whose other end was closed returns EIO; a socket, POLLHUP. Without
+	 * POLLHUP the peer only stopped sending, and still reads.
+	 */
 	if (c->kind == SERIAL_PTY || (c->kind == SERIAL_UNIX && (revents & (POLLHUP | POLLERR)))) {
 		reader_left(c);
 		return;
@@ -119,7 +127,10 @@ static void input_over(struct console *c, short revents)
 	watch_input(c);
 }
 
-/* What does not fit into `held` is lost: only typing ahead of a guest that does not read. */
+/*
+ * Input that does not fit into `held` is lost, which happens only to text typed ahead of a guest
+ * that does not read.
+ */
 static void input_ready(void *to, short revents)
 {
 	struct console *c = to;
@@ -127,12 +138,15 @@ static void input_ready(void *to, short revents)
 	ssize_t n;
 
 	if (c->nr_held && !c->tty) {
-		if (revents & (POLLHUP | POLLERR)) /* nothing else is waited for */
+		if (revents &
+		    (POLLHUP | POLLERR)) /* the descriptor was watched for the hangup only */
 			input_over(c, revents);
 		return;
 	}
-	/* Only of the user's terminal: the foreground process of a pseudo-terminal is its reader's,
-	 * and never in our group. */
+	/*
+	 * Only the user's terminal is checked, because the foreground process of a pseudo-terminal
+	 * belongs to its reader and is never in this process's group.
+	 */
 	if (c->tty && !terminal_is_ours(c->in)) {
 		loop_forget(c->loop, c->in); /* until SIGCONT */
 		return;
@@ -212,12 +226,12 @@ static void line_client_ready(void *to, short revents)
 		return;
 	}
 	if (c->in >= 0)
-		reader_left(c); /* the writer saw it go, and we had not yet */
+		reader_left(c); /* the writer saw the old reader leave before the loop did */
 	c->in = c->out = fd;
 	reader_came(c);
 }
 
-/* inotify: somebody opened the pseudo-terminal. */
+/* Called when inotify reports that a program opened the pseudo-terminal. */
 static void opened_ready(void *to, short revents)
 {
 	struct console *c = to;
@@ -241,8 +255,8 @@ static void line_broken(struct console *c, int code)
 }
 
 /*
- * Cuts the older half of a file that is too long, up to the end of a line; all of it if it cannot
- * be read. On the writer's thread.
+ * Removes the older half, up to the end of a line, of a file that is too long; all of it if the
+ * file cannot be read. Runs on the writer's thread.
  */
 static void limit_file(struct console *c, size_t written)
 {
@@ -264,7 +278,7 @@ static void limit_file(struct console *c, size_t written)
 		to += n;
 	}
 	if (ftruncate(c->out, to) < 0 || lseek(c->out, to, SEEK_SET) < 0)
-		return; /* it is tried again after the next write */
+		return; /* try again after the next write */
 	c->size = (uint64_t)to;
 	c->cut = true;
 }
@@ -285,7 +299,7 @@ static void write_chunk(struct console *c)
 	memcpy(chunk, c->ring + c->head, n);
 	c->busy = true;
 	pthread_mutex_unlock(&c->lock);
-	/* Not for ever: a signal to give up may come before the wait. */
+	/* The wait is limited, because the signal to give up may come before it begins. */
 	ready = poll(&p, 1, 1000);
 	written = ready > 0 ? write(p.fd, chunk, n) : -1;
 	code = ready ? errno : EAGAIN;
@@ -298,8 +312,10 @@ static void write_chunk(struct console *c)
 	if (written < 0 && (code == EAGAIN || code == EINTR))
 		return;
 	if (written < 0 && (c->kind == SERIAL_UNIX || c->kind == SERIAL_PTY)) {
-		/* The loop's side learns it from its read, and tidies up. If another reader came
-		 * meanwhile, it was the one before who left. */
+		/*
+		 * The loop notices it by its own read, and closes the descriptor. If another reader
+		 * connected meanwhile, it was the previous one that left.
+		 */
 		if (c->readers == readers)
 			c->absent = true;
 		return;
@@ -308,7 +324,9 @@ static void write_chunk(struct console *c)
 		line_broken(c, code);
 		return;
 	}
-	/* If the ring ran over meanwhile, its oldest bytes, these, were dropped from it: not lost.
+	/*
+	 * If the ring overran meanwhile, it dropped its oldest bytes, which are the ones just
+	 * written, so they do not count as lost.
 	 */
 	n = (size_t)written;
 	gone = c->lost - lost < n ? (size_t)(c->lost - lost) : n;
@@ -317,12 +335,12 @@ static void write_chunk(struct console *c)
 	c->head = (c->head + n) % BUFFER;
 	c->len -= n;
 	if (!c->len)
-		c->head = 0; /* keep to the pages that were touched */
+		c->head = 0; /* so that the ring uses few pages */
 }
 
 /*
- * Tells a UART that was made to wait that it may go on: there is room, or nobody reads. With the
- * lock held, which is released meanwhile, because the UART asks console_ready() under its own lock.
+ * Tells a UART that waits to go on, because there is room, or no reader. Called with the lock held,
+ * which is released meanwhile, because the UART calls console_ready() under its own lock.
  */
 static void tell_room(struct console *c)
 {
@@ -360,7 +378,7 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-/* With the lock held. */
+/* Counts a byte of the guest and feeds it to the search for a panic, with the lock held. */
 static void note(struct console *c, uint8_t byte)
 {
 	uint64_t one = 1;
@@ -580,13 +598,15 @@ void console_attach(struct console *c, const struct console_user *user)
 	pthread_mutex_unlock(&c->lock);
 	if (!user)
 		return;
-	/* The old content goes when a guest is there, not when one fails to start. Fails on a FIFO.
+	/*
+	 * Truncated here and not when the file is opened, so that a guest that fails to start
+	 * leaves the old contents. Fails on a FIFO, which is ignored.
 	 */
 	if (c->kind == SERIAL_FILE && !c->begun)
 		(void)!ftruncate(c->out, 0);
 	c->begun = true;
 	if (c->nr_held)
-		console_resume(c); /* what was typed before a reset */
+		console_resume(c); /* deliver what was typed before a reset */
 }
 
 void console_size(const struct console *c, unsigned *columns, unsigned *rows)
@@ -617,7 +637,7 @@ int console_error(struct console *c, struct err *err)
 	return ret;
 }
 
-/* Waits for the writer to finish; gives up on a reader that takes nothing for a while. */
+/* Waits until the writer has written everything, or the reader has read nothing for PATIENCE_S. */
 static void line_drain(struct console *c)
 {
 	struct timespec until;
@@ -638,7 +658,7 @@ static void line_drain(struct console *c)
 	c->len = 0;
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
-	pthread_kill(c->writer, SIGRTMIN); /* out of a write or poll that blocks */
+	pthread_kill(c->writer, SIGRTMIN); /* interrupts a write or poll that blocks */
 	pthread_join(c->writer, NULL);
 }
 

@@ -1,11 +1,11 @@
 /*
- * The host's end of a line of characters, the serial one or the virtio console: terminal, file,
+ * The host's end of a character line, the serial line or the virtio console: terminal, file,
  * pseudo-terminal or Unix socket.
  *
  * Host side; lives longer than the machine (a guest reset keeps the line). Output never blocks a
- * vCPU: bytes go to a buffer that a thread of the console's own writes out. While a reader is there
- * but slow, console_ready() says no and the UART holds its transmitter; while nobody is connected
- * the newest BUFFER bytes are kept for whoever connects.
+ * vCPU: bytes go to a buffer, which a thread of the line's own writes out. While a reader is
+ * connected but slow, console_ready() returns false and the UART holds its transmitter; while none
+ * is connected, the newest BUFFER bytes are kept for the next one.
  */
 #ifndef BACKENDS_LINE_H
 #define BACKENDS_LINE_H
@@ -17,13 +17,16 @@
 #include <pthread.h>
 #include <stdint.h>
 
-/* What the console tells its user. `room` comes on the writer's thread, the others on the loop's.
+/*
+ * Callbacks to the line's user. `room` is called on the writer's thread, the others on the loop's.
  */
 struct console_user {
-	/* Bytes for the guest; returns how many it took. After a short count console_resume is due.
+	/*
+	 * Passes bytes to the guest; returns how many it accepted. After a short count the user
+	 * calls console_resume() when the guest has room.
 	 */
 	size_t (*input)(void *to, const uint8_t *data, size_t n);
-	void (*room)(void *to); /* console_ready() says yes again */
+	void (*room)(void *to); /* console_ready() is true again */
 	void (*quit)(void *to); /* Ctrl-A X */
 	void *to;
 };
@@ -37,9 +40,9 @@ struct console {
 	uint64_t limit, size; /* of a file: beyond the limit (0: none) its older half is cut */
 	int back;	      /* the file for reading, or -1 */
 	bool cut;
-	int arrival; /* says that a reader came: listening socket, or inotify on the pty */
+	int arrival; /* readable when a reader connects: listening socket, or inotify on the pty */
 	bool own_fds;
-	bool tty;    /* standard input is a terminal: our keys are taken out of it */
+	bool tty;    /* standard input is a terminal, whose input may hold the console's own keys */
 	bool escape; /* Ctrl-A was typed */
 	bool input_ended;
 	bool begun; /* a machine was attached */
@@ -54,17 +57,17 @@ struct console {
 	bool has_writer, closing, broken;
 	bool busy;	  /* the writer is in a write, without the lock */
 	bool calling;	  /* the writer is in user.room, without the lock */
-	bool absent;	  /* nobody has the other end open */
-	unsigned readers; /* that came so far */
+	bool absent;	  /* no reader has the other end open */
+	unsigned readers; /* number of readers so far */
 	bool starved;	  /* the UART was told to wait */
 	uint8_t *ring;
 	size_t head, len;
-	uint64_t lost; /* bytes that no reader took in time */
-	/* what the guest said, whether or not anybody reads it */
+	uint64_t lost; /* bytes that were dropped, because no reader read them in time */
+	/* the guest's output, read or not */
 	uint64_t printed; /* bytes since console_new_guest() */
 	struct panic_line panic;
-	int panic_event;  /* eventfd of the owner's, or -1: told of a panic */
-	bool hurry;	  /* set by the owner: console_close does not wait long for a slow reader */
+	int panic_event;  /* eventfd of the owner, or -1: signalled at a panic */
+	bool hurry;	  /* set by the owner: console_close() does not wait for a slow reader */
 	struct err error; /* why it is broken */
 	struct console_user user;
 };
@@ -75,34 +78,43 @@ struct console {
  */
 int console_open(struct console *c, const char *name, const struct config_line *line,
 		 struct loop *loop, struct err *err);
-/* Whom to tell; NULL: nobody (between two machines). The old user is not called after it returns.
+/*
+ * Sets the user of the line; NULL: none, between two machines. The old user is not called after the
+ * call returns.
  */
 void console_attach(struct console *c, const struct console_user *user);
 
-/* Another guest begins: nothing was said yet. `panic_event` is written to when it tells of a panic;
- * -1: nobody cares. Borrowed. */
+/*
+ * Called when another guest begins: resets console_printed(). `panic_event`, borrowed, is signalled
+ * when the guest prints a panic; -1: none.
+ */
 void console_new_guest(struct console *c, int panic_event);
-/* The same guest goes on: the panic was only text. */
+/* Called when the same guest goes on: forgets a panic that was only text. */
 void console_forget_panic(struct console *c);
-/* Bytes that the guest printed, and what it said of a panic. */
+/* Returns how many bytes the guest printed, and in *panic the state of the search for a panic. */
 uint64_t console_printed(struct console *c, struct panic_line *panic);
 
-/* The UART's side, from any thread. */
+/* Called by the UART, on any thread. */
 void console_put(struct console *c, uint8_t byte);
 bool console_ready(struct console *c);
 void console_resume(struct console *c);
 
-/* Of the terminal; 80 by 24 if there is none. SIGWINCH says that it may have changed. */
+/* The size of the terminal; 80 by 24 if there is none. It may have changed after SIGWINCH. */
 void console_size(const struct console *c, unsigned *columns, unsigned *rows);
 /* The name of the pseudo-terminal, or NULL. */
 const char *console_pty(const struct console *c);
-/* 0, or the errno and sentence of the write that failed; the line is dead then. */
+/*
+ * Returns 0, or the negative errno and the sentence of the write that failed, after which the line
+ * writes nothing.
+ */
 int console_error(struct console *c, struct err *err);
-/* SIGTSTP: gives the terminal back. SIGCONT: takes it again, if it is ours now. On the loop's
- * thread. */
+/*
+ * At SIGTSTP restores the terminal; at SIGCONT makes it raw again, if terminal_is_ours(). On the
+ * loop's thread.
+ */
 void console_suspend(struct console *c);
 void console_continue(struct console *c);
-/* Writes out what is buffered (as long as the reader takes it), closes, restores the terminal. */
+/* Writes out the buffer while the reader takes it, closes the line, and restores the terminal. */
 void console_close(struct console *c);
 
 #endif

@@ -22,14 +22,15 @@
 
 #define LENGTH 4 /* bytes before each frame of a stream */
 /*
- * passt drops what its socket does not take, and is slow to make up for it. The socket takes some
- * 400 KiB, but a guest's TCP may let passt send it 6 MiB: they wait here.
+ * passt drops frames that its socket has no room for, and TCP is slow to recover from the loss. The
+ * socket holds some 400 KiB, but a guest's TCP window may let passt send 6 MiB, so frames wait in
+ * this buffer.
  */
 #define STREAM_MAX (8u << 20)
 #define PASST_FD   3
-#define DRAIN_MAX  4096u /* frames: four times as many as an interface holds (txqueuelen) */
+#define DRAIN_MAX  4096u /* frames: four times the queue of an interface (txqueuelen) */
 
-/* A stream's last frame, as far as it is not gone; false: it still is not. */
+/* Sends the rest of a stream's last frame. False: some of it is still left. */
 static bool push_out(struct net_pair *pair)
 {
 	while (pair->out_at < pair->out_end) {
@@ -38,7 +39,7 @@ static bool push_out(struct net_pair *pair)
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return false;
-		if (n < 0) { /* gone; the reading side says so */
+		if (n < 0) { /* the peer is gone, which the reading side reports */
 			pair->out_at = pair->out_end;
 			break;
 		}
@@ -47,7 +48,7 @@ static bool push_out(struct net_pair *pair)
 	return true;
 }
 
-/* Takes all that came, as far as there is room. */
+/* Reads all that arrived, as far as there is room. */
 static void net_drain(struct net_pair *pair)
 {
 	while (!pair->gone && (pair->in_at || pair->in_end < STREAM_MAX)) {
@@ -77,13 +78,13 @@ static void want(void *port, bool frames, bool room)
 
 	if (pair->stream) {
 		room |= !push_out(pair);
-		if (!frames) /* else they are about to be taken */
+		if (!frames) /* else the device is about to read them */
 			net_drain(pair);
-		/* One that is gone is read once more, which tells. */
+		/* A stream that ended is read once more, which reports the error. */
 		if (!pair->gone)
 			frames = pair->in_at || pair->in_end < STREAM_MAX;
 	}
-	/* There is a place for every descriptor that the loop had before. */
+	/* Cannot fail, because the loop had a place for this descriptor before. */
 	(void)loop_want(pair->loop, pair->fd, (short)((frames ? POLLIN : 0) | (room ? POLLOUT : 0)),
 			pair->ready, pair->to);
 }
@@ -119,19 +120,23 @@ static void tap_offloads(void *port, uint64_t features)
 		flags |= TUN_F_TSO6;
 	if (features & VIRTIO_BIT(NET_F_GUEST_ECN))
 		flags |= TUN_F_TSO_ECN;
-	/* What was offered it can do. If not, nothing is left of what the last driver took. */
+	/*
+	 * The interface supports all offloads that were offered. If the call fails all the same,
+	 * the offloads of the previous driver must not stay.
+	 */
 	if (ioctl(pair->fd, TUNSETOFFLOAD, flags) < 0)
 		(void)ioctl(pair->fd, TUNSETOFFLOAD, 0);
 }
 
 /*
- * Frames that wait are made for the last driver, of several segments or without a checksum. Those
- * that come after offloads are off are for any driver: DRAIN_MAX bounds those that come meanwhile.
+ * Drops the frames that wait, because they are made for the previous driver's offloads: of several
+ * segments or without a checksum. Frames that arrive once offloads are off suit any driver;
+ * DRAIN_MAX limits how many of them are dropped as well.
  */
 static void tap_reset(void *port)
 {
 	const struct net_pair *pair = port;
-	uint8_t start[64]; /* of a frame: the rest is lost */
+	uint8_t start[64]; /* of a frame; read() drops the rest */
 
 	(void)ioctl(pair->fd, TUNSETOFFLOAD, 0);
 	for (unsigned i = 0; i < DRAIN_MAX; i++)
@@ -139,7 +144,7 @@ static void tap_reset(void *port)
 			break;
 }
 
-/* Frames go to queues that are attached. */
+/* The interface delivers frames to attached queues only. */
 static int tap_attach(void *port, bool on)
 {
 	const struct net_pair *pair = port;
@@ -157,7 +162,7 @@ static const struct net_port_ops tap_ops = {
 	.attach = tap_attach,
 };
 
-/* All pairs or none. */
+/* Opens vhost-net for the pair. The first pair decides for all: the kernel serves all or none. */
 static int open_vhost(const struct net *net, struct net_pair *pair, const char *what,
 		      enum net_vhost vhost, struct err *err)
 {
@@ -172,7 +177,7 @@ static int open_vhost(const struct net *net, struct net_pair *pair, const char *
 	return 0;
 }
 
-/* Headers as virtio 1 has them, with the number of buffers. */
+/* Sets the header of virtio 1, which has the number of buffers, and non-blocking mode. */
 static int set_up_tap(const struct net *net, struct net_pair *pair, const char *what,
 		      enum net_vhost vhost, struct err *err)
 {
@@ -185,7 +190,10 @@ static int set_up_tap(const struct net *net, struct net_pair *pair, const char *
 	return open_vhost(net, pair, what, vhost, err);
 }
 
-/* Without it nobody hears that the interface went; all else works. */
+/*
+ * Opens a socket that reports changes of interfaces. Without it the removal of the interface goes
+ * unnoticed; all else works.
+ */
 static int watch_links(void)
 {
 	const struct sockaddr_nl links = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
@@ -208,7 +216,10 @@ bool net_is_gone(const struct net *net)
 	return poll(&tap, 1, 0) == 1 && (tap.revents & POLLERR);
 }
 
-/* The guest uses one pair until it says more. */
+/*
+ * Detaches all pairs but the first, which is the only one that the guest uses until it asks for
+ * more.
+ */
 static int net_finish(struct net *net, const char *what, struct err *err)
 {
 	for (unsigned i = 1; i < net->nr_pairs; i++)
@@ -292,9 +303,9 @@ int net_open_tap(struct net *net, const char *name, unsigned queues, enum net_vh
 }
 
 /*
- * What somebody else opened may be anything, and takes the size of a header whether or not it has
- * headers: frames of another shape would be garbage on the wire. macvtap answers, too. `name` is
- * the interface of the first one.
+ * Checks a descriptor that another program opened. It may be of any kind, and a tap accepts the
+ * size of a header even without headers, so that frames of another layout would be garbage on the
+ * wire. macvtap answers these calls as well. `name` is the interface of the first descriptor.
  */
 static int check_fd(int fd, const char *what, char *name, struct err *err)
 {
@@ -351,7 +362,7 @@ int net_open_fds(struct net *net, const int *fds, unsigned n, enum net_vhost vho
 	return ret;
 }
 
-/* --- vhost-net: one of it for each pair --- */
+/* --- vhost-net: one for each pair --- */
 
 static void server_stop(void *server, unsigned n)
 {
@@ -409,7 +420,10 @@ static int stream_send(void *port, const struct iovec *parts, unsigned n, size_t
 	return 0;
 }
 
-/* The length of the frame that is next, if it is there whole; 0: not yet; negative: nonsense. */
+/*
+ * Returns the length of the next frame if all of it has arrived; 0: not yet; negative: the length
+ * is invalid.
+ */
 static ssize_t next_frame(const struct net_pair *pair)
 {
 	size_t there = pair->in_end - pair->in_at;
@@ -452,7 +466,7 @@ static void stream_offloads(void *port, uint64_t features)
 
 static void stream_reset(void *port)
 {
-	(void)port; /* frames are whole, with checksums: the next driver may have them */
+	(void)port; /* frames are complete and have checksums, so they suit the next driver */
 }
 
 static const struct net_port_ops stream_ops = {
@@ -464,14 +478,17 @@ static const struct net_port_ops stream_ops = {
 	.attach = NULL, /* there is one pair */
 };
 
-/* In the child: only what may be called after fork in a process of several threads. */
+/*
+ * Runs in the child, so it calls only functions that are allowed after fork in a process of several
+ * threads.
+ */
 static void exec_passt(int socket, int report)
 {
 	char *const argv[] = { "passt", "--foreground", "--quiet", "--one-off", "--fd", "3", NULL };
 	int code;
 
-	setpgid(0, 0);		  /* the terminal's signals are not for it */
-	signal(SIGPIPE, SIG_DFL); /* an exec keeps what is ignored */
+	setpgid(0, 0);		  /* so that the terminal's signals do not reach passt */
+	signal(SIGPIPE, SIG_DFL); /* because an ignored signal stays ignored over exec */
 	signal(SIGXFSZ, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	report = fcntl(report, F_DUPFD_CLOEXEC, PASST_FD + 1);
@@ -482,7 +499,7 @@ static void exec_passt(int socket, int report)
 	_exit(127);
 }
 
-/* Waits until passt runs, or cannot. */
+/* Starts passt and waits until its exec succeeded or failed. */
 static int start_passt(int socket, struct err *err)
 {
 	int report[2], code = 0;
@@ -506,7 +523,7 @@ static int start_passt(int socket, struct err *err)
 	return code ? err_sys(err, code, "--net user: passt does not start") : 0;
 }
 
-/* As much as the host lets us: net.core.wmem_max. */
+/* Makes the socket's buffer as large as the host allows (net.core.wmem_max). */
 static void hold_more(int fd)
 {
 	static const int bytes = 16 << 20;

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define UNIT (2 * MIB) /* Linux has no smaller piece of persistent memory (mm/memremap.c) */
+#define UNIT (2 * MIB) /* Linux maps persistent memory in units of this size (mm/memremap.c) */
 
 static int find_size(int fd, const char *path, uint64_t *size, struct err *err)
 {
@@ -76,7 +76,7 @@ static int map_file(struct pmem *p, struct err *err)
 	p->hva = at;
 	if (mmap(at, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, p->fd, 0) == MAP_FAILED)
 		return err_sys(err, errno, "--pmem %s cannot be mapped", p->path);
-	/* Both are advice. */
+	/* Errors are ignored, because the guest runs without the advice as well. */
 	madvise(at, size, MADV_HUGEPAGE);
 	madvise(at, size, MADV_DONTDUMP);
 	fault_list(&(struct fault_range){
@@ -111,7 +111,7 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 		ret = find_size(p->fd, path, &size, err);
 	if (ret == 0 && size != span_size(gpa))
 		ret = err_set(err, EINVAL, "--pmem %s has changed its size meanwhile", path);
-	/* EOPNOTSUPP: a block device, or a file system that cannot. */
+	/* EOPNOTSUPP: a block device, or a file system without fallocate. */
 	if (ret == 0 && !private && fallocate(p->fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP)
 		ret = err_sys(err, errno,
 			      "--pmem %s: its file system has no room for all its %" PRIu64 " MiB",
@@ -127,7 +127,7 @@ bool pmem_watch(const struct pmem *p, int inotify)
 {
 	char own[sizeof("/proc/self/fd/") + 10];
 
-	/* Its name may be another's by now. */
+	/* Watched by descriptor, because another file may have its name by now. */
 	snprintf(own, sizeof(own), "/proc/self/fd/%d", p->fd);
 	return inotify_add_watch(inotify, own, IN_MODIFY) >= 0;
 }

@@ -1,9 +1,10 @@
 /*
- * A file that the guest has as memory (--pmem): mapped here, shown by KVM, written back when the
- * guest flushes it.
+ * A file that is persistent memory of the guest (--pmem): mapped into this process and the guest,
+ * and written back when the guest flushes it.
  *
  * Host side. Opened once, outlives guest resets. Its blocks are reserved on the host's disk at
- * once: a file system that is full later could not tell the guest but by ending it.
+ * once, because a write to a mapped page for which a full file system has no block would end the
+ * guest.
  */
 #ifndef BACKENDS_PMEM_H
 #define BACKENDS_PMEM_H
@@ -16,7 +17,7 @@
 struct pmem {
 	int fd;		  /* -1: not open */
 	const char *path; /* borrowed */
-	bool private;	  /* what is written stays in this process */
+	bool private;	  /* writes stay in this process's memory */
 	struct span gpa;
 	uint8_t *hva;	  /* of gpa.base; NULL: not mapped */
 	int sync_error;	  /* of the first flush that failed */
@@ -28,25 +29,27 @@ struct pmem {
 		.fd = -1 \
 	}
 
-/* The bytes of a file or block device that can be memory: whole pages of 2 MiB. -EINVAL otherwise.
- */
+/* Finds the size in bytes of a file or block device. -EINVAL if it is not a multiple of 2 MiB. */
 int pmem_size(const char *path, uint64_t *size, struct err *err);
-/* Maps all of it, for a guest that has it at `gpa`, whose size is pmem_size's. */
+/*
+ * Opens the file and maps it for a guest that has it at `gpa`, which has the size from pmem_size().
+ */
 int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, struct err *err);
 void pmem_close(struct pmem *p);
 
 /*
- * Has `inotify` tell when somebody writes to the file or changes its size; false: it cannot, as of
- * a block device. A guest that touches what is cut off may not go on, and KVM does not tell: it
- * tries for ever, in its workers for asynchronous page faults (virt/kvm/async_pf.c), to get the
- * page.
+ * Adds the file to `inotify`, which then reports writes and changes of size; false: not possible,
+ * as for a block device. This is needed because KVM reports nothing when a guest accesses a part
+ * that was cut off: its workers for asynchronous page faults (virt/kvm/async_pf.c) try for ever to
+ * get the page.
  */
 bool pmem_watch(const struct pmem *p, int inotify);
 
 /*
- * Returns when all that the guest wrote before is on the disk. A negative errno: it is not, and no
- * later flush can say otherwise: the kernel takes what it could not write for written, and tells of
- * it once. There is a sentence the first time. One thread at a time.
+ * Returns 0 when all earlier writes of the guest are on the disk. A negative errno: some are not.
+ * All later flushes fail as well, because the kernel counts pages that it could not write as
+ * written, and reports the error only once. The sentence is written the first time only. Called by
+ * one thread at a time.
  */
 int pmem_flush(struct pmem *p, struct err *err);
 

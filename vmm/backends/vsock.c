@@ -15,18 +15,15 @@
 #include <unistd.h>
 
 #define PORT_CHARS 11 /* "_4294967295" */
-#define BACKLOG	   64 /* programs that wait, and that are let in one go */
-#define EVENTS	   64 /* in one go */
+#define BACKLOG	   64 /* programs in the backlog, and accepted at once */
+#define EVENTS	   64 /* handled at once */
 #define CALL_MAX   32 /* "CONNECT 4294967295\n", with room for blanks */
 
-/* What the epoll set says of a descriptor: a connection's number, or one of these. */
+/* The data of a descriptor in the epoll set: a connection's number, or one of these. */
 #define LISTENER     (1u << 16)
 #define FIRST_CALLER (1u << 17)
 
-/*
- * Everything is told once, when it comes (EPOLLET): who does not want it at the moment needs not
- * ask to be left alone.
- */
+/* Edge-triggered (EPOLLET), so that a socket that is not being read needs no EPOLL_CTL_MOD. */
 static int vsock_watch(const struct vsock *v, int op, int fd, uint32_t events, uint32_t what)
 {
 	struct epoll_event e = { .events = events | EPOLLET, .data.u32 = what };
@@ -43,7 +40,7 @@ static void drop_caller(struct vsock *v, unsigned i)
 	v->callers[i] = -1;
 }
 
-/* "CONNECT <port>": the whole line, without its end. */
+/* Parses "CONNECT <port>", the whole line without its end. */
 static bool parse_call(const char *line, uint32_t *port)
 {
 	unsigned long long number;
@@ -56,7 +53,7 @@ static bool parse_call(const char *line, uint32_t *port)
 	return true;
 }
 
-/* What follows the line is the guest's, so it stays in the socket. */
+/* Reads a caller's line. Bytes behind the line are for the guest, so they stay in the socket. */
 static void serve_caller(struct vsock *v, unsigned i)
 {
 	char line[CALL_MAX];
@@ -72,14 +69,14 @@ static void serve_caller(struct vsock *v, unsigned i)
 		return;
 	end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
 	if (n > 0 && !end && n < (ssize_t)sizeof(line))
-		return; /* more is to come */
+		return; /* the rest of the line has not arrived */
 	if (end) {
 		size_t len = (size_t)(end + 1 - line);
 
 		*end = '\0';
 		if (parse_call(line, &port) && recv(fd, line, len, MSG_DONTWAIT) == (ssize_t)len &&
 		    v->user.call(v->user.to, port, i) == 0)
-			return; /* adopted */
+			return; /* the device has the connection now */
 	}
 	drop_caller(v, i);
 }
@@ -109,7 +106,8 @@ static void let_in(struct vsock *v)
 			return;
 		add_caller(v, fd);
 	}
-	(void)vsock_watch(v, EPOLL_CTL_MOD, v->listener, EPOLLIN, LISTENER); /* tells again */
+	(void)vsock_watch(v, EPOLL_CTL_MOD, v->listener, EPOLLIN,
+			  LISTENER); /* reports the backlog again */
 }
 
 void vsock_ready(void *to, short revents)
@@ -141,7 +139,7 @@ static int do_connect(void *to, unsigned id, uint32_t port)
 
 	if (fd < 0)
 		return -errno;
-	/* vsock_open has seen that it fits. A full backlog is EAGAIN: refused as well. */
+	/* vsock_open() checked that the path fits. A full backlog, EAGAIN, is a refusal as well. */
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.*s_%" PRIu32,
 		 (int)(sizeof(addr.sun_path) - 1 - PORT_CHARS), v->path, port);
 	if (connect(fd, (void *)&addr, sizeof(addr)) < 0 ||
@@ -161,7 +159,7 @@ static void do_adopt(void *to, unsigned id, unsigned caller)
 
 	v->connections[id] = v->callers[caller];
 	v->callers[caller] = -1;
-	/* It is there already, so this needs no memory. */
+	/* Cannot fail: the descriptor is in the set already, so no memory is needed. */
 	(void)vsock_watch(v, EPOLL_CTL_MOD, v->connections[id], EPOLLIN, id);
 }
 
@@ -171,7 +169,7 @@ static int do_accepted(void *to, unsigned id, uint32_t port)
 	char line[32];
 	int len = snprintf(line, sizeof(line), "OK %" PRIu32 "\n", port);
 
-	/* The first bytes in this direction: there is room. */
+	/* These are the first bytes in this direction, so there is room for them. */
 	return send(v->connections[id], line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len
 		       ? 0
 		       : -EPIPE;
@@ -215,7 +213,7 @@ static bool do_hung_up(void *to, unsigned id)
 	const struct vsock *v = to;
 	struct pollfd p = { .fd = v->connections[id] };
 
-	return poll(&p, 1, 0) > 0; /* for POLLHUP, POLLERR: those need not be asked for */
+	return poll(&p, 1, 0) > 0; /* POLLHUP and POLLERR are reported without being requested */
 }
 
 static void do_want_room(void *to, unsigned id, bool want)

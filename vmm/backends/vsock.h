@@ -1,11 +1,11 @@
 /*
- * A guest's sockets as Unix sockets of the host, as Firecracker and Cloud Hypervisor have them: a
- * program that connects to PATH and says "CONNECT <port>\n" is connected to that port of the guest,
- * and told "OK <port>\n", its own end, once the guest accepted; what the guest connects to on port
- * P of the host is the socket PATH_P. Streams only.
+ * Connects a guest's vsock with Unix sockets of the host, by the protocol of Firecracker and Cloud
+ * Hypervisor. A program that connects to PATH and sends "CONNECT <port>\n" is connected to that
+ * port of the guest; once the guest has accepted, it receives "OK <port>\n" with the port of its
+ * own end. A guest that connects to port P of the host reaches the socket PATH_P. Streams only.
  *
- * Host side. Listens from the beginning to the end, outlives guest resets; served by one thread at
- * a time (vsock_serve). The loop watches one descriptor, an epoll set of all others.
+ * Host side. Listens from the start of the process to its end, over guest resets; served by one
+ * thread at a time (vsock_serve). The loop watches one descriptor, an epoll set of all others.
  */
 #ifndef BACKENDS_VSOCK_H
 #define BACKENDS_VSOCK_H
@@ -14,7 +14,10 @@
 #include "vmm/base/ports/stream.h"
 #include "vmm/host/loop.h"
 
-/* Programs that have not said yet what they want. If there are more the oldest must go. */
+/*
+ * Programs that have connected and not sent their line yet. If there are more, the oldest is
+ * disconnected.
+ */
 #define VSOCK_CALLERS 256
 
 struct vsock {
@@ -22,7 +25,7 @@ struct vsock {
 	int listener;
 	int set;						    /* epoll(7); -1: not open */
 	int callers[VSOCK_CALLERS], connections[VSOCK_CONNECTIONS]; /* descriptors; -1: none */
-	unsigned next; /* caller: filled longest ago, if all are */
+	unsigned next; /* the caller that is replaced next if all places are in use */
 	struct vsock_user user;
 };
 
@@ -31,16 +34,22 @@ struct vsock {
 		.listener = -1, .set = -1 \
 	}
 
-/* `path` outlives it. -EADDRINUSE: somebody serves it; others: the host refuses. */
+/*
+ * Makes the socket. `path` must outlive it. -EADDRINUSE: a process serves the path; other errors:
+ * the host refuses.
+ */
 int vsock_open(struct vsock *v, const char *path, struct err *err);
-/* Safe on VSOCK_EMPTY. Removes the socket. */
+/* Closes all connections and removes the socket. Allowed on VSOCK_EMPTY. */
 void vsock_close(struct vsock *v);
 
-/* What the device speaks to. */
+/* The port through which the device makes and serves connections. */
 struct vsock_port vsock_port_of(struct vsock *v);
-/* Who is told what the host's programs do. Before vsock_ready. */
+/* Sets the callbacks for actions of the host's programs. Called before vsock_ready(). */
 void vsock_serve(struct vsock *v, const struct vsock_user *user);
-/* v->set is readable: serves what is ready. For the loop; `to` is the struct. */
+/*
+ * Called by the loop when v->set is readable: serves the ready descriptors. `to` is the struct
+ * vsock.
+ */
 void vsock_ready(void *to, short revents);
 
 #endif
