@@ -53,7 +53,7 @@ int machine_resize_disk(struct machine *m, const char *name, struct err *err)
 
 void machine_resize_console(struct machine *m)
 {
-	struct err none; /* there need not be one */
+	struct err none; /* the caller need not want a sentence */
 
 	(void)machine_virtio_resize(&m->virtio, DEVICE_CONSOLE, NULL, &none);
 }

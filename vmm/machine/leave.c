@@ -7,7 +7,7 @@
 
 #define TICK_MS 250
 
-/* Called with the lock held. False: the machine has been destroyed. */
+/* Waits for a tick, with the lock held. False: the machine has been destroyed. */
 static bool leave_tick(struct machine_leave *l)
 {
 	struct timespec until;
@@ -33,7 +33,7 @@ static void *leave_watch(void *arg)
 	while (leave_tick(l)) {
 		unsigned busy = virtio_busy(l->backends, l->leaver.seconds, &why);
 
-		/* What ends, if slowly, is waited for. */
+		/* Ticks count only while no request completes, so slow storage is waited for. */
 		ticks = busy && busy == was && l->leaver.ends(l->leaver.to) ? ticks + 1 : 0;
 		was = busy;
 		if (ticks == l->leaver.seconds * 1000 / TICK_MS)

@@ -1,10 +1,10 @@
 /*
- * The end of the process, when storage does not answer: a machine that cannot be destroyed, because
- * a disk has requests that do not end, is left as it is.
+ * Ends the process when storage does not answer: a machine that cannot be destroyed, because a disk
+ * has requests that do not complete, is left as it is.
  *
- * It watches from the end of the guest until the
- * machine is destroyed. A guest that resets itself waits for its disks as long as it takes; a
- * process that ends waits for a while, and says for which.
+ * A thread watches from the end of the guest until the machine is destroyed. A guest that resets
+ * itself waits for its disks without limit; a process that ends waits `seconds` while no request
+ * completes, and then names the storage.
  */
 #ifndef MACHINE_LEAVE_H
 #define MACHINE_LEAVE_H
@@ -14,11 +14,11 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* Called on a thread of their own, while other threads may be stuck. */
+/* Callbacks, called on a thread of their own while other threads may be blocked. */
 struct machine_leaver {
-	/* Whether the process ends, and not the guest alone. Called again and again. */
+	/* Whether the process ends, and not the guest alone. Called at each tick. */
 	bool (*ends)(void *to);
-	unsigned seconds; /* that it waits while no request ends */
+	unsigned seconds; /* to wait while no request completes */
 	/* Ends the process. It need not return, because storage may still write to guest memory. */
 	void (*leave)(void *to, const char *sentence);
 	void *to;
@@ -34,7 +34,7 @@ struct machine_leave {
 	bool done;
 };
 
-/* Watches storage, if there is any behind the machine and a thread can be made. */
+/* Starts to watch storage. Does nothing if the machine has none or no thread can be started. */
 void machine_leave_start(struct machine_leave *l, const struct machine_leaver *leaver,
 			 const struct virtio_backends *backends);
 /* Called when the machine has been destroyed. If `leave` was called, returns when `leave` does. */

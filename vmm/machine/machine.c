@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the end: whoever comes first --- */
+/* --- the end: the first cause wins --- */
 
 void machine_end(struct machine *m, enum machine_end end, unsigned value, const char *report)
 {
@@ -13,8 +13,8 @@ void machine_end(struct machine *m, enum machine_end end, unsigned value, const 
 	pthread_mutex_lock(&m->lock);
 	resets = m->end == MACHINE_RESET || m->end == MACHINE_TRIPLE_FAULT;
 	/*
-	 * A reset gives way to these two, because the guest would go on against the user's wish or
-	 * without its host.
+	 * MACHINE_STOPPED and MACHINE_HOST_ERROR replace a reset, because after it the guest would
+	 * go on although the user or the host ended it.
 	 */
 	if (m->end == MACHINE_RUNNING ||
 	    (resets && (end == MACHINE_STOPPED || end == MACHINE_HOST_ERROR))) {
@@ -160,7 +160,7 @@ static int create_virtio(struct machine *m, struct err *err)
 
 /* --- create, run, destroy --- */
 
-/* The hardware, in this order. */
+/* Builds the hardware, in this order. */
 static int build(struct machine *m, struct err *err)
 {
 	int ret = kvm_open(&m->kvm, err);
@@ -229,7 +229,7 @@ enum machine_end machine_run(struct machine *m, struct err *err)
 		return MACHINE_HOST_ERROR;
 	if (m->end == MACHINE_HOST_ERROR)
 		err_set(err, EIO, "%s", m->report);
-	/* The loop stops without an end only when the console's output failed. */
+	/* The loop stops while the machine runs only if the console's output failed. */
 	if (m->end == MACHINE_RUNNING && console_error(m->parts.console, err) < 0)
 		return MACHINE_HOST_ERROR;
 	return m->end;
@@ -243,6 +243,6 @@ void machine_destroy(struct machine *m)
 	machine_virtio_destroy(&m->virtio);
 	machine_pci_destroy(&m->pci);
 	guest_memory_forget(m->parts.guest_memory, &m->kvm_listener);
-	kvm_close(&m->kvm); /* all memory slots go at once */
+	kvm_close(&m->kvm); /* removes all memory slots at once */
 	machine_leave_stop(&m->leave);
 }

@@ -1,5 +1,5 @@
 /*
- * The machine: one guest between two resets, made of parts in one visible order.
+ * The machine: one guest between two resets. machine.c builds it in a fixed order.
  *
  * machine_create obeys a plan; machine_run runs until the guest ends; machine_destroy is the
  * reverse of creation and safe half-way. Reset is destroy and create again from the same plan: RAM,
@@ -27,7 +27,7 @@ enum machine_end {
 	MACHINE_RUNNING,
 	MACHINE_POWEROFF,
 	MACHINE_RESET,
-	MACHINE_PANIC,	      /* the guest kernel said so (pvpanic) */
+	MACHINE_PANIC,	      /* the guest's kernel panicked (pvpanic, or its line on a console) */
 	MACHINE_CRASH,	      /* KVM internal error and the like: `report` says which */
 	MACHINE_TRIPLE_FAULT, /* a crash, or the way to reset (reboot=t): `report` has registers */
 	MACHINE_DEBUG_EXIT,   /* `value` is the number */
@@ -35,7 +35,7 @@ enum machine_end {
 	MACHINE_HOST_ERROR,   /* `report` is the sentence */
 };
 
-/* What a machine is made of and borrows; all of it outlives the machine. */
+/* The parts that a machine borrows; all outlive the machine. */
 struct machine_parts {
 	const struct plan *plan;
 	const struct image *kernel;
@@ -45,10 +45,12 @@ struct machine_parts {
 	struct ram *ram;
 	struct guest_memory *guest_memory; /* RAM and files, as KVM and devices see them */
 	struct passthrough *passthrough;   /* NULL: no passed-through device */
-	void (*memory)(void *to, const uint64_t *numbers); /* by virtio_balloon_stats[] */
+	void (*memory)(void *to,
+		       const uint64_t *numbers); /* called with the balloon's statistics, in the
+						    order of virtio_balloon_stats[] */
 	void *to;
 	struct virtio_backends *backends;
-	/* tells the user something while the guest runs */
+	/* called with a sentence for the user while the guest runs */
 	void (*say)(void *to, const char *sentence);
 	struct machine_leaver leaver; /* ends the process if storage does not answer */
 	struct loop *loop;
@@ -78,53 +80,55 @@ struct machine {
 	struct guest_memory_listener kvm_listener;
 	struct machine_cpu *cpus;
 	unsigned nr_cpus;
-	struct cpuid_kvm cpuid; /* what the CPUs are told of KVM */
+	struct cpuid_kvm cpuid; /* features of KVM that the guest's CPUID shows */
 	struct machine_devices devices;
 	struct machine_pci pci;
 	struct machine_virtio virtio;
 	struct machine_leave leave;
 	uint64_t unclaimed; /* accesses that no device took */
 	struct machine_access first_unclaimed;
-	/* how it ended: the first end wins */
+	/* how the machine ended: the first end wins */
 	pthread_mutex_t lock;
 	enum machine_end end;
 	unsigned value;
 	char report[4096];
 	bool crash_loaded; /* atomic: pvpanic said that a crash kernel takes over */
-	/* last: most of the size, hardly any of it used */
+	/* last, because machine_create() clears only the members before it */
 	struct bus ports;
 	struct bus memory;
 };
 
 int machine_create(struct machine *m, const struct machine_parts *parts, struct err *err);
-/* Runs the guest on its own threads and the loop on the caller's, until the guest's end. */
+/* Runs the vCPUs on their own threads and the loop on the caller's, until the guest ends. */
 enum machine_end machine_run(struct machine *m, struct err *err);
 void machine_destroy(struct machine *m);
 
-/* Called by the loop's callbacks while machine_run runs. */
-/* For --control. They fail with a sentence. */
+/* The following are called by the loop's callbacks during machine_run(). */
+/* Commands of --control. -errno and a sentence if the guest cannot do it. */
 int machine_balloon(struct machine *m, uint64_t size, struct err *err);
 uint64_t machine_balloon_actual(struct machine *m);
-/* Asks the guest for its numbers; parts.memory is called with them. */
+/* Asks the guest for its balloon statistics; parts.memory is called with them. */
 int machine_ask_memory(struct machine *m, struct err *err);
 int machine_resize_disk(struct machine *m, const char *name, struct err *err);
 /* The terminal has another size. */
 void machine_resize_console(struct machine *m);
 void machine_power_button(struct machine *m);
 void machine_stop(struct machine *m);
-/* Ends it with MACHINE_HOST_ERROR and the sentence. */
+/* Ends the machine with MACHINE_HOST_ERROR and the sentence. */
 void machine_fail(struct machine *m, const char *sentence);
-/* Ends the machine with MACHINE_PANIC, because a console printed the words of one. */
+/* Ends the machine with MACHINE_PANIC, because a console printed a kernel's panic. */
 void machine_panicked(struct machine *m);
 /* Whether pvpanic said that a crash kernel of the guest takes over. */
 bool machine_crash_is_loaded(const struct machine *m);
 /*
- * Asks the vCPUs whether they are halted with interrupts on. Returns the answer to the call before.
+ * Asks the vCPUs whether they are halted with interrupts on. Returns the answers to the previous
+ * call: true if any vCPU was.
  */
 bool machine_look_for_sleepers(struct machine *m);
 
 /*
- * Whether all vCPUs wait for something that cannot come. Between machine_run and machine_destroy.
+ * Whether no vCPU can ever run again (vcpu_is_dead()). Called between machine_run() and
+ * machine_destroy().
  */
 bool machine_is_dead(const struct machine *m);
 

@@ -153,7 +153,7 @@ static void env_unwatch(void *to, int fd)
 	}
 }
 
-/* --- words --- */
+/* --- sentences for the user --- */
 
 #define SAY_BURST 10
 
@@ -202,7 +202,7 @@ static const struct pci_env env_ops = {
 	.fail = env_fail,
 };
 
-/* --- a device leaves: host asks, guest lets go, host gets it --- */
+/* --- hot unplug: the host asks, the guest ejects, the host gets the device --- */
 
 static void slot_empty(struct machine_slot *s)
 {
@@ -214,11 +214,14 @@ static void slot_empty(struct machine_slot *s)
 	vfio_pci_unplug(s->device);
 	pci_host_unlock(&s->pci->host);
 	/*
-	 * While KVM still has the device's memory, nothing else may be mapped at these addresses.
+	 * While KVM still maps the device's memory, nothing else may be mapped at these addresses.
 	 */
 	if (s->pci->stuck)
 		return;
-	/* A device of iommufd leaves KVM before it is closed, a group after its last device. */
+	/*
+	 * KVM must forget a device of iommufd before the device is closed, and a group after its
+	 * last device is.
+	 */
 	kvm_remove_vfio(kvm, vfio_pci_file(s->device));
 	passthrough_drop(pt, s->index);
 	group = passthrough_empty_group(pt, s->index);
@@ -299,7 +302,7 @@ static int machine_pci_create_slot(struct machine_pci *p, unsigned i, struct err
 	*s = (struct machine_slot){ .pci = p, .index = i };
 	p->nr_slots = i + 1;
 	if (!pt->devices[i])
-		return 0; /* given back before a reset of the guest */
+		return 0; /* the device was given back before a reset of the guest */
 	for (unsigned b = 0; b < BARS_AND_ROM; b++)
 		place.bars[b] = fn->bars[b].at;
 	for (unsigned pin = 0; pin < 4; pin++)
@@ -335,7 +338,7 @@ static void create_port(struct machine_pci *p, unsigned i)
 	p->nr_ports = i + 1;
 }
 
-/* Groups where the backend has them, else devices. */
+/* Tells KVM of the groups, or with iommufd, which has no groups, of the devices. */
 static int tell_kvm(struct machine_pci *p, struct err *err)
 {
 	const struct passthrough *pt = p->parts.passthrough;

@@ -1,9 +1,9 @@
 /*
- * The PCI side of a machine: host bridge, root ports and passed-through devices, and what they are
- * given of the machine (struct pci_env): guest addresses, interrupts, the event loop.
+ * The PCI part of a machine: host bridge, root ports and passed-through devices, and their access
+ * to the rest of the machine (struct pci_env): guest addresses, interrupts, the event loop.
  *
- * Made after the interrupt controllers and before any
- * vCPU runs; taken down after the last one stopped.
+ * Created after the interrupt controllers and before any vCPU runs; destroyed after the last vCPU
+ * stopped.
  */
 #ifndef MACHINE_PCI_H
 #define MACHINE_PCI_H
@@ -23,7 +23,7 @@ struct machine_slot {
 	struct vfio_pci *device; /* NULL: given back to the host */
 	struct root_port *port;	 /* NULL: on bus 0 */
 	unsigned index;		 /* in plan->pci[] and passthrough->devices[] */
-	bool released;		 /* the guest let go of it */
+	bool released;		 /* the guest ejected it */
 };
 
 struct machine_watch {
@@ -32,7 +32,7 @@ struct machine_watch {
 	void *dev;
 };
 
-/* What it borrows of the machine. */
+/* Parts of the machine that the PCI part borrows. */
 struct machine_pci_parts {
 	const struct plan *plan;
 	struct kvm *kvm;
@@ -56,10 +56,10 @@ struct machine_pci {
 	struct machine_slot slots[PCI_DEVICES_MAX];
 	unsigned nr_slots;
 	struct machine_watch watches[4 * PCI_DEVICES_MAX];
-	pthread_mutex_t lock; /* of KVM's slots */
-	bool stuck; /* KVM failed to delete the slot of one: nothing is unmapped until the end */
-	int leave;  /* eventfd: some slot is released */
-	/* say() is limited: so many lines at once, then one a second */
+	pthread_mutex_t lock; /* guards KVM's memory slots */
+	bool stuck; /* KVM failed to delete a memory slot: nothing is unmapped until the end */
+	int leave;  /* eventfd: signalled when a slot is released */
+	/* the limit of say(): some lines at once, then one a second */
 	unsigned said;
 	int64_t said_at;
 	pthread_mutex_t say_lock;
@@ -72,7 +72,7 @@ struct machine_pci {
 
 int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *parts,
 		       struct err *err);
-/* Safe on MACHINE_PCI_EMPTY and half-way. */
+/* Allowed on MACHINE_PCI_EMPTY and after a create that failed. */
 void machine_pci_destroy(struct machine_pci *p);
 
 #endif

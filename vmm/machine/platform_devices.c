@@ -131,7 +131,7 @@ static void rtc_timer_ready(void *to, short revents)
 		rtc_timer(&d->rtc);
 }
 
-/* CMOS as a BIOS would have left it: how much memory there is. */
+/* Writes the size of memory to CMOS, as a BIOS does. */
 static void fill_cmos(struct machine_devices *d)
 {
 	struct plan_cmos cmos = plan_cmos(d->parts.plan);
@@ -198,7 +198,7 @@ int machine_devices_add_watchdog(struct machine_devices *d, struct machine_pci *
 
 /* --- all of them --- */
 
-/* The device list. */
+/* Creates the devices and adds them to the bus, in this order. */
 int machine_devices_create(struct machine_devices *d, const struct machine_devices_parts *parts,
 			   struct err *err)
 {

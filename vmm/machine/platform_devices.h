@@ -1,10 +1,9 @@
 /*
- * The machine's own devices, as opposed to those that the user asks for: serial port, clock, power
- * management, the ports by which a guest ends, and the watchdog; and what they are given of the
- * host: the console, timers.
+ * The devices that every machine has, and the watchdog: serial port, clock, power management, the
+ * ports by which a guest ends; and the console and timers of the host behind them.
  *
- * Made after the interrupt controllers and before any
- * vCPU runs; taken down after the last one stopped.
+ * Created after the interrupt controllers and before any vCPU runs; destroyed after the last vCPU
+ * stopped.
  */
 #ifndef MACHINE_PLATFORM_DEVICES_H
 #define MACHINE_PLATFORM_DEVICES_H
@@ -34,7 +33,7 @@ struct machine_devices_parts {
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
 	struct device_ender ender;
-	/* The user at the console wants the guest to end. */
+	/* The user asked at the console to end the guest. */
 	void (*quit)(void *to);
 	void *to;
 };
@@ -46,7 +45,7 @@ struct machine_devices {
 	int rtc_timer; /* timerfd */
 	struct pm pm;
 	struct i8042 i8042;
-	struct reset reset; /* the PCI host's to place */
+	struct reset reset; /* placed among the PCI ports by the host bridge */
 	struct pvpanic pvpanic;
 	struct debug_exit debug_exit;
 	struct watchdog watchdog;
@@ -58,13 +57,13 @@ struct machine_devices {
 		.rtc_timer = -1, .watchdog_timer = -1, \
 	}
 
-/* Fails with a sentence; machine_devices_destroy is then due all the same. */
+/* -errno and a sentence on failure; the caller calls machine_devices_destroy() all the same. */
 int machine_devices_create(struct machine_devices *d, const struct machine_devices_parts *parts,
 			   struct err *err);
 /* Adds the watchdog to the PCI bus if the plan has one. */
 int machine_devices_add_watchdog(struct machine_devices *d, struct machine_pci *pci,
 				 struct err *err);
-/* From now on input of the console goes to the serial port. */
+/* Connects the console's input to the serial port. */
 void machine_devices_attach(struct machine_devices *d);
 void machine_devices_destroy(struct machine_devices *d);
 
