@@ -10,7 +10,7 @@
 
 static const char no_memory[] = "{\"ok\":false,\"error\":\"no memory\"}";
 
-/* Takes the object. For free(), or NULL. */
+/* Returns the object as text, which the caller frees, or NULL. Drops the reference to `json`. */
 static char *text_of(json_t *json)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
@@ -19,7 +19,7 @@ static char *text_of(json_t *json)
 	return text;
 }
 
-/* Takes the object. */
+/* Sends the object as the client's answer. Drops the reference to `json`. */
 static void answer(struct control_client *client, json_t *json)
 {
 	char *text = text_of(json);
@@ -28,7 +28,10 @@ static void answer(struct control_client *client, json_t *json)
 	free(text);
 }
 
-/* A sentence may repeat what a client sent, in bytes that are no UTF-8; JSON has no others. */
+/*
+ * Sends the end of a command as an answer. A sentence may repeat bytes of the client that are not
+ * UTF-8, which JSON cannot hold.
+ */
 static void command_finish(struct control_client *client, int ret, struct err *err)
 {
 	for (char *c = err->text; ret < 0 && *c; c++)

@@ -1,11 +1,11 @@
 /*
- * What can be said to a running machine by --control: one command a line.
+ * The commands to a running machine on the socket of --control, one a line:
  *
- *	balloon SIZE	ask the guest to give back so much memory, in all
- *	memory		how much it has given, and its own numbers
- *	resize DISK	disk0 and so on: its image has another size now
- *	power-button	as SIGTERM does
- *	quit		ends the guest, which is not asked
+ *	balloon SIZE	ask the guest to give back SIZE of its memory in total
+ *	memory		how much it has given back, and the guest's statistics
+ *	resize DISK	tell the guest that the image of disk0 (or disk1 ...) has a new size
+ *	power-button	press the power button, as SIGTERM does
+ *	quit		end the guest at once, without asking it
  *
  * The answer is a line of JSON: {"ok": true, ...} or {"ok": false, "error": "a sentence"}.
  */
@@ -17,7 +17,7 @@
 
 /* `machine`, as control_open's `to`: a struct machine. */
 void vm_command(void *machine, struct control_client *client, char *line);
-/* Answers the clients that wait for the guest's numbers; NULL: there will be none. */
+/* Answers the clients that wait for the guest's statistics; NULL: the guest will send none. */
 void vm_command_memory(struct control *control, struct machine *machine, const uint64_t *numbers);
 
 #endif

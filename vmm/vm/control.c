@@ -40,8 +40,8 @@ static void client_gone(void *to, short revents)
 }
 
 /*
- * While a client waits for its answer only its hang-up is polled for, which poll(2) always reports:
- * a client that has closed its sending side still gets the answer.
+ * While a client waits for its answer only POLLHUP is polled for, which poll(2) always reports: a
+ * client that has closed its sending side still gets the answer.
  */
 static void listen_to(struct control_client *client)
 {
@@ -97,7 +97,7 @@ static void control_client_ready(void *to, short revents)
 		 MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0) { /* gone; or a line that is too long */
+	if (n <= 0) { /* disconnected, or a line that is too long */
 		drop(client);
 		return;
 	}
@@ -106,7 +106,10 @@ static void control_client_ready(void *to, short revents)
 	serve_lines(client);
 }
 
-/* A free place, or the one of the client that was silent longest; NULL: all wait for answers. */
+/*
+ * Returns a free place, or frees that of the client that was silent longest; NULL: all clients wait
+ * for answers.
+ */
 static struct control_client *find_place(struct control *c)
 {
 	struct control_client *oldest = NULL;
@@ -137,7 +140,10 @@ static int open_spare(void)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Without a descriptor for it the caller would be announced again and again: it is refused. */
+/*
+ * Accepts and closes a caller when no descriptor is free, because the loop would else report the
+ * waiting caller again and again.
+ */
 static void turn_away(struct control *c)
 {
 	int fd;

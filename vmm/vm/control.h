@@ -1,9 +1,10 @@
 /*
- * The control socket: a line of a command in, a line of JSON out, one after the other.
+ * The control socket: each line with a command is answered by a line of JSON, in order.
  *
- * Host side; served by the loop. What the commands are, its owner knows. A client that sends no
- * line end, or does not read, is dropped; of too many, the one that was silent longest. Clients are
- * trusted as the socket's folder lets them in.
+ * Host side; served by the loop. The owner's callback executes the commands. A client that sends a
+ * line without end, or does not read its answers, is disconnected; if there are too many, the one
+ * that was silent longest is. Any client that the permissions of the socket's folder admit is
+ * trusted.
  */
 #ifndef VM_CONTROL_H
 #define VM_CONTROL_H
@@ -24,19 +25,19 @@ struct control_client {
 	int fd; /* -1: none */
 	char line[CONTROL_LINE_MAX];
 	size_t len;
-	bool waiting;  /* its answer comes later, and no other line is read before it */
-	uint64_t used; /* when it came or spoke last, by the count of such events */
+	bool waiting;  /* its answer comes later; until then no other line is read */
+	uint64_t used; /* when it connected or sent a line last, in counts of such events */
 };
 
 struct control {
 	const char *path; /* NULL: not open; borrowed */
 	int fd;
-	int more;  /* eventfd: lines that came while their client waited */
-	int spare; /* a spare descriptor, given up to refuse a caller when there is no other */
+	int more;  /* eventfd: signalled when a client that waited has further lines */
+	int spare; /* a spare descriptor, closed to accept and refuse a caller when none is free */
 	uint64_t events;
 	struct loop *loop;
 	struct control_client clients[CONTROL_CLIENTS];
-	/* A line, without its end. Answers, or sets client->waiting. */
+	/* Executes a line, without its end. Calls control_answer() or sets client->waiting. */
 	void (*command)(void *to, struct control_client *client, char *line);
 	void *to;
 };
@@ -49,9 +50,9 @@ struct control {
 int control_open(struct control *c, const char *path, struct loop *loop,
 		 void (*command)(void *to, struct control_client *client, char *line), void *to,
 		 struct err *err);
-/* One line of text, to which the line's end is added. */
+/* Sends one line of text and a line end. */
 void control_answer(struct control_client *client, const char *text);
-/* To all that wait. Nothing else is called: the caller may hold locks. */
+/* Sends the line to all clients that wait. Calls no callback, so the caller may hold locks. */
 void control_answer_waiting(struct control *c, const char *text);
 /* Safe on CONTROL_EMPTY. Removes the socket. */
 void control_close(struct control *c);

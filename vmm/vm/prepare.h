@@ -1,6 +1,6 @@
 /*
- * From what the user said to what a machine needs: the plan, and the files that are booted.
- * Commands that start no guest ask for the same.
+ * Makes the plan from the configuration, and opens the files that are booted. Commands that start
+ * no guest use it as well.
  */
 #ifndef VM_PREPARE_H
 #define VM_PREPARE_H
@@ -17,7 +17,7 @@
 int vm_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err);
 /*
  * Opens and parses the files of --kernel and --initrd. Returns 0 or a negative errno and a
- * sentence. The caller closes all of them in any case; they must be empty before.
+ * sentence. The images must be empty before; the caller closes them, also after an error.
  */
 int vm_open_images(const struct config *c, struct image *kernel, struct boot_kernel *parsed,
 		   struct images *initrd, struct err *err);

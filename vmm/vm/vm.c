@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define STORAGE_PATIENCE 10 /* s, at the end of the process */
-#define SLOW		 1  /* s: what takes longer says how far it is */
+#define SLOW		 1  /* s: mapping that takes longer reports its progress */
 
 static void vm_tell(struct vm *vm, const struct vm_event *event)
 {
@@ -89,7 +89,7 @@ int vm_plan(struct vm *vm, struct err *err)
 
 /* --- memory --- */
 
-/* Mapping RAM for devices, which takes seconds if there is much. */
+/* The state of mapping RAM for devices, which takes seconds for large guests. */
 struct mapping {
 	struct vm *vm;
 	struct timespec start;
@@ -160,7 +160,7 @@ static void vm_memory_changed(void *to)
 	struct vm *vm = to;
 	struct err err;
 
-	if (fault_find_cut(&err)) /* else somebody has only written to it */
+	if (fault_find_cut(&err)) /* else a program has only written to the file */
 		machine_fail(&vm->machine, err.text);
 }
 
@@ -222,8 +222,8 @@ void vm_close_lines(struct vm *vm)
 }
 
 /*
- * Opens all that must be ready before the lines, because while the terminal is raw Ctrl-C is a
- * character.
+ * Opens the lines last, because while the terminal is in raw mode Ctrl-C is a character and does
+ * not end straddle.
  */
 int vm_prepare(struct vm *vm, struct err *err)
 {
@@ -232,7 +232,7 @@ int vm_prepare(struct vm *vm, struct err *err)
 	vm->blame = VM_BLAME_HOST;
 	if (ret == 0)
 		virtio_watch_memory(&vm->backends, &vm->loop, vm_memory_changed, vm);
-	if (ret == 0 && fault_find_cut(err)) /* before it was watched */
+	if (ret == 0 && fault_find_cut(err)) /* cut before inotify watched the file */
 		ret = -EIO;
 	if (ret == 0 && vm->config.control)
 		ret = control_open(&vm->control, vm->config.control, &vm->loop, vm_command,
@@ -246,7 +246,7 @@ int vm_prepare(struct vm *vm, struct err *err)
 
 /* --- the guest --- */
 
-/* Decides what the end of a machine means, from what its guest has printed. */
+/* Returns what the end of a machine means, which depends on what its guest has printed. */
 static enum machine_end judge_end(struct vm *vm, enum machine_end end)
 {
 	struct panic_line panic;
@@ -294,7 +294,7 @@ static void abandon(void *to, const char *sentence)
 	vm->user.abandon(vm->user.to, sentence);
 }
 
-/* One guest, from its start to its end. */
+/* Runs one guest from its start to its end. */
 static int vm_run_once(struct vm *vm, const struct machine_parts *parts, struct err *err)
 {
 	struct machine *m = &vm->machine;
@@ -305,7 +305,7 @@ static int vm_run_once(struct vm *vm, const struct machine_parts *parts, struct 
 	if (ret < 0)
 		return ret;
 	if (vm->asked_off)
-		machine_power_button(m); /* asked before a reset */
+		machine_power_button(m); /* the button was pressed before a reset */
 	vm->end = machine_run(m, err);
 	if (vm->end == MACHINE_RUNNING && vm_lines_error(vm, err) < 0)
 		vm->end = MACHINE_HOST_ERROR;
@@ -323,7 +323,7 @@ static int vm_run_once(struct vm *vm, const struct machine_parts *parts, struct 
 	return 0;
 }
 
-/* Makes memory and devices for the next guest as they were for the first one. */
+/* Brings memory and devices into the state in which the first guest found them. */
 static int prepare_reset(struct vm *vm, struct err *err)
 {
 	int ret = vm_lines_error(vm, err);
@@ -363,7 +363,8 @@ int vm_run(struct vm *vm, struct err *err)
 		int ret = vm_run_once(vm, &parts, err);
 
 		/*
-		 * A plan that exceeds what KVM, the kernel or RAM allows is the user's to change.
+		 * -ERANGE and -E2BIG: the plan exceeds what KVM, the kernel or RAM allows, so the
+		 * user must change it.
 		 */
 		if (ret < 0)
 			vm->blame = ret == -ERANGE || ret == -E2BIG ? VM_BLAME_USER : VM_BLAME_HOST;
@@ -375,7 +376,7 @@ int vm_run(struct vm *vm, struct err *err)
 	}
 }
 
-/* --- what the owner asks --- */
+/* --- requests of the owner --- */
 
 void vm_stop(struct vm *vm)
 {
@@ -412,7 +413,10 @@ void vm_resize_console(struct vm *vm)
 
 /* --- close --- */
 
-/* What took seconds to map takes about as long to unmap: unpinning has no progress to tell of. */
+/*
+ * Tells the owner that RAM is being unmapped if mapping it took seconds, because unmapping takes
+ * about as long and reports no progress.
+ */
 static void close_passthrough(struct vm *vm)
 {
 	if (vm->mapping >= SLOW)

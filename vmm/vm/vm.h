@@ -1,6 +1,6 @@
 /*
- * The virtual machine, as its user means the word: what outlives a reset of the guest, and when
- * things happen to it.
+ * The virtual machine: everything that outlives a reset of the guest, and the order in which it is
+ * opened, run, reset and closed.
  *
  * In this order: vm_new(), the configuration is parsed into vm->config, vm_plan(), vm_prepare(),
  * vm_run(), vm_close_lines(), vm_free(). Each returns 0 or a negative errno and a sentence;
@@ -17,7 +17,7 @@
 #include "vmm/vm/memory.h"
 
 struct vm_user {
-	/* Any thread, perhaps several at once. */
+	/* Called on any thread, perhaps on several at once. */
 	void (*event)(void *to, const struct vm_event *event);
 	/*
 	 * Whether the owner wants the vm to end. Called from any thread while the loop does not
@@ -53,7 +53,7 @@ struct vm {
 	struct boot_kernel boot_kernel;
 	struct loop loop;
 	struct console lines[VM_LINES]; /* of characters */
-	unsigned nr_lines;		/* that are open */
+	unsigned nr_lines;		/* number of open lines */
 	struct control control;
 	struct machine machine;
 	enum vm_blame blame;
@@ -61,13 +61,13 @@ struct vm {
 	/* what ends a guest from outside (watch.c): descriptors, -1 while not open */
 	int stop_timer;	 /* --stop-timeout, since the power button */
 	int timer;	 /* --timeout, since the first guest began */
-	int panic_event; /* eventfd: a console told of a panic */
-	int panic_timer; /* ticks while that is in doubt */
+	int panic_event; /* eventfd: signalled when a console printed a panic */
+	int panic_timer; /* ticks while a panic is in doubt */
 	struct panic_doubt doubt;
 	bool begun;	    /* the first guest began */
 	bool asked_off;	    /* the power button was pressed */
 	bool asked_to_stop; /* by vm_stop(), the owner or --stop-timeout */
-	bool overdue;	    /* the guest did not heed the button in time */
+	bool overdue;	    /* the guest did not power off within --stop-timeout */
 	bool timed_out;	    /* --timeout ended it */
 	bool dead;	    /* all of the guest's CPUs had stopped for good when it was ended */
 	double mapping;	    /* seconds that it took to map RAM for devices */
@@ -80,30 +80,32 @@ struct vm *vm_new(const struct vm_user *user);
 /* Attaches the passed-through devices, makes the plan, opens kernel, initrd and back ends. */
 int vm_plan(struct vm *vm, struct err *err);
 /*
- * Opens timers, the control socket, guest memory and the lines; the terminal is raw from then on.
- * -EINTR: the owner ended it.
+ * Opens timers, the control socket, guest memory and the lines; the terminal is in raw mode from
+ * then on. -EINTR: the owner ended it.
  */
 int vm_prepare(struct vm *vm, struct err *err);
 /* Runs the guest, and after each reset the next one, until vm->end says how the last one ended. */
 int vm_run(struct vm *vm, struct err *err);
-/* Writes out the guest's output, as long as it is read, and gives the terminal back. */
+/* Writes out the guest's output while its reader takes it, and restores the terminal. */
 void vm_close_lines(struct vm *vm);
-/* Safe half-way and on NULL. */
+/* Frees everything. Allowed after any failure, and on NULL. */
 void vm_free(struct vm *vm);
 
-/* On the loop's thread, while the guest runs. */
+/* The following are called on the loop's thread, while the guest runs. */
 
-/* Ends the guest now, which is not asked. */
+/* Ends the guest at once, without asking it. */
 void vm_stop(struct vm *vm);
-/* Presses the power button; --stop-timeout begins. False: it was pressed before. */
+/* Presses the power button and starts --stop-timeout. False: it was pressed before. */
 bool vm_power_off(struct vm *vm);
-/* The process stops (SIGTSTP): restores the terminal; and continues: makes it raw again. */
+/*
+ * Restore the terminal before the process stops (SIGTSTP), and make it raw again when it continues.
+ */
 void vm_suspend_lines(struct vm *vm);
 void vm_continue_lines(struct vm *vm);
-/* It has another size. */
+/* The terminal has another size. */
 void vm_resize_console(struct vm *vm);
 
-/* After vm_run(). */
+/* The following are called after vm_run(). */
 
 /* Returns 0, or the error that writing out the guest's output met. */
 int vm_lines_error(struct vm *vm, struct err *err);

@@ -17,7 +17,7 @@ static int watch_open_timer(struct vm *vm, int *timer, void (*ready)(void *to, s
 	return loop_watch(&vm->loop, *timer, POLLIN, ready, vm, err);
 }
 
-/* Once, in so many seconds; 0: never. */
+/* Makes the timer expire once, in `seconds`; 0: never. */
 static void start_timer(int timer, unsigned seconds)
 {
 	const struct itimerspec when = { .it_value = { .tv_sec = seconds } };

@@ -1,4 +1,4 @@
-/* Ends a guest from outside: by limits of time, and by a panic that its consoles printed. */
+/* Ends a guest from outside: at the limits of time, and after a panic that its consoles printed. */
 #ifndef VM_WATCH_H
 #define VM_WATCH_H
 
@@ -8,7 +8,7 @@ int vm_watch_open(struct vm *vm, struct err *err);
 void vm_watch_close(struct vm *vm);
 /* Called when a guest is about to start, the first one or one after a reset. */
 void vm_watch_begin_guest(struct vm *vm);
-/* --stop-timeout begins. */
+/* Starts --stop-timeout. */
 void vm_watch_power_off(struct vm *vm);
 /* Whether the owner or --timeout ends the vm, asked while the loop does not run. */
 bool vm_watch_wants_end(struct vm *vm);
