@@ -1,6 +1,4 @@
-/*
- * The commands of straddle, and what they share. The only code that prints and exits.
- */
+/* The commands of straddle and their common functions. Only cli/ prints and exits. */
 #ifndef CLI_CMD_H
 #define CLI_CMD_H
 
@@ -11,8 +9,9 @@
 #include <stdio.h>
 
 /*
- * Exit statuses; a debug-exit value v gives (v << 1) | 1, a signal n gives 128 + n. A new one is
- * even, so that no such value gives it, and none of those of timeout(1) and the shell (124 to 127).
+ * Exit statuses; a debug-exit value v gives (v << 1) | 1, a signal n gives 128 + n. A new status
+ * must be even, so that no debug-exit value gives it, and not 124 to 127, which timeout(1) and the
+ * shell use.
  */
 enum status {
 	STATUS_POWEROFF = 0,
@@ -40,21 +39,21 @@ int complain(const struct err *err, enum status status);
  */
 bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[], int *status);
 
-/* vm_make_plan(), and prints what the plan lacks. */
+/* Calls vm_make_plan(), and prints a warning if the guest will not find all its CPUs. */
 int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err);
 
-/* Where kernel and initrd go in a planned guest, for `straddle plan`. */
+/* The places of kernel and initrd in a planned guest, for `straddle plan`. */
 struct boot_view;
 /*
- * Looks at the files of --kernel and --initrd and at the length of --append, as run does. NULL and
- * *ret 0 without --kernel; NULL and a negative errno and a sentence if the guest cannot be started
- * with them. The caller's to free().
+ * Checks the files of --kernel and --initrd and the length of --append, as run does. Returns NULL
+ * with *ret 0 without --kernel, and NULL with *ret -errno and a sentence if a guest cannot be
+ * started with them. The caller frees the result by free().
  */
 struct boot_view *boot_view_make(const struct plan *p, const struct config *c, int *ret,
 				 struct err *err);
 const struct plan_boot *boot_view_get(const struct boot_view *view);
 
-/* The plan as a table for people. */
+/* Prints the plan as a table for people. */
 void print_plan(FILE *to, const struct plan *p);
 
 #endif

@@ -1,6 +1,4 @@
-/*
- * straddle bind, straddle unbind: PCI functions to vfio-pci and back.
- */
+/* straddle bind, straddle unbind: bind PCI functions to vfio-pci and back to their own drivers. */
 #include "vmm/cli/cmd.h"
 
 #include "vfio/bind.h"
@@ -8,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Finds all devices before it changes any. */
+/* Finds all devices, before any of them is changed. */
 static int find_all(const struct config *c, struct vfio_id *ids, struct err *err)
 {
 	if (c->nr_operands > PCI_DEVICES_MAX)

@@ -1,5 +1,6 @@
 /*
- * Where kernel and initrd go in a planned guest, for straddle plan: firmware/boot.h's answer.
+ * The places of kernel and initrd in a planned guest, computed by firmware/boot.h, for straddle
+ * plan.
  */
 #include "vmm/cli/cmd.h"
 
@@ -21,7 +22,10 @@ struct boot_view {
 	struct plan_boot shown;
 };
 
-/* Bytes of the initrd, 0 without one; all files are closed again. */
+/*
+ * Parses the kernel and finds the size of the initrd in bytes, 0 without one. Closes all files
+ * again.
+ */
 static int read_files(struct boot_view *v, const struct config *c, uint64_t *initrd_size,
 		      struct err *err)
 {

@@ -95,7 +95,7 @@ static bool check_kvm(const struct report *r)
 	return can == HOST_KVM_FULL;
 }
 
-/* Returns false, with the sentence printed, if it cannot be written. */
+/* Returns false, with a sentence printed, if the report cannot be written. */
 static bool print_report(const struct report *r)
 {
 	struct err err;

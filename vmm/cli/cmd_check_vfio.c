@@ -1,6 +1,6 @@
 /*
- * straddle check: what is there for passthrough, and whether a guest with the devices of --vfio
- * would start. Opens nothing.
+ * straddle check: what the host has for passthrough, and whether a guest with the devices of --vfio
+ * would start. Opens no device.
  */
 #include "vmm/cli/cmd_check.h"
 
@@ -117,7 +117,10 @@ static json_t *memory_fact(const struct host_memory *m)
 			 (json_int_t)m->huge[HOST_PAGES_1G], "nodes", nodes);
 }
 
-/* RAM of a guest with devices is all there from the start. */
+/*
+ * Reports whether the host has enough memory, because RAM of a guest with devices is populated at
+ * the start.
+ */
 static bool report_check_memory(const struct report *r, const struct config *c)
 {
 	int pages = host_pages(c->page_size);
@@ -182,7 +185,7 @@ static void check_groups(const struct report *r)
 	report_fact(r, "bound", list);
 }
 
-/* What a device's group reserves. */
+/* Reports the ranges that the devices' groups reserve. */
 static json_t *report_check_reserved(const struct report *r, const struct host_facts *host)
 {
 	json_t *list = json_array();
@@ -214,7 +217,7 @@ static int check_ready(const struct vfio_id *id, const struct config_vfio *wante
 	return ret < 0 ? ret : vfio_check_nodes("", id, backend, err);
 }
 
-/* A device is ready if it could be attached now. Nothing is opened. */
+/* Reports whether a device could be attached now, without opening it. */
 static bool report_check_device(const struct report *r, const struct config *c, unsigned i,
 				struct host_facts *host, json_t *list)
 {

@@ -61,7 +61,7 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 	else
 		fprintf(to, "behind root port %s",
 			plan_pci_address(above, 0, p->ports[fn->port].slot));
-	if (fn->kind == DEVICE_PASSED_THROUGH) /* ours have no INTx */
+	if (fn->kind == DEVICE_PASSED_THROUGH) /* emulated devices have no INTx */
 		fprintf(to, "; INTA is GSI %u", plan_pci_gsi(p, fn, 0));
 	fprintf(to, "\n");
 	if (fn->port != PLAN_NO_PORT)
@@ -106,7 +106,7 @@ void print_plan(FILE *to, const struct plan *p)
 		print_device(to, p, &p->pci[i]);
 }
 
-/* What the kernel finds when it is entered. */
+/* Prints how and where the kernel is entered, and where its data lie. */
 static void print_boot(FILE *to, const struct plan_boot *boot)
 {
 	static const char *const protocols[][2] = {
@@ -142,8 +142,9 @@ static int print_json(const struct plan *p, const struct plan_boot *boot, struct
 }
 
 /*
- * A plan file is whole or not there: written beside and renamed. What is no regular file
- * (/dev/stdout, a FIFO, a link) is written to instead, not replaced.
+ * Writes a temporary file beside `path` and renames it, so that a plan file is complete or not
+ * there. A path that is not a regular file (/dev/stdout, a FIFO, a link) is written to and not
+ * replaced.
  */
 static int cmd_plan_write_file(const char *path, const void *data, size_t len, struct err *err)
 {
@@ -184,8 +185,8 @@ static int write_dtb(const struct plan *p, const char *path, struct err *err)
 }
 
 /*
- * What there is to plan for: the host of --host, or this one and what sysfs says of the devices.
- * --probe attaches them, asks what the IOMMU can map, and lets go of them again.
+ * Finds the facts of the host to plan for: that of --host, or this one with what sysfs says of the
+ * devices. --probe attaches the devices, asks what the IOMMU can map, and closes them again.
  */
 static int find_host(struct host_facts *host, const struct config *c, struct err *err)
 {

@@ -47,7 +47,7 @@ static int end_status(struct run *run, const struct err *err)
 	struct vm *vm = run->vm;
 	struct err lost;
 
-	/* A guest that ended well, but whose output could not be written, did not end well. */
+	/* A guest whose output could not be written failed, whatever its own end was. */
 	if (vm->end != MACHINE_HOST_ERROR && vm_lines_error(vm, &lost) < 0) {
 		complain(&lost, STATUS_HOST_ERROR);
 		if (vm->end == MACHINE_POWEROFF || vm->end == MACHINE_RESET)
@@ -90,8 +90,8 @@ static void run_abandon(void *to, const char *sentence)
 }
 
 /*
- * Queues take several descriptors each. The soft limit is as low as it is for programs that use
- * select(2).
+ * Raises the soft limit of descriptors to the hard one, because each queue uses several. The soft
+ * limit is low only for programs that use select(2).
  */
 static void allow_descriptors(void)
 {

@@ -1,6 +1,6 @@
 /*
- * What straddle run is to its vm: cmd_run.c has the order and the exit status, cmd_run_user.c hears
- * signals and prints events.
+ * straddle run as the owner of a vm: cmd_run.c has the order of calls and the exit status,
+ * cmd_run_user.c reads signals and prints events.
  */
 #ifndef CLI_CMD_RUN_H
 #define CLI_CMD_RUN_H
@@ -11,9 +11,9 @@ struct run {
 	struct vm *vm;
 	int signals;  /* signalfd, or -1 */
 	int signal;   /* the one that ended the run, or 0 */
-	bool raw;     /* a terminal may be: lines need a carriage return */
+	bool raw;     /* a terminal may be in raw mode: lines need a carriage return */
 	bool tty;     /* of standard error: progress is one line */
-	bool in_line; /* that line was begun */
+	bool in_line; /* the line of progress was begun */
 };
 
 /* The functions of struct vm_user; `to` is a struct run. */

@@ -11,8 +11,10 @@
 
 /* --- events --- */
 
-/* In one write: the guest's output may come at the same time. While a terminal is raw lines need
- * "\r\n". */
+/*
+ * Prints in one write, because the guest's output may come at the same time. While the terminal is
+ * in raw mode, lines end with "\r\n".
+ */
 static void print(struct run *run, const char *sentence)
 {
 	char line[2 * 4096];

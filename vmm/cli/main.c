@@ -14,7 +14,7 @@
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char *argv[]);
-	bool acts; /* which must not end because nobody reads its output */
+	bool acts; /* it must not end because its output's reader is gone */
 	const char *help;
 } commands[] = {
 	{ "run", cmd_run, true, "start a guest" },
@@ -48,8 +48,9 @@ static void fill_standard_fds(void)
 }
 
 /*
- * Signals that are errors of a write: they end no command half-way, but come as EPIPE and EFBIG,
- * with a sentence or as an I/O error of the guest.
+ * Ignores the signals that report errors of a write, so that no command ends half-way: SIGXFSZ, and
+ * SIGPIPE if the command acts. The write then fails with EFBIG or EPIPE, which becomes a sentence
+ * or an I/O error of the guest.
  */
 static int main_run_command(const struct command *c, int argc, char *argv[])
 {
