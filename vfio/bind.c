@@ -16,7 +16,7 @@
 #define NOTES	     "/run/straddle/driver_override"
 #define CLASS_BRIDGE 0x0604 /* PCI to PCI: a header of type 1 */
 
-/* --- may it be? --- */
+/* --- checks before a bind --- */
 
 static int check_group(const char *root, const struct vfio_id *id, const struct vfio_id *ids,
 		       size_t n, struct err *err)
@@ -94,7 +94,7 @@ static int bind_write_file(const char *root, const char *dir, const char *name, 
 	return err_sys(err, code, "%s cannot be written", path);
 }
 
-/* "": none. The kernel says "(null)". */
+/* Reads driver_override; "" if there is none, for which the kernel prints "(null)". */
 static void read_override(const char *root, const char *dir, const char *name, char override[64])
 {
 	if (sysfs_read(root, dir, name, override, 64) < 0)
@@ -104,7 +104,10 @@ static void read_override(const char *root, const char *dir, const char *name, c
 		*override = '\0';
 }
 
-/* From whatever driver it has to the one that `override` names; "": the kernel's choice. */
+/*
+ * Unbinds the function from its driver and binds it to the one that `override` names; "": the
+ * kernel chooses.
+ */
 static int rebind(const char *root, const struct vfio_id *id, const char *override, char now[64],
 		  struct err *err)
 {
@@ -120,7 +123,7 @@ static int rebind(const char *root, const struct vfio_id *id, const char *overri
 	return ret;
 }
 
-/* --- the host's own driver_override, kept while ours stands there --- */
+/* --- the host's own driver_override, kept while vfio-pci's is in its place --- */
 
 static void make_directories(const char *root)
 {
@@ -129,7 +132,7 @@ static void make_directories(const char *root)
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		if (snprintf(path, sizeof(path), "%s%s", root, dirs[i]) < (int)sizeof(path))
-			(void)mkdir(path, 0755); /* if that fails, writing the file says so */
+			(void)mkdir(path, 0755); /* if that fails, writing the file reports it */
 }
 
 static int note_override(const char *root, const struct vfio_id *id, const char *override,
@@ -149,7 +152,7 @@ static void forget_override(const char *root, const struct vfio_id *id)
 		(void)unlink(path);
 }
 
-/* --- there and back --- */
+/* --- bind and unbind --- */
 
 int vfio_bind(const char *root, const struct vfio_id *id, struct vfio_move *move, struct err *err)
 {
@@ -173,7 +176,7 @@ int vfio_bind(const char *root, const struct vfio_id *id, struct vfio_move *move
 	return ret;
 }
 
-/* A driver that was bound by hand does not come by itself. */
+/* Names the old driver, because the kernel does not choose a driver that was bound by hand. */
 void vfio_bind_undo(const char *root, const struct vfio_id *id, struct vfio_move *move)
 {
 	char dir[VFIO_PATH_MAX];

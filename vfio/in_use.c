@@ -16,7 +16,7 @@
 #define FLAGS_UP     1	 /* IFF_UP */
 #define NVIDIA_MAJOR 195 /* Documentation/admin-guide/devices.txt */
 
-/* A device number of the function: what /dev has a node for. */
+/* A device number of the function, which has a node in /dev. */
 struct node {
 	char name[64]; /* below /dev */
 	bool block;
@@ -28,14 +28,17 @@ struct node {
 struct function {
 	const char *root;
 	const struct vfio_id *id;
-	char below[PATH_MAX]; /* its directory, links followed, with a slash behind */
+	char below[PATH_MAX]; /* its directory, links followed, with a slash at the end */
 	struct node nodes[IN_USE_NODES_MAX];
 	unsigned nr_nodes;
 };
 
-/* --- what of a class is on the function --- */
+/* --- the entries of a class that belong to the function --- */
 
-/* Entries of classes are links to their place below the device that they are on. */
+/*
+ * Follows an entry of a class, which is a link to a directory below its device. False: there is no
+ * such entry.
+ */
 static bool entry_path(const struct function *f, const char *class, const char *name,
 		       char target[PATH_MAX])
 {
@@ -52,7 +55,7 @@ static bool in_use_is_on(const struct function *f, const char *class, const char
 	return entry_path(f, class, name, target) && !strncmp(target, f->below, strlen(f->below));
 }
 
-/* "nvme2n1" of "nvme2c5n1": the disk that shows the namespace and has the path to it. */
+/* Makes "nvme2n1" of "nvme2c5n1": the disk of a namespace, of a path to it. */
 static bool head_of(const char *path, char head[32])
 {
 	unsigned subsystem, controller, namespace;
@@ -81,8 +84,9 @@ static bool is_part_of(const struct function *f, const char *name, const char *h
 }
 
 /*
- * With native multipath the disks of an NVMe controller hang below a virtual subsystem
- * (drivers/nvme/host/multipath.c); below the controller there are hidden paths only.
+ * Whether the disk `name` uses a path of this function. With native multipath the disks of an NVMe
+ * controller are below a virtual subsystem (drivers/nvme/host/multipath.c), and only hidden paths
+ * are below the controller.
  */
 static bool has_path_to(const struct function *f, const char *name)
 {
@@ -99,7 +103,7 @@ static bool has_path_to(const struct function *f, const char *name)
 	return found;
 }
 
-/* Notes the node of an entry that has a device number; others (connectors) have none. */
+/* Adds the node of an entry that has a device number. Others, such as connectors, have none. */
 static int add_node(struct function *f, const char *class, const char *name, const char *dev_dir,
 		    struct err *err)
 {
@@ -137,7 +141,7 @@ static int add_class(struct function *f, const char *class, const char *dev_dir,
 	return ret;
 }
 
-/* NVIDIA's driver tells sysfs nothing of /dev/nvidiaN. */
+/* Adds /dev/nvidiaN, which NVIDIA's driver does not list in sysfs. */
 static void add_nvidia(struct function *f)
 {
 	char dir[VFIO_PATH_MAX], text[4096], *at;
@@ -153,7 +157,7 @@ static void add_nvidia(struct function *f)
 	snprintf(f->nodes[f->nr_nodes++].name, sizeof(f->nodes[0].name), "nvidia%u", minor);
 }
 
-/* --- disks: what is known for the sentence --- */
+/* --- disks: the use that a sentence can name --- */
 
 static FILE *open_text(const struct function *f, const char *dir, const char *name)
 {
@@ -162,7 +166,10 @@ static FILE *open_text(const struct function *f, const char *dir, const char *na
 	return sysfs_path(path, f->root, dir, name) < 0 ? NULL : fopen(path, "re");
 }
 
-/* proc_pid_mountinfo(5): the number, or behind " - " the source, which is all that btrfs shows. */
+/*
+ * Looks in proc_pid_mountinfo(5) for the disk's number, and behind " - " for its name as the
+ * source, because btrfs shows only that.
+ */
 static bool is_mounted(const struct function *f, const struct node *node)
 {
 	char line[4096], number[32], field[32], source[256], wanted[80], *rest;
@@ -196,7 +203,7 @@ static bool is_swap(const struct function *f, const struct node *node)
 	return found;
 }
 
-/* device-mapper, md and bcache say of which devices theirs are made. */
+/* Finds a device of device-mapper, md or bcache that is made of this one. */
 static bool has_holder(const struct function *f, const struct node *node, char holder[64])
 {
 	char dir[VFIO_PATH_MAX];
@@ -230,11 +237,12 @@ static int check_known(const struct function *f, const struct node *node, struct
 	return 0;
 }
 
-/* --- disks: what the kernel says --- */
+/* --- disks: any claim, asked of the kernel --- */
 
 /*
- * Whoever uses a block device for good has claimed it (block/bdev.c, bd_prepare_to_claim()): file
- * systems in any mount namespace, ZFS, swap, RAID. A disk counts as claimed if a partition is.
+ * Every lasting user of a block device claims it (block/bdev.c, bd_prepare_to_claim()): file
+ * systems in any mount namespace, ZFS, swap, RAID. A disk counts as claimed if one of its
+ * partitions is. An open with O_EXCL fails if there is a claim.
  */
 static int check_claimed(const struct function *f, const struct node *node, struct err *err)
 {
@@ -274,7 +282,10 @@ static int check_claimed(const struct function *f, const struct node *node, stru
 
 /* --- programs --- */
 
-/* A file on a server that does not answer must not stop us, so what is known of it will do. */
+/*
+ * Returns the node that `path`, a link in /proc, refers to. Asks for cached attributes only,
+ * because a server that does not answer would block the call.
+ */
 static const struct node *node_of(const struct function *f, const char *path)
 {
 	struct statx st;
@@ -288,7 +299,7 @@ static const struct node *node_of(const struct function *f, const char *path)
 	return NULL;
 }
 
-/* The name that a process has given itself: any bytes. */
+/* Reads the name of a process, which the process itself sets to any bytes. */
 static void program_name(const struct function *f, const char *dir, char name[32])
 {
 	if (sysfs_read(f->root, dir, "comm", name, 32) < 0)
@@ -324,8 +335,9 @@ static int check_program(const struct function *f, const char *pid, struct err *
 }
 
 /*
- * Disks may be open without a claim, and drivers of graphics devices wait for their clients, or
- * crash. Processes that this user may not look into are passed over.
+ * Refuses if a program has a node of the function open: disks may be open without a claim, and
+ * drivers of graphics devices wait for their clients, or crash. Processes that this user may not
+ * inspect are skipped.
  */
 static int check_programs(const struct function *f, struct err *err)
 {
@@ -381,7 +393,7 @@ int vfio_check_no_functions(const char *root, const struct vfio_id *id, struct e
 		       id->name, n, id->path);
 }
 
-/* udev opens what has just come, to see what it is, and closes it again. */
+/* Tries again for a while, because udev opens a new device for a moment to identify it. */
 static int check_programs_patiently(const struct function *f, struct err *err)
 {
 	int ret = check_programs(f, err);

@@ -111,7 +111,7 @@ static int iommufd_attach(struct iommu *io, const struct vfio_id *id, const char
 	return 0;
 }
 
-/* --- what can be mapped --- */
+/* --- usable IOVAs --- */
 
 static uint64_t end_of(uint64_t last)
 {
@@ -129,7 +129,7 @@ static int iommufd_ranges(struct iommu *io, struct span *out, size_t cap, size_t
 		.allowed_iovas = (uintptr_t)list,
 	};
 
-	/* EMSGSIZE says how many there are; the caller judges that. */
+	/* EMSGSIZE still returns the number of ranges, which the caller checks. */
 	if (ioctl(io->fd, IOMMU_IOAS_IOVA_RANGES, &ask) < 0 && errno != EMSGSIZE)
 		return err_sys(err, errno, "/dev/iommu does not say which IOVAs are usable");
 	*n = ask.num_iovas;
@@ -162,9 +162,9 @@ static int iommufd_allow(struct iommu *io, const struct span *spans, size_t n, s
 /* --- mapping --- */
 
 /*
- * By address and not from the file (IOMMU_IOAS_MAP_FILE, Linux 6.13): that way pages of hugetlbfs
- * that nobody has touched were not zeroed before 6.18 (mm/memfd.c, memfd_alloc_folio()), and the
- * memory policy is passed over.
+ * Maps by address and not by file (IOMMU_IOAS_MAP_FILE, Linux 6.13), because mapping by file did
+ * not zero untouched pages of hugetlbfs before 6.18 (mm/memfd.c, memfd_alloc_folio()), and ignores
+ * the memory policy.
  */
 static int iommufd_map(struct iommu *io, const struct iommu_mapping *m)
 {
@@ -180,7 +180,7 @@ static int iommufd_map(struct iommu *io, const struct iommu_mapping *m)
 	return ioctl(io->fd, IOMMU_IOAS_MAP, &map) < 0 ? -errno : 0;
 }
 
-/* Takes away every mapping that lies wholly inside. */
+/* Removes every mapping that lies wholly inside `iova`. */
 static int iommufd_unmap(struct iommu *io, struct span iova)
 {
 	struct iommu_ioas_unmap unmap = {
@@ -193,7 +193,7 @@ static int iommufd_unmap(struct iommu *io, struct span iova)
 	return ioctl(io->fd, IOMMU_IOAS_UNMAP, &unmap) < 0 ? -errno : 0;
 }
 
-/* KVM is told of the devices themselves (vfio_pci_file). */
+/* Returns no files, because KVM is told of the devices themselves (vfio_pci_file()). */
 static size_t iommufd_kvm_files(const struct iommu *io, int *out, size_t cap)
 {
 	(void)io;

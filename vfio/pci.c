@@ -14,8 +14,8 @@
 #define VENDOR	       0x00
 #define COMMAND	       0x04
 #define COMMAND_MASTER 0x0004
-#define COMMAND_DEVICE 0x0547 /* what of the guest's command register the device gets */
-#define INTX_OFF       0x0400 /* but VFIO masks INTx itself */
+#define COMMAND_DEVICE 0x0547 /* bits of the guest's value for the device */
+#define INTX_OFF       0x0400 /* kept from the device, because VFIO masks INTx itself */
 #define REVISION       0x08
 #define HEADER_TYPE    0x0e
 #define SUBSYSTEM      0x2c
@@ -119,7 +119,10 @@ int vfio_pci_open(struct vfio_pci **out, int device, const char *name,
 void vfio_pci_give_back(struct vfio_pci *dev)
 {
 	vfio_bars_unmap(dev);
-	/* No access may find the number when it is another file's. */
+	/*
+	 * The descriptor's number may belong to another file soon, so no access may use it any
+	 * more.
+	 */
 	for (unsigned i = 0; i < BARS_AND_ROM; i++)
 		pthread_mutex_lock(&dev->bars[i].trap.lock);
 	close(dev->fd);
@@ -178,7 +181,7 @@ static void device_write(const struct vfio_pci *dev, unsigned offset, unsigned s
 
 	store_le(bytes, value, size);
 	n = pwrite(dev->fd, bytes, size, (off_t)(dev->config_offset + offset));
-	(void)n; /* a register that VFIO keeps to itself */
+	(void)n; /* an error: VFIO does not allow writes to this register */
 }
 
 static uint32_t vfio_pci_config_read(struct pci_function *fn, unsigned offset, unsigned size)
@@ -202,15 +205,15 @@ static uint32_t vfio_pci_config_read(struct pci_function *fn, unsigned offset, u
 	return value;
 }
 
-/* What the device itself has of the guest's command register. */
+/* Writes the device's part of the guest's command register to the device. */
 static void command_to_device(const struct vfio_pci *dev, uint32_t command)
 {
 	device_write(dev, COMMAND, 2, command & COMMAND_DEVICE & ~(uint32_t)INTX_OFF);
 }
 
 /*
- * Memory that is mapped must answer: decoding is on in the device before it is in the guest, and
- * off after it.
+ * Writes a register that is emulated. Mapped memory must respond, so the device decodes it before
+ * the guest sees it and until after the guest's view is removed.
  */
 static void write_ours(struct vfio_pci *dev, unsigned offset, unsigned size, uint32_t value)
 {
@@ -229,8 +232,8 @@ static void write_ours(struct vfio_pci *dev, unsigned offset, unsigned size, uin
 }
 
 /*
- * A device that sleeps does not answer, so nothing of it is mapped meanwhile. It may not have the
- * state that it was asked for.
+ * Writes a register of the device. In a low-power state a device does not respond, so its BARs are
+ * not mapped meanwhile. The state is read back, because the device may refuse it.
  */
 static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, uint32_t value)
 {
@@ -259,7 +262,7 @@ static void vfio_pci_config_write(struct pci_function *fn, unsigned offset, unsi
 
 	if (!all_of(dev, offset, size, VFIO_BYTE_OURS))
 		write_device(dev, offset, size, value);
-	write_ours(dev, offset, size, value); /* nothing but ours is writable there */
+	write_ours(dev, offset, size, value); /* only emulated bytes are writable there */
 	vfio_irqs_update(dev);
 }
 
@@ -268,7 +271,10 @@ static void vfio_pci_bar_moved(struct pci_function *fn, unsigned bar, struct spa
 	vfio_bar_moved(dev_of(fn), bar, at);
 }
 
-/* For devices without a reset, too: no DMA, and awake, as our registers say. */
+/*
+ * Stops DMA and sets power state D0, as the emulated registers say, also for devices without a
+ * reset.
+ */
 static void quiet_device(const struct vfio_pci *dev)
 {
 	command_to_device(dev, 0);
@@ -276,7 +282,7 @@ static void quiet_device(const struct vfio_pci *dev)
 		device_write(dev, dev->config.pm + PM_CONTROL, 2, 0);
 }
 
-/* The bus above is reset, or the slot's power went: the device starts anew. */
+/* Called when the bus above is reset, or the slot loses power: the device is reset. */
 static void vfio_pci_function_reset(struct pci_function *fn)
 {
 	struct vfio_pci *dev = dev_of(fn);
@@ -345,14 +351,14 @@ int vfio_pci_plug(struct vfio_pci *dev, const struct pci_env *env, struct iommu 
 	dev->events = *events;
 	make_function(dev);
 	quiet_device(dev);
-	vfio_irqs_stop(dev); /* masks the table */
+	vfio_irqs_stop(dev); /* masks all vectors of the table */
 	ret = vfio_notifiers_start(dev, err);
 	if (ret < 0) {
 		vfio_pci_unplug(dev);
 		return ret;
 	}
 	vfio_irqs_update(dev);
-	if (dev->irqs.intx_refused) /* no guest has looked yet: it is shown none */
+	if (dev->irqs.intx_refused) /* no guest has read the registers yet, so it sees no INTx */
 		dev->fn.config.state.data[INTERRUPT_PIN] = 0;
 	return 0;
 }
@@ -361,7 +367,7 @@ void vfio_pci_unplug(struct vfio_pci *dev)
 {
 	if (!dev->env)
 		return;
-	/* No DMA from here on; decoding is on until no vCPU reaches it. */
+	/* Stop DMA now; decoding stays on until no vCPU can access the BARs. */
 	command_to_device(dev,
 			  pci_config_get(&dev->fn.config, COMMAND, 2) & ~(uint32_t)COMMAND_MASTER);
 	pci_function_unmap(&dev->fn);

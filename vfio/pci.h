@@ -1,12 +1,12 @@
 /*
- * A passed-through PCI function: what VFIO gives us of it, shown to the guest as a PCI function of
- * our own.
+ * A passed-through PCI function: a device of VFIO, shown to the guest as a PCI function of
+ * straddle.
  *
  * Opened once, before the plan's machine exists; plugged into each machine (a guest reset unplugs,
  * resets and plugs it again). BARs are mapped straight into the guest except the pages that hold
  * the MSI-X table and pending bits; interrupts go from the device to the vCPU through eventfds.
- * Configuration space is ours where a guest could harm the host (header, BARs, MSI and MSI-X
- * addresses, capabilities that are hidden), the device's elsewhere. linux/vfio.h.
+ * Configuration space is emulated where a guest could harm the host (header, BARs, MSI and MSI-X
+ * addresses, hidden capabilities), and the device's elsewhere. linux/vfio.h.
  */
 #ifndef VFIO_PCI_H
 #define VFIO_PCI_H
@@ -14,7 +14,7 @@
 #include "devices/pci.h"
 #include "vfio/iommu.h"
 
-/* Capabilities that are hidden unless asked for. */
+/* Capabilities that are hidden unless caps= names them. */
 enum vfio_caps {
 	VFIO_CAP_SRIOV = 1 << 0,
 	VFIO_CAP_ARI = 1 << 1,
@@ -33,34 +33,34 @@ struct vfio_pci_options {
 
 struct vfio_pci; /* vfio/pci_internal.h */
 
-/* What happens to a device, told on the loop's thread. */
+/* Events of a device, called on the loop's thread. */
 struct vfio_pci_events {
-	/* The host wants the device back: ask the guest to let go of it. */
+	/* The host wants the device back: ask the guest to release it. */
 	void (*request)(void *to, struct vfio_pci *dev);
 	void *to;
 };
 
-/* Takes `device` (a descriptor from iommu_attach), also on failure. */
+/* Opens the function. Owns `device`, a descriptor from iommu_attach(), also on failure. */
 int vfio_pci_open(struct vfio_pci **out, int device, const char *name,
 		  const struct vfio_pci_options *options, struct err *err);
 /*
- * Gives an unplugged device back to the host while vCPUs run. One of them may still be on its way
- * to a trapped BAR (devices/bus.h), so the struct lives on, deaf, until vfio_pci_close.
+ * Gives an unplugged device back to the host while vCPUs run. A vCPU may be about to access a
+ * trapped BAR (devices/bus.h), so the struct stays, ignoring all accesses, until vfio_pci_close().
  */
 void vfio_pci_give_back(struct vfio_pci *dev);
-/* Also frees it: no vCPU runs. */
+/* Closes and frees the device. Called when no vCPU runs. */
 void vfio_pci_close(struct vfio_pci *dev);
 const char *vfio_pci_name(const struct vfio_pci *dev);
-/* Its descriptor, borrowed: what KVM is told of (KVM_DEV_VFIO_FILE) where there are no groups. */
+/* The device's descriptor, borrowed, for KVM_DEV_VFIO_FILE where there are no groups. */
 int vfio_pci_file(const struct vfio_pci *dev);
-/* BARs and ROM as VFIO reports them, for the plan (they win over sysfs). */
+/* BARs and ROM as VFIO reports them, for the plan, which prefers them to those of sysfs. */
 void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out);
 
 /*
- * Resets every device: by function where it can, else by bus if all that is affected is ours: in
- * groups that we hold, or owned by our iommufd, whether passed through or not. At most
- * PCI_DEVICES_MAX devices. One that has neither is named in the sentence and left as it is (returns
- * 0).
+ * Resets all devices, at most PCI_DEVICES_MAX: each by its own reset, else by a reset of its bus,
+ * if this process owns all functions that are affected (in groups that it holds, or by its
+ * iommufd), passed through or not. A device that has neither reset stays as it is; the sentence
+ * names it, and the result is 0.
  */
 int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iommu *io,
 		       struct err *err);
@@ -68,15 +68,15 @@ int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iomm
 struct vfio_pci_place {
 	uint64_t bars[BARS_AND_ROM]; /* the plan's addresses */
 	unsigned gsi[4];	     /* of INTA to INTD as the slot is wired */
-	bool p2p;		     /* other devices may want to reach its BARs */
+	bool p2p;		     /* its BARs are mapped for other devices */
 	bool root_bus;		     /* on bus 0, not behind a port: an integrated endpoint */
-	/* All devices of the machine, this one too; NULL: given back. Borrowed. */
+	/* All devices of the machine, including this one; NULL: given back. Borrowed. */
 	struct vfio_pci *const *all;
 	unsigned nr_all;
 };
 /*
- * Makes the function of a machine. `io` is where BARs are mapped for other devices (NULL: nowhere).
- * vfio_pci_unplug takes everything back: interrupts, mappings, watches.
+ * Makes the function of a machine. BARs are mapped for other devices in `io` (NULL: not mapped).
+ * vfio_pci_unplug() undoes everything: interrupts, mappings, watches.
  */
 int vfio_pci_plug(struct vfio_pci *dev, const struct pci_env *env, struct iommu *io,
 		  const struct vfio_pci_place *place, const struct vfio_pci_events *events,

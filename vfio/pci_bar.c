@@ -33,8 +33,9 @@ static struct vfio_bar *bar_of(struct device *trap)
 }
 
 /*
- * When a guest first looks: few do, and devices have been seen to lock up when theirs is read while
- * they work. What is not there has no valid signature, so there is no ROM.
+ * Reads the ROM when a guest first reads it. Few guests do, and some devices lock up when their ROM
+ * is read while they work. Bytes that cannot be read become 0xff, which is no valid signature, so
+ * the guest sees no ROM.
  */
 static void read_rom(struct vfio_pci *dev)
 {
@@ -77,7 +78,7 @@ static void trap_write(struct device *trap, uint64_t offset, unsigned size, uint
 	if (bar->index == BAR_ROM || vfio_msix_write(dev, bar->index, offset, size, value))
 		return;
 	n = pwrite(dev->fd, &value, size, (off_t)(bar->region_offset + offset));
-	(void)n; /* a device that does not take it is the guest's affair */
+	(void)n; /* an error is ignored: the guest sees that the write had no effect */
 }
 
 static const struct device_ops trap_ops = {
@@ -86,7 +87,7 @@ static const struct device_ops trap_ops = {
 	.write = trap_write,
 };
 
-/* --- what VFIO says --- */
+/* --- regions as VFIO describes them --- */
 
 /* A region's information with its capabilities; the caller frees it. -EINVAL: there is none. */
 static int region_info(struct vfio_pci *dev, unsigned index, struct vfio_region_info **out,
@@ -163,12 +164,13 @@ static int open_bar(struct vfio_pci *dev, unsigned i, struct err *err)
 	struct vfio_region_info *info;
 	int ret;
 
-	/* The upper half of the BAR before. */
+	/* The upper half of the previous BAR. */
 	if (i && dev->bars[i - 1].shape.wide)
 		return 0;
 	ret = region_info(dev, i, &info, err);
 	if (ret < 0)
-		return ret == -EINVAL ? 0 : ret; /* mediated devices describe what they have */
+		return ret == -EINVAL ? 0 : ret; /* mediated devices describe only the regions that
+						    they have */
 	bar->shape.size = info->size;
 	bar->region_offset = info->offset;
 	bar->can_map = info->flags & VFIO_REGION_INFO_FLAG_MMAP;
@@ -213,7 +215,10 @@ static bool rom_locks_up(const struct vfio_pci *dev)
 	return load_le(dev->raw, 2) == 0x14e4 && load_le(dev->raw + 2, 2) == 0x168e;
 }
 
-/* Its size; what is in it is read when the guest asks. Mediated devices may describe none. */
+/*
+ * Finds the size of the ROM; its contents are read when the guest reads them. Mediated devices may
+ * describe none.
+ */
 static int open_rom(struct vfio_pci *dev, struct err *err)
 {
 	struct vfio_bar *bar = &dev->bars[BAR_ROM];
@@ -306,8 +311,8 @@ static int map_part(struct vfio_pci *dev, struct vfio_bar *bar, uint8_t *base, s
 }
 
 /*
- * Address space for the whole BAR, at the offset within a large page that its guest address will
- * have: BARs are naturally aligned, so that is their own offset modulo their size.
+ * Reserves address space for the whole BAR, aligned like its guest address modulo a large page:
+ * BARs are naturally aligned, so an alignment to their size is enough.
  */
 static uint8_t *reserve(uint64_t size)
 {
@@ -359,8 +364,8 @@ static bool is_small(const struct vfio_bar *bar)
 }
 
 /*
- * VFIO lets a BAR smaller than a page be mapped where it is alone on its page in the host
- * (vfio_pci_probe_mmaps()). What cannot be mapped after all is trapped.
+ * Maps a BAR that is smaller than a page, which VFIO allows if the BAR is alone on its page in the
+ * host (vfio_pci_probe_mmaps()). If the mapping fails, the BAR is trapped.
  */
 static void map_small(struct vfio_pci *dev, struct vfio_bar *bar)
 {
@@ -463,7 +468,10 @@ static struct span pages_of(struct span at)
 	return (struct span){ align_down(at.base, PAGE), align_up(at.end, PAGE) };
 }
 
-/* Two BARs in one page are both trapped there, so the one that was alone loses its mapping. */
+/*
+ * Whether another BAR is in the same page of the guest. Both are then trapped, so the BAR that was
+ * there first loses its mapping.
+ */
 static bool is_crowded(struct vfio_pci *dev, const struct vfio_bar *bar)
 {
 	bool crowded = false;
@@ -482,8 +490,9 @@ static bool is_crowded(struct vfio_pci *dev, const struct vfio_bar *bar)
 }
 
 /*
- * A small BAR is mapped with the whole page that it is in, so it must begin it and be alone there.
- * Behind a port only the device's own BARs can be: windows are of 1 MiB.
+ * Whether a BAR can be mapped at its address. A small BAR is mapped with its whole page, so it must
+ * begin the page and be alone there. Behind a port only the device's own BARs can be near, because
+ * windows are multiples of 1 MiB.
  */
 static bool can_show(const struct vfio_pci *dev, const struct vfio_bar *bar, bool crowded)
 {
@@ -500,8 +509,9 @@ static void vfio_bar_hide(struct vfio_pci *dev, struct vfio_bar *bar)
 }
 
 /*
- * The whole BAR is claimed, and memory slots lie over the claim: only accesses that no slot holds
- * exit. If the guest put it where something else is, it is not there at all.
+ * Claims the whole BAR on the bus and puts memory slots over its mapped parts, so that only
+ * accesses outside of the slots exit. If the guest put the BAR where another device is, it is not
+ * shown at all.
  */
 static int show_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct span at, struct err *err)
 {

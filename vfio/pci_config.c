@@ -39,7 +39,10 @@ static void set_class(struct vfio_config *v, unsigned at, unsigned size, enum vf
 
 /* --- capabilities --- */
 
-/* PCI Local Bus 3.0 section 6.8.1. The registers start empty; the device has VFIO's. */
+/*
+ * PCI Local Bus 3.0 section 6.8.1. The guest's registers start at zero, because VFIO has programmed
+ * the device's own.
+ */
 static void take_msi(struct vfio_config *v, struct pci_config *c, const uint8_t *raw, unsigned at)
 {
 	uint16_t control = (uint16_t)load_le(raw + at + 2, 2);
@@ -138,8 +141,9 @@ struct ext_cap {
 };
 
 /*
- * Hidden because they promise what is not kept: resizing and functions that would need new windows,
- * routing by function group, translations and page requests that our IOMMU mappings do not serve.
+ * Capabilities are hidden whose functions are not emulated: resizing and virtual functions, which
+ * would need new windows; routing by function group; address translation and page requests, which
+ * the IOMMU mappings do not serve.
  */
 static unsigned hidden_size(const uint8_t *raw, unsigned at, uint16_t id, unsigned show)
 {
@@ -165,8 +169,9 @@ static unsigned hidden_size(const uint8_t *raw, unsigned at, uint16_t id, unsign
 }
 
 /*
- * Links what is shown. The list begins at 0x100 in any case: a hidden first one stays as a null
- * capability (ID 0, PCI Express Base 5.0 section 7.9.28) that only points on.
+ * Links the capabilities that are shown. The list always begins at 0x100, so a hidden first
+ * capability becomes a null capability (ID 0, PCI Express Base 5.0 section 7.9.28), which only
+ * links to the next one.
  */
 static void build_exts(struct vfio_config *v, struct pci_config *c, const uint8_t *raw,
 		       unsigned show)

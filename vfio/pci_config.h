@@ -1,5 +1,5 @@
 /*
- * Which bytes of a device's configuration space are ours and which are the device's.
+ * Divides a device's configuration space into bytes that are emulated and bytes of the device.
  *
  * PURE: bytes in, bytes and classes out. The device's bytes are untrusted: capability lists may be
  * malformed. Called by vfio/pci.c and by a fuzzer.
@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 enum vfio_byte {
-	VFIO_BYTE_DEVICE, /* reads and writes go to VFIO, which has its own rules */
-	VFIO_BYTE_OURS,	  /* kept in pci_config */
+	VFIO_BYTE_DEVICE, /* reads and writes go to VFIO, which filters them by its own rules */
+	VFIO_BYTE_OURS,	  /* emulated: kept in struct pci_config */
 	VFIO_BYTE_ZERO,	  /* hidden: reads 0, drops writes */
 };
 
@@ -22,7 +22,7 @@ struct vfio_config {
 	/* offsets of capabilities; 0: none */
 	unsigned pm, msi, msix, pcie;
 	unsigned msi_size;    /* bytes */
-	unsigned msi_vectors; /* at most */
+	unsigned msi_vectors; /* the most vectors that the device can use */
 	bool msi_masks;	      /* has mask and pending bits */
 	bool msi_wide;	      /* 64-bit address */
 	unsigned msix_vectors;
@@ -33,8 +33,8 @@ struct vfio_config {
 /*
  * Reads the device's `size` bytes (256 or 4096) at `raw`. Fills `v`, and copies capabilities into
  * `c`, relinked without the hidden ones, with the bits that a guest may write. `show` are enum
- * vfio_caps bits. `root_bus`: an endpoint appears as integrated into the root complex, else the
- * other way round, as Linux expects of its place.
+ * vfio_caps bits. With `root_bus` an endpoint appears as integrated into the root complex; without,
+ * an integrated endpoint appears as an endpoint, because Linux expects this behind a port.
  */
 void vfio_config_build(struct vfio_config *v, struct pci_config *c, const uint8_t *raw, size_t size,
 		       unsigned show, bool root_bus);

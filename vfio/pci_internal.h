@@ -1,10 +1,9 @@
 /*
- * What the vfio/pci*.c files share, and nobody else includes: the passed-through function and its
- * parts.
+ * The passed-through function and its parts, for the vfio/pci*.c files alone.
  *
- * Locks: configuration accesses come under the host bridge's lock, accesses to trapped memory under
- * the trap's own device lock; `lock` guards the interrupt state, which both reach. It is the
- * innermost but for the machine's.
+ * Locks: configuration accesses hold the host bridge's lock, accesses to trapped memory the trap's
+ * own device lock; `lock` guards the interrupt state, which both change. Only locks of the machine
+ * are taken while `lock` is held.
  */
 #ifndef VFIO_PCI_INTERNAL_H
 #define VFIO_PCI_INTERNAL_H
@@ -16,7 +15,7 @@
 
 /* --- parts of BARs --- */
 
-/* A stretch of a BAR that VFIO lets us map: no exits. */
+/* A part of a BAR that VFIO allows to be mapped, so that accesses do not exit. */
 struct vfio_part {
 	struct span at; /* bytes into the BAR, page-aligned */
 	uint8_t *hva;
@@ -25,18 +24,18 @@ struct vfio_part {
 };
 
 struct vfio_bar {
-	struct device trap; /* what is not a part: exits come here */
+	struct device trap; /* serves accesses to the BAR outside of the parts */
 	struct vfio_pci *owner;
 	unsigned index;
 	struct bar_shape shape;
 	uint64_t region_offset; /* in the device's file */
 	bool can_map;
-	struct span sparse[BAR_PARTS_MAX]; /* what VFIO lets us map */
+	struct span sparse[BAR_PARTS_MAX]; /* ranges that VFIO allows to be mapped */
 	unsigned nr_sparse;
-	uint8_t *base; /* this process's addresses for all of it; NULL: nothing is mapped */
+	uint8_t *base; /* host address of the whole BAR in this process; NULL: nothing is mapped */
 	struct vfio_part parts[BAR_PARTS_MAX];
 	unsigned nr_parts;
-	struct span at; /* where the guest has it, in `env`'s eyes; empty: nowhere */
+	struct span at; /* where `env` shows it to the guest; empty: nowhere */
 	bool claimed;
 };
 
@@ -51,7 +50,7 @@ enum vfio_irq_mode {
 
 struct vfio_vector {
 	int fd;	    /* eventfd that VFIO signals; -1: not in use yet */
-	bool given; /* VFIO has it */
+	bool given; /* VFIO signals it */
 	int route;  /* env->route's handle; -1: masked */
 	uint64_t address;
 	uint32_t data;
@@ -59,8 +58,8 @@ struct vfio_vector {
 
 struct vfio_irqs {
 	enum vfio_irq_mode mode;
-	bool intx_refused; /* by VFIO; not tried again before another mode was wanted */
-	uint32_t counts[VFIO_PCI_NUM_IRQS]; /* what VFIO has of each kind */
+	bool intx_refused; /* VFIO refused INTx; tried again only after another mode */
+	uint32_t counts[VFIO_PCI_NUM_IRQS]; /* how many VFIO has of each kind */
 	uint32_t flags[VFIO_PCI_NUM_IRQS];
 	/* INTx */
 	int intx, resample;
@@ -68,8 +67,8 @@ struct vfio_irqs {
 	struct vfio_vector *vectors;
 	unsigned nr_vectors;
 	unsigned nr_enabled; /* vectors that VFIO set up */
-	unsigned nr_asked;   /* what it was asked for: the host may have fewer */
-	uint8_t *table;	     /* the MSI-X table as the guest has it, 16 bytes a vector */
+	unsigned nr_asked;   /* vectors that VFIO was asked for; the host may have fewer */
+	uint8_t *table;	     /* the MSI-X table as the guest wrote it, 16 bytes a vector */
 	/* notifiers */
 	int error, request;
 };
@@ -99,22 +98,30 @@ uint32_t vfio_device_read(const struct vfio_pci *dev, unsigned offset, unsigned 
 
 /* pci_bar.c */
 int vfio_bars_open(struct vfio_pci *dev, struct err *err);
-/* This process's mappings; then what trapped accesses need, too. */
+/* Removes this process's mappings; vfio_bars_close() also frees what trapped accesses need. */
 void vfio_bars_unmap(struct vfio_pci *dev);
 void vfio_bars_close(struct vfio_pci *dev);
-/* Chooses what is mapped and what is trapped; the MSI-X table must be known. */
+/*
+ * Divides the BARs into mapped and trapped parts. Called when the place of the MSI-X table is
+ * known.
+ */
 int vfio_bars_map(struct vfio_pci *dev, struct err *err);
 void vfio_bar_moved(struct vfio_pci *dev, unsigned bar, struct span at);
 
 /* pci_irq.c */
 int vfio_irqs_open(struct vfio_pci *dev, struct err *err);
 void vfio_irqs_close(struct vfio_pci *dev);
-/* After every write to configuration space: do what MSI, MSI-X and INTx registers say now. */
+/*
+ * Called after every write to configuration space: sets up interrupts as the MSI, MSI-X and INTx
+ * registers say now.
+ */
 void vfio_irqs_update(struct vfio_pci *dev);
-/* All off. */
+/* Turns all interrupts off. */
 void vfio_irqs_stop(struct vfio_pci *dev);
-/* Whether the `size` bytes at `offset` of a BAR lie in the MSI-X table or its pending bits; then
- * the access was served. */
+/*
+ * Serves an access if its `size` bytes at `offset` of a BAR lie in the MSI-X table or its pending
+ * bits; false: they do not.
+ */
 bool vfio_msix_read(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsigned size,
 		    uint64_t *value);
 bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsigned size,
@@ -128,10 +135,13 @@ int vfio_notifiers_start(struct vfio_pci *dev, struct err *err);
 void vfio_notifiers_stop(struct vfio_pci *dev);
 
 /* pci_reset.c */
-/* As the guest resets it: not if another device of the machine would be reset, too. */
+/*
+ * Resets the device at the guest's request, unless another device of the machine would be reset as
+ * well.
+ */
 void vfio_pci_reset_alone(struct vfio_pci *dev, struct err *err);
 
-/* One sentence for the user, prefixed with the device's name. */
+/* Tells the user a sentence, prefixed with the device's name. */
 void vfio_say(struct vfio_pci *dev, const struct err *err);
 
 #endif

@@ -31,7 +31,9 @@
 
 /* --- VFIO's side --- */
 
-/* `set` has room for `count` descriptors. Positive: the host has only so many vectors, none is set.
+/*
+ * VFIO_DEVICE_SET_IRQS for `count` descriptors, for which `set` has room. A positive result: the
+ * host has only that many vectors, and none was set.
  */
 static int send_irqs(struct vfio_pci *dev, struct vfio_irq_set *set, uint32_t index,
 		     uint32_t action, unsigned start, unsigned count, const int32_t *fds)
@@ -105,7 +107,7 @@ int vfio_irqs_open(struct vfio_pci *dev, struct err *err)
 	for (unsigned i = 0; i < VFIO_PCI_NUM_IRQS; i++) {
 		struct vfio_irq_info info = { .argsz = sizeof(info), .index = i };
 
-		/* Older kernels lack the last ones. */
+		/* Older kernels lack the last indexes. */
 		if (ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0)
 			continue;
 		irqs->counts[i] = info.count;
@@ -146,8 +148,8 @@ static void intx_stop(struct vfio_pci *dev)
 }
 
 /*
- * VFIO masks the line when it fires; KVM signals `resample` when the guest has acknowledged it, and
- * VFIO unmasks it again.
+ * Sets up INTx. VFIO masks the line when it fires; when the guest acknowledges the interrupt, KVM
+ * signals `resample`, and VFIO unmasks the line again.
  */
 static int intx_start(struct vfio_pci *dev, struct err *err)
 {
@@ -210,8 +212,8 @@ static void vectors_stop(struct vfio_pci *dev)
 }
 
 /*
- * Vectors from 0 to `n` - 1 in one call; those without an eventfd stay silent. The host may have
- * fewer: then those work, and `err` says so.
+ * Sets up vectors 0 to `n` - 1 in one call; those without an eventfd deliver nothing. If the host
+ * has fewer vectors, these are set up, and `err` says so.
  */
 static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 {
@@ -241,7 +243,7 @@ static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 	return 0;
 }
 
-/* Vectors that the guest's MSI registers use. */
+/* The number of vectors that the guest's MSI registers enable. */
 static unsigned msi_used(const struct vfio_pci *dev)
 {
 	uint32_t control = pci_config_get(&dev->fn.config, dev->config.msi + MSI_CONTROL, 2);
@@ -249,7 +251,7 @@ static unsigned msi_used(const struct vfio_pci *dev)
 	return (unsigned)min_u64(1u << (control >> 4 & 7), dev->config.msi_vectors);
 }
 
-/* The kernel adds no vectors later: all are set up at once, silent. */
+/* Whether the kernel cannot add vectors later, so that all are set up at once, without eventfds. */
 static bool is_fixed(const struct vfio_pci *dev)
 {
 	return dev->irqs.mode == VFIO_IRQ_MSI ||
@@ -257,8 +259,8 @@ static bool is_fixed(const struct vfio_pci *dev)
 }
 
 /*
- * The guest enables MSI or MSI-X, so it is enabled in the device at once, before any vector has a
- * handler: devices and their firmware look at it.
+ * Enables MSI or MSI-X in the device as soon as the guest enables it, before any vector has an
+ * eventfd, because devices and their firmware read the enable bit.
  */
 static int enable_first(struct vfio_pci *dev, struct err *err)
 {
@@ -272,14 +274,14 @@ static int enable_first(struct vfio_pci *dev, struct err *err)
 	return enable_to(dev, n, err);
 }
 
-/* Gives VFIO the eventfds among `first` to `last` that it does not have yet. */
+/* Hands VFIO the eventfds of vectors `first` to `last` that it does not have yet. */
 static int give(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
 {
 	struct vfio_irqs *irqs = &dev->irqs;
 
 	if (!irqs->nr_enabled)
 		return enable_first(dev, err);
-	/* That the host has no more was said when they were set up. */
+	/* enable_to() has told the user already that the host has no more. */
 	if (is_fixed(dev))
 		last = (unsigned)min_u64(last, irqs->nr_enabled - 1);
 	for (unsigned i = first; i <= last; i++) {
@@ -316,7 +318,7 @@ static struct message msix_message(const struct vfio_pci *dev, unsigned vector)
 	};
 }
 
-/* The device puts the vector's number into the low bits of the data. */
+/* The message of a vector: the device puts the vector's number into the low bits of the data. */
 static struct message msi_message(const struct vfio_pci *dev, unsigned vector)
 {
 	const struct vfio_config *v = &dev->config;
@@ -339,7 +341,10 @@ static unsigned mode_vectors(const struct vfio_pci *dev)
 	return dev->irqs.mode == VFIO_IRQ_MSIX ? dev->config.msix_vectors : dev->config.msi_vectors;
 }
 
-/* One vector's route: none while it is masked. What failed is tried again at the next change. */
+/*
+ * Adds, changes or removes the route of a vector; a masked one has none. A failure is tried again
+ * at the next change.
+ */
 static int sync_vector(struct vfio_pci *dev, unsigned i, struct err *err)
 {
 	struct message m =
@@ -369,18 +374,18 @@ static int sync_vector(struct vfio_pci *dev, unsigned i, struct err *err)
 	return 0;
 }
 
-/* Brings vectors `first` to `last` to what the guest's registers say. */
+/* Sets up vectors `first` to `last` as the guest's registers say. */
 static int sync_vectors(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
 {
 	int ret = 0, given;
 
 	for (unsigned i = first; ret == 0 && i <= last; i++)
 		ret = sync_vector(dev, i, err);
-	given = give(dev, first, last, err); /* those before one that failed work */
+	given = give(dev, first, last, err); /* vectors before one that failed work */
 	return ret < 0 ? ret : given;
 }
 
-/* --- which of the three --- */
+/* --- the choice between INTx, MSI and MSI-X --- */
 
 static enum vfio_irq_mode wanted_mode(const struct vfio_pci *dev)
 {
@@ -430,7 +435,8 @@ void vfio_irqs_update(struct vfio_pci *dev)
 		if (ret == 0)
 			irqs->mode = want;
 	} else if (want == VFIO_IRQ_MSI && irqs->nr_enabled && irqs->nr_asked != msi_used(dev)) {
-		vectors_stop(dev); /* a guest that changes the number while it is enabled */
+		vectors_stop(
+			dev); /* the guest changed the number of vectors while MSI is enabled */
 	}
 	if (ret == 0 && (want == VFIO_IRQ_MSI || want == VFIO_IRQ_MSIX))
 		(void)sync_vectors(dev, 0, mode_vectors(dev) - 1, &err);
@@ -444,7 +450,7 @@ void vfio_irqs_stop(struct vfio_pci *dev)
 	pthread_mutex_lock(&dev->lock);
 	mode_stop(dev);
 	dev->irqs.intx_refused = false;
-	/* As after a reset: every vector is masked. */
+	/* Mask every vector, as after a reset. */
 	for (unsigned i = 0; i < dev->irqs.nr_vectors; i++) {
 		memset(dev->irqs.table + ENTRY_SIZE * i, 0, ENTRY_SIZE);
 		dev->irqs.table[ENTRY_SIZE * i + ENTRY_CONTROL] = ENTRY_MASKED;
@@ -505,7 +511,7 @@ bool vfio_msix_read(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsigne
 	return true;
 }
 
-/* Accesses of 4 and 8 bytes, aligned, are all that the specification allows; others are dropped. */
+/* The specification allows only aligned accesses of 4 and 8 bytes; others are dropped. */
 bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsigned size,
 		     uint64_t value)
 {
@@ -523,7 +529,7 @@ bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsign
 	if (dev->irqs.mode == VFIO_IRQ_MSIX)
 		(void)sync_vectors(dev, (unsigned)(at / ENTRY_SIZE), (unsigned)(at / ENTRY_SIZE),
 				   &err);
-	if (*err.text) /* plugged: unplugging takes the lock on its way */
+	if (*err.text) /* the device is plugged, because unplugging needs the lock */
 		vfio_say(dev, &err);
 	pthread_mutex_unlock(&dev->lock);
 	return true;

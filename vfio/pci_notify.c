@@ -1,6 +1,6 @@
 /*
- * What VFIO tells of a passed-through function by eventfds: errors, and the host's wish to have the
- * device back. On the loop's thread.
+ * Events that VFIO signals for a passed-through function: errors of the device, and requests of the
+ * host to have it back. On the loop's thread.
  */
 #include "vfio/pci_internal.h"
 
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define AER_ID	     0x0001
-#define AER_SIZE     0x10 /* as far as it is looked at */
+#define AER_SIZE     0x10 /* bytes that are read */
 #define AER_STATUS   0x04 /* uncorrectable errors */
 #define AER_SEVERITY 0x0c
 
@@ -21,7 +21,7 @@ static bool vfio_notify_drain(int fd)
 	return read(fd, &count, sizeof(count)) == sizeof(count);
 }
 
-/* The extended capability, or 0: PCI Express Base 6.0 section 7.9.3. */
+/* Returns the offset of the AER capability (PCI Express Base 6.0 section 7.9.3), or 0. */
 static unsigned find_aer(const struct vfio_pci *dev)
 {
 	unsigned at = PCI_LEGACY_SIZE;
@@ -38,9 +38,9 @@ static unsigned find_aer(const struct vfio_pci *dev)
 }
 
 /*
- * VFIO signals errors of both severities alike. After a non-fatal one the link and the device work,
- * and only a transaction was lost, which the guest's driver has to cope with. Bits of the status
- * that are set in the severity are fatal ones; a device that does not answer had one.
+ * VFIO signals errors of both severities alike. After a non-fatal error the link and the device
+ * work, and only a transaction was lost, which the guest's driver must handle. An error is fatal if
+ * its status bit is also set in the severity register, or if the device does not respond.
  */
 static bool is_fatal(const struct vfio_pci *dev)
 {

@@ -15,7 +15,7 @@ static bool is_device(const struct vfio_pci *dev, const struct vfio_pci_dependen
 {
 	char name[VFIO_NAME_MAX];
 
-	/* The kernel gives 16 bits of the domain. */
+	/* The kernel's struct has only 16 bits of the domain. */
 	snprintf(name, sizeof(name), "%04x:%02x:%02x.%x", d->segment, d->bus, d->devfn >> 3,
 		 d->devfn & 7);
 	return !strcmp(dev->name, name) ||
@@ -31,7 +31,10 @@ static bool is_affected(const struct vfio_pci *dev, const struct vfio_pci_hot_re
 	return false;
 }
 
-/* What a reset of the bus would reset, too. The caller frees it; NULL: there is no such reset. */
+/*
+ * Lists the functions that a reset of the bus affects. The caller frees the list; NULL: the bus
+ * cannot be reset.
+ */
 static struct vfio_pci_hot_reset_info *dependents(const struct vfio_pci *dev)
 {
 	size_t size = sizeof(struct vfio_pci_hot_reset_info) +
@@ -50,8 +53,9 @@ static struct vfio_pci_hot_reset_info *dependents(const struct vfio_pci *dev)
 }
 
 /*
- * The descriptors prove that the groups are ours; the kernel takes no more of them than the reset
- * has devices (vfio_pci_ioctl_pci_hot_reset_groups()). Devices of iommufd prove it themselves.
+ * Lists the descriptors of the groups, which prove to the kernel that this process owns them; the
+ * kernel accepts at most as many as the reset has devices (vfio_pci_ioctl_pci_hot_reset_groups()).
+ * With iommufd none are needed.
  */
 static size_t groups_of(const struct iommu *io, const struct vfio_pci_hot_reset_info *info,
 			int32_t files[IOMMU_GROUPS_MAX])
@@ -90,8 +94,8 @@ static int reset_bus(const struct vfio_pci *dev, const struct iommu *io,
 }
 
 /*
- * Whether the kernel lets us: all that the reset affects must be owned by us, passed through or
- * not. With groups that is what their descriptors prove; devices of iommufd are told by a flag
+ * Whether the kernel allows the reset: this process must own all functions that it affects, passed
+ * through or not. With groups their descriptors prove that; with iommufd the kernel sets a flag
  * (Linux 6.6, vfio_pci_ioctl_get_pci_hot_reset_info()).
  */
 static bool vfio_reset_is_ours(const struct iommu *io, const struct vfio_pci_hot_reset_info *info)
@@ -104,7 +108,7 @@ static bool vfio_reset_is_ours(const struct iommu *io, const struct vfio_pci_hot
 	return true;
 }
 
-/* Resets one; marks in done[] which of `devs` a reset of its bus has reset, too. */
+/* Resets devs[i], and marks in done[] all of `devs` that the reset affected. */
 static int reset_one(struct vfio_pci *const *devs, size_t n, size_t i, const struct iommu *io,
 		     bool *done)
 {
@@ -148,8 +152,8 @@ int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iomm
 }
 
 /*
- * A guest that resets one device does not expect that another one, which it sees on a bus of its
- * own, is reset, too.
+ * Whether a reset of the bus would affect another device of the machine. The guest, which sees that
+ * device on another bus, does not expect it to be reset.
  */
 static bool would_reset_others(const struct vfio_pci *dev, const struct vfio_pci_place *place)
 {
@@ -170,7 +174,7 @@ void vfio_pci_reset_alone(struct vfio_pci *dev, struct err *err)
 	bool done[1] = { false };
 	int ret = -EBUSY;
 
-	if (dev->io) /* groups may leave meanwhile */
+	if (dev->io) /* groups may be released meanwhile */
 		pthread_mutex_lock(&dev->io->lock);
 	if (dev->flags & VFIO_DEVICE_FLAGS_RESET || !would_reset_others(dev, &dev->place))
 		ret = reset_one(&dev, 1, 0, dev->io, done);

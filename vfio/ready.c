@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Module parameters: Y or N, or a number. */
+/* Reads a module's parameter: Y or N, or a number. */
 static bool ready_is_on(const char *root, const char *module, const char *parameter)
 {
 	char dir[64], text[16];
@@ -19,7 +19,10 @@ static bool ready_is_on(const char *root, const char *module, const char *parame
 	       (*text == 'Y' || *text == '1');
 }
 
-/* The kernel prints the chips that interrupts go through: IR-PCI-MSIX, IR-IO-APIC. */
+/*
+ * Looks for "IR-" in /proc/interrupts, where the kernel prints the interrupt controllers:
+ * IR-PCI-MSIX, IR-IO-APIC.
+ */
 static bool remaps_interrupts(const char *root)
 {
 	char path[VFIO_PATH_MAX], *line = NULL;
@@ -88,7 +91,7 @@ static int check_type1(const char *root, const struct vfio_id *id, struct err *e
 	char node[64];
 	int ret = check_node(root, "vfio/vfio", err);
 
-	/* vfio-pci makes the group of a device without an IOMMU. */
+	/* A device without an IOMMU gets its group when vfio-pci is bound. */
 	if (ret < 0 || !id->has_group)
 		return ret;
 	snprintf(node, sizeof(node), "vfio/%s%u", id->no_iommu ? "noiommu-" : "", id->group);
@@ -122,8 +125,8 @@ int vfio_check_nodes(const char *root, const struct vfio_id *id, enum iommu_back
 }
 
 /*
- * VT-d never attached such devices (device_rmrr_is_relaxable()); since Linux 6.6 no driver does
- * (drivers/iommu/iommu.c, require_direct).
+ * VT-d's driver never attached devices with `direct` ranges (device_rmrr_is_relaxable()); since
+ * Linux 6.6 no IOMMU driver does (drivers/iommu/iommu.c, require_direct).
  */
 int vfio_check_direct(const char *root, const struct host_facts *facts, struct err *err)
 {
@@ -143,7 +146,7 @@ int vfio_check_direct(const char *root, const struct host_facts *facts, struct e
 	return 0;
 }
 
-/* The file is there if there is a method. */
+/* sysfs has the file only if there is a reset method. */
 void vfio_reset_methods(const char *root, const struct vfio_id *id, char out[64])
 {
 	ssize_t n = sysfs_read(root, id->path, "reset_method", out, 64);

@@ -21,7 +21,7 @@
 
 /* --- names --- */
 
-/* The directory itself, its links followed, without `root`. */
+/* Follows all links of a path; the result is without `root`. */
 static int resolve(const char *root, const char *path, char out[VFIO_PATH_MAX])
 {
 	char whole[VFIO_PATH_MAX], real_root[PATH_MAX] = "", real[PATH_MAX];
@@ -62,8 +62,8 @@ const char *sysfs_iommu_kind(const char *root, char buf[32])
 }
 
 /*
- * Where VFIO may do without an IOMMU, vfio-pci makes a group of its own for the device when it gets
- * it (drivers/vfio/group.c, vfio_noiommu_group_alloc()).
+ * A device without a group is allowed only in VFIO's no-IOMMU mode, where vfio-pci makes a group
+ * for the device when it is bound (drivers/vfio/group.c, vfio_noiommu_group_alloc()).
  */
 static int no_group(const char *root, struct vfio_id *id, struct err *err)
 {
@@ -86,9 +86,9 @@ static int no_group(const char *root, struct vfio_id *id, struct err *err)
 }
 
 /*
- * Since Linux 6.1 vfio-dev/ holds VFIO's name for a device that it hands out, whatever driver has
- * registered it (drivers/vfio/vfio_main.c, __vfio_register_dev()); before, VFIO's drivers are known
- * by their names.
+ * Whether VFIO provides the device. Since Linux 6.1 vfio-dev/ has VFIO's name for each device that
+ * any driver has registered with it (drivers/vfio/vfio_main.c, __vfio_register_dev()); before,
+ * VFIO's drivers are recognised by their names.
  */
 static bool is_vfio(const char *root, const char *device, const char *driver, char name[32])
 {
@@ -113,8 +113,8 @@ static void find_vfio(const char *root, struct vfio_id *id)
 }
 
 /*
- * Mediated devices of Linux before 6.1, whose drivers have any name, are alone in their groups:
- * VFIO has a node for the group if it hands the device out.
+ * Whether VFIO has a node for the device's group. Before Linux 6.1 this shows that VFIO provides a
+ * mediated device, which is alone in its group and whose driver may have any name.
  */
 static bool has_group_node(const char *root, const struct vfio_id *id)
 {
@@ -192,9 +192,9 @@ static int by_name(const void *a, const void *b)
 }
 
 /*
- * Drivers that leave a device to VFIO's user: pci-stub, and those of bridges, which do no DMA of
- * their own (drivers/vfio/vfio_main.c, vfio_group_viable() of old; iommu_device_claim_dma_owner()
- * since).
+ * Drivers whose devices do not keep a group from VFIO: pci-stub, and those of bridges, which do no
+ * DMA of their own (drivers/vfio/vfio_main.c, formerly vfio_group_viable(), now
+ * iommu_device_claim_dma_owner()).
  */
 static bool driver_is_harmless(const char *driver)
 {
@@ -202,8 +202,8 @@ static bool driver_is_harmless(const char *driver)
 }
 
 /*
- * PCI to PCI and CardBus bridges forward what devices do and do nothing themselves. Not the class:
- * it calls an NVSwitch a bridge, too.
+ * Whether a device is a PCI to PCI or CardBus bridge, which does no DMA of its own. Decided by the
+ * header type and not by the class, which is that of a bridge for an NVSwitch as well.
  */
 static bool is_bridge(const char *root, const char *device)
 {
@@ -368,7 +368,7 @@ static int probe_reserved(const char *root, unsigned group, struct host_facts *f
 	n = sysfs_read(root, dir, "reserved_regions", text, RESERVED_MAX);
 	if (n >= 0)
 		ret = sysfs_parse_reserved(text, (size_t)n, group, facts, err);
-	else if (n != -ENOENT) /* no-IOMMU groups have none */
+	else if (n != -ENOENT) /* no-IOMMU groups have no such file */
 		ret = err_sys(err, (int)-n, "%s/reserved_regions cannot be read", dir);
 	free(text);
 	return ret;
@@ -431,7 +431,7 @@ static const char *parse_hex(const char *at, const char *end, uint64_t *value)
 	return digits ? at : NULL;
 }
 
-/* What is not known is not allowed. */
+/* An unknown type counts as reserved. */
 static enum host_resv_type parse_type(const char *at, const char *end)
 {
 	enum host_resv_type type;
@@ -443,7 +443,10 @@ static enum host_resv_type parse_type(const char *at, const char *end)
 	return host_resv_find(at, (size_t)(end - at), &type) ? type : HOST_RESV_RESERVED;
 }
 
-/* Groups of one host mostly reserve the same: the first one that does is named. */
+/*
+ * Adds a range, unless an earlier group has the same one: most groups of a host do, and the first
+ * is named.
+ */
 static bool sysfs_add_reserved(struct host_facts *facts, struct span at, enum host_resv_type type,
 			       unsigned group)
 {

@@ -16,7 +16,7 @@
 #define VFIO_PATH_MAX  512
 #define VFIO_GROUP_MAX 64 /* members that one group may have */
 
-/* How a device is found; no descriptors. */
+/* A device's names and places; no descriptors. */
 struct vfio_id {
 	char name[VFIO_NAME_MAX]; /* "0000:41:10.1" or a UUID: what VFIO_GROUP_GET_DEVICE_FD wants
 				   */
@@ -24,8 +24,9 @@ struct vfio_id {
 	bool pci;		  /* false: a mediated device */
 	bool has_group;
 	unsigned group;	 /* IOMMU group number */
-	bool no_iommu;	 /* the group is VFIO's no-IOMMU kind, or will be once vfio-pci has it */
-	bool vfio;	 /* VFIO hands it out; its driver need not be VFIO's (vGPUs) */
+	bool no_iommu;	 /* the group is a no-IOMMU group of VFIO, or will be one when vfio-pci is
+			    bound */
+	bool vfio;	 /* VFIO provides the device; its driver need not be vfio-pci (vGPUs) */
 	char cdev[32];	 /* "vfio3": /dev/vfio/devices/vfio3; "": none */
 	char driver[64]; /* bound driver; "": none */
 };
@@ -40,7 +41,7 @@ struct vfio_member {
 	char name[VFIO_NAME_MAX];
 	char driver[64]; /* "": none */
 	bool vfio;	 /* VFIO hands it out */
-	bool bridge;	 /* a PCI to PCI bridge: never in the way */
+	bool bridge;	 /* a PCI to PCI bridge, which never keeps a group from VFIO */
 	bool in_use;	 /* bound to a driver that keeps the group from being viable */
 };
 /* The members of a group, sorted by name. */
@@ -57,9 +58,9 @@ struct vfio_bound {
  */
 unsigned sysfs_bound(const char *root, struct vfio_bound *out, unsigned cap, unsigned *groups);
 /*
- * 0 if VFIO can have the group: it hands the device out, and every other member, too, or that is a
- * bridge, or unbound. Else -EBUSY, and the sentence names each member that is in the way, its
- * driver, and `straddle bind` as the way out.
+ * 0 if the group can be used: VFIO provides the device, and each other member is provided by VFIO,
+ * a bridge, or unbound. Else -EBUSY, and the sentence names each other member with its driver, and
+ * `straddle bind` as the way out.
  */
 int sysfs_group_viable(const char *root, const struct vfio_id *id, struct err *err);
 
@@ -75,7 +76,7 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
  */
 int sysfs_parse_reserved(const char *text, size_t len, unsigned group, struct host_facts *facts,
 			 struct err *err);
-/* "AMD-Vi", "Intel VT-d", "none", ...: the first of /sys/class/iommu. */
+/* The kind of the host's first IOMMU in /sys/class/iommu: "AMD-Vi", "Intel VT-d", "none" ... */
 const char *sysfs_iommu_kind(const char *root, char buf[32]);
 
 #endif

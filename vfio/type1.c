@@ -116,7 +116,10 @@ static int open_group(struct iommu *io, const struct vfio_id *id, int *fd, struc
 	return 0;
 }
 
-/* A virtual function whose physical one has a token wants it after the name (vfio-pci). */
+/*
+ * A virtual function whose physical function has a token is opened by its name and the token
+ * (vfio-pci).
+ */
 static int type1_attach(struct iommu *io, const struct vfio_id *id, const char *token, int *device,
 			struct err *err)
 {
@@ -145,7 +148,7 @@ static int type1_attach(struct iommu *io, const struct vfio_id *id, const char *
 
 /* --- what can be mapped --- */
 
-/* The kernel says how much room it wants; `info` is freed by the caller. */
+/* VFIO_IOMMU_GET_INFO with as much room as the kernel asks for. The caller frees *info. */
 static int get_info(const struct iommu *io, struct vfio_iommu_type1_info **info, struct err *err)
 {
 	uint32_t size = sizeof(**info);
@@ -193,7 +196,7 @@ static size_t copy_ranges(const struct vfio_iommu_type1_info *info, struct span 
 	size_t room, n = 0;
 
 	r = (const void *)find_cap(info, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, sizeof(*r));
-	if (!r) { /* Linux before 5.4 does not know; it refuses nothing either */
+	if (!r) { /* Linux before 5.4 does not list usable IOVAs, and refuses no address */
 		if (cap)
 			out[0] = (struct span){ 0, UINT64_MAX };
 		return 1;
@@ -224,7 +227,7 @@ static int type1_ranges(struct iommu *io, struct span *out, size_t cap, size_t *
 	struct vfio_iommu_type1_info *info;
 	int ret;
 
-	if (io->no_iommu) { /* nothing is translated, nothing is mapped */
+	if (io->no_iommu) { /* addresses are not translated, so nothing is mapped */
 		out[0] = (struct span){ 0, UINT64_MAX };
 		*n = 1;
 		return 0;
@@ -253,7 +256,7 @@ static int type1_map(struct iommu *io, const struct iommu_mapping *m)
 	return ioctl(io->fd, VFIO_IOMMU_MAP_DMA, &map) < 0 ? -errno : 0;
 }
 
-/* v2 takes several mappings away in one call, as long as none is cut. */
+/* Version 2 removes several mappings in one call, but does not split one. */
 static int type1_unmap(struct iommu *io, struct span iova)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
@@ -274,14 +277,17 @@ static size_t type1_kvm_files(const struct iommu *io, int *out, size_t cap)
 	return n;
 }
 
-/* The kernel refuses while a device is open or KVM has the group; then it goes with the rest. */
+/*
+ * Removes the group from the container. The kernel refuses while a device is open or KVM has the
+ * group; the group then leaves when the container is closed.
+ */
 static void type1_leave(struct iommu *io, unsigned i)
 {
 	(void)ioctl(io->groups[i].fd, VFIO_GROUP_UNSET_CONTAINER);
 	close(io->groups[i].fd);
 }
 
-/* The last descriptor of the container takes its mappings along. */
+/* Closing the container's last descriptor removes all its mappings. */
 static void type1_close(struct iommu *io)
 {
 	for (unsigned i = 0; i < io->nr_groups; i++)
