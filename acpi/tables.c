@@ -28,7 +28,9 @@ static const
 #define RSDP_V1_SIZE	       20
 #define RSDP_EXTENDED_CHECKSUM 32
 
-/* x2APIC structures are for ids that do not fit into a local APIC structure (5.2.12.12). */
+/*
+ * Ids from here on do not fit into a local APIC structure and get an x2APIC structure (5.2.12.12).
+ */
 #define APIC_ID_WIDE 255
 
 	struct tables {
@@ -40,7 +42,7 @@ static const
 
 static_assert(PORT_PCI == 0xcf8 && PCI_PORTS == 8, "dsdt.asl has the ports around them in numbers");
 
-/* Makes the bytes add up to zero. */
+/* Returns the byte that makes the sum of all bytes zero. */
 static uint8_t checksum(const uint8_t *data, size_t len)
 {
 	uint8_t sum = 0;
@@ -50,7 +52,7 @@ static uint8_t checksum(const uint8_t *data, size_t len)
 	return (uint8_t)-sum;
 }
 
-/* --- the common header: length and checksum are known at the end --- */
+/* --- the common header: table_end() fills in length and checksum --- */
 
 static size_t table_begin(struct tables *t, const char *signature, unsigned revision)
 {
@@ -70,7 +72,7 @@ static size_t table_begin(struct tables *t, const char *signature, unsigned revi
 	return at;
 }
 
-/* Returns the table's address. */
+/* Ends the table that begins at offset `at`. Returns its guest-physical address. */
 static uint64_t table_end(struct tables *t, size_t at)
 {
 	struct bytes_out *b = &t->out;
@@ -219,7 +221,7 @@ static void put_mcfg(struct tables *t, const struct plan *p)
 	table_end_listed(t, at);
 }
 
-/* --- SRAT, 5.2.16, and SLIT, 5.2.17: only if there is more to say than "one node" --- */
+/* --- SRAT, 5.2.16, and SLIT, 5.2.17: only if p->numa --- */
 
 static void put_srat_cpu(struct bytes_out *b, unsigned node, uint32_t apic_id)
 {
@@ -285,7 +287,7 @@ static void put_slit(struct tables *t, const struct plan *p)
 	table_end_listed(t, at);
 }
 
-/* --- SSDT: the resource templates that the DSDT asks for --- */
+/* --- SSDT: the resource templates that the DSDT refers to --- */
 
 static size_t add_spans(struct aml_resource *out, size_t n, enum aml_resource_kind kind,
 			const struct span *spans, size_t nr_spans)

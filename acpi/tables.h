@@ -2,13 +2,14 @@
  * Writes the ACPI tables of a machine.
  *
  * PURE. Called by the machine, with the guest memory at ACPI_BASE and ACPI_RSDP as buffers, and by
- * tests. What varies comes from the plan's folds, fixed numbers come from vmm/base/platform.h, and
- * fixed hardware from dsdt.asl.
+ * tests. Values that differ between VMs come from the plan's folds, fixed numbers from
+ * vmm/base/platform.h, fixed hardware from dsdt.asl.
  *
  * The platform is hardware-reduced (ACPI 6.3 section 4.1): power-off is one register and the power
  * button one interrupt of a generic event device, so there is no PM timer, SCI, GPE block, FACS,
- * SMI command or 8259 to emulate. Neither is there a WAET: it promises an RTC whose interrupts need
- * no acknowledgement and a PM timer that reads right the first time, and we have neither.
+ * SMI command or 8259 to emulate. There is no WAET either, because it promises an RTC whose
+ * interrupts need no acknowledgement and a PM timer that is right at the first read, and the
+ * platform has neither.
  */
 #ifndef ACPI_TABLES_H
 #define ACPI_TABLES_H

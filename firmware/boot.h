@@ -1,16 +1,16 @@
 /*
- * Where everything that the guest finds in its memory at start goes, and the bytes of it.
+ * Places everything that the guest finds in its memory at start, and generates the boot data.
  *
- * PURE. The one place that decides these addresses, from the guest's E820 and the parsed kernel;
- * nothing goes outside of usable RAM. The machine opens and maps the files, calls this, copies the
- * places into guest RAM and sets the boot CPU.
+ * PURE. These addresses are decided here only, from the guest's E820 and the parsed kernel, and lie
+ * in usable RAM only. The machine opens and maps the files, calls this, copies the places into
+ * guest RAM and sets the boot CPU.
  *
  *   0       64 KiB                       LOW_RAM_END   1 MiB     16 MiB            top below 4 GiB
  *   |  free  | GDT, zero page, command line, |           |         | kernel |  . . .  | initrd |
  *            | page tables  (as needed)      |
  *
- * The first 64 KiB stay free for real-mode trampolines: page 0 belongs to no one, and small guests
- * start their other CPUs from there.
+ * The first 64 KiB stay free for real-mode trampolines: page 0 is never used, and small guests
+ * start their other CPUs from this memory.
  */
 #ifndef FIRMWARE_BOOT_H
 #define FIRMWARE_BOOT_H
@@ -35,9 +35,9 @@ struct boot_kernel {
 int boot_kernel_parse(struct boot_kernel *k, const uint8_t *file, size_t len, struct err *err);
 
 /*
- * Refuses what cannot be an initrd: an empty file, a kernel, a program, a script. Linux unpacks or
- * mounts so many formats that unknown bytes pass. -EINVAL and a sentence that reads well after
- * "FILE: ".
+ * Refuses a file that cannot be an initrd: an empty file, a kernel, a program, a script. Unknown
+ * contents pass, because Linux unpacks or mounts many formats. -EINVAL and a sentence that reads
+ * well after "FILE: ".
  */
 int boot_initrd_check(const uint8_t *file, size_t len, struct err *err);
 
@@ -47,7 +47,10 @@ enum boot_source {
 	BOOT_FROM_DATA,	  /* the scratch buffer, from `offset` */
 };
 
-/* Copy `len` bytes to guest memory, and see that `zeroes` bytes after them are zero. */
+/*
+ * A place in guest memory: `len` bytes are copied to it, and the `zeroes` bytes after them must be
+ * zero.
+ */
 struct boot_place {
 	uint64_t gpa;
 	uint64_t offset, len; /* len may be 0 */

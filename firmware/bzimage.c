@@ -27,8 +27,8 @@ static int not_a_kernel(const uint8_t *file, size_t len, struct err *err)
 }
 
 /*
- * Copies the header. The jump at its start tells its end (boot.rst, "Details of Header Fields"),
- * which is at or behind the last field that its protocol version promises.
+ * Copies the header. The target of the jump at its start is its end (boot.rst, "Details of Header
+ * Fields"), which lies at or behind the last field of its protocol version.
  */
 static int header_copy(struct bzimage *bz, const uint8_t *file, size_t len, struct err *err)
 {
@@ -55,7 +55,7 @@ static int header_copy(struct bzimage *bz, const uint8_t *file, size_t len, stru
 	return 0;
 }
 
-/* Whether the bytes are a kernel that has an entry for us, and which. */
+/* Checks that the file is a kernel with an entry that is supported, and finds which. */
 static int kind_check(struct bzimage *bz, const uint8_t *file, size_t len, struct err *err)
 {
 	if (!len)
@@ -80,9 +80,9 @@ static int kind_check(struct bzimage *bz, const uint8_t *file, size_t len, struc
 }
 
 /*
- * Where the protected-mode code is. Its size counts units of 16 bytes, the last of which may be
- * incomplete (memtest86+), and is 0 where the maker relies on boot loaders to take the rest of the
- * file, as they do. Anything behind it is a signature and of no use here.
+ * Finds the protected-mode code. Its size is in units of 16 bytes, the last of which may be
+ * incomplete (memtest86+), and is 0 in kernels whose maker relies on boot loaders to load the rest
+ * of the file. Bytes behind the code are a signature, which is ignored.
  */
 static int code_find(struct bzimage *bz, const uint8_t *file, size_t len, struct err *err)
 {
@@ -104,9 +104,12 @@ static int code_find(struct bzimage *bz, const uint8_t *file, size_t len, struct
 	return 0;
 }
 
-/* Where boot loaders put a kernel that does not say, and the room it needs there to unpack. */
+/*
+ * The load address of kernels before protocol 2.10, which name none, and the room they need there
+ * to unpack.
+ */
 #define ADDRESS_BEFORE_2_10 MIB
-#define ROOM_BEFORE_2_10    4 /* times its size: gzip makes a third of a kernel */
+#define ROOM_BEFORE_2_10    4 /* times code_size: gzip packs a kernel to a third */
 
 static int placement_parse(struct bzimage *bz, const uint8_t *file, struct err *err)
 {

@@ -1,7 +1,7 @@
 /*
  * Linux bzImage files.
  *
- * PURE: parses untrusted bytes, decides nothing about memory; boot.c does. The protocol is Linux
+ * PURE: parses untrusted bytes; boot.c decides the addresses. The protocol is Linux
  * Documentation/arch/x86/boot.rst. Kernels are entered by its 64-bit entry (version 2.12, Linux
  * 3.8, and later) where they have it, or else by its 32-bit entry (version 2.06, Linux 2.6.22, and
  * later), as i386 kernels and old ones are.
@@ -25,10 +25,10 @@ struct bzimage {
 	uint64_t code_offset; /* the protected-mode code: bytes of the file */
 	uint64_t code_size;
 	uint64_t init_size;    /* RAM needed from the load address on; at least code_size */
-	uint64_t pref_address; /* where it wants to be loaded, or must be if not relocatable */
+	uint64_t pref_address; /* the preferred load address, or the only one if not relocatable */
 	uint64_t alignment;    /* of the load address, a power of two; 1 if not relocatable */
 	bool relocatable;
-	bool above_4g;			  /* kernel, initrd and all may lie above 4 GiB */
+	bool above_4g;			  /* kernel, initrd and boot data may lie above 4 GiB */
 	uint64_t initrd_max;		  /* the highest address of the initrd's last byte */
 	uint64_t cmdline_max;		  /* bytes without the NUL */
 	uint8_t header[SETUP_HEADER_MAX]; /* for the zero page: the file from SETUP_SECTS on */

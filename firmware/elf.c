@@ -27,7 +27,7 @@
 
 #define PHDRS_MAX 256 /* vmlinux has 5; bounds the work that a hostile file can ask for */
 
-/* Where the two classes differ: offsets, and the size of an address. */
+/* The differences of ELF32 and ELF64: offsets, and the size of an address. */
 struct class
 {
 	unsigned address; /* bytes of an address, an offset or a size */
@@ -59,8 +59,8 @@ struct file {
 	const struct class *class;
 	uint64_t phoff;
 	unsigned phnum;
-	bool interp;   /* wants a dynamic linker */
-	bool is_linux; /* has a note of that name */
+	bool interp;   /* names a dynamic linker */
+	bool is_linux; /* has a note with the name "Linux" */
 	uint64_t pvh_entry;
 	struct elf *elf;
 	struct err *err;
@@ -118,7 +118,7 @@ static int header_check(struct file *f)
 	return 0;
 }
 
-/* Program header `i`; its bytes in the file are checked to be there. */
+/* Reads program header `i`, and checks that the bytes it names are in the file. */
 static int program_header(const struct file *f, unsigned i, struct program_header *ph)
 {
 	const struct class *c = f->class;
@@ -185,7 +185,7 @@ static int segment_add(struct file *f, unsigned i, const struct program_header *
 }
 
 /*
- * Looks for the PVH note (true: it is there), and for any of Linux. "Note Section": name size,
+ * Looks for the PVH note (true: found), and for any note of Linux. "Note Section": name size,
  * descriptor size and type of 4 bytes each, then name and descriptor; each starts at a multiple of
  * `align`.
  */
@@ -218,8 +218,8 @@ static bool notes_walk(struct file *f, const struct program_header *ph, uint64_t
 }
 
 /*
- * The fields of a note start at multiples of 4, or of 8 if the segment says so; but linkers have
- * put notes made for 4 into segments that say 8.
+ * The fields of a note start at multiples of 4, or of 8 if the segment's alignment is 8. Both are
+ * tried, because some linkers put notes with alignment 4 into segments of alignment 8.
  */
 static void notes_read(struct file *f, const struct program_header *ph)
 {
@@ -254,8 +254,9 @@ static bool entry_loaded(const struct elf *elf, uint64_t entry)
 }
 
 /*
- * Linux links vmlinux with a physical e_entry, but a virtual one is what most linkers write. The
- * physical reading comes first: vmlinux also has a per-CPU segment at virtual address 0.
+ * Finds the physical entry. Linux links vmlinux with a physical e_entry, but most linkers write a
+ * virtual one. It is taken as physical first, because vmlinux also has a per-CPU segment at virtual
+ * address 0.
  */
 static bool entry_find(const struct file *f, uint64_t *entry)
 {
@@ -277,8 +278,8 @@ static bool entry_find(const struct file *f, uint64_t *entry)
 }
 
 /*
- * A PVH note decides, whatever else the file looks like: FreeBSD's kernels name a dynamic linker
- * that does not exist, and those of others have a Multiboot header besides.
+ * A PVH note decides before anything else, because FreeBSD's kernels name a dynamic linker that
+ * does not exist, and other kernels have a Multiboot header as well.
  */
 static int protocol_find(struct file *f)
 {

@@ -16,7 +16,7 @@
 
 #define RFLAGS_FIXED 2 /* bit 1 is always set; interrupts are off */
 
-/* Segment types: accessed already, so that loading them writes nothing back. */
+/* Segment types, with the accessed bit set, so that loading a segment does not write to the GDT. */
 #define TYPE_CODE 0xb /* execute, read */
 #define TYPE_DATA 0x3 /* read, write */
 #define TYPE_TSS  0xb /* busy, as VM entry demands of TR */
@@ -26,7 +26,7 @@
 #define BOOT_DS	 0x18
 #define BOOT_TSS 0x20
 
-/* Present, writable; accessed and dirty already, so that walking writes nothing back. */
+/* Present, writable; accessed and dirty, so that a walk does not write to the tables. */
 #define PTE_TABLE 0x23
 #define PTE_2MIB  0xe3
 #define PTE_ADDR  UINT64_C(0x000ffffffffff000)
@@ -125,7 +125,7 @@ static uint8_t *page_add(struct tables *t)
 	return page;
 }
 
-/* The table that entry `i` of `parent` leads to, made if there is none; NULL: no room. */
+/* Returns the table of entry `i` of `parent`, and makes it if there is none; NULL: no room. */
 static uint8_t *table_below(struct tables *t, uint8_t *parent, unsigned i, bool *made)
 {
 	uint64_t entry = load_le(parent + i * 8, 8);

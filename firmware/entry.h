@@ -1,5 +1,5 @@
 /*
- * The state in which the boot CPU enters the kernel, as plain values.
+ * The boot CPU's registers at the entry of the kernel, as plain values.
  *
  * PURE, and without KVM's types: the machine copies them over. Linux boot.rst, "64-bit BOOT
  * PROTOCOL" and "32-bit BOOT PROTOCOL"; Xen docs/misc/pvh.pandoc, "PVH entry point". Bit names:
@@ -41,22 +41,22 @@ struct entry_cpu {
 /* Long mode, paging on; `tables` is the GPA of what entry_tables() wrote. */
 void entry_linux64(struct entry_cpu *cpu, uint64_t entry, uint64_t zeropage, uint64_t gdt,
 		   uint64_t tables);
-/* 32-bit protected mode, flat, paging off. Of both, all addresses are below 4 GiB. */
+/* 32-bit protected mode, flat, paging off. All addresses must be below 4 GiB. */
 void entry_linux32(struct entry_cpu *cpu, uint64_t entry, uint64_t zeropage, uint64_t gdt);
 void entry_pvh(struct entry_cpu *cpu, uint64_t entry, uint64_t start_info, uint64_t gdt);
 
-/* The GDT that matches the segments of `cpu`. */
+/* Writes the GDT of the segments of `cpu`. */
 void entry_gdt(const struct entry_cpu *cpu, uint8_t gdt[ENTRY_GDT_SIZE]);
 
 #define ENTRY_PAGE	  4096
 #define ENTRY_TABLES_MAX  (16 * ENTRY_PAGE)   /* enough for one kernel anywhere */
-#define ENTRY_ADDRESS_MAX (UINT64_C(1) << 47) /* 4 levels map so much, of positive addresses */
+#define ENTRY_ADDRESS_MAX (UINT64_C(1) << 47) /* the end of the lower half of 4 levels */
 
 /*
- * Page tables that map the first 4 GiB and `extra` (n spans, in whole GiB) to themselves by 2 MiB
- * pages. Written for address `gpa` (page aligned) into the `cap` bytes at `buf`, of which `*used`
- * are used. -ERANGE and a sentence if `extra` is beyond ENTRY_ADDRESS_MAX or too scattered for
- * `cap`.
+ * Writes page tables that map the first 4 GiB and `extra` (n spans, in whole GiB) to themselves by
+ * 2 MiB pages. They are for address `gpa` (page aligned) and are written to the `cap` bytes at
+ * `buf`, of which *used are used. -ERANGE and a sentence if `extra` is beyond ENTRY_ADDRESS_MAX or
+ * too scattered for `cap`.
  */
 int entry_tables(uint8_t *buf, size_t cap, uint64_t gpa, const struct span *extra, size_t n,
 		 size_t *used, struct err *err);

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-/* Distributions and kernel builds pack vmlinux as they pack anything. */
+/*
+ * How to unpack vmlinux, which distributions and kernel builds may pack by any of these programs.
+ */
 #define UNPACK(command) " (" command " FILE > vmlinux unpacks it, if it is in there)"
 
 #define UNIFIED " (objcopy -O binary -j .linux FILE vmlinuz takes it out of a unified kernel image)"
@@ -16,7 +18,7 @@ struct magic {
 	char bytes[9];
 };
 
-/* First match wins: a Linux kernel that is also an EFI program starts with "MZ", too. */
+/* The first match wins, because a Linux kernel that is an EFI program also starts with "MZ". */
 static const struct magic magics[] = {
 	{ { "an x86 Linux kernel (bzImage)", KIND_KERNEL, "" }, 0x202, 4, "HdrS" },
 	{ { "an ARM64 kernel Image", KIND_KERNEL, "" }, 0x38, 4, "ARM\x64" },

@@ -1,6 +1,6 @@
 /*
- * What a file looks like, by its first bytes: for sentences about files that are not what they
- * should be. PURE.
+ * Recognises the kind of a file by its first bytes, for sentences about files of the wrong kind.
+ * PURE.
  */
 #ifndef FIRMWARE_KIND_H
 #define FIRMWARE_KIND_H
@@ -10,15 +10,18 @@
 #include <stdint.h>
 
 enum kind_class {
-	KIND_KERNEL,  /* boots, here or elsewhere */
-	KIND_ARCHIVE, /* may well be an initrd */
+	KIND_KERNEL,  /* a kernel, of x86 or of another machine */
+	KIND_ARCHIVE, /* may be an initrd */
 	KIND_OTHER,
 };
 
 struct kind {
 	const char *what; /* "a gzip archive" */
 	enum kind_class class;
-	/* To end a sentence: how to get a kernel out, if one may be in there; "" if not. */
+	/*
+	 * The end of a sentence: how to unpack a kernel that may be inside; "" if there can be
+	 * none.
+	 */
 	const char *unpack;
 };
 

@@ -1,5 +1,6 @@
 /*
- * The PVH start info: what an ELF kernel with a PVH note finds in EBX instead of a zero page.
+ * The PVH start info, whose address an ELF kernel with a PVH note finds in EBX, in place of a zero
+ * page.
  *
  * PURE: writes into a caller's buffer. Format: Xen's xen/include/public/arch-x86/hvm/start_info.h,
  * version 1.
@@ -13,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Linux copies the memory map into its 128-entry zero page without looking at its length. */
+/* Linux copies the memory map into its zero page of 128 entries without checking the length. */
 #define PVH_E820_MAX 128
 
 struct pvh_info {
@@ -26,7 +27,7 @@ struct pvh_info {
 	size_t nr_e820;
 };
 
-/* Bytes of start info, module list and memory map together, which lie behind each other. */
+/* Bytes of start info, module list and memory map, which follow each other. */
 size_t pvh_size(size_t nr_e820);
 void pvh_write(struct bytes_out *out, const struct pvh_info *info);
 

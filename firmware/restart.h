@@ -1,12 +1,12 @@
 /*
  * The code where a BIOS is entered, at F000:FFF0: it resets the machine.
  *
- * PURE. Some kernels reset by going there in real mode, when they know of no other way, or
- * think that another is missing. Linux with EFI support, started without EFI, does so on every
+ * PURE. Some kernels reset by a jump to it in real mode, when they know no other way, or believe
+ * that the others are missing. Linux with EFI support, started without EFI, does so on every
  * hardware-reduced platform, reset register or not (arch/x86/kernel/reboot.c, reboot_init() and
  * native_machine_emergency_restart(); the jump is in arch/x86/realmode/rm/reboot.S), and others do
- * with reboot=b. The code is in what E820 calls ACPI data: a system that takes that for itself, as
- * Linux does not, loses it.
+ * with reboot=b. The code lies in E820's ACPI data: a system that reuses that memory, which Linux
+ * does not, overwrites it.
  */
 #ifndef FIRMWARE_RESTART_H
 #define FIRMWARE_RESTART_H

@@ -1,5 +1,5 @@
 /*
- * Offsets of the x86 setup header, and what its flags mean.
+ * Offsets and flags of the x86 setup header.
  *
  * Linux Documentation/arch/x86/boot.rst, "Details of Header Fields". The header has the same
  * offsets in a bzImage file (where bzimage.c reads it) and in the zero page (where zeropage.c
@@ -11,7 +11,7 @@
 #define SETUP_SECTS		 0x1f1 /* 1 byte; 0 means 4 */
 #define SETUP_SYSSIZE		 0x1f4 /* 4; protected-mode code in 16-byte units */
 #define SETUP_BOOT_FLAG		 0x1fe /* 2 */
-#define SETUP_JUMP		 0x200 /* 2; a short jump, whose distance tells the header's end */
+#define SETUP_JUMP		 0x200 /* 2; a short jump, whose target is the header's end */
 #define SETUP_MAGIC		 0x202 /* 4 */
 #define SETUP_VERSION		 0x206 /* 2 */
 #define SETUP_TYPE_OF_LOADER	 0x210 /* 1 */
@@ -50,7 +50,7 @@
 #define SETUP_XLF_KERNEL_64 0x01
 #define SETUP_XLF_ABOVE_4G  0x02
 
-/* What a vmlinux, which carries no header, can be relied upon for: Linux' own values. */
+/* Values for a vmlinux, which has no header: Linux' own. */
 #define SETUP_DEFAULT_CMDLINE_SIZE    2047
 #define SETUP_DEFAULT_INITRD_ADDR_MAX 0x7fffffff
 

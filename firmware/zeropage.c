@@ -30,7 +30,7 @@ static void e820_write(struct bytes_out *out, const struct e820_entry *e820, siz
 	}
 }
 
-/* What a vmlinux would find if it had been in a bzImage, as far as it looks. */
+/* Writes the header fields of a bzImage that a vmlinux reads. */
 static void header_make(uint8_t *page)
 {
 	store_le(page + SETUP_BOOT_FLAG, SETUP_BOOT_FLAG_VALUE, 2);
@@ -42,7 +42,7 @@ static void header_make(uint8_t *page)
 	store_le(page + SETUP_CMDLINE_SIZE, SETUP_DEFAULT_CMDLINE_SIZE, 4);
 }
 
-/* One 64-bit value in two fields, as the protocol had room. */
+/* Stores a 64-bit value in two fields of 32 bits each. */
 static void store_split(uint8_t *page, unsigned low, unsigned high, uint64_t value)
 {
 	store_le(page + low, value, 4);
@@ -54,14 +54,17 @@ void zeropage_write(uint8_t page[ZEROPAGE_SIZE], const struct zeropage *z)
 	size_t held = z->nr_e820 < ZEROPAGE_E820 ? z->nr_e820 : ZEROPAGE_E820;
 	struct bytes_out table = { .data = page + E820_TABLE, .cap = held * E820_ENTRY_SIZE };
 
-	/* All else zero, the sentinel at 0x1ef too: "boot_params was initialised properly". */
+	/*
+	 * All other bytes are zero. A sentinel of 0 at 0x1ef means that boot_params was initialised
+	 * properly.
+	 */
 	memset(page, 0, ZEROPAGE_SIZE);
 	if (z->header)
 		memcpy(page + SETUP_SECTS, z->header, z->header_len);
 	else
 		header_make(page);
 
-	/* The other flags tell of a real-mode heap or are the kernel's own. */
+	/* The other flags describe a real-mode heap or are the kernel's own. */
 	page[SETUP_LOADFLAGS] &= SETUP_LOADED_HIGH;
 	page[SETUP_TYPE_OF_LOADER] = LOADER_UNDEFINED;
 	store_split(page, SETUP_CMD_LINE_PTR, EXT_CMD_LINE_PTR, z->cmdline);

@@ -1,5 +1,5 @@
 /*
- * The zero page (struct boot_params), which tells Linux what a BIOS would have told it.
+ * The zero page (struct boot_params), which holds for Linux what a BIOS would report.
  *
  * PURE: fills a caller's buffers. Offsets: Linux Documentation/arch/x86/zero-page.rst and, for the
  * setup header in it, boot.rst. E820 entries past the zero page's 128 go into a SETUP_E820_EXT
@@ -31,9 +31,9 @@ struct zeropage {
 
 void zeropage_write(uint8_t page[ZEROPAGE_SIZE], const struct zeropage *z);
 
-/* Bytes of the node for what the zero page cannot hold; 0 if it holds all. */
+/* Bytes of the node for the entries that the zero page cannot hold; 0 if it holds all. */
 size_t zeropage_ext_size(size_t nr_e820);
-/* The node itself: nothing if zeropage_ext_size() is 0. */
+/* Writes the node; nothing if zeropage_ext_size() is 0. */
 void zeropage_ext_write(struct bytes_out *out, const struct e820_entry *e820, size_t nr_e820);
 
 #endif
