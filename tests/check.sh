@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs the test suites and ends with one line: N passed, N failed, N skipped.
 #
-# A suite is a command that prints TAP-like lines (`ok NAME`, `not ok NAME # why`, `ok NAME # SKIP
-# reason`). One that exits non-zero without a `not ok`, or prints no result at all, is a failure.
+# A suite is a command that prints TAP-like lines (`ok NAME`, `not ok NAME # why`, `ok NAME # SKIP reason`). A
+# suite that exits non-zero without a `not ok`, or prints no result at all, has failed.
 #
 #	check.sh fast	pure tests: unit, fuzz corpora, golden, layering, purity, format
 #	check.sh all	and the failing-call tests, guests on this host's /dev/kvm, the lab. Where there is no

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Everything compiles with clang, too: the fuzzers are built with it, and two compilers see more.
+# Everything compiles with clang as well, because the fuzzers are built with it, and its warnings differ from
+# gcc's.
 cd "$(dirname "$0")/.." || exit 1
 for f in $(find vmm devices acpi vfio firmware tests/unit tests/fuzz -name '*.c' | sort); do
 	if clang -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -I. "-I$BUILD" -isystem "$BUILD/uapi" \

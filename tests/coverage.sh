@@ -1,5 +1,5 @@
 #!/bin/bash
-# coverage.sh BUILD: what gcov counted there, as lines of each folder that were run.
+# coverage.sh BUILD: prints for each folder how many of its lines were executed, as gcov counted in BUILD.
 cd "$(dirname "$0")/.." || exit 1
 find "$1/san" -name '*.gcda' ! -path '*/tests/*' | while read -r data; do
 	source=${data#"$1"/san/} source=${source%.gcda}.c

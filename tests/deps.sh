@@ -1,12 +1,12 @@
 #!/bin/bash
-# Installs Debian packages that are missing; quick when none is. `make deps` names them.
+# Installs the Debian packages among its arguments that are missing. `make deps` lists them.
 set -euo pipefail
 missing=()
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
 	echo "deps: this system has no apt-get; install the equivalents of: $*" >&2
 	exit 1
 fi
-# A name with a * stands for any installed package that matches, else for the newest there is.
+# A name with a * means any installed package that matches, or else the newest one that apt offers.
 newest() { apt-cache pkgnames | grep -xE "${1//\*/.*}" | sort -V | tail -n 1; }
 
 for package in "$@"; do

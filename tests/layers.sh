@@ -8,13 +8,13 @@ if awk -f tests/layers.awk tests/layers.txt $sources; then
 else
 	echo "not ok includes"
 fi
-# What the guest can see of a device stands apart from its wiring.
+# State that the guest can see is in a struct of its own in each device, apart from the wiring.
 if awk -f tests/state.awk devices/*.h; then
 	echo "ok state"
 else
 	echo "not ok state"
 fi
-# A file's test is found by its name, or by mirror.txt.
+# Each source file has a test of its name, or a line in mirror.txt.
 for file in $(find vmm devices acpi vfio firmware -name '*.c'); do
 	folder=$(dirname "${file#vmm/}") name=$(basename "$file" .c)
 	[ -f "tests/unit/$folder/test_$name.c" ] || [ -f "tests/fault/test_$name.c" ] ||
@@ -30,13 +30,13 @@ else
 	echo "ok tests mirror the source"
 fi
 rm -f "$tmp"
-# Threads are made in one place, in a role each.
+# pthread_create() is called in vmm/host/thread.c only.
 if [ "$(grep -rlE 'pthread_create\([^3]' vmm devices acpi vfio firmware)" = vmm/host/thread.c ]; then
 	echo "ok threads"
 else
 	echo "not ok threads # $(grep -rnE 'pthread_create\([^3]' vmm devices acpi vfio firmware | grep -v '^vmm/host/thread.c')"
 fi
-# A function's name is its own: those that many files would call alike have their file's prefix.
+# No two static functions have the same name; a name that several files could use gets its file's prefix.
 namesakes=$(find vmm devices acpi vfio firmware -name '*.c' -exec sed -nE -e '/;$/d' -e \
 	's/^static [^;=(]*[ *]([a-z_0-9]+)\([^()]*.*/\1/p' {} + | grep -v '^__attribute__$' | sort | uniq -d | xargs)
 if [ -z "$namesakes" ]; then

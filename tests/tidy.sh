@@ -1,5 +1,6 @@
 #!/bin/bash
-# What clang-tidy (.clang-tidy) and cppcheck (tests/cppcheck.txt) find: nothing. compile_commands.json lists the files.
+# Checks that clang-tidy (.clang-tidy) and cppcheck (tests/cppcheck.txt) find nothing in the files of
+# compile_commands.json.
 cd "$(dirname "$0")/.." || exit 1
 out=$(mktemp)
 files=$(jq -r '.[].file' compile_commands.json)

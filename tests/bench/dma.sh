@@ -6,7 +6,7 @@ rounds=${1:-10}
 BUILD=${BUILD:-build}
 set -- list
 # shellcheck source=tests/lab/lab
-# For its functions, $lab and $qemu; it goes to the root of the repository.
+# Sourced for its functions, $lab and $qemu; it changes to the root of the repository.
 . "$(dirname "$0")/../lab/lab" >/dev/null
 out=$BUILD/bench
 extra=$out/extra

@@ -5,7 +5,7 @@ runs=$1
 BUILD=${BUILD:-build}
 . "$(dirname "$0")/vmm.sh"
 
-# What the lab host needs for it, laid out as the source tree is.
+# The files that run.sh needs in the lab host, laid out as in the source tree.
 with_floor()
 {
 	local to=$1/floor

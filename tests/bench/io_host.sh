@@ -59,7 +59,8 @@ qemu() # NAME MACHINE BLOCK-DEVICE NETWORK-DEVICE
 		-netdev tap,id=n0,ifname=tap0,script=no,downscript=no,vhost=on -device "$4,netdev=n0"
 }
 
-# Each VMM is first in one run of three: the first pays for what the emulator has not seen yet.
+# Each VMM is first in one run of three, because the first run is slower: the emulator has not translated its code
+# yet.
 run=0
 while [ $run -lt "$(cat /lab/runs)" ]; do
 	for turn in 0 1 2; do

@@ -1,15 +1,15 @@
-# Sourced by the benches that compare VMMs in the lab: puts QEMU and a script into the lab host, boots
-# it, and prints medians of what comes by its second serial port. $runs and $BUILD are set.
+# Sourced by the benches that compare VMMs in the lab: puts QEMU and a script into the lab host, boots it, and
+# prints medians of the numbers that arrive by its second serial port. $runs and $BUILD must be set.
 set -- list
 # shellcheck source=tests/lab/lab
-# For its functions, $lab, $busybox and $qemu; it goes to the root of the repository.
+# Sourced for its functions, $lab, $busybox and $qemu; it changes to the root of the repository.
 . "$(dirname "$0")/../lab/lab" >/dev/null
 smp=2 # a guest and the thread that serves it run side by side; a guest that the emulator loses is left out
 out=$BUILD/bench
 extra=$out/extra
 mkdir -p "$out"
 
-# add_program FILE...: with its libraries.
+# add_program FILE...: adds programs with their libraries.
 add_program()
 {
 	local file
@@ -44,7 +44,7 @@ run_bench()
 	echo
 }
 
-# median FIELD WORD...: of the lines that begin so and did not fail.
+# median FIELD WORD...: the median of a field in the lines that begin with these words and have not failed.
 median()
 {
 	local field=$1

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Compares the ACPI tables of the machines that acpi_dump knows with tests/golden/acpi/*.txt, as
-# text: what iasl disassembles, and what acpiexec, ACPICA's interpreter, makes of the AML. Prints
-# TAP lines; exits non-zero if any failed. `--update` writes the golden files instead.
+# Compares the ACPI tables of acpi_dump's machines with tests/golden/acpi/*.txt, as text: iasl's disassembly, and
+# the results of executing the AML in acpiexec, ACPICA's interpreter. Prints TAP lines; exits non-zero if any
+# failed. `--update` writes the golden files instead.
 #
 # The DSDT's bytes, the compiler's name and time stamps are left out.
 set -u
@@ -12,7 +12,7 @@ dump=${BUILD:-build}/$here/acpi_dump
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failed=0
-# acpiexec's lines that say something
+# The lines of acpiexec's output that have results
 telling='AE_|ACPI (Error|Warning)|Notify|\[(Integer|Buffer)\]|Address [ML]'
 telling="$telling|(Resource|Type|Producer|Polarity|Triggering|Dword00) *(:|\$)"
 

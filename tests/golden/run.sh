@@ -1,6 +1,6 @@
 #!/bin/bash
-# What straddle prints: tests/golden/cli/NAME.cmd holds arguments, a command a line; NAME.txt what
-# they print and how they end. `--update` writes the texts instead of comparing.
+# Compares what straddle prints: tests/golden/cli/NAME.cmd has arguments, a command a line; NAME.txt has their
+# output and exit status. `--update` writes the texts instead of comparing.
 cd "$(dirname "$0")/../.." || exit 1
 straddle=${BUILD:-build}/straddle
 export PMEM=/dev/shm/straddle-golden-$$.pmem # 3 GiB of nothing

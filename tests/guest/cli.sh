@@ -1,5 +1,5 @@
 #!/bin/bash
-# What straddle says without a guest, and so without a KVM: files that it reads and writes, refusals.
+# Tests of straddle without a guest, and so without a KVM: files that it reads and writes, refusals.
 set -u
 . "$(dirname "$0")/lib.sh"
 exit_elf=$guests/exit.elf

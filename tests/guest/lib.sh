@@ -1,5 +1,5 @@
-# Sourced by the scripts that run straddle: what they share. Each has a folder of its own, $work, in which
-# it is. $STRADDLE: another program than the one in $BUILD.
+# Functions that the scripts that run straddle share. Each script runs in a directory of its own, $work. $STRADDLE
+# names a program to test instead of the one in $BUILD.
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 cd "$root" || exit 1
 straddle=$root/${STRADDLE:-$BUILD/straddle}
@@ -15,7 +15,7 @@ check() # NAME CONDITION...
 	if "$@"; then echo "ok $name"; else echo "not ok $name"; fi
 }
 
-# Ends the script where no guest can run. tests/check.sh has the lab do it there.
+# Ends the script where no guest can run. There tests/check.sh has the lab run it.
 need_kvm()
 {
 	[ -r /dev/kvm ] && [ -w /dev/kvm ] && return
@@ -23,7 +23,8 @@ need_kvm()
 	exit 0
 }
 
-# eventually COMMAND...: waits until it succeeds, a minute at most: slow machines emulate.
+# eventually COMMAND...: repeats the command until it succeeds, for a minute at most, because slow machines
+# emulate.
 eventually()
 {
 	local end=$((SECONDS + 60))

@@ -154,7 +154,8 @@ check "triple fault without a word: registers are shown" grep -q '^rip ' "$work/
 talk --no-reboot -v -- ready=t
 check "triple fault later: a reset, status 5" [ $status = 5 ]
 check "triple fault later: registers are shown with -v" grep -q '^rip ' "$work/stderr"
-# An AMD CPU has lost them, and KVM resets it (shutdown_interception in arch/x86/kvm/svm/svm.c).
+# An AMD CPU loses its registers in a triple fault, and KVM resets it (shutdown_interception in
+# arch/x86/kvm/svm/svm.c).
 if [ "$("$straddle" check --json | jq -r .cpu.vendor)" != amd ]; then
 	check "triple fault later: the code is shown" grep -q 'code at rip: 0f 0b' "$work/stderr"
 fi

@@ -1,8 +1,8 @@
-# Sourced: where downloads and built kernels are kept between runs.
+# Sourced: sets the directory in which downloads and built kernels are kept between runs.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/straddle
 mkdir -p "$cache"
 
-# cached_instead WHAT PATTERN: the newest directory there, where apt provides no WHAT.
+# cached_instead WHAT PATTERN: prints the newest cached directory that matches, for when apt offers no WHAT.
 cached_instead()
 {
 	local newest

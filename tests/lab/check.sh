@@ -1,10 +1,10 @@
 #!/bin/bash
-# All lab tests, as TAP lines for tests/check.sh; what goes on meanwhile as comments. The consoles go
-# to build/lab/log.
+# Runs all lab tests, with results as TAP lines for tests/check.sh and progress as comments. The consoles go to
+# build/lab/log.
 cd "$(dirname "$0")/../.." || exit 1
 mkdir -p "$BUILD/lab"
 rm -f "$BUILD/lab/summary"
-# Where both have to be made, the Debian on a disk, which is made on one CPU, is made meanwhile.
+# If neither kernel nor Debian disk is cached, the disk, which needs one CPU, is made while the kernel is built.
 tests/lab/rootfs.sh >/dev/null 2>&1 &
 rootfs=$!
 tests/lab/kernel.sh 2> >(sed -u 's/^/# /') >/dev/null || exit 1

@@ -28,7 +28,7 @@ download()
 	done
 }
 
-# make DIRECTORY: without what init systems have to do with it.
+# make DIRECTORY: makes the tree, without files for init systems.
 make()
 {
 	tmp=$(mktemp -d "$cache/dpdk.XXXXXX")
@@ -41,10 +41,10 @@ make()
 		sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v -e systemd -e udev) || return
 	mkdir "$tmp/out" && cp "$testpmd" "$tmp/out/"
 	find "$tmp/tree" -name '*.so.*' -exec cp -L -t "$tmp/out" --no-clobber {} +
-	# What is left are libraries of this machine.
+	# The remaining libraries are this machine's.
 	LD_LIBRARY_PATH=$tmp/out ldd "$tmp"/out/* | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | grep -v "^$tmp" |
 		sort -u | xargs cp -L -t "$tmp/out"
-	# Of drivers, only what is loaded.
+	# Of the drivers, keep only those that are loaded.
 	(cd "$tmp/out" && LD_LIBRARY_PATH=. ldd dpdk-testpmd librte_net_vhost.so.$abi librte_net_tap.so.$abi \
 		librte_mempool_ring.so.$abi | sed -n 's/.*=> \.\/\([^ ]*\) .*/\1/p' >../used
 	printf '%s\n' dpdk-testpmd librte_net_vhost.so.$abi librte_net_tap.so.$abi librte_mempool_ring.so.$abi >>../used

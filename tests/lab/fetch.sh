@@ -36,7 +36,7 @@ busybox-i386) suite=bookworm arch=i386 pattern='busybox-static-i386_*' ;;
 memtest) pattern='memtest86+_*' ;;
 *) sed -n '/^#\t/s/^#\t//p' "$0" >&2 && exit 2 ;;
 esac
-# Asking apt takes seconds: once a day.
+# apt is asked once a day, because that takes seconds.
 newest=$cache/newest-$1
 if [ -n "$(find "$newest" -mtime -1 2>/dev/null)" ] && [ -d "$newest/" ]; then
 	readlink "$newest"
@@ -66,7 +66,7 @@ arrange()
 	rm -rf "$1/usr"
 }
 
-# download DIRECTORY PACKAGE=VERSION...
+# download DIRECTORY PACKAGE=VERSION...: downloads and unpacks packages.
 download()
 {
 	local out=$1 package

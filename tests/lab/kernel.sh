@@ -7,9 +7,9 @@ set -euo pipefail
 
 lab=$(cd "$(dirname "$0")" && pwd)
 
-# build: in the current directory, which is empty. As root, apt would download as another user, who may not
-# write here. Warnings are others' to mend, and take time. Without debug information, objects do not know their
-# directory, and ccache need not either.
+# build: in the current directory, which is empty. As root, apt would download as another user, who may not write
+# here. Warnings are turned off, because they take time and only the kernel's developers can fix them. Without
+# debug information objects do not contain their directory, so ccache can ignore it.
 build()
 {
 	local compiler=gcc
@@ -24,7 +24,7 @@ build()
 		CCACHE_NOHASHDIR=1 make -j$(($(nproc) + 1)) CC="$compiler" KCFLAGS=-w bzImage vmlinux
 }
 
-# check_config: options that the fragment asks for and Kconfig dropped are said, not lost.
+# check_config: reports options of the fragment that Kconfig dropped.
 check_config()
 {
 	local name value

@@ -9,8 +9,8 @@ set -euo pipefail
 version=1:11.1.3+ds-1~bpo13+1
 out=$cache/qemu-${version#*:}
 
-# download: to the current directory: these packages and whatever they need. apt says so of a system on
-# which nothing is installed.
+# download: fetches these packages and all that they depend on to the current directory. To list these, apt is
+# told that nothing is installed.
 download()
 {
 	local wanted=(qemu-system-{x86,common,data}="$version" seabios/trixie-backports) closure

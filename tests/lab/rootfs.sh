@@ -3,7 +3,7 @@
 # directory that has
 #	root.ext4	its file system: systemd, networkd, root without a password, fio, iperf3
 #	vmlinuz, initrd	its own kernel and initial RAM disk, as Debian has them
-# Cached by what is written here.
+# Cached by the contents of this file.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./cache.sh
@@ -15,7 +15,7 @@ if [ ! -d "$out" ]; then
 	tmp=$(mktemp -d "$cache/rootfs.XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
 	echo "rootfs.sh: making a small Debian of some 120 MB of packages: a minute" >&2
-	# What is in $1, mmdebstrap's hooks see as the root.
+	# $1 is the root directory of mmdebstrap's hooks.
 	# shellcheck disable=SC2016
 	mmdebstrap --quiet --variant=minbase --include="$packages" \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
@@ -32,7 +32,7 @@ if [ ! -d "$out" ]; then
 	for file in vmlinuz initrd.img; do
 		tar -xOf "$tmp/root.tar" --wildcards "./boot/$file-*" >"$tmp/out/${file%.img}"
 	done
-	# fakeroot: the owners are right whoever makes it.
+	# fakeroot: files belong to root, whichever user runs this.
 	# shellcheck disable=SC2016
 	fakeroot sh -c 'tar -xf "$1/root.tar" -C "$1/root" && rm "$1/root.tar" &&
 		mke2fs -q -t ext4 -L root -d "$1/root" "$1/out/root.ext4" 1536M' sh "$tmp" >&2

@@ -2,8 +2,8 @@
 # of the host's memory that repeat. Linux in the guest is told to touch two islands that are not the
 # same host memory, one of them above 1 TiB, and does DMA there.
 #
-# Taking such a mapping down again takes a minute in the lab, so the lab host is switched off while
-# it stands: these tests have a boot of their own.
+# Unmapping that much takes a minute in the lab, so the lab host is switched off while the memory is mapped, and
+# these tests have a boot of their own.
 backend=$1
 . /lab/lib.sh
 
@@ -13,8 +13,8 @@ take $nvme
 limit=200
 append="memmap=exactmap memmap=639K@0 memmap=255M@1M memmap=256M@0x10010000000"
 options="--memory 1126G --low-memory 256M --page-size 2M --fold 512M"
-# Ended while it maps (Ctrl-C does the same, but shells let background jobs ignore that): what was
-# mapped until then is taken down.
+# Ended while it maps (by SIGTERM, because shells make background jobs ignore Ctrl-C): the part that was mapped is
+# unmapped.
 pins=$(pinned)
 # shellcheck disable=SC2086 # a list of options
 (start lean poweroff $options --vfio $nvme --vfio-backend "$backend") </dev/null >"$log" &

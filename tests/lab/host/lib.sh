@@ -10,8 +10,8 @@
 test=$(basename "$0" .sh)
 shown= # the last guest's console was printed
 
-# Longest time for one guest, seconds: what hangs shall not go on for ever, and nothing else. A guest needs
-# some 20 on a machine that is otherwise idle.
+# The limit of one guest in seconds, only to end guests that hang. A guest needs some 20 on a machine that is
+# otherwise idle.
 limit=200
 append=
 log=/tmp/guest.log   # a guest's console and straddle's own words
@@ -20,7 +20,7 @@ jail=           # a command before straddle: chroot
 plan=/tmp/plan       # the plan in lines, see json.awk
 quiet="console=ttyS0 quiet panic=1"
 
-# A guest that is gone is told nothing, and the test says so.
+# If the guest has ended nothing is sent to it, and the test fails.
 trap '' PIPE
 
 result()
@@ -83,7 +83,7 @@ start()
 		--initrd "$K/$kernel/initrd" --append "$quiet $append straddle.do=$do" "$@" 2>&1
 }
 
-# ended PID: waits for a guest in the background. Sets $status and reads what the guest said.
+# ended PID: waits for the end of a guest in the background. Sets $status and reads the guest's output.
 ended()
 {
 	wait "$1" 2>/dev/null
@@ -102,8 +102,8 @@ guest()
 	straddle plan --json "$@" | awk -f /lab/json.awk >"$plan"
 }
 
-# beside KERNEL DO OPTION...: a guest in the background, $straddle. The log is empty when this returns:
-# `await` must not find what the guest before has said.
+# beside KERNEL DO OPTION...: starts a guest in the background, $straddle. The log is empty when this returns, so
+# that `await` does not find output of the guest before.
 beside()
 {
 	: >"$log"
@@ -111,7 +111,7 @@ beside()
 	straddle=$!
 }
 
-# attended KERNEL DO OPTION...: the same with an input, descriptor 4.
+# attended KERNEL DO OPTION...: as beside, with descriptor 4 as the guest's input.
 attended()
 {
 	: >"$log"
@@ -129,21 +129,21 @@ interactive()
 	await asking
 }
 
-# tell_only ACTION: without waiting.
+# tell_only ACTION: sends an action to the guest without waiting.
 tell_only()
 {
 	asked=$((asked + 1))
 	echo "$1" >&4
 }
 
-# tell ACTION: and wait until the guest asks again, unless it will not.
+# tell ACTION: sends an action and waits until the guest asks for the next one, unless the action ends it.
 tell()
 {
 	tell_only "$1"
 	[ "$1" = poweroff ] || await asking $asked
 }
 
-# said WORD: the rest of the guest's "lab: WORD ..." lines. planned PATH: the same of the plan.
+# said WORD: prints the rest of the guest's "lab: WORD ..." lines. planned PATH: prints such values of the plan.
 said() { sed -n "s/^$1 //p" "$facts"; }
 planned() { sed -n "s/^$1 //p" "$plan"; }
 
@@ -158,7 +158,7 @@ await()
 	done
 }
 
-# wait_for SOCKET: until a daemon has made it.
+# wait_for SOCKET: waits until a daemon has made the socket.
 wait_for()
 {
 	tries=100
@@ -167,10 +167,10 @@ wait_for()
 	done
 }
 
-# The lab host has a network, a server that echoes on port 7, and guests can use passt; and no longer.
-# passt makes a user namespace and pivots its root away: neither goes from the first root of a kernel,
-# nor from a chroot, so another root is put over the first. It drops what its socket does not take, and
-# the one of Debian 12 recovers badly: hence the limit.
+# Start and stop the lab host's network, a server that echoes on port 7, and what passt needs. passt makes a user
+# namespace and pivots its root away: neither goes from the first root of a kernel, nor from a chroot, so another
+# root is put over the first. passt drops frames for which its socket has no room, and Debian 12's recovers badly,
+# hence the larger limit.
 user_net_up()
 {
 	eth=$(ls "/sys/bus/pci/devices/$nic/net")
@@ -212,7 +212,7 @@ pinned()
 		/proc/vmstat
 }
 
-# check_memory NAME: what the guest's kernel was told equals the plan, to the byte.
+# check_memory NAME: checks that the E820 that the guest's kernel got equals the plan, to the byte.
 check_memory()
 {
 	planned e820 >/tmp/want
@@ -297,7 +297,7 @@ check_power_off()
 # in BAR 0 and two bad sectors (see lab), a network adapter with MSI-X, one with INTx alone, a disk controller with MSI alone.
 nvme=0000:00:05.0 nvme2=0000:00:06.0 nic=0000:00:07.0 old_nic=0000:00:08.0 ahci=0000:00:09.0
 
-# take BDF...: gives devices to vfio-pci.
+# take BDF...: binds devices to vfio-pci.
 take()
 {
 	for bdf; do
@@ -305,7 +305,7 @@ take()
 	done
 }
 
-# give BDF...: gives them back.
+# give BDF...: unbinds devices from vfio-pci.
 give()
 {
 	for bdf; do
@@ -323,14 +323,14 @@ check_irq()
 		END { print n }')"
 }
 
-# text_image FILE: 32 MiB whose every sector says its own number, as check_dma wants them.
+# text_image FILE: makes 32 MiB each sector of which holds its own number, as check_dma needs it.
 text_image()
 {
 	awk 'BEGIN { for (i = 0; i < 65536; i++)
 		printf "%-511s\n", sprintf("straddle lab disk, sector %06d", i) }' >"$1"
 }
 
-# check_dma NAME [DISK]: data was right between all places that the guest has.
+# check_dma NAME [DISK]: checks that DMA between all places of memory that the guest has kept the data.
 check_dma()
 {
 	said "${2:-nvme0n1}" >/tmp/dma

@@ -3,7 +3,7 @@
 . /lab/lib.sh
 control=/tmp/control
 
-# resident: straddle's memory, MiB. becomes OPERATOR MIB: waits until it is.
+# resident: prints straddle's memory in MiB. becomes OPERATOR MIB: waits until the comparison is true.
 resident() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$(pidof straddle)/status"; }
 becomes()
 {
@@ -13,7 +13,7 @@ becomes()
 	done
 	resident
 }
-# given BYTES: waits until the guest says that it has given so much.
+# given BYTES: waits until the guest reports that it has given back so much.
 given()
 {
 	tries=50
@@ -21,7 +21,7 @@ given()
 		sleep 0.2
 	done
 }
-# field NAME JSON: a number.
+# field NAME JSON: prints a number.
 field() { echo "$2" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
 
 head -c 4194304 /dev/urandom >/tmp/image

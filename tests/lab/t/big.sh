@@ -1,6 +1,6 @@
 # lab: host=lean kernels=lean,cloud limit=200
-# A guest of 1.1 TiB starts on a lab host of 2 GiB. mem= keeps Linux from touching most of it, but
-# what it was told is there in full.
+# A guest of 1.1 TiB starts on a lab host of 2 GiB. mem= keeps Linux from touching most of the memory, but its
+# firmware tables describe all of it.
 . /lab/lib.sh
 
 append=mem=512M

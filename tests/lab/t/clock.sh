@@ -1,7 +1,7 @@
 # lab: host=lean kernels=lean,cloud limit=320
-# Kernels that do not use the KVM clock live by the TSC. They are told its frequency here, as CPUID has
-# it: on AMD, Linux measures it by the PIT, which takes an exit of microseconds and not of the 50 or so
-# that this emulated host needs. And what CPUID says of features makes sense, though this host's may not.
+# Kernels that do not use the KVM clock live by the TSC. Here the kernel command line has its frequency, as in
+# CPUID, because on AMD Linux measures it by the PIT, which works only if an exit takes microseconds and not some
+# 50 as on this emulated host. CPUID's features must also be consistent, although this host's may not be.
 . /lab/lib.sh
 
 guest lean cpu

@@ -1,6 +1,5 @@
 # lab: host=lean kernels=lean limit=240
-# The virtio console: the guest's words in full, typing, the terminal's size as it changes, other ends
-# than the terminal.
+# The virtio console: complete output, input, changes of the terminal's size, other ends than the terminal.
 . /lab/lib.sh
 quiet="console=hvc0 quiet panic=1"
 
@@ -28,8 +27,8 @@ jail=
 same "the terminal's size, and when it changes" "30 100 31 101" "$(said size | xargs)"
 same "on a terminal: powers off" 0 "$status"
 
-# On a pseudo-terminal, in a session of its own, as every user's shell gives it: what is typed arrives,
-# also from a reader that came after another.
+# On a pseudo-terminal, in a session of its own, as a user's shell starts it: input arrives, also from a second
+# reader.
 jail=setsid
 beside lean ask,ask --console pty
 jail=

@@ -23,7 +23,7 @@ for way in "ring=packed" "ring=split" "ring=packed,direct=on" "ring=split,queues
 	check_complaints "$way"
 done
 
-# Space that the guest gives back is given back; what it wants zeroed is zero.
+# Discarded space is freed on the host; space that the guest has zeroed reads as zeroes.
 before=$(stat -c %b $image)
 guest lean disks,discard --disk $image,discard=on
 at_least "discard: the guest may" 1 "$(said disk | sed 's/.*discard=//')"
@@ -33,14 +33,14 @@ same "zeroes" 0 "$(said zeroes)"
 same "what was not discarded is there" "straddle lab disk, sector 000000" \
 	"$(head -c 32 $image)"
 
-# The guest resets itself, with requests of its disk behind it and before it.
+# The guest resets itself between requests to its disk.
 # shellcheck disable=SC2086
 guest lean again $across --cpus 2 --disk $image,queues=2
 same "reset: powers off" 0 "$status"
 same "reset: what was written before it is there" yes "$(said again)"
 check_dma "reset" vda
 
-# Read-only, to the driver and to one that tries.
+# Read-only: the driver sees it, and a write fails.
 sum=$(sha256sum <$image)
 guest lean disks,denied --disk $image,readonly=on --disk path=$image,readonly=on
 same "readonly: two of them" 2 "$(said disk | grep -c 'ro=1')"
@@ -55,7 +55,7 @@ small()
 	truncate -s 16M /tmp/small/disk
 }
 
-# A host without room: the guest waits, and goes on when there is some.
+# A host without room: the guest's write waits until there is room.
 small
 beside lean full --disk /tmp/small/disk
 await "no room for /tmp/small/disk"
@@ -66,7 +66,7 @@ same "no room on the host: powers off" 0 "$status"
 same "no room on the host: it is said once, and that there is some" "1 1" \
 	"$(grep -c 'no room for' $log) $(grep -c 'there is room for' $log)"
 umount /tmp/small
-# Or it is told at once. Or ended, or it resets the disk.
+# Or the write fails at once. Or the guest is ended, or it resets the disk, while a write waits.
 small
 guest lean full --disk /tmp/small/disk,on-full=error
 same "no room on the host, on-full=error: the guest's writes fail" yes "$(said full)"
@@ -83,7 +83,7 @@ ended $straddle
 same "no room on the host: a reset ends it" 5 "$status"
 umount /tmp/small
 
-# A block device: not while it is mounted; what the guest gives back is gone from what is below.
+# A block device: refused while it is mounted; discarded blocks vanish from the file behind it.
 truncate -s 32M /tmp/images/below
 loop=$(losetup -f)
 losetup "$loop" /tmp/images/below
@@ -94,8 +94,8 @@ guest lean disks --disk "$loop"
 same "a mounted device: refused" "1 1" "$status $(grep -c 'it is mounted' $log)"
 guest lean disks --disk "$loop,readonly=on"
 same "a mounted device, readonly=on: powers off" 0 "$status"
-# Storage that does not answer: straddle says so and ends. (A write to a frozen file system cannot even
-# be killed, so the kernel keeps the process until it is thawed.)
+# Storage that does not answer: straddle names it and ends. (A process in a write to a frozen file system cannot
+# be killed, so the kernel keeps it until the file system is thawed.)
 truncate -s 16M /tmp/mounted/disk
 beside lean durable --disk /tmp/mounted/disk
 await "lab: flushed [0-9a-f]\{64\}" # the whole line: it comes in pieces
@@ -118,7 +118,7 @@ at_least "a device: a MiB is gone below" 2000 "$((before - $(stat -c %b /tmp/ima
 losetup -d "$loop"
 rm /tmp/images/below
 
-# A failing drive: the guest hears of its errors, for what they are about and no more.
+# A failing drive: the guest gets its errors, for the affected sectors only.
 worn=/dev/$(ls "/sys/bus/pci/devices/$nvme2/nvme/"nvme*/ | grep -o 'nvme[0-9]*n1')
 for way in direct=off direct=on; do
 	guest lean worn --disk "$worn,$way"
@@ -127,7 +127,7 @@ for way in direct=off direct=on; do
 	same "a failing drive, $way: powers off" 0 "$status"
 done
 
-# What was flushed survives the end of this process.
+# Flushed data survive the end of this process.
 beside lean durable --disk $image,queues=2 --cpus 2
 await "lab: flushed [0-9a-f]\{64\}" # the whole line: it comes in pieces
 kill -KILL $straddle

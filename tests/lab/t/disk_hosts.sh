@@ -1,5 +1,5 @@
 # lab: host=lean kernels=lean limit=300 root=yes with=losetup
-# Disks on hosts that are otherwise: drives with sectors of 4096 bytes; no io_uring, as in many containers.
+# Disks on other hosts: drives with sectors of 4096 bytes; no io_uring, as in many containers.
 . /lab/lib.sh
 
 text_image /tmp/below
@@ -22,7 +22,7 @@ for way in direct=off direct=on; do
 done
 losetup -d "$loop"
 
-# Nobody may, not even root.
+# io_uring is forbidden to all users, also root.
 echo 2 >/proc/sys/kernel/io_uring_disabled
 for way in direct=off direct=on; do
 	check_disk "no io_uring, $way" "/tmp/below,$way"

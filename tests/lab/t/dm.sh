@@ -1,10 +1,11 @@
 # lab: host=debian kernels=lean limit=1000 root=yes with=dm
 # Disks on device-mapper targets, as LVM and disk encryption make them, with Debian 12's kernel as the host:
-# striped, thin and encrypted volumes. Its io_uring answers for ever that they would block.
+# striped, thin and encrypted volumes. On this kernel io_uring answers EAGAIN to each request of them, for ever.
 . /lab/lib.sh
 export PATH=/bin:/usr/bin DM_DISABLE_UDEV=1
 
-# The second drive: others of this host want the first one as it was. Its bad sectors are behind all of this.
+# The second drive, because other tests of this host need the first one unchanged. Its bad sectors lie behind all
+# volumes.
 drive=/dev/$(ls "/sys/bus/pci/devices/$nvme2/nvme/"nvme*/ | grep -o 'nvme[0-9]*n1')
 size=65536 # sectors
 
@@ -37,7 +38,7 @@ for target in striped thin crypt; do
 		check_dma "$target, $way" vda
 		check_complaints "$target, $way"
 	done
-	# In use: sectors that the pool has given to it.
+	# The number of sectors that the pool has allocated.
 	before=$(dmsetup status $target | cut -d ' ' -f 4)
 	guest lean disks,discard --disk /dev/mapper/$target,discard=on
 	same "$target: discard, zeroes: done" "yes yes 0" "$(said discarded) $(said zeroed) $(said zeroes)"

@@ -13,7 +13,7 @@ for kernel in lean cloud; do
 	same "$kernel: panic" 4 "$status"
 done
 
-# A guest that was reset knows nothing of it: it is told by its serial line what to do next.
+# After a reset the guest does not know that it was reset, so its next action comes by the serial line.
 interactive lean ask
 tell reboot
 tell poweroff
@@ -31,8 +31,8 @@ for kernel in lean cloud; do
 	same "$kernel: power-off after it" 0 "$status"
 done
 
-# No root and no init: the kernel panics before a module is loaded. With a reset, at once and later, and
-# without one. What the guest had begun to print as it ended stands before the sentence.
+# No root and no init: the kernel panics before a module is loaded. With a reset, at once and later, and without
+# one. The guest's last, incomplete line comes before the sentence.
 for kernel in lean cloud; do
 	for panic in -1 1 0; do
 		append="rdinit=/none panic=$panic"
@@ -50,7 +50,7 @@ same "no root, on the virtio console" 4 "$status"
 quiet="console=ttyS0 quiet panic=1"
 append=
 
-# Somebody looks at a log: the guest lives on, and is not taken for one that panicked.
+# A user prints a log with a panic: the guest goes on and does not count as panicked.
 interactive lean ask
 tell log
 tell reboot
@@ -69,7 +69,7 @@ ended $straddle
 same "reboot=t: the guest boots again" "2 0" "$(said asking | wc -l) $status"
 append=
 
-# A guest that does not listen: --stop-timeout ends it, or --timeout.
+# A guest that ignores the power button: --stop-timeout ends it, or --timeout.
 interactive lean ask --stop-timeout 2
 kill -TERM $straddle
 ended $straddle

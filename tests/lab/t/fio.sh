@@ -1,6 +1,6 @@
 # lab: host=lean kernels=lean,debian limit=400
-# What fio wrote is what fio reads: after a reset of the guest, in the next machine, and after the end
-# of this process in the midst of writing. fio is on the Debian disk, which no guest here writes to.
+# fio reads what fio wrote: after a reset of the guest, in the next machine, and after straddle was ended during
+# writes. fio is on the Debian disk, which no guest here writes to.
 . /lab/lib.sh
 image=/tmp/fio
 for way in ring=packed ring=split,direct=on,queues=1; do

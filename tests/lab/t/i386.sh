@@ -3,8 +3,8 @@
 # is for 64 bits).
 . /lab/lib.sh
 
-# With XSAVE it is not QEMU 7.2 that emulates this host (see choose_qemu of the lab). 11.1.3 gets shadow tables
-# wrong: the kernel takes page faults, at another place each time, before its console.
+# With XSAVE this host is emulated by QEMU 11.1.3 and not by 7.2 (see choose_qemu of the lab). 11.1.3 walks shadow
+# page tables wrongly, so that the kernel has page faults, at another place each time, before its console works.
 if grep -qw xsave /proc/cpuinfo; then
 	skip "i386: all of it" "32-bit guests do not run where a QEMU as new as this system's emulates the host"
 	exit 0

@@ -9,9 +9,10 @@ beside lean ask --memory 512M --cpus 2 --disk /tmp/image,queues=2 --net tap=tap0
 	--balloon 0 --vsock cid=7,socket=/tmp/vsock --pmem /tmp/pmem --control /tmp/control
 await asking
 
-# The kernel's pool of io_uring workers is not ours: its last one stays, and looks up every five seconds
+# Workers of the kernel's io_uring pool are left out: the last one stays and wakes up every five seconds
 # (WORKER_IDLE_TIMEOUT in io_uring/io-wq.c).
-# How often each thread but the guest's CPUs went to sleep: NAME SWITCHES. How often the guest came to straddle.
+# switches: prints NAME SWITCHES, how often each thread but the guest's CPUs went to sleep. exits: prints how
+# often the guest exited to straddle.
 switches()
 {
 	for task in /proc/"$pid"/task/*; do
@@ -20,8 +21,8 @@ switches()
 }
 exits() { cat /sys/kernel/debug/kvm/io_exits /sys/kernel/debug/kvm/mmio_exits | xargs; }
 
-# A guest has things to do after its start, such as reporting free pages, and how long that takes is the
-# machine's. What polls does so for ever: in some ten seconds of several nothing may happen.
+# After its start a guest has work, such as reporting free pages, for a time that depends on the machine. A thread
+# that polls does so for ever, so the test passes if one of several periods of ten seconds has no wake-up.
 pid=$(pidof straddle)
 tries=9
 while :; do

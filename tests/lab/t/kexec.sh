@@ -1,9 +1,10 @@
 # lab: host=lean kernels=lean,vmlinux,cloud limit=400
-# Another kernel takes over a guest: by kexec, after each of the two ways to boot, of which one leaves no word
-# about the ACPI tables for it; and as a crash kernel. It finds the memory, the CPUs and devices that were used before.
+# Another kernel takes over a guest: by kexec, after each of the two boot protocols, one of which does not pass on
+# the address of the ACPI tables; and as a crash kernel. It finds the memory, the CPUs and devices that were used
+# before.
 . /lab/lib.sh
 
-# disk FROM TO: a file in whole sectors.
+# disk FROM TO: copies a file, filled up to whole sectors.
 disk() { dd if="$1" of="$2" bs=512 conv=sync 2>/dev/null; }
 
 disk "$K/lean/vmlinuz" /tmp/kernel
@@ -19,7 +20,7 @@ for kernel in lean vmlinux; do
 	check_complaints "kexec from $kernel"
 done
 
-# Debian's kernels have drivers of disks in modules: what takes over is in a second archive.
+# Debian's kernels have disk drivers in modules, so the second kernel is in a second archive and not on a disk.
 mkdir -p /tmp/more/tmp
 cp "$K/cloud/vmlinuz" /tmp/more/tmp/kernel
 cp "$K/cloud/initrd" /tmp/more/tmp/initrd

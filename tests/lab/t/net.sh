@@ -23,7 +23,7 @@ for vhost in off on; do
 	check_complaints "vhost=$vhost"
 done
 
-# The same address each time where none is given.
+# Without mac= the address is the same each time.
 guest lean offloads --net tap=tap0
 first=$(said mac)
 guest lean offloads --net tap=tap0
@@ -40,8 +40,8 @@ same "an interface of somebody else: says how to get one" 1 \
 	"$(grep -c 'it is not yours; as root: ip tuntap add tap0 mode tap user 65534' /tmp/out)"
 ifconfig tap0 down
 
-# Several pairs of queues, each used by a CPU; an interface that goes away while it is used, and is not
-# there in the guest's next life.
+# Several pairs of queues, each used by a CPU; an interface that is removed while in use, and is missing after the
+# guest's reset.
 for vhost in off on; do
 	interactive lean ask,ask,ask --cpus 2 --net "tap=many,queues=2,vhost=$vhost"
 	ifconfig many 10.0.2.100 netmask 255.255.255.0 up
@@ -78,8 +78,8 @@ same "passt: none is left" 0 "$(pidof passt | wc -w)"
 append=
 user_net_down
 
-# Sockets between guest and host, both ways, with rings and buffers on both sides of the hole. An
-# address is one guest's at a time.
+# Sockets between guest and host, both ways, with rings and buffers on both sides of the hole. Two guests cannot
+# have the same address at once.
 vsock listen 1000 &
 # shellcheck disable=SC2086
 beside lean vsock,complaints $across --vsock cid=7

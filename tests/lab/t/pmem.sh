@@ -11,7 +11,7 @@ start_of() { head -c 1048576 "$1" | sha256sum | cut -c1-16; }
 empty=$(start_of /tmp/pmem/b)
 files="--pmem /tmp/pmem/a --pmem file=/tmp/pmem/b,private=on"
 
-# Written and flushed in the guest's first life, there in its second, and after our end.
+# Data written and flushed are there after the guest's reset, and after the end of straddle.
 # shellcheck disable=SC2086 # lists of options
 interactive lean ask,ask,ask $across $files
 tell pmem_write
@@ -51,7 +51,7 @@ same "dax: a disk reads from it and writes to it" same "$(said dax)"
 same "dax: powers off" 0 "$status"
 check_complaints "dax"
 
-# A host's file system that is full is said at the start.
+# A full file system of the host is reported at the start.
 truncate -s 400M /tmp/pmem/large
 straddle run --kernel "$K/lean/vmlinuz" --pmem /tmp/pmem/large >/tmp/out 2>&1
 same "no room for all of it: status" 1 $?

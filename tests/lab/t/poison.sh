@@ -3,7 +3,7 @@
 # page that the host's hardware cannot read any more.
 . /lab/lib.sh
 
-# says NAME TEXT: straddle ended with its status for such things and a sentence.
+# says NAME TEXT: checks that straddle ended with status 1 and this sentence.
 says()
 {
 	same "$1: status" 1 "$status"
@@ -38,7 +38,8 @@ echo "$was" >/proc/sys/vm/nr_hugepages
 rmdir /cg/small
 umount /cg
 
-# frame PID ADDRESS: the guest's RAM is the mapping of its size; its page's frame, from pagemap.
+# frame PID ADDRESS: prints the frame number of a page of guest RAM, from pagemap. Guest RAM is the mapping that
+# has its size.
 frame()
 {
 	while IFS='- ' read -r start end _; do

@@ -7,7 +7,7 @@ export PATH=/usr/bin:/bin BUILD=build CMOCKA_MESSAGE_OUTPUT=TAP
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 cd /suites || exit 1
 
-# suite NAME COMMAND...: its results become ours.
+# suite NAME COMMAND...: runs a suite and passes its results on.
 suite()
 {
 	name=$1 begin=$(date +%s)

@@ -6,7 +6,7 @@
 stats=/sys/kernel/debug/kvm
 reads=2000
 
-# sample NAME: $exits, $mmio, ... become what came since the last time.
+# sample NAME: sets $exits, $mmio, ... to the counts since the last sample.
 counters() { cat $stats/exits $stats/mmio_exits $stats/io_exits $stats/irq_exits $stats/halt_exits; }
 sample()
 {
@@ -35,7 +35,7 @@ paste /tmp/idle /tmp/busy | awk -v n=$reads '{
 for kind in 2:MMIO 3:port; do
 	field=${kind%:*}
 	more=$(($(cut -d ' ' -f "$field" /tmp/busy) - $(cut -d ' ' -f "$field" /tmp/idle)))
-	# Less than one in fifty: the console's own, which vary.
+	# Fewer than one exit in fifty reads, because the console causes some, whose number varies.
 	at_least "no ${kind#*:} exit for a read ($more for $reads)" $((more * 50)) $reads
 done
 give $nvme

@@ -25,7 +25,7 @@ mke2fs /dev/sda >/dev/null 2>&1 # no later test looks at what this disk says
 mount -t ext4 /dev/sda /mnt || mount -t ext2 /dev/sda /mnt
 in_use "disk mounted" "sda is mounted" $ahci ahci
 umount /mnt
-# Mounted where this namespace does not see it: the kernel knows.
+# Mounted in another namespace, which only the kernel sees.
 mkfifo /tmp/mounted
 unshare -m sh -c '{ mount -t ext4 /dev/sda /mnt || mount -t ext2 /dev/sda /mnt; } && echo yes >/tmp/mounted && exec sleep 1000' &
 holder=$!
@@ -38,7 +38,7 @@ exec 5</dev/sda
 in_use "disk open in a program" "sh (process $$) has /dev/sda open" $ahci ahci
 exec 5<&-
 
-# All or none: the second cannot be bound, so the first gets its driver back.
+# The second device cannot be bound, so the first gets its driver back.
 override=/sys/bus/pci/devices/$nic/driver_override
 mount --bind /proc/version "$override"
 straddle bind $nvme $nic >/tmp/out 2>&1
@@ -49,7 +49,7 @@ umount "$override"
 same "bind two, one fails: no override stays" "(null)" \
 	"$(cat /sys/bus/pci/devices/$nvme/driver_override)"
 
-# What the host had in driver_override comes back.
+# The host's own driver_override is restored.
 echo nvme >/sys/bus/pci/devices/$nvme2/driver_override
 straddle bind $nvme2 && straddle unbind $nvme2
 same "driver_override of the host's own" nvme "$(cat /sys/bus/pci/devices/$nvme2/driver_override)"

@@ -1,6 +1,6 @@
 # lab: host=lean kernels=lean limit=800 root=yes
-# The life of a passed-through device: guest reset, a device that the guest removes and finds again, a
-# host that wants it back, many starts, and what is refused. Nothing may be left of it in the kernel.
+# The life of a passed-through device: guest reset, a device that the guest removes and finds again, a host that
+# wants it back, many starts, and what is refused. The kernel must have no pins or mappings left.
 . /lab/lib.sh
 
 pins=$(pinned)
@@ -51,7 +51,7 @@ for i in 1 2 3 4 5; do
 done
 same "ten starts and stops: no page stays pinned" "$pins" "$(pinned)"
 
-# What the original report was about: RAM over the hole.
+# RAM over the hole is refused.
 group=$(basename "$(readlink /sys/bus/pci/devices/$nvme/iommu_group)")
 for backend in type1 iommufd; do
 	# shellcheck disable=SC2086

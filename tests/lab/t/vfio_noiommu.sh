@@ -1,7 +1,7 @@
 # lab: host=noiommu kernels=lean limit=120 root=yes
-# A host whose IOMMU is off: a device is refused, unless the user accepts by name what that means.
-# The guest of the last test looks at the device but has no driver for it: whatever that would write,
-# the device would write to the host's memory.
+# A host whose IOMMU is off: a device is refused, unless the user accepts by name what that means. The guest of
+# the last test reads the device's registers but has no driver for it, because the device would do a driver's DMA
+# in the host's memory.
 . /lab/lib.sh
 
 straddle bind $nvme >"$log" 2>&1

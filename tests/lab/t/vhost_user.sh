@@ -28,7 +28,7 @@ for options in "" ",queues=2"; do
 	check_complaints "qcow2$options"
 done
 
-# More memory than one message can tell of.
+# More memory regions than one message can hold.
 files=
 for i in 1 2 3 4 5 6 7; do
 	truncate -s 2M /tmp/vu/pmem$i
@@ -61,8 +61,8 @@ same "daemon killed: is said" 1 "$(grep -c 'disk0: the program that serves it is
 same "daemon killed: so is the next one" 1 "$(grep -c 'disk0: .* is back.$' "$log")"
 check_dma "daemon killed" vda
 
-# One that does not answer is hung up on, and goes on when it does; here it is stopped while the guest
-# resets itself.
+# A daemon that does not answer is disconnected, and reconnected when it answers; here it is stopped while the
+# guest resets.
 # shellcheck disable=SC2086
 interactive lean ask,ask $across --disk vhost-user=$socket
 kill -STOP $daemon
@@ -113,7 +113,7 @@ same "virtiofs: the host reads what the guest wrote" "$(sha256sum </tmp/vu/share
 	"$(said fs | sed -n 's/^wrote //p')"
 check_complaints "virtiofs"
 
-# A driver that begins anew, here after a reset of the guest, goes on with the next daemon.
+# A driver that starts again, here after a reset of the guest, works with the next daemon.
 shared
 interactive lean ask,ask --fs socket=$socket,tag=share
 kill -KILL $daemon

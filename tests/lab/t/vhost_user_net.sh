@@ -6,7 +6,7 @@ export LD_LIBRARY_PATH=/dpdk
 socket=/tmp/net.sock
 mkdir -p /var/run
 
-# start_switch, stop_switch: it polls, on the one CPU that there is.
+# start_switch, stop_switch: the switch polls on the only CPU, so it runs only when needed.
 start_switch()
 {
 	/dpdk/dpdk-testpmd --lcores '(0,1)@0' --no-huge -m 192 --no-pci --no-telemetry \

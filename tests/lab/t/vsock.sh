@@ -7,7 +7,7 @@ vsock unix-listen ${socket}_1000 &
 server=$!
 wait_for ${socket}_1000
 
-# What was connected ends with a guest that boots again; the socket does not.
+# Connections end when the guest resets; the socket stays.
 # shellcheck disable=SC2086
 interactive lean ask,ask,ask,complaints $across --cpus 2 --vsock cid=7,socket=$socket
 same "a port of the guest that nobody serves" refused "$(vsock unix-check $socket 4444 4096)"
@@ -27,7 +27,7 @@ tell reboot
 wait $holder
 same "guest reset: what was connected is closed" "connected closed" "$(xargs </tmp/hold)"
 
-# 1 MiB each way, twice: nothing of the first is left.
+# 1 MiB each way, twice, so that leftovers of the first transfer would show.
 for n in 1 2; do
 	tell_only vsock
 	await "vsock listens" $n

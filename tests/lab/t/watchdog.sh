@@ -1,5 +1,6 @@
 # lab: host=lean kernels=lean limit=240
-# The watchdog: a guest that feeds it lives, one that stops is reset, one that closes it well lives on.
+# The watchdog: a guest that feeds it runs on, one that stops is reset, one that closes it with the magic word
+# runs on.
 . /lab/lib.sh
 
 guest lean watchdog_fed,complaints --watchdog
