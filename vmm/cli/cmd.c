@@ -74,23 +74,31 @@ bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[]
 	int ret = config_parse(c, cmd, argc, argv, &err);
 
 	*status = STATUS_USAGE;
-	if (ret == 0 && c->help) {
+	if (ret < 0)
+		goto fail;
+	if (c->help) {
 		print_help(cmd);
 		*status = 0;
 		return false;
 	}
-	if (ret == 0 && c->version) {
+	if (c->version) {
 		printf("straddle %s\n", STRADDLE_VERSION);
 		*status = 0;
 		return false;
 	}
-	if (ret == 0 && c->config_file)
+	if (c->config_file) {
 		ret = parse_file(c, cmd, &err);
-	if (ret == 0)
-		ret = config_check(c, cmd, &err);
+		if (ret < 0)
+			goto fail;
+	}
+	ret = config_check(c, cmd, &err);
 	if (ret < 0)
-		complain(&err, STATUS_USAGE);
-	return ret == 0;
+		goto fail;
+	return true;
+
+fail:
+	complain(&err, STATUS_USAGE);
+	return false;
 }
 
 int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)

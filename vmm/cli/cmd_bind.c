@@ -55,14 +55,15 @@ static int bind_all(const struct vfio_id *ids, unsigned n, struct err *err)
 static int unbind_all(const struct vfio_id *ids, unsigned n, struct err *err)
 {
 	struct vfio_move move;
-	int ret = 0;
 
-	for (unsigned i = 0; ret == 0 && i < n; i++) {
-		ret = vfio_unbind("", &ids[i], &move, err);
-		if (ret == 0)
-			cmd_bind_say(&ids[i], move.was, move.now);
+	for (unsigned i = 0; i < n; i++) {
+		int ret = vfio_unbind("", &ids[i], &move, err);
+
+		if (ret < 0)
+			return ret;
+		cmd_bind_say(&ids[i], move.was, move.now);
 	}
-	return ret;
+	return 0;
 }
 
 static int move_all(int (*move)(const struct vfio_id *ids, unsigned n, struct err *err),
@@ -71,16 +72,18 @@ static int move_all(int (*move)(const struct vfio_id *ids, unsigned n, struct er
 	struct vfio_id ids[PCI_DEVICES_MAX];
 	struct config c = CONFIG_EMPTY;
 	struct err err;
-	int status, ret;
+	int status;
 
 	if (!cmd_parse(&c, cmd, argc, argv, &status))
 		goto out;
-	ret = find_all(&c, ids, &err);
-	status = ret < 0 ? STATUS_USAGE : STATUS_HOST_ERROR;
-	if (ret == 0)
-		ret = move(ids, c.nr_operands, &err);
+	if (find_all(&c, ids, &err) < 0) {
+		status = complain(&err, STATUS_USAGE);
+		goto out;
+	}
+	status = move(ids, c.nr_operands, &err) < 0 ? STATUS_HOST_ERROR : 0;
 	fflush(stdout);
-	status = ret < 0 ? complain(&err, (enum status)status) : 0;
+	if (status)
+		complain(&err, STATUS_HOST_ERROR);
 out:
 	config_free(&c);
 	return status;

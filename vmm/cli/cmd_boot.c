@@ -60,8 +60,9 @@ static int cmd_boot_fill(struct boot_view *v, const struct plan *p, const struct
 	};
 	int ret = read_files(v, c, &req.initrd_size, err);
 
-	if (ret == 0)
-		ret = boot_build(&v->boot, &req, err);
+	if (ret < 0)
+		return ret;
+	ret = boot_build(&v->boot, &req, err);
 	if (ret < 0)
 		return ret;
 	for (unsigned i = 0; i < v->boot.nr_places; i++) {

@@ -206,15 +206,17 @@ static json_t *report_check_reserved(const struct report *r, const struct host_f
 static int check_ready(const struct vfio_id *id, const struct config_vfio *wanted,
 		       const struct host_facts *own, enum iommu_backend backend, struct err *err)
 {
-	int ret = 0;
+	int ret;
 
 	if (id->no_iommu && !wanted->no_iommu)
-		ret = err_set(err, EPERM, "its group has no IOMMU (noiommu=on accepts that)");
-	if (ret == 0)
-		ret = sysfs_group_viable("", id, err);
-	if (ret == 0)
-		ret = vfio_check_direct("", own, err);
-	return ret < 0 ? ret : vfio_check_nodes("", id, backend, err);
+		return err_set(err, EPERM, "its group has no IOMMU (noiommu=on accepts that)");
+	ret = sysfs_group_viable("", id, err);
+	if (ret < 0)
+		return ret;
+	ret = vfio_check_direct("", own, err);
+	if (ret < 0)
+		return ret;
+	return vfio_check_nodes("", id, backend, err);
 }
 
 /* Reports whether a device could be attached now, without opening it. */
@@ -229,24 +231,24 @@ static bool report_check_device(const struct report *r, const struct config *c, 
 	struct vfio_id id;
 	int ret = sysfs_find("", name, &id, &err);
 
-	if (ret == 0)
-		ret = sysfs_probe("", &id, host, &err);
-	if (ret == 0)
-		ret = sysfs_probe("", &id, &own, &err);
-	if (ret == 0) {
-		name = id.name;
-		snprintf(group, sizeof(group), "IOMMU group %u", id.group);
-		vfio_reset_methods("", &id, resets);
-		report_line(r, "device", "%s: %s, driver %s%s%s%s", name,
-			    id.has_group ? group : "no IOMMU group",
-			    *id.driver ? id.driver : "none", *resets ? ", resets: " : "", resets,
-			    strcmp(resets, "none")
-				    ? ""
-				    : ", so each guest finds it as the last left it");
-		reserved = report_check_reserved(r, &own);
-		ret = check_ready(&id, &c->vfio[i], &own, (enum iommu_backend)c->vfio_backend,
-				  &err);
-	}
+	if (ret < 0)
+		goto out;
+	ret = sysfs_probe("", &id, host, &err);
+	if (ret < 0)
+		goto out;
+	ret = sysfs_probe("", &id, &own, &err);
+	if (ret < 0)
+		goto out;
+	name = id.name;
+	snprintf(group, sizeof(group), "IOMMU group %u", id.group);
+	vfio_reset_methods("", &id, resets);
+	report_line(r, "device", "%s: %s, driver %s%s%s%s", name,
+		    id.has_group ? group : "no IOMMU group", *id.driver ? id.driver : "none",
+		    *resets ? ", resets: " : "", resets,
+		    strcmp(resets, "none") ? "" : ", so each guest finds it as the last left it");
+	reserved = report_check_reserved(r, &own);
+	ret = check_ready(&id, &c->vfio[i], &own, (enum iommu_backend)c->vfio_backend, &err);
+out:
 	if (ret < 0)
 		report_line(r, "device", "%s: no: %s", name, err.text);
 	json_array_append_new(list, json_pack("{s:s,s:o,s:s,s:o?}", "name", name, "ready",

@@ -113,12 +113,15 @@ static int run_vm(struct run *run, struct err *err)
 	if (vm->config.verbose)
 		print_plan(stderr, &vm->plan);
 	ret = run_catch_signals(run, err);
-	if (ret == 0)
-		ret = vm_prepare(vm, err);
-	run->raw = ret == 0;
-	if (ret == 0)
-		ret = vm_run(vm, err);
+	if (ret < 0)
+		goto out;
+	ret = vm_prepare(vm, err);
+	if (ret < 0)
+		goto out;
+	run->raw = true;
+	ret = vm_run(vm, err);
 	run->raw = false;
+out:
 	vm_close_lines(vm); /* before anything is printed, because the terminal is raw */
 	return ret;
 }

@@ -104,7 +104,7 @@ static int check_cpus(struct config *c, struct err *err)
 
 /* --- memory --- */
 
-static int check_memory_sizes(struct config *c, struct err *err)
+static int check_memory_sizes(const struct config *c, struct err *err)
 {
 	int ret;
 
@@ -112,13 +112,15 @@ static int check_memory_sizes(struct config *c, struct err *err)
 		return err_set(err, EINVAL, "--memory 0: a guest needs RAM; use at least %s",
 			       SHOWN_SIZE(config_check_ram_unit(c)));
 	ret = check_limit("memory", c->memory, ADDRESS_SPACE_END, no_more_bits, err);
-	if (ret == 0)
-		ret = check_limit("max-memory", c->max_memory, ADDRESS_SPACE_END, no_more_bits,
-				  err);
-	if (ret == 0)
-		ret = check_multiple("memory", c->memory, config_check_ram_unit(c), err);
-	if (ret == 0)
-		ret = check_multiple("max-memory", c->max_memory, config_check_ram_unit(c), err);
+	if (ret < 0)
+		return ret;
+	ret = check_limit("max-memory", c->max_memory, ADDRESS_SPACE_END, no_more_bits, err);
+	if (ret < 0)
+		return ret;
+	ret = check_multiple("memory", c->memory, config_check_ram_unit(c), err);
+	if (ret < 0)
+		return ret;
+	ret = check_multiple("max-memory", c->max_memory, config_check_ram_unit(c), err);
 	if (ret < 0)
 		return ret;
 	if (c->max_memory && c->max_memory < c->memory)
@@ -160,8 +162,9 @@ static int check_places(const struct config *c, struct err *err)
 		int ret = check_limit(rules[i].option, rules[i].value, rules[i].limit, rules[i].why,
 				      err);
 
-		if (ret == 0)
-			ret = check_multiple(rules[i].option, rules[i].value, rules[i].unit, err);
+		if (ret < 0)
+			return ret;
+		ret = check_multiple(rules[i].option, rules[i].value, rules[i].unit, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -196,8 +199,9 @@ static int check_node_sizes(struct config *c, struct err *err)
 		uint64_t size = c->nodes[i].size;
 		int ret = check_limit("numa", size, ADDRESS_SPACE_END, no_more_bits, err);
 
-		if (ret == 0)
-			ret = check_multiple("numa", size, config_check_ram_unit(c), err);
+		if (ret < 0)
+			return ret;
+		ret = check_multiple("numa", size, config_check_ram_unit(c), err);
 		if (ret < 0)
 			return ret;
 		sum += size; /* at most 64 * 2^52 */
@@ -395,6 +399,23 @@ static int config_check_pmem(const struct config *c, struct err *err)
 	return 0;
 }
 
+/*
+ * In this order: settle() may set options that were left out, which the steps behind it read;
+ * judge() only reads.
+ */
+static const struct step {
+	int (*settle)(struct config *c, struct err *err);
+	int (*judge)(const struct config *c, struct err *err);
+} steps[] = {
+	{ .settle = check_console },	 { .judge = config_check_vfio },
+	{ .settle = config_check_host }, { .judge = check_fold },
+	{ .judge = check_debug_exit },	 { .settle = check_cpus },
+	{ .settle = check_node_sizes },	 { .judge = check_memory_sizes },
+	{ .judge = check_balloon },	 { .judge = config_check_pmem },
+	{ .judge = check_places },	 { .judge = check_reserve },
+	{ .judge = check_node_cpus },
+};
+
 int config_check(struct config *c, enum config_command cmd, struct err *err)
 {
 	int ret;
@@ -402,31 +423,7 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 	if (cmd & (CMD_BIND | CMD_UNBIND))
 		return check_operands(c, cmd, err);
 	ret = check_files(c, cmd, err);
-	if (ret == 0)
-		ret = check_console(c, err);
-	if (ret == 0)
-		ret = config_check_vfio(c, err);
-	if (ret == 0)
-		ret = config_check_host(c, err);
-	if (ret == 0)
-		ret = check_fold(c, err);
-	if (ret == 0)
-		ret = check_debug_exit(c, err);
-	if (ret == 0)
-		ret = check_cpus(c, err);
-	if (ret == 0)
-		ret = check_node_sizes(c, err);
-	if (ret == 0)
-		ret = check_memory_sizes(c, err);
-	if (ret == 0)
-		ret = check_balloon(c, err);
-	if (ret == 0)
-		ret = config_check_pmem(c, err);
-	if (ret == 0)
-		ret = check_places(c, err);
-	if (ret == 0)
-		ret = check_reserve(c, err);
-	if (ret == 0)
-		ret = check_node_cpus(c, err);
+	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(steps); i++)
+		ret = steps[i].settle ? steps[i].settle(c, err) : steps[i].judge(c, err);
 	return ret;
 }

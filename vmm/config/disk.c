@@ -118,13 +118,16 @@ int config_set_disk(struct config *c, const char *value, struct err *err)
 		return ret;
 	d = &c->disks[c->nr_disks++]; /* config_free() frees it from here on */
 	*d = (struct config_disk){ 0 };
-	while (ret == 0 && (word = words_next(&words, &rest)))
+	while ((word = words_next(&words, &rest))) {
 		ret = config_disk_set_word(d, word, rest, &given, err);
-	if (ret == 0 && d->vhost_user && (given & ~(1u << KEY_VHOST_USER | 1u << KEY_QUEUES)) != 0)
+		if (ret < 0)
+			return ret;
+	}
+	if (d->vhost_user && (given & ~(1u << KEY_VHOST_USER | 1u << KEY_QUEUES)) != 0)
 		return err_set(err, EINVAL,
 			       "vhost-user= goes with queues= only; leave the rest to the program "
 			       "that serves the disk");
-	if (ret == 0 && !d->path && !d->vhost_user)
-		ret = err_set(err, EINVAL, "the file is missing: use path=FILE");
-	return ret;
+	if (!d->path && !d->vhost_user)
+		return err_set(err, EINVAL, "the file is missing: use path=FILE");
+	return 0;
 }

@@ -80,9 +80,12 @@ int config_set_pmem(struct config *c, const char *value, struct err *err)
 	if (ret < 0)
 		return ret;
 	p = &c->pmem[c->nr_pmem++]; /* config_free() frees it from here on */
-	while (ret == 0 && (word = words_next(&words, &rest)))
+	while ((word = words_next(&words, &rest))) {
 		ret = set_pmem_word(p, word, rest, &given, err);
-	if (ret == 0 && (!p->path || !*p->path))
-		ret = err_set(err, EINVAL, "the file is missing: use file=FILE");
-	return ret;
+		if (ret < 0)
+			return ret;
+	}
+	if (!p->path || !*p->path)
+		return err_set(err, EINVAL, "the file is missing: use file=FILE");
+	return 0;
 }

@@ -73,16 +73,20 @@ int config_parse_host(struct config *c, const char *text, struct err *err)
 	char *key, *value;
 	int ret = words_init(&words, text, err);
 
-	if (ret == 0 && !strcmp(text, "auto")) {
+	if (ret < 0)
+		return ret;
+	if (!strcmp(text, "auto")) {
 		c->has_host = false;
 		return 0;
 	}
-	while (ret == 0 && (key = words_next(&words, &value))) {
+	while ((key = words_next(&words, &value))) {
 		if (strcmp(key, "vendor") != 0) {
 			ret = set_number_word(n, ARRAY_SIZE(n), key, value,
 					      "auto or vendor=, family=, phys-bits=, "
 					      "guest-phys-bits=, mem-encrypt-bits=",
 					      err);
+			if (ret < 0)
+				return ret;
 			continue;
 		}
 		if (kind)
@@ -91,8 +95,6 @@ int config_parse_host(struct config *c, const char *text, struct err *err)
 		if (!kind)
 			return err_set(err, EINVAL, "the vendor is amd, hygon, intel or other");
 	}
-	if (ret < 0)
-		return ret;
 	if (!kind)
 		return err_set(err, EINVAL,
 			       "the vendor is missing; add vendor=amd, hygon, intel or other");
@@ -107,9 +109,11 @@ static int parse_bar(struct bar_shape *bar, char *text, struct err *err)
 	char *word = strsep(&text, ":");
 	int ret = config_parse_size(word, &bar->size, err);
 
-	if (ret == 0 && (!is_power_of_two(bar->size) || bar->size < 4))
+	if (ret < 0)
+		return ret;
+	if (!is_power_of_two(bar->size) || bar->size < 4)
 		return err_set(err, EINVAL, "a BAR's size is a power of two, such as 16M");
-	while (ret == 0 && (word = strsep(&text, ":"))) {
+	while ((word = strsep(&text, ":"))) {
 		bool *flag = !strcmp(word, "64")     ? &bar->wide
 			     : !strcmp(word, "pref") ? &bar->prefetch
 			     : !strcmp(word, "io")   ? &bar->io
@@ -122,9 +126,9 @@ static int parse_bar(struct bar_shape *bar, char *text, struct err *err)
 				       SHOWN(word));
 		*flag = true;
 	}
-	if (ret == 0 && bar->io && (bar->wide || bar->prefetch))
+	if (bar->io && (bar->wide || bar->prefetch))
 		return err_set(err, EINVAL, ":io excludes :64 and :pref, which are for memory");
-	return ret;
+	return 0;
 }
 
 static int set_host_pci_word(struct host_pci *pci, const char *key, char *value, struct err *err)
@@ -196,16 +200,19 @@ int config_set_host_pci(struct config *c, const char *value, struct err *err)
 	if (rest || !host_bdf(word, pci.name))
 		return err_set(err, EINVAL,
 			       "the device's address comes first, such as 0000:41:00.0");
-	while (ret == 0 && (word = words_next(&words, &rest)))
+	while ((word = words_next(&words, &rest))) {
 		ret = set_host_pci_word(&pci, word, rest, err);
-	if (ret == 0)
-		ret = check_bars(&pci, err);
-	for (unsigned i = 0; ret == 0 && i < c->host.nr_pci; i++)
+		if (ret < 0)
+			return ret;
+	}
+	ret = check_bars(&pci, err);
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < c->host.nr_pci; i++)
 		if (config_same_device(pci.name, c->host.pci[i].name))
-			ret = err_set(err, EINVAL, "%s is described twice; keep one", pci.name);
-	if (ret == 0)
-		c->host.pci[c->host.nr_pci++] = pci;
-	return ret;
+			return err_set(err, EINVAL, "%s is described twice; keep one", pci.name);
+	c->host.pci[c->host.nr_pci++] = pci;
+	return 0;
 }
 
 /* --- --host-resv and --host-usable --- */
@@ -231,8 +238,9 @@ int config_set_host_resv(struct config *c, const char *value, struct err *err)
 			       "a region is GROUP,START-END,TYPE, such as "
 			       "7,0xfd00000000-0x10000000000,reserved");
 	ret = config_parse_number(group, 0, UINT32_MAX, &number, err);
-	if (ret == 0)
-		ret = config_parse_span(range, true, &r->at, err);
+	if (ret < 0)
+		return ret;
+	ret = config_parse_span(range, true, &r->at, err);
 	if (ret < 0)
 		return ret;
 	r->group = (unsigned)number;

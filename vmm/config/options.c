@@ -204,7 +204,9 @@ static int set_line(struct config_line *line, const char *value, struct err *err
 		if (!kinds[i].path)
 			return 0;
 		ret = set_path(&line->path, value + len, err);
-		return ret == 0 && line->kind == SERIAL_FILE ? set_limit(line, err) : ret;
+		if (ret < 0 || line->kind != SERIAL_FILE)
+			return ret;
+		return set_limit(line, err);
 	}
 	return err_set(err, EINVAL, "use stdio, file:PATH, pty, unix:PATH or none");
 }
@@ -233,10 +235,13 @@ static int set_debug_exit(struct config *c, const char *value, struct err *err)
 	if (text)
 		return err_set(err, EINVAL, "the port comes first, such as 0xf4,base=16");
 	ret = config_parse_number(key, 0, UINT16_MAX, &port, err);
-	while (ret == 0 && (key = words_next(&words, &text)))
-		ret = set_number_word(&base, 1, key, text, "base=", err);
 	if (ret < 0)
 		return ret;
+	while ((key = words_next(&words, &text))) {
+		ret = set_number_word(&base, 1, key, text, "base=", err);
+		if (ret < 0)
+			return ret;
+	}
 	c->has_debug_exit = true;
 	c->debug_exit_port = (uint16_t)port;
 	c->debug_exit_base = (unsigned)base.value;

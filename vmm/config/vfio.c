@@ -130,8 +130,9 @@ int config_set_vfio(struct config *c, const char *value, struct err *err)
 	if (rest)
 		return err_set(err, EINVAL, "the device comes first: DEVICE,KEY=VALUE");
 	ret = config_check_device_name(word, err);
-	if (ret == 0)
-		ret = config_set_text(&v->name, word, err);
+	if (ret < 0)
+		return ret;
+	ret = config_set_text(&v->name, word, err);
 	while (ret == 0 && (word = words_next(&words, &rest)))
 		ret = config_vfio_set_word(v, word, rest, &given, err);
 	return ret;

@@ -85,8 +85,9 @@ int config_parse_span(const char *text, bool outwards, struct span *at, struct e
 	memcpy(start, text, len);
 	start[len] = '\0';
 	ret = parse_end(start, !outwards, &read.base, err);
-	if (ret == 0)
-		ret = parse_end(dash + 1, outwards, &read.end, err);
+	if (ret < 0)
+		return ret;
+	ret = parse_end(dash + 1, outwards, &read.end, err);
 	if (ret < 0)
 		return ret;
 	if (read.base == read.end)
@@ -146,11 +147,14 @@ static int parse_cpu_range(struct config_node *node, char *text, struct err *err
 	if (to)
 		*to++ = '\0';
 	ret = config_parse_number(text, 0, CPUS_MAX - 1, &first, err);
-	last = first;
-	if (ret == 0 && to)
-		ret = config_parse_number(to, 0, CPUS_MAX - 1, &last, err);
 	if (ret < 0)
 		return ret;
+	last = first;
+	if (to) {
+		ret = config_parse_number(to, 0, CPUS_MAX - 1, &last, err);
+		if (ret < 0)
+			return ret;
+	}
 	if (last < first)
 		return err_set(err, EINVAL, "CPU %u comes after CPU %u; write the lower one first",
 			       (unsigned)first, (unsigned)last);
@@ -175,19 +179,22 @@ int config_set_numa(struct config *c, const char *value, struct err *err)
 	if (range)
 		return err_set(err, EINVAL, "the node's size comes first: SIZE,cpus=A-B");
 	ret = config_parse_size(word, &node.size, err);
-	if (ret == 0 && node.size == 0)
+	if (ret < 0)
+		return ret;
+	if (node.size == 0)
 		return err_set(err, EINVAL, "a node needs memory; use at least 2M");
-	while (ret == 0 && (word = words_next(&words, &range))) {
+	while ((word = words_next(&words, &range))) {
 		if (strcmp(word, "cpus") != 0 || !range)
 			return err_set(err, EINVAL, "'%s' is unknown here; use SIZE,cpus=A-B",
 				       SHOWN(word));
 		if (node.has_cpus)
 			return err_set(err, EINVAL, "cpus is given twice; a node has one range");
 		ret = parse_cpu_range(&node, range, err);
+		if (ret < 0)
+			return ret;
 	}
-	if (ret == 0)
-		c->nodes[c->nr_nodes++] = node;
-	return ret;
+	c->nodes[c->nr_nodes++] = node;
+	return 0;
 }
 
 /* --- keys with values that are words --- */
