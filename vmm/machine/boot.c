@@ -67,10 +67,15 @@ static int write_boot(struct machine *m, struct entry_cpu *cpu, struct err *err)
 	if (!scratch)
 		return err_sys(err, ENOMEM, "cannot build the boot data");
 	ret = boot_build(&boot, &req, err);
-	for (unsigned i = 0; ret == 0 && i < boot.nr_places; i++)
+	if (ret < 0)
+		goto out;
+	for (unsigned i = 0; i < boot.nr_places; i++) {
 		ret = copy_place(m, &boot.places[i], scratch, err);
-	if (ret == 0)
-		*cpu = boot.cpu;
+		if (ret < 0)
+			goto out;
+	}
+	*cpu = boot.cpu;
+out:
 	free(scratch);
 	return ret;
 }

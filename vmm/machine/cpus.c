@@ -87,12 +87,15 @@ int machine_cpus_create(struct machine *m, struct err *err)
 	m->cpus = calloc(n, sizeof(*m->cpus));
 	cpuid = calloc(1, sizeof(*cpuid) +
 				  (supported->nent + CPUID_EXTRA) * sizeof(cpuid->entries[0]));
-	if (!m->cpus || !cpuid)
+	if (!m->cpus || !cpuid) {
 		ret = err_sys(err, ENOMEM, "cannot list %u vCPUs", n);
+		goto out;
+	}
 	m->cpuid.tsc_deadline = m->kvm.tsc_deadline;
 	m->cpuid.machine_check = m->kvm.mce_caps != 0;
 	while (ret == 0 && m->nr_cpus < n)
 		ret = create_cpu(m, supported, cpuid, err);
+out:
 	free(cpuid);
 	return ret;
 }

@@ -205,15 +205,18 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	m->devices = (struct machine_devices)MACHINE_DEVICES_EMPTY;
 	m->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	ret = build(m, err);
-	if (ret == 0)
-		ret = machine_boot(m, err);
-	if (ret < 0) {
-		machine_destroy(m);
-		return ret;
-	}
+	if (ret < 0)
+		goto fail;
+	ret = machine_boot(m, err);
+	if (ret < 0)
+		goto fail;
 	machine_devices_attach(&m->devices);
 	machine_virtio_begin(&m->virtio);
 	return 0;
+
+fail:
+	machine_destroy(m);
+	return ret;
 }
 
 enum machine_end machine_run(struct machine *m, struct err *err)

@@ -346,11 +346,13 @@ static int tell_kvm(struct machine_pci *p, struct err *err)
 	size_t n = pt->iommu.ops->kvm_files(&pt->iommu, files, ARRAY_SIZE(files));
 	int ret = 0;
 
-	for (unsigned i = 0; ret == 0 && n == 0 && i < pt->n; i++)
-		if (pt->devices[i])
-			ret = kvm_add_vfio(p->parts.kvm, vfio_pci_file(pt->devices[i]), err);
 	for (size_t i = 0; ret == 0 && i < n; i++)
 		ret = kvm_add_vfio(p->parts.kvm, files[i], err);
+	if (n > 0)
+		return ret;
+	for (unsigned i = 0; ret == 0 && i < pt->n; i++)
+		if (pt->devices[i])
+			ret = kvm_add_vfio(p->parts.kvm, vfio_pci_file(pt->devices[i]), err);
 	return ret;
 }
 
@@ -359,19 +361,25 @@ static int machine_pci_create_devices(struct machine_pci *p, struct err *err)
 	const struct plan *plan = p->parts.plan;
 	int ret = tell_kvm(p, err);
 
+	if (ret < 0)
+		return ret;
 	p->leave = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (ret == 0 && p->leave < 0)
-		ret = err_sys(err, errno, "cannot make an eventfd");
-	if (ret == 0)
-		ret = env_watch(p, p->leave, leave_ready, p, err);
+	if (p->leave < 0)
+		return err_sys(err, errno, "cannot make an eventfd");
+	ret = env_watch(p, p->leave, leave_ready, p, err);
+	if (ret < 0)
+		return ret;
 	p->ports = calloc(PCI_DEVICES_MAX, sizeof(*p->ports));
-	if (ret == 0 && !p->ports)
-		ret = err_sys(err, ENOMEM, "out of memory for %u root ports", PCI_DEVICES_MAX);
-	for (unsigned i = 0; ret == 0 && i < p->parts.passthrough->n; i++)
+	if (!p->ports)
+		return err_sys(err, ENOMEM, "out of memory for %u root ports", PCI_DEVICES_MAX);
+	for (unsigned i = 0; i < p->parts.passthrough->n; i++) {
 		ret = machine_pci_create_slot(p, i, err);
-	for (unsigned i = 0; ret == 0 && i < plan->nr_ports; i++)
+		if (ret < 0)
+			return ret;
+	}
+	for (unsigned i = 0; i < plan->nr_ports; i++)
 		create_port(p, i);
-	return ret;
+	return 0;
 }
 
 int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *parts,
@@ -392,13 +400,21 @@ int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *pa
 	pci_host_init(&p->host, parts->at_cf9);
 	ret = bus_add(parts->memory, (struct span){ ECAM_BASE, ECAM_BASE + ecam_size },
 		      &p->host.ecam, err);
-	if (ret == 0)
-		ret = bus_add(parts->ports, (struct span){ PORT_PCI, PORT_PCI + PCI_PORTS },
-			      &p->host.ports, err);
-	if (ret == 0 && parts->passthrough)
-		ret = machine_pci_create_devices(p, err);
 	if (ret < 0)
-		machine_pci_destroy(p);
+		goto fail;
+	ret = bus_add(parts->ports, (struct span){ PORT_PCI, PORT_PCI + PCI_PORTS }, &p->host.ports,
+		      err);
+	if (ret < 0)
+		goto fail;
+	if (parts->passthrough) {
+		ret = machine_pci_create_devices(p, err);
+		if (ret < 0)
+			goto fail;
+	}
+	return 0;
+
+fail:
+	machine_pci_destroy(p);
 	return ret;
 }
 

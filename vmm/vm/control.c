@@ -210,14 +210,23 @@ int control_open(struct control *c, const char *path, struct loop *loop,
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		c->clients[i] = (struct control_client){ .control = c, .fd = -1 };
 	c->more = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ret = c->more < 0 ? err_sys(err, errno, "cannot make an eventfd")
-			  : unix_socket_listen("--control ", path, &c->fd, err);
-	if (ret == 0)
-		ret = loop_watch(loop, c->more, POLLIN, serve_more, c, err);
-	if (ret == 0)
-		ret = loop_watch(loop, c->fd, POLLIN, came, c, err);
+	if (c->more < 0) {
+		ret = err_sys(err, errno, "cannot make an eventfd");
+		goto fail;
+	}
+	ret = unix_socket_listen("--control ", path, &c->fd, err);
 	if (ret < 0)
-		control_close(c);
+		goto fail;
+	ret = loop_watch(loop, c->more, POLLIN, serve_more, c, err);
+	if (ret < 0)
+		goto fail;
+	ret = loop_watch(loop, c->fd, POLLIN, came, c, err);
+	if (ret < 0)
+		goto fail;
+	return 0;
+
+fail:
+	control_close(c);
 	return ret;
 }
 

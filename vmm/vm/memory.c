@@ -28,11 +28,17 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 	int ret = ram_create(&m->ram, spans, n, &backing, err);
 
 	guest_memory_init(&m->guest);
-	for (size_t i = 0; ret == 0 && i < m->ram.nr_blocks; i++)
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < m->ram.nr_blocks; i++) {
 		ret = guest_memory_add(&m->guest, &m->ram.blocks[i], err);
-	if (ret == 0)
-		ret = add_files(m, backends, err);
-	return ret < 0 ? ret : virtio_listen(backends, &m->guest, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = add_files(m, backends, err);
+	if (ret < 0)
+		return ret;
+	return virtio_listen(backends, &m->guest, err);
 }
 
 void vm_memory_reset(struct vm_memory *m, bool mapped)

@@ -20,16 +20,33 @@ static int read_plan(struct plan *p, const char *path, struct err *err)
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", path) : 0;
 }
 
+/* For a plan that was read: config_check() does not know its RAM and pages yet. */
+static int check_plan_balloon(const struct plan *p, const struct config *c, struct err *err)
+{
+	if (c->balloon >= p->ram_size && c->balloon)
+		return err_set(err, EINVAL,
+			       "it has %" PRIu64
+			       " MiB, of which --balloon would leave nothing; use less",
+			       p->ram_size / MIB);
+	if (c->has_balloon && p->page_size != 4 * KIB)
+		return err_set(err, EINVAL,
+			       "it has pages of %" PRIu64 " MiB, which --balloon cannot give back",
+			       p->page_size / MIB);
+	return 0;
+}
+
 int vm_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
 {
 	struct device_counts counts = { .of = { [DEVICE_WATCHDOG] = c->watchdog } };
-	int ret = 0;
+	int ret;
 
 	virtio_count(c, &counts);
-	for (host->nr_pmem = 0; ret == 0 && host->nr_pmem < c->nr_pmem; host->nr_pmem++)
+	for (host->nr_pmem = 0; host->nr_pmem < c->nr_pmem; host->nr_pmem++) {
 		ret = pmem_size(c->pmem[host->nr_pmem].path, &host->pmem[host->nr_pmem], err);
-	if (ret == 0)
-		ret = plan_add_devices(host, &counts, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = plan_add_devices(host, &counts, err);
 	if (ret < 0)
 		return ret;
 	if (!c->plan_file)
@@ -38,15 +55,8 @@ int vm_make_plan(struct plan *p, const struct config *c, struct host_facts *host
 	if (ret < 0)
 		return ret;
 	ret = plan_check_host(p, host, err);
-	if (ret == 0 && c->balloon >= p->ram_size && c->balloon)
-		ret = err_set(err, EINVAL,
-			      "it has %" PRIu64
-			      " MiB, of which --balloon would leave nothing; use less",
-			      p->ram_size / MIB);
-	if (ret == 0 && c->has_balloon && p->page_size != 4 * KIB)
-		ret = err_set(err, EINVAL,
-			      "it has pages of %" PRIu64 " MiB, which --balloon cannot give back",
-			      p->page_size / MIB);
+	if (ret == 0)
+		ret = check_plan_balloon(p, c, err);
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
 }
 
@@ -63,12 +73,14 @@ int vm_open_images(const struct config *c, struct image *kernel, struct boot_ker
 	if (ret < 0)
 		return err_prefix(err, ret, "--kernel %s: ", c->kernel);
 	ret = images_open(initrd, "--initrd", c->initrds, c->nr_initrds, err);
-	for (unsigned i = 0; ret == 0 && i < initrd->n; i++) {
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < initrd->n; i++) {
 		const struct image *part = &initrd->parts[i];
 
 		ret = boot_initrd_check(part->data, part->len, err);
 		if (ret < 0)
-			err_prefix(err, ret, "--initrd %s: ", part->path);
+			return err_prefix(err, ret, "--initrd %s: ", part->path);
 	}
-	return ret;
+	return 0;
 }

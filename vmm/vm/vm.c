@@ -61,20 +61,22 @@ int vm_plan(struct vm *vm, struct err *err)
 {
 	struct host_facts host;
 	struct err lacks;
-	int ret = 0;
+	int ret;
 
 	host_probe(&host);
 	vm->blame = VM_BLAME_HOST;
-	if (vm->config.nr_vfio)
+	if (vm->config.nr_vfio) {
 		ret = passthrough_open(&vm->passthrough, &vm->config, &host, err);
-	if (ret < 0)
-		return ret;
+		if (ret < 0)
+			return ret;
+	}
 	vm->blame = VM_BLAME_USER;
 	ret = vm_make_plan(&vm->plan, &vm->config, &host, err);
-	if (ret == 0 && topology_lacks(&vm->plan, &lacks))
+	if (ret < 0)
+		return ret;
+	if (topology_lacks(&vm->plan, &lacks))
 		remark(vm, lacks.text);
-	if (ret == 0)
-		ret = vm_open_images(&vm->config, &vm->kernel, &vm->boot_kernel, &vm->initrd, err);
+	ret = vm_open_images(&vm->config, &vm->kernel, &vm->boot_kernel, &vm->initrd, err);
 	if (ret < 0)
 		return ret;
 	ret = virtio_open(&vm->backends, &vm->config, &vm->plan, err);
@@ -230,18 +232,24 @@ int vm_prepare(struct vm *vm, struct err *err)
 	int ret = vm_watch_open(vm, err);
 
 	vm->blame = VM_BLAME_HOST;
-	if (ret == 0)
-		virtio_watch_memory(&vm->backends, &vm->loop, vm_memory_changed, vm);
-	if (ret == 0 && fault_find_cut(err)) /* cut before inotify watched the file */
-		ret = -EIO;
-	if (ret == 0 && vm->config.control)
+	if (ret < 0)
+		return ret;
+	virtio_watch_memory(&vm->backends, &vm->loop, vm_memory_changed, vm);
+	if (fault_find_cut(err)) /* cut before inotify watched the file */
+		return -EIO;
+	if (vm->config.control) {
 		ret = control_open(&vm->control, vm->config.control, &vm->loop, vm_command,
 				   &vm->machine, err);
-	if (ret == 0)
-		ret = vm_memory_open(&vm->memory, &vm->plan, &vm->config, &vm->backends, err);
-	if (ret == 0)
-		ret = map_for_devices(vm, err);
-	return ret < 0 ? ret : open_lines(vm, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = vm_memory_open(&vm->memory, &vm->plan, &vm->config, &vm->backends, err);
+	if (ret < 0)
+		return ret;
+	ret = map_for_devices(vm, err);
+	if (ret < 0)
+		return ret;
+	return open_lines(vm, err);
 }
 
 /* --- the guest --- */

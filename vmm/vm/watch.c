@@ -147,11 +147,12 @@ int vm_watch_open(struct vm *vm, struct err *err)
 {
 	int ret = watch_open_timer(vm, &vm->stop_timer, stop_timer_ready, err);
 
-	if (ret == 0)
-		ret = watch_open_timer(vm, &vm->timer, timer_ready, err);
-	if (ret == 0 && !vm->config.panic_by_device)
-		ret = watch_panics(vm, err);
-	return ret;
+	if (ret < 0)
+		return ret;
+	ret = watch_open_timer(vm, &vm->timer, timer_ready, err);
+	if (ret < 0 || vm->config.panic_by_device)
+		return ret;
+	return watch_panics(vm, err);
 }
 
 void vm_watch_begin_guest(struct vm *vm)

@@ -146,6 +146,24 @@ static void disk_says(void *to, const char *sentence)
 	virtio_slot_say(to, sentence);
 }
 
+static int disk_serve_queue(struct virtio_slot *s, const struct disk *disk, unsigned i,
+			    struct err *err)
+{
+	struct worker *w = &s->workers[i];
+	int ret = virtio_serve_queue(s, &w->loop, i, err);
+
+	if (ret < 0)
+		return ret;
+	ret = loop_watch(&w->loop, disk->queues[i].completed, POLLIN, disk_ready, &s->queues[i],
+			 err);
+	if (ret < 0)
+		return ret;
+	ret = loop_watch(&w->loop, disk->queues[i].timer, POLLIN, disk_ready, &s->queues[i], err);
+	if (ret < 0)
+		return ret;
+	return worker_start(w, err);
+}
+
 static int disk_serve(struct virtio_slot *s, struct err *err)
 {
 	struct disk *disk = disk_of(s);
@@ -153,19 +171,8 @@ static int disk_serve(struct virtio_slot *s, struct err *err)
 	int ret = virtio_serve_workers(s, n, err);
 
 	disk_listen(disk, disk_says, s);
-	for (unsigned i = 0; ret == 0 && i < n; i++) {
-		struct worker *w = &s->workers[i];
-
-		ret = virtio_serve_queue(s, &w->loop, i, err);
-		if (ret == 0)
-			ret = loop_watch(&w->loop, disk->queues[i].completed, POLLIN, disk_ready,
-					 &s->queues[i], err);
-		if (ret == 0)
-			ret = loop_watch(&w->loop, disk->queues[i].timer, POLLIN, disk_ready,
-					 &s->queues[i], err);
-		if (ret == 0)
-			ret = worker_start(w, err);
-	}
+	for (unsigned i = 0; ret == 0 && i < n; i++)
+		ret = disk_serve_queue(s, disk, i, err);
 	return ret;
 }
 

@@ -185,14 +185,21 @@ static int serve_pairs(struct virtio_slot *s, struct net *net, struct err *err)
 	unsigned n = net->nr_pairs;
 	int ret = virtio_serve_workers(s, n, err);
 
-	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < s->dev->nr_queues; i++) {
 		ret = loop_watch(&s->workers[i / 2 % n].loop, s->kicks[i], POLLIN, net_kicked,
 				 &s->queues[i], err);
-	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		if (ret < 0)
+			return ret;
+	}
+	for (unsigned i = 0; i < n; i++) {
 		net_serve(&net->pairs[i], &s->workers[i].loop, net_ready, &s->queues[2 * i]);
 		ret = worker_start(&s->workers[i], err);
+		if (ret < 0)
+			return ret;
 	}
-	return ret;
+	return 0;
 }
 
 /* --- served by the kernel --- */
@@ -227,19 +234,27 @@ static void control_kicked(void *to, short revents)
 /* The kernel has the pairs. The main loop has the control queue, and sees the interface go. */
 static int serve_kernel(struct virtio_slot *s, const struct net *net, struct err *err)
 {
-	int ret =
-		net->links < 0 ? 0 : loop_watch(s->loop, net->links, POLLIN, links_changed, s, err);
+	int ret;
 
 	s->served_here = true;
-	if (ret == 0)
-		ret = loop_watch(s->loop, s->error, POLLIN, virtio_serve_ring_failed, s, err);
-	for (unsigned i = 2; ret == 0 && i < s->dev->nr_queues; i++)
-		if (i == 2 || i == 2 * net->nr_pairs)
-			ret = loop_watch(s->loop, s->kicks[i], POLLIN, control_kicked,
-					 &s->queues[i], err);
-	if (ret == 0 && net_is_gone(net))
+	if (net->links >= 0) {
+		ret = loop_watch(s->loop, net->links, POLLIN, links_changed, s, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = loop_watch(s->loop, s->error, POLLIN, virtio_serve_ring_failed, s, err);
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 2; i < s->dev->nr_queues; i++) {
+		if (i != 2 && i != 2 * net->nr_pairs)
+			continue;
+		ret = loop_watch(s->loop, s->kicks[i], POLLIN, control_kicked, &s->queues[i], err);
+		if (ret < 0)
+			return ret;
+	}
+	if (net_is_gone(net))
 		virtio_serve_wake(s, VIRTIO_SERVE_NOW); /* in the guest's last life */
-	return ret;
+	return 0;
 }
 
 static int net_device_serve(struct virtio_slot *s, struct err *err)

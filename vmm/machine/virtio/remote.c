@@ -141,17 +141,23 @@ static int remote_serve(struct virtio_slot *s, struct err *err)
 	const struct vhost_user *user = user_of(s);
 	int ret = virtio_serve_workers(s, 1, err);
 
-	if (ret == 0)
-		ret = virtio_serve_timer(s, user_loop(s), user_looked_for, err);
-	if (ret == 0)
-		ret = loop_watch(user_loop(s), s->error, POLLIN, virtio_serve_ring_failed, s, err);
-	if (ret == 0 && user->wire.fd >= 0) {
+	if (ret < 0)
+		return ret;
+	ret = virtio_serve_timer(s, user_loop(s), user_looked_for, err);
+	if (ret < 0)
+		return ret;
+	ret = loop_watch(user_loop(s), s->error, POLLIN, virtio_serve_ring_failed, s, err);
+	if (ret < 0)
+		return ret;
+	if (user->wire.fd >= 0) {
 		ret = loop_watch(user_loop(s), user->wire.fd, HANGUP, user_gone, s, err);
-	} else if (ret == 0) {
+		if (ret < 0)
+			return ret;
+	} else {
 		tell_link(s, false);
 		look_for_user(s);
 	}
-	return ret < 0 ? ret : worker_start(&s->workers[0], err);
+	return worker_start(&s->workers[0], err);
 }
 
 static void remote_hurry(struct virtio_slot *s)

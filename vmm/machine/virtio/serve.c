@@ -8,16 +8,16 @@
 
 int virtio_serve_workers(struct virtio_slot *s, unsigned n, struct err *err)
 {
-	int ret = 0;
-
 	s->workers = calloc(n, sizeof(*s->workers));
 	if (!s->workers)
 		return err_sys(err, ENOMEM, "out of memory for %u threads", n);
-	while (ret == 0 && s->nr_workers < n) {
-		ret = worker_create(&s->workers[s->nr_workers], s->name, err);
-		s->nr_workers += ret == 0;
+	for (; s->nr_workers < n; s->nr_workers++) {
+		int ret = worker_create(&s->workers[s->nr_workers], s->name, err);
+
+		if (ret < 0)
+			return ret;
 	}
-	return ret;
+	return 0;
 }
 
 void virtio_serve_kicked(void *to, short revents)
@@ -56,11 +56,19 @@ int virtio_serve_alone(struct virtio_slot *s, int fd, virtio_ready *ready, void 
 {
 	int ret = virtio_serve_workers(s, 1, err);
 
-	for (unsigned i = 0; ret == 0 && i < s->dev->nr_queues; i++)
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < s->dev->nr_queues; i++) {
 		ret = virtio_serve_queue(s, &s->workers[0].loop, i, err);
-	if (ret == 0 && fd >= 0)
+		if (ret < 0)
+			return ret;
+	}
+	if (fd >= 0) {
 		ret = loop_watch(&s->workers[0].loop, fd, POLLIN, ready, to, err);
-	return ret < 0 ? ret : worker_start(&s->workers[0], err);
+		if (ret < 0)
+			return ret;
+	}
+	return worker_start(&s->workers[0], err);
 }
 
 int virtio_serve_timer(struct virtio_slot *s, struct loop *loop, virtio_ready *ready,

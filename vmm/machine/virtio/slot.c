@@ -80,17 +80,19 @@ static int slot_create(struct machine_virtio *m, const struct plan_pci *fn,
 	if (!s)
 		return -ENOMEM;
 	ret = s->ops->create(s, err);
-	if (ret == 0)
-		ret = make_eventfds(s, err);
+	if (ret < 0)
+		return ret;
+	ret = make_eventfds(s, err);
 	if (ret < 0)
 		return ret;
 	s->dev->name = s->name;
 	virtio_pci_plug(&s->pci, s->dev, s->parts->guest_ram, s->env, s->kicks, s->vectors,
 			fn->bars[0].at);
 	ret = s->ops->serve ? s->ops->serve(s, err) : 0;
-	if (ret == 0)
-		s->parts->pci->host.root.slots[fn->slot] = &s->pci.fn;
-	return ret < 0 ? err_prefix(err, ret, "%s: ", fn->name) : 0;
+	if (ret < 0)
+		return err_prefix(err, ret, "%s: ", fn->name);
+	s->parts->pci->host.root.slots[fn->slot] = &s->pci.fn;
+	return 0;
 }
 
 static void close_all(const int *fds, size_t n)
