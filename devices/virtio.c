@@ -154,18 +154,28 @@ static bool take_error(const struct virtio_device *dev)
 	       read(dev->server_error, &count, sizeof(count)) == sizeof(count);
 }
 
-static void start_server(struct virtio_device *dev)
+/* Gives the server its rings. */
+static int give_rings(struct virtio_device *dev, struct err *err)
 {
 	struct served_queue queues[VIRTIO_QUEUES_MAX];
+
+	for (unsigned i = 0; i < dev->nr_served; i++) {
+		int ret = describe(dev, i, &queues[i], err);
+
+		if (ret < 0)
+			return ret;
+	}
+	return dev->server.ops->start(dev->server.to, dev->queues[0].ring.ram, queues,
+				      dev->nr_served, dev->state.accepted, err);
+}
+
+static void start_server(struct virtio_device *dev)
+{
 	struct err err = { "" };
-	int ret = 0;
+	int ret;
 
 	(void)take_error(dev); /* of rings that are no more */
-	for (unsigned i = 0; ret == 0 && i < dev->nr_served; i++)
-		ret = describe(dev, i, &queues[i], &err);
-	if (ret == 0)
-		ret = dev->server.ops->start(dev->server.to, dev->queues[0].ring.ram, queues,
-					     dev->nr_served, dev->state.accepted, &err);
+	ret = give_rings(dev, &err);
 	dev->served = ret == 0 || ret == -ENOTCONN;
 	if (!dev->served)
 		dev->needs_reset(dev->to, err.text);

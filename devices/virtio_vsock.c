@@ -384,19 +384,23 @@ int virtio_vsock_call(struct virtio_vsock *v, uint32_t port, unsigned caller)
 	struct virtio_queue *q = &v->dev.queues[RX];
 	struct vsock_table *t = v->table;
 	struct vsock_connection *c;
-	int ret = -ENOTCONN;
+	int ret = 0;
 
 	pthread_mutex_lock(&q->lock);
-	if (q->ring.state.started && !q->ring.state.broken) {
-		c = vsock_add(t, VSOCK_ASKED, port, vsock_host_port(t, port));
-		ret = c ? 0 : -ENOSPC;
+	if (!q->ring.state.started || q->ring.state.broken) {
+		ret = -ENOTCONN;
+		goto out;
 	}
-	if (ret == 0) {
-		t->port.ops->adopt(t->port.to, vsock_id(t, c), caller);
-		c->attached = true;
-		c->state.owes = 1u << VSOCK_REQUEST;
-		virtio_handle(&v->dev, RX);
+	c = vsock_add(t, VSOCK_ASKED, port, vsock_host_port(t, port));
+	if (!c) {
+		ret = -ENOSPC;
+		goto out;
 	}
+	t->port.ops->adopt(t->port.to, vsock_id(t, c), caller);
+	c->attached = true;
+	c->state.owes = 1u << VSOCK_REQUEST;
+	virtio_handle(&v->dev, RX);
+out:
 	pthread_mutex_unlock(&q->lock);
 	return ret;
 }

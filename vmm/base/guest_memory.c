@@ -81,20 +81,21 @@ int guest_memory_add(struct guest_memory *m, const struct ram_block *block, stru
 	if (ret < 0)
 		return ret;
 	guest_memory_insert(m, place, &added);
-	for (l = m->first; ret == 0 && l; l = l->after)
-		if (l->ops->check)
-			ret = l->ops->check(l->to, &m->all, err);
-	if (ret < 0) {
-		guest_memory_cut(m, place);
-		return ret;
+	for (l = m->first; l; l = l->after) {
+		ret = l->ops->check ? l->ops->check(l->to, &m->all, err) : 0;
+		if (ret < 0) {
+			guest_memory_cut(m, place);
+			return ret;
+		}
 	}
 	for (l = m->first; l; l = l->after) {
 		ret = l->ops->add(l->to, &m->all, &m->blocks[place], err);
 		if (ret < 0)
-			break;
+			goto fail;
 	}
-	if (ret == 0)
-		return 0;
+	return 0;
+
+fail:
 	guest_memory_cut(m, place);
 	tell_gone(m, l->before, &added);
 	return ret;
@@ -137,16 +138,19 @@ int guest_memory_listen(struct guest_memory *m, struct guest_memory_listener *l,
 {
 	int ret = l->ops->check ? l->ops->check(l->to, &m->all, err) : 0;
 
-	for (size_t i = 0; ret == 0 && i < m->all.n; i++) {
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < m->all.n; i++) {
 		const struct guest_ram known = { m->blocks, i + 1 };
 
 		ret = l->ops->add(l->to, &known, &m->blocks[i], err);
-		if (ret < 0)
+		if (ret < 0) {
 			tell_all_gone(m, l, i);
+			return ret;
+		}
 	}
-	if (ret == 0)
-		link_listener(m, l);
-	return ret;
+	link_listener(m, l);
+	return 0;
 }
 
 /* False: it did not listen. */

@@ -138,16 +138,23 @@ int irq_route(struct irq *irq, int fd, uint64_t address, uint32_t data, struct e
 
 	pthread_mutex_lock(&irq->lock);
 	i = ret = find_free(irq, err);
-	if (ret >= 0) {
-		irq->routes[i] = (struct irq_route){ true, address, data };
-		ret = irq_set_table(irq, err);
-		if (ret == 0)
-			ret = assign(irq, IRQ_FIRST_ROUTE + (unsigned)i, fd, -1, err);
-		if (ret < 0)
-			irq->routes[i].used = false;
-	}
+	if (ret < 0)
+		goto out;
+	irq->routes[i] = (struct irq_route){ true, address, data };
+	ret = irq_set_table(irq, err);
+	if (ret < 0)
+		goto free_route;
+	ret = assign(irq, IRQ_FIRST_ROUTE + (unsigned)i, fd, -1, err);
+	if (ret < 0)
+		goto free_route;
+	ret = IRQ_FIRST_ROUTE + i;
+	goto out;
+
+free_route:
+	irq->routes[i].used = false;
+out:
 	pthread_mutex_unlock(&irq->lock);
-	return ret < 0 ? ret : IRQ_FIRST_ROUTE + i;
+	return ret;
 }
 
 int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct err *err)

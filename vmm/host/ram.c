@@ -172,7 +172,7 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	       const struct ram_backing *backing, struct err *err)
 {
 	uint64_t offset = 0;
-	int ret = 0;
+	int ret;
 
 	*ram = (struct ram)RAM_EMPTY;
 	ram->fresh = true;
@@ -181,21 +181,26 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	ram->blocks = calloc(n, sizeof(*ram->blocks));
 	if (!ram->blocks)
 		return err_sys(err, ENOMEM, "cannot list %zu spans of guest RAM", n);
-	if (backing->page_size != 4 * KIB || backing->fold || backing->shared)
+	if (backing->page_size != 4 * KIB || backing->fold || backing->shared) {
 		ret = open_memfd(ram, spans, n, backing, err);
-	while (ret == 0 && ram->nr_blocks < n) {
+		if (ret < 0)
+			goto fail;
+	}
+	for (; ram->nr_blocks < n; ram->nr_blocks++) {
 		struct ram_block *b = &ram->blocks[ram->nr_blocks];
 
 		*b = (struct ram_block){ .gpa = spans[ram->nr_blocks],
 					 .fd = backing->fold ? -1 : ram->memfd,
 					 .offset = offset };
 		ret = map_block(ram, b, backing, err);
-		if (ret == 0)
-			ram->nr_blocks++;
+		if (ret < 0)
+			goto fail;
 		offset += span_size(b->gpa);
 	}
-	if (ret < 0)
-		ram_destroy(ram);
+	return 0;
+
+fail:
+	ram_destroy(ram);
 	return ret;
 }
 

@@ -114,14 +114,18 @@ int plan_check(const struct plan *p, struct err *err)
 	uint64_t hotplug = map_total(&p->map, MAP_HOTPLUG);
 	int ret = map_check(&p->map, err);
 
-	if (!ret)
-		ret = plan_check_nodes(p, err);
-	if (!ret)
-		ret = check_pages(p, err);
-	if (!ret)
-		ret = plan_check_pmem(p, err);
-	if (!ret)
-		ret = plan_pci_check(p, err);
+	if (ret)
+		return ret;
+	ret = plan_check_nodes(p, err);
+	if (ret)
+		return ret;
+	ret = check_pages(p, err);
+	if (ret)
+		return ret;
+	ret = plan_check_pmem(p, err);
+	if (ret)
+		return ret;
+	ret = plan_pci_check(p, err);
 	if (ret)
 		return ret;
 	if (p->max_memory < p->ram_size || hotplug != p->max_memory - p->ram_size)

@@ -357,8 +357,9 @@ static int get_region(const struct reader *r, int node, struct map *m)
 	if (m->nr_regions == MAP_REGIONS_MAX)
 		return bad_value(r, node, "straddle,kind", "is one region too many");
 	ret = get_text(r, node, "straddle,kind", kind, sizeof(kind));
-	if (!ret)
-		ret = get_reg(r, node, &region->at);
+	if (ret)
+		return ret;
+	ret = get_reg(r, node, &region->at);
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < ARRAY_SIZE(kind_names); i++) {
@@ -387,8 +388,9 @@ static int get_forbidden(const struct reader *r, int parent, struct map *m)
 		if (m->nr_forbidden == MAP_FORBIDDEN_MAX)
 			return bad_value(r, node, "reg", "is one forbidden range too many");
 		ret = get_reg(r, node, &f->at);
-		if (!ret)
-			ret = get_text(r, node, "straddle,why", f->why, sizeof(f->why));
+		if (ret)
+			return ret;
+		ret = get_text(r, node, "straddle,why", f->why, sizeof(f->why));
 		if (ret)
 			return ret;
 		m->nr_forbidden++;
@@ -405,12 +407,15 @@ static int get_nodes(const struct reader *r, int parent, struct plan *p)
 		struct plan_node *n = &p->nodes[p->nr_nodes];
 		int ret = get_index(r, node, p->nr_nodes, NODES_MAX);
 
-		if (!ret)
-			ret = get_u64(r, node, "straddle,size", &n->size);
-		if (!ret)
-			ret = get_u32(r, node, "straddle,first-cpu", CPUS_MAX, &n->first_cpu);
-		if (!ret)
-			ret = get_u32(r, node, "straddle,cpus", CPUS_MAX, &n->nr_cpus);
+		if (ret)
+			return ret;
+		ret = get_u64(r, node, "straddle,size", &n->size);
+		if (ret)
+			return ret;
+		ret = get_u32(r, node, "straddle,first-cpu", CPUS_MAX, &n->first_cpu);
+		if (ret)
+			return ret;
+		ret = get_u32(r, node, "straddle,cpus", CPUS_MAX, &n->nr_cpus);
 		if (ret)
 			return ret;
 		p->nr_nodes++;
@@ -427,16 +432,22 @@ static int get_ports(const struct reader *r, int parent, struct plan *p)
 		struct plan_port *port = &p->ports[p->nr_ports];
 		int ret = get_index(r, node, p->nr_ports, PCI_DEVICES_MAX);
 
-		if (!ret)
-			ret = get_u32(r, node, "straddle,slot", 31, &port->slot);
-		if (!ret)
-			ret = get_u32(r, node, "straddle,bus", 255, &port->bus);
-		for (unsigned kind = 0; kind < PCI_SPACES && !ret; kind++)
-			if (plan_fdt_has(r, node, window_names[kind]))
-				ret = get_span(r, node, window_names[kind],
-					       plan_pci_window(port, (enum pci_space)kind));
 		if (ret)
 			return ret;
+		ret = get_u32(r, node, "straddle,slot", 31, &port->slot);
+		if (ret)
+			return ret;
+		ret = get_u32(r, node, "straddle,bus", 255, &port->bus);
+		if (ret)
+			return ret;
+		for (unsigned kind = 0; kind < PCI_SPACES; kind++) {
+			if (!plan_fdt_has(r, node, window_names[kind]))
+				continue;
+			ret = get_span(r, node, window_names[kind],
+				       plan_pci_window(port, (enum pci_space)kind));
+			if (ret)
+				return ret;
+		}
 		p->nr_ports++;
 	}
 	return 0;
@@ -458,12 +469,13 @@ static int get_bars(const struct reader *r, int parent, struct plan_pci *fn)
 		if (bar->shape.size)
 			return bad_value(r, node, "reg", "is there twice");
 		ret = get_u64(r, node, "straddle,at", &bar->at);
-		if (!ret)
-			ret = get_u64(r, node, "straddle,size", &bar->shape.size);
-		if (!ret && !bar->shape.size)
-			ret = bad_value(r, node, "straddle,size", "is zero");
 		if (ret)
 			return ret;
+		ret = get_u64(r, node, "straddle,size", &bar->shape.size);
+		if (ret)
+			return ret;
+		if (!bar->shape.size)
+			return bad_value(r, node, "straddle,size", "is zero");
 		bar->shape.io = plan_fdt_has(r, node, "straddle,io");
 		bar->shape.wide = plan_fdt_has(r, node, "straddle,wide");
 		bar->shape.prefetch = plan_fdt_has(r, node, "straddle,prefetch");
@@ -492,19 +504,27 @@ static int get_devices(const struct reader *r, int parent, struct plan *p)
 		struct plan_pci *fn = &p->pci[p->nr_pci];
 		int ret = get_index(r, node, p->nr_pci, PCI_DEVICES_MAX);
 
-		if (!ret)
-			ret = get_kind(r, node, fn);
-		if (!ret)
-			ret = get_text(r, node, "straddle,name", fn->name, sizeof(fn->name));
-		if (!ret)
-			ret = get_u32(r, node, "straddle,bus", 255, &fn->bus);
-		if (!ret)
-			ret = get_u32(r, node, "straddle,slot", 31, &fn->slot);
+		if (ret)
+			return ret;
+		ret = get_kind(r, node, fn);
+		if (ret)
+			return ret;
+		ret = get_text(r, node, "straddle,name", fn->name, sizeof(fn->name));
+		if (ret)
+			return ret;
+		ret = get_u32(r, node, "straddle,bus", 255, &fn->bus);
+		if (ret)
+			return ret;
+		ret = get_u32(r, node, "straddle,slot", 31, &fn->slot);
+		if (ret)
+			return ret;
 		fn->port = PLAN_NO_PORT;
-		if (!ret && plan_fdt_has(r, node, "straddle,port"))
+		if (plan_fdt_has(r, node, "straddle,port")) {
 			ret = get_u32(r, node, "straddle,port", PCI_DEVICES_MAX - 1, &fn->port);
-		if (!ret)
-			ret = get_bars(r, node, fn);
+			if (ret)
+				return ret;
+		}
+		ret = get_bars(r, node, fn);
 		if (ret)
 			return ret;
 		p->nr_pci++;
@@ -617,10 +637,12 @@ int plan_from_fdt(struct plan *p, const void *fdt, size_t len, struct err *err)
 
 	memset(p, 0, sizeof(*p));
 	ret = check_blob(fdt, len, err);
-	if (!ret)
-		ret = get_root(&r, p);
-	if (!ret)
-		ret = get_children(&r, p);
+	if (ret)
+		return ret;
+	ret = get_root(&r, p);
+	if (ret)
+		return ret;
+	ret = get_children(&r, p);
 	if (ret)
 		return ret;
 	ret = plan_check(p, err);

@@ -172,7 +172,6 @@ static int pci_rules_check_device(struct claims *c, const struct plan *p, unsign
 {
 	const struct plan_pci *fn = &p->pci[i];
 	struct bar_shape bars[BARS_AND_ROM];
-	int ret = 0;
 
 	if (!fn->name[0] || !memchr(fn->name, 0, sizeof(fn->name)))
 		return err_set(err, EINVAL, "device %u has no name", i);
@@ -186,16 +185,21 @@ static int pci_rules_check_device(struct claims *c, const struct plan *p, unsign
 			       fn->name, fn->bus, fn->slot);
 	for (unsigned b = 0; b < BARS_AND_ROM; b++)
 		bars[b] = fn->bars[b].shape;
-	for (unsigned b = 0; ret == 0 && b < BARS_AND_ROM; b++) {
-		const char *fault = bars[b].size ? bar_fault(bars, b) : NULL;
+	for (unsigned b = 0; b < BARS_AND_ROM; b++) {
+		const char *fault;
+		int ret;
 
+		if (!bars[b].size)
+			continue;
+		fault = bar_fault(bars, b);
 		if (fault)
 			return err_set(err, EINVAL, "%s: the size of %s, %#" PRIx64 ", %s",
 				       fn->name, plan_pci_bar_name(b), bars[b].size, fault);
-		if (bars[b].size)
-			ret = check_bar(c, p, fn, b, err);
+		ret = check_bar(c, p, fn, b, err);
+		if (ret < 0)
+			return ret;
 	}
-	return ret;
+	return 0;
 }
 
 static int check_slots(const struct plan *p, struct err *err)
@@ -234,17 +238,24 @@ static int check_claims(const struct claims *c, struct err *err)
 int plan_pci_check(const struct plan *p, struct err *err)
 {
 	struct claims c = { .n = 0 };
-	int ret = 0;
+	int ret;
 
 	if (p->nr_ports > PCI_DEVICES_MAX || p->nr_pci > PCI_DEVICES_MAX)
 		return err_set(err, EINVAL, "there are more than %u devices", PCI_DEVICES_MAX);
 	for (enum pci_space kind = PCI_SPACE_IO; kind < PCI_SPACES; kind++)
 		c.nr_spaces[kind] = plan_pci_spans(p, kind, c.spaces[kind], PLAN_LIST_MAX);
-	for (unsigned i = 0; ret == 0 && i < p->nr_ports; i++)
+	for (unsigned i = 0; i < p->nr_ports; i++) {
 		ret = check_port(&c, p, i, err);
-	for (unsigned i = 0; ret == 0 && i < p->nr_pci; i++)
+		if (ret < 0)
+			return ret;
+	}
+	for (unsigned i = 0; i < p->nr_pci; i++) {
 		ret = pci_rules_check_device(&c, p, i, err);
-	if (ret == 0)
-		ret = check_slots(p, err);
-	return ret ? ret : check_claims(&c, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = check_slots(p, err);
+	if (ret < 0)
+		return ret;
+	return check_claims(&c, err);
 }
