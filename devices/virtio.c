@@ -34,7 +34,7 @@ static void check_broken(struct virtio_device *dev, unsigned i)
 
 	if (!ring->state.broken || !dev->needs_reset)
 		return;
-	snprintf(why, sizeof(why), "the guest's driver broke it: %s", ring->why);
+	snprintf(why, sizeof(why), "the guest's driver broke queue %u: %s", i, ring->why);
 	dev->needs_reset(dev->to, why);
 }
 
@@ -220,8 +220,9 @@ void virtio_server_failed(struct virtio_device *dev)
 {
 	dev->lock(dev->to, true);
 	if (take_error(dev) && dev->served)
-		dev->needs_reset(dev->to, "what serves it gave a ring up that the guest's driver "
-					  "broke");
+		dev->needs_reset(
+			dev->to,
+			"the device's server gave up a ring that the guest's driver broke");
 	dev->lock(dev->to, false);
 }
 

@@ -413,7 +413,7 @@ int virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_disk *disk, 
 		q->requests = calloc(VIRTIO_BLK_QUEUE_SIZE, sizeof(*q->requests));
 		if (!q->requests) {
 			virtio_blk_destroy(blk);
-			return err_sys(err, ENOMEM, "cannot hold the requests of a disk");
+			return err_sys(err, ENOMEM, "out of memory for the requests of a disk");
 		}
 		/* The first of them again and again: the others are not touched until they are
 		 * needed. */

@@ -431,7 +431,7 @@ int virtio_net_init(struct virtio_net *net, const struct net_port *ports, unsign
 	if (good)
 		return 0;
 	virtio_net_destroy(net);
-	return err_sys(err, ENOMEM, "cannot hold the frames of a network adapter");
+	return err_sys(err, ENOMEM, "out of memory for the frames of a network adapter");
 }
 
 void virtio_net_link_down(struct virtio_net *net)

@@ -123,7 +123,8 @@ static void device_needs_reset(void *to, const char *why)
 	if (__atomic_fetch_or(&v->state.status, NEEDS_RESET, __ATOMIC_RELAXED) & NEEDS_RESET)
 		return;
 	if (why) {
-		snprintf(line, sizeof(line), "%s: %s; the guest must reset it", v->dev->name, why);
+		snprintf(line, sizeof(line), "%s: %s; the guest must reset the device",
+			 v->dev->name, why);
 		v->env->say(v->env->to, line);
 	}
 	tell_config(v);

@@ -446,7 +446,7 @@ int virtio_vsock_init_port(struct virtio_vsock *v, uint32_t cid, const struct vs
 	virtio_vsock_init_device(v, cid);
 	v->table = calloc(1, sizeof(*v->table));
 	if (!v->table)
-		return err_sys(err, ENOMEM, "cannot hold the guest's connections");
+		return err_sys(err, ENOMEM, "out of memory for the guest's vsock connections");
 	v->table->port = *port;
 	return 0;
 }

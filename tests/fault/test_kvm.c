@@ -394,7 +394,7 @@ static void test_slots_refused(void **state)
 	open_machine();
 	wrap_fail_named("calloc", 1, ENOMEM);
 	assert_int_equal(guest_memory_listen(&memory, &listener, &err), -ENOMEM);
-	wrap_assert_says(&err, "cannot list 16 memory slots");
+	wrap_assert_says(&err, "out of memory for 16 memory slots");
 	assert_int_equal(host.nr_slots, 0);
 	assert_int_equal(guest_memory_listen(&memory, &listener, &err), 0);
 	guest_memory_forget(&memory, &listener);
@@ -509,7 +509,7 @@ static void test_maps(void **state)
 	for (unsigned i = 2; i < 8; i++)
 		assert_true(kvm_map(&guest, at, NULL, &err) >= 0);
 	assert_int_equal(kvm_map(&guest, at, NULL, &err), -ENOSPC);
-	wrap_assert_says(&err, "there is room for 8 mappings of device memory");
+	wrap_assert_says(&err, "KVM's 8 slots for device memory are all in use");
 	guest_memory_forget(&memory, &listener);
 	kvm_close(&guest);
 }

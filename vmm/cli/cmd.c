@@ -44,7 +44,7 @@ static void print_help(enum config_command cmd)
 		[CMD_UNBIND] =
 			"usage: straddle unbind DEVICE...\n\n"
 			"Gives PCI devices back to the drivers that the kernel chooses. If a "
-			"guest has one,\nit is asked to let go of it first.\n",
+			"guest has one,\nit is asked to release the device first.\n",
 	};
 	size_t len = config_help(cmd, NULL, 0);
 	char *text = malloc(len + 1);

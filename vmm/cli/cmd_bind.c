@@ -10,7 +10,8 @@
 static int find_all(const struct config *c, struct vfio_id *ids, struct err *err)
 {
 	if (c->nr_operands > PCI_DEVICES_MAX)
-		return err_set(err, EINVAL, "at most %u devices at a time", PCI_DEVICES_MAX);
+		return err_set(err, EINVAL, "%u devices are given; use at most %u at a time",
+			       c->nr_operands, PCI_DEVICES_MAX);
 	for (unsigned i = 0; i < c->nr_operands; i++) {
 		int ret = sysfs_find("", c->operands[i], &ids[i], err);
 

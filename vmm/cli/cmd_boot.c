@@ -88,7 +88,8 @@ struct boot_view *boot_view_make(const struct plan *p, const struct config *c, i
 		return NULL;
 	v = calloc(1, sizeof(*v));
 	*ret = v ? cmd_boot_fill(v, p, c, err)
-		 : err_sys(err, ENOMEM, "cannot look at %s", c->kernel);
+		 : err_sys(err, ENOMEM, "out of memory for the boot data of --kernel %s",
+			   c->kernel);
 	if (*ret == 0)
 		return v;
 	free(v);

@@ -209,7 +209,8 @@ static int check_ready(const struct vfio_id *id, const struct config_vfio *wante
 	int ret;
 
 	if (id->no_iommu && !wanted->no_iommu)
-		return err_set(err, EPERM, "its group has no IOMMU (noiommu=on accepts that)");
+		return err_set(err, EPERM,
+			       "the device's group has no IOMMU; add noiommu=on to accept that");
 	ret = sysfs_group_viable("", id, err);
 	if (ret < 0)
 		return ret;

@@ -18,7 +18,7 @@ static int set_string(char **to, const char *value, struct err *err)
 	char *copy = strdup(value);
 
 	if (!copy)
-		return err_set(err, ENOMEM, "no memory for the value");
+		return err_set(err, ENOMEM, "out of memory for the value");
 	free(*to);
 	*to = copy;
 	return 0;

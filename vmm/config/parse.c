@@ -504,7 +504,7 @@ int config_parse_file(struct config *c, enum config_command cmd, const char *nam
 			ret = parse_line(c, &from, cmd, copy, err);
 			free(copy);
 		} else {
-			ret = err_set(err, ENOMEM, "no memory for the line");
+			ret = err_set(err, ENOMEM, "out of memory for the line");
 		}
 		if (ret < 0)
 			return err_prefix(err, ret, "%s:%u: ", SHOWN(name), line);

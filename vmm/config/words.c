@@ -239,5 +239,5 @@ int config_set_switch(bool *to, const char *key, const char *value, const char *
 int config_set_text(char **to, const char *value, struct err *err)
 {
 	*to = strdup(value);
-	return *to ? 0 : err_set(err, ENOMEM, "no memory for the value");
+	return *to ? 0 : err_set(err, ENOMEM, "out of memory for the value");
 }

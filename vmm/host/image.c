@@ -49,10 +49,10 @@ static int copy_pipe(const struct image *image, int pipe, int to, struct err *er
 			if (w < 0 && errno == EINTR)
 				w = 0;
 			if (w < 0)
-				return err_sys(err, errno,
-					       "%s %s is a pipe, and memory cannot hold what comes "
-					       "out of it",
-					       image->option, image->path);
+				return err_sys(
+					err, errno,
+					"%s %s is a pipe, and its bytes cannot be copied to memory",
+					image->option, image->path);
 		}
 	}
 	return 0;

@@ -227,7 +227,7 @@ static int free_ram_slot(struct kvm *kvm, struct err *err)
 			       n);
 	slots = calloc(n, sizeof(slots[0]));
 	if (!slots)
-		return err_sys(err, ENOMEM, "cannot list %u memory slots", n);
+		return err_sys(err, ENOMEM, "out of memory for %u memory slots", n);
 	if (i)
 		memcpy(slots, kvm->ram_slots, i * sizeof(slots[0]));
 	free(kvm->ram_slots);
@@ -322,7 +322,7 @@ int kvm_map(struct kvm *kvm, struct span at, void *hva, struct err *err)
 		kvm->mapped[i / 64] |= bit;
 		return (int)i;
 	}
-	return err_set(err, ENOSPC, "there is room for %u mappings of device memory", most);
+	return err_set(err, ENOSPC, "KVM's %u slots for device memory are all in use", most);
 }
 
 int kvm_unmap(struct kvm *kvm, int handle)

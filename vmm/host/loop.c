@@ -33,7 +33,8 @@ int loop_watch(struct loop *loop, int fd, short events, void (*ready)(void *to, 
 		loop->watches[i] = (struct loop_watch){ fd, events, ready, to };
 		return 0;
 	}
-	return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return err_set(err, ENOSPC, "too many descriptors: an event loop watches %u at most",
+		       LOOP_WATCHES);
 }
 
 int loop_want(struct loop *loop, int fd, short events, void (*ready)(void *to, short revents),

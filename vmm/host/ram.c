@@ -180,7 +180,8 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	ram->page_size = backing->page_size;
 	ram->blocks = calloc(n, sizeof(*ram->blocks));
 	if (!ram->blocks)
-		return err_sys(err, ENOMEM, "cannot list %zu spans of guest RAM", n);
+		return err_sys(err, ENOMEM, "out of memory for a list of %zu spans of guest RAM",
+			       n);
 	if (backing->page_size != 4 * KIB || backing->fold || backing->shared) {
 		ret = open_memfd(ram, spans, n, backing, err);
 		if (ret < 0)

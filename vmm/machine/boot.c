@@ -65,7 +65,7 @@ static int write_boot(struct machine *m, struct entry_cpu *cpu, struct err *err)
 	int ret;
 
 	if (!scratch)
-		return err_sys(err, ENOMEM, "cannot build the boot data");
+		return err_sys(err, ENOMEM, "out of memory for the boot data");
 	ret = boot_build(&boot, &req, err);
 	if (ret < 0)
 		goto out;

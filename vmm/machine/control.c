@@ -1,9 +1,9 @@
 /* Requests of --control and of the terminal to a running machine, on the loop's thread. */
+#include "vmm/base/quote.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/virtio/balloon.h"
 
 #include <errno.h>
-#include <inttypes.h>
 
 static struct virtio_slot *find_balloon(struct machine *m, struct err *err)
 {
@@ -21,9 +21,10 @@ int machine_balloon(struct machine *m, uint64_t size, struct err *err)
 	if (!balloon)
 		return -ENODEV;
 	if (size >= m->parts.plan->ram_size)
-		return err_set(err, ERANGE,
-			       "that would leave nothing of the guest's %" PRIu64 " MiB; use less",
-			       m->parts.plan->ram_size / MIB);
+		return err_set(
+			err, ERANGE,
+			"a balloon of %s would leave nothing of the guest's %s of RAM; use less",
+			QUOTED_SIZE(size), QUOTED_SIZE(m->parts.plan->ram_size));
 	balloon_set(balloon, size);
 	return 0;
 }
@@ -42,7 +43,8 @@ int machine_ask_memory(struct machine *m, struct err *err)
 	if (!balloon)
 		return -ENODEV;
 	if (!balloon_ask(balloon))
-		return err_set(err, EAGAIN, "the guest's driver has no numbers now");
+		return err_set(err, EAGAIN,
+			       "the guest's balloon driver offers no statistics now; try again");
 	return 0;
 }
 

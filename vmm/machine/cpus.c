@@ -88,7 +88,7 @@ int machine_cpus_create(struct machine *m, struct err *err)
 	cpuid = calloc(1, sizeof(*cpuid) +
 				  (supported->nent + CPUID_EXTRA) * sizeof(cpuid->entries[0]));
 	if (!m->cpus || !cpuid) {
-		ret = err_sys(err, ENOMEM, "cannot list %u vCPUs", n);
+		ret = err_sys(err, ENOMEM, "out of memory for %u vCPUs", n);
 		goto out;
 	}
 	m->cpuid.tsc_deadline = m->kvm.tsc_deadline;

@@ -138,7 +138,9 @@ static int env_watch(void *to, int fd, void (*ready)(void *dev), void *dev, stru
 			w->fd = -1;
 		return ret;
 	}
-	return err_set(err, ENOSPC, "too many descriptors in the event loop");
+	return err_set(err, ENOSPC,
+		       "too many descriptors of PCI devices: the event loop watches %zu at most",
+		       ARRAY_SIZE(p->watches));
 }
 
 static void env_unwatch(void *to, int fd)
@@ -246,7 +248,8 @@ static void leave_ready(void *to)
 
 		if (!__atomic_load_n(&s->released, __ATOMIC_ACQUIRE) || !s->device)
 			continue;
-		snprintf(line, sizeof(line), "%s: the guest let go of it; the host can have it",
+		snprintf(line, sizeof(line),
+			 "%s: the guest released the device; the host can have it",
 			 vfio_pci_name(s->device));
 		slot_empty(s);
 		env_say(p, line);
@@ -271,14 +274,16 @@ static void slot_requested(void *to, struct vfio_pci *device)
 	char line[256];
 
 	if (s->port) {
-		snprintf(line, sizeof(line), "%s: the host wants it back; the guest is asked",
+		snprintf(line, sizeof(line),
+			 "%s: the host wants the device back; the guest is asked",
 			 vfio_pci_name(device));
 		root_port_press_button(s->port, slot_released, s);
 	} else {
-		snprintf(line, sizeof(line),
-			 "%s: the host wants it back, but with port=off the guest cannot be asked: "
-			 "power the guest off",
-			 vfio_pci_name(device));
+		snprintf(
+			line, sizeof(line),
+			"%s: the host wants the device back, but with port=off the guest cannot be "
+			"asked: power the guest off",
+			vfio_pci_name(device));
 	}
 	env_say(s->pci, line);
 }

@@ -29,7 +29,7 @@ static int plan_check_nodes(const struct plan *p, struct err *err)
 	unsigned cpus = 0;
 
 	if (!p->nr_nodes)
-		return err_set(err, EINVAL, "there is no NUMA node");
+		return err_set(err, EINVAL, "the plan has no NUMA node");
 	for (unsigned i = 0; i < p->map.nr_regions; i++) {
 		const struct map_region *r = &p->map.regions[i];
 
@@ -71,7 +71,9 @@ static int plan_check_nodes(const struct plan *p, struct err *err)
 static int check_pages(const struct plan *p, struct err *err)
 {
 	if (p->page_size != 4 * KIB && p->page_size != 2 * MIB && p->page_size != GIB)
-		return err_set(err, EINVAL, "there are no pages of %" PRIu64 " bytes",
+		return err_set(err, EINVAL,
+			       "the plan has pages of %" PRIu64
+			       " bytes, and hosts have 4K, 2M and 1G",
 			       p->page_size);
 	for (unsigned i = 0; i < p->map.nr_regions; i++) {
 		const struct map_region *r = &p->map.regions[i];
@@ -131,12 +133,13 @@ int plan_check(const struct plan *p, struct err *err)
 	if (p->max_memory < p->ram_size || hotplug != p->max_memory - p->ram_size)
 		return err_set(err, EINVAL,
 			       "%" PRIu64 " bytes of RAM and %" PRIu64
-			       " of hotplug space are not %" PRIu64,
+			       " of hotplug space do not add up to the plan's maximum, %" PRIu64,
 			       p->ram_size, hotplug, p->max_memory);
 	if (p->phys_bits < p->map.bits_required || p->phys_bits > ADDRESS_BITS_MAX)
-		return err_set(err, EINVAL,
-			       "%u address bits, but the map needs %u and 52 is the most",
-			       p->phys_bits, p->map.bits_required);
+		return err_set(
+			err, EINVAL,
+			"the plan has %u address bits, but its map needs %u, and 52 is the most",
+			p->phys_bits, p->map.bits_required);
 	if (!p->cpus || (uint64_t)p->sockets * p->cores * p->threads != p->cpus)
 		return err_set(err, EINVAL, "%u CPUs are not %u sockets x %u cores x %u threads",
 			       p->cpus, p->sockets, p->cores, p->threads);

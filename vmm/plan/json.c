@@ -263,6 +263,6 @@ int plan_json(const struct plan *p, const struct plan_boot *boot, char **out, st
 	*out = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	json_decref(json);
 	if (!*out)
-		return err_set(err, ENOMEM, "no memory for the plan as JSON");
+		return err_set(err, ENOMEM, "out of memory for the plan as JSON");
 	return 0;
 }

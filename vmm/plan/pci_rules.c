@@ -177,7 +177,7 @@ static int pci_rules_check_device(struct claims *c, const struct plan *p, unsign
 		return err_set(err, EINVAL, "device %u has no name", i);
 	for (unsigned j = 0; j < i; j++)
 		if (!strcmp(fn->name, p->pci[j].name))
-			return err_set(err, EINVAL, "%s is there twice", fn->name);
+			return err_set(err, EINVAL, "the plan has %s twice", fn->name);
 	if (fn->port == PLAN_NO_PORT
 		    ? fn->bus != 0
 		    : fn->port >= p->nr_ports || fn->bus != p->ports[fn->port].bus || fn->slot != 0)
@@ -241,7 +241,7 @@ int plan_pci_check(const struct plan *p, struct err *err)
 	int ret;
 
 	if (p->nr_ports > PCI_DEVICES_MAX || p->nr_pci > PCI_DEVICES_MAX)
-		return err_set(err, EINVAL, "there are more than %u devices", PCI_DEVICES_MAX);
+		return err_set(err, EINVAL, "the plan has more than %u devices", PCI_DEVICES_MAX);
 	for (enum pci_space kind = PCI_SPACE_IO; kind < PCI_SPACES; kind++)
 		c.nr_spaces[kind] = plan_pci_spans(p, kind, c.spaces[kind], PLAN_LIST_MAX);
 	for (unsigned i = 0; i < p->nr_ports; i++) {

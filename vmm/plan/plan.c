@@ -227,15 +227,15 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 	if (nr_passed != c->nr_vfio)
 		return err_set(
 			err, EINVAL,
-			"--vfio names %u devices, but only %u of them were found; correct or "
+			"--vfio names %u device%s, and the number of those found is %u; correct or "
 			"leave out the others",
-			c->nr_vfio, nr_passed);
+			c->nr_vfio, c->nr_vfio == 1 ? "" : "s", nr_passed);
 	if (host->nr_pmem != c->nr_pmem)
 		return err_set(
 			err, EINVAL,
-			"--pmem names %u files, but the sizes of only %u are known; correct or "
+			"--pmem names %u file%s, and the number of known sizes is %u; correct or "
 			"leave out the others",
-			c->nr_pmem, host->nr_pmem);
+			c->nr_pmem, c->nr_pmem == 1 ? "" : "s", host->nr_pmem);
 	return pci_layout_build(p, req, devices, host->nr_pci, busy_ports(c), err);
 }
 

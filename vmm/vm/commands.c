@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char no_memory[] = "{\"ok\":false,\"error\":\"no memory\"}";
+static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory for the answer\"}";
 
 /* Returns the object as text, which the caller frees, or NULL. Drops the reference to `json`. */
 static char *text_of(json_t *json)

@@ -1,12 +1,12 @@
 #include "vmm/vm/prepare.h"
 
 #include "vmm/backends/pmem.h"
+#include "vmm/base/quote.h"
 #include "vmm/machine/virtio/kinds.h"
 #include "vmm/plan/devices.h"
 #include "vmm/plan/fdt.h"
 
 #include <errno.h>
-#include <inttypes.h>
 
 static int read_plan(struct plan *p, const char *path, struct err *err)
 {
@@ -25,13 +25,14 @@ static int check_plan_balloon(const struct plan *p, const struct config *c, stru
 {
 	if (c->balloon >= p->ram_size && c->balloon)
 		return err_set(err, EINVAL,
-			       "it has %" PRIu64
-			       " MiB, of which --balloon would leave nothing; use less",
-			       p->ram_size / MIB);
+			       "the plan has %s of RAM, of which --balloon %s would leave "
+			       "nothing; use less",
+			       QUOTED_SIZE(p->ram_size), SHOWN_SIZE(c->balloon));
 	if (c->has_balloon && p->page_size != 4 * KIB)
 		return err_set(err, EINVAL,
-			       "it has pages of %" PRIu64 " MiB, which --balloon cannot give back",
-			       p->page_size / MIB);
+			       "the plan has pages of %s, which --balloon cannot give back to the "
+			       "host; make a plan with --page-size 4K, or leave --balloon out",
+			       QUOTED_SIZE(p->page_size));
 	return 0;
 }
 

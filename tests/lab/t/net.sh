@@ -61,7 +61,7 @@ for vhost in off on; do
 		at_least "queues=2, vhost=$vhost: pair $pair has work" 10 "$(said pair | sed -n "s/^$pair //p")"
 	done
 	same "queues=2, vhost=$vhost: the user hears in each life that the interface is gone" 2 \
-		"$(grep -c 'net0: what it was connected to is gone' "$log")"
+		"$(grep -c 'net0: its tap interface or socket is gone' "$log")"
 	same "queues=2, vhost=$vhost: so does the guest" "0 0" "$(said carrier | xargs)"
 done
 kill $server

@@ -28,12 +28,12 @@ for backend in type1 iommufd; do
 	interactive lean pci,ask,ask,ask $across --vfio $nvme --vfio $nvme2 --vfio-backend $backend
 	same "$name: two drives at first" 2 "$(grep -c 'pci 0000:0[12]:00.0' "$log")"
 	give $nvme
-	await "let go of it"
+	await "the guest released the device"
 	tell pci
 	tell dma
 	tell poweroff
 	ended $straddle
-	same "$name: the guest let go" 1 "$(grep -c 'let go of it; the host can have it' "$log")"
+	same "$name: the guest released the device" 1 "$(grep -c 'released the device; the host can have it' "$log")"
 	same "$name: the other one stays" 3 "$(said pci | grep -c 'id=0x1b36:0x0010')"
 	same "$name: and works" 0 "$(said nvme1n1 | grep -vc 'bad=0$')"
 	same "$name: powers off" 0 "$status"

@@ -11,7 +11,7 @@ same "refused: says what it gives up, and how" 1 \
 	"$(grep -c "read and write all of the host's memory.*noiommu=on" "$log")"
 straddle check --vfio $nvme >"$log" 2>&1
 same "check: the IOMMU" 1 "$(grep -c "^iommu *none" "$log")"
-same "check: the device" 1 "$(grep -c "^device .* no: its group has no IOMMU" "$log")"
+same "check: the device" 1 "$(grep -c "^device .* no: the device's group has no IOMMU" "$log")"
 append=initcall_blacklist=nvme_init
 guest lean pci --vfio $nvme,noiommu=on
 same "noiommu=on: powers off" 0 "$status"

@@ -365,7 +365,7 @@ static void test_ring_given_up(void **state)
 	virtio_server_failed(dev);
 	assert_int_equal(bar_status(), 7 | FEATURES_OK | NEEDS_RESET);
 	assert_int_equal(said, 1);
-	assert_non_null(strstr(told, "gave a ring up"));
+	assert_non_null(strstr(told, "gave up a ring"));
 
 	assert_int_equal(write(error, &one, sizeof(one)), sizeof(one));
 	start_driver();

@@ -164,12 +164,20 @@ static void test_unknown_devices(void **state)
 	c.sockets = c.cores = c.threads = 1;
 	c.nr_vfio = 2;
 	assert_int_equal(plan_build(&plan, &c, &host, &err), -EINVAL);
-	assert_string_equal(err.text, "--vfio names 2 devices, but only 0 of them were found; "
+	assert_string_equal(err.text, "--vfio names 2 devices, and the number of those found is 0; "
+				      "correct or leave out the others");
+	c.nr_vfio = 1;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -EINVAL);
+	assert_string_equal(err.text, "--vfio names 1 device, and the number of those found is 0; "
 				      "correct or leave out the others");
 	c.nr_vfio = 0;
 	c.nr_pmem = 1;
 	assert_int_equal(plan_build(&plan, &c, &host, &err), -EINVAL);
-	assert_string_equal(err.text, "--pmem names 1 files, but the sizes of only 0 are known; "
+	assert_string_equal(err.text, "--pmem names 1 file, and the number of known sizes is 0; "
+				      "correct or leave out the others");
+	c.nr_pmem = 2;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -EINVAL);
+	assert_string_equal(err.text, "--pmem names 2 files, and the number of known sizes is 0; "
 				      "correct or leave out the others");
 }
 

@@ -38,7 +38,7 @@ void *virtio_backend_own(struct virtio_backend *b, size_t size, struct err *err)
 {
 	b->own = calloc(1, size);
 	if (!b->own)
-		err_sys(err, ENOMEM, "out of memory for what is behind a device (%s)",
+		err_sys(err, ENOMEM, "out of memory for the backend of the device %s",
 			device_kind_name(b->kind->kind));
 	return b->own;
 }
@@ -58,7 +58,8 @@ int virtio_open(struct virtio_backends *b, const struct config *c, const struct 
 	*b = (struct virtio_backends)VIRTIO_BACKENDS_EMPTY;
 	b->list = calloc(plan->nr_pci + 1, sizeof(*b->list));
 	if (!b->list)
-		return err_sys(err, ENOMEM, "out of memory for what is behind devices");
+		return err_sys(err, ENOMEM, "out of memory for the backends of %u devices",
+			       plan->nr_pci);
 	for (unsigned i = 0; ret == 0 && i < plan->nr_pci; i++) {
 		const struct virtio_kind *kind = find_kind(plan->pci[i].kind);
 

@@ -147,7 +147,7 @@ static void net_gone(void *to, short revents)
 		return;
 	d->gone = true;
 	virtio_net_link_down(&d->net);
-	virtio_slot_say(s, "what it was connected to is gone; the guest has no link any more");
+	virtio_slot_say(s, "its tap interface or socket is gone; the guest has no link any more");
 }
 
 /* --- served here, a thread for each pair --- */

@@ -10,7 +10,7 @@ int virtio_serve_workers(struct virtio_slot *s, unsigned n, struct err *err)
 {
 	s->workers = calloc(n, sizeof(*s->workers));
 	if (!s->workers)
-		return err_sys(err, ENOMEM, "out of memory for %u threads", n);
+		return err_sys(err, ENOMEM, "out of memory for %u threads of %s", n, s->name);
 	for (; s->nr_workers < n; s->nr_workers++) {
 		int ret = worker_create(&s->workers[s->nr_workers], s->name, err);
 

@@ -14,7 +14,7 @@ void *virtio_slot_own(struct virtio_slot *s, size_t size, struct err *err)
 {
 	s->own = calloc(1, size);
 	if (!s->own)
-		err_sys(err, ENOMEM, "out of memory for a virtio device");
+		err_sys(err, ENOMEM, "out of memory for the virtio device %s", s->name);
 	return s->own;
 }
 
@@ -55,7 +55,7 @@ static struct virtio_slot *new_slot(struct machine_virtio *m, struct virtio_back
 	struct virtio_slot *s = calloc(1, sizeof(*s));
 
 	if (!s) {
-		err_sys(err, ENOMEM, "out of memory for a virtio device");
+		err_sys(err, ENOMEM, "out of memory for the virtio device %s", name);
 		return NULL;
 	}
 	memset(s->kicks, -1, sizeof(s->kicks));
