@@ -16,7 +16,7 @@
 enum { RX, TX, QUEUES };
 
 /* One buffer, as far as the port takes it. Queue's lock held. */
-static bool put_out(struct virtio_console *c, size_t *burst)
+static bool transmit_buffer(struct virtio_console *c, size_t *burst)
 {
 	struct virtio_console_state *st = &c->state;
 	const struct virtqueue_buffer *b = &c->out;
@@ -54,7 +54,7 @@ static void virtio_console_transmit(struct virtio_console *c)
 			st->has_out = true;
 			st->out_done = 0;
 		}
-		if (!put_out(c, &burst))
+		if (!transmit_buffer(c, &burst))
 			break; /* kicks stay off until there is room */
 		virtqueue_push(ring, c->out.id, c->out.entries, 0);
 		st->has_out = false;

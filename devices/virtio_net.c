@@ -285,7 +285,7 @@ unsigned virtio_net_control_queue(const struct virtio_net *net)
 }
 
 /* The queue's lock held. */
-static uint8_t virtio_net_obey(struct virtio_net *net, const struct virtqueue_buffer *b)
+static uint8_t virtio_net_execute(struct virtio_net *net, const struct virtqueue_buffer *b)
 {
 	uint8_t command[COMMAND_MAX];
 	unsigned pairs;
@@ -305,7 +305,7 @@ static void control(struct virtio_net *net, unsigned i)
 	struct virtqueue_buffer *b = &net->command;
 
 	while (virtio_take(&net->dev, i, b)) {
-		uint8_t answer = virtio_net_obey(net, b);
+		uint8_t answer = virtio_net_execute(net, b);
 		size_t n = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, &answer, 1);
 
 		virtqueue_push(&net->dev.queues[i].ring, b->id, b->entries, (uint32_t)n);

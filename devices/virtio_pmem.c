@@ -15,7 +15,8 @@
 #define DONE   0
 #define FAILED 1
 
-static uint32_t virtio_pmem_obey(const struct virtio_pmem *pmem, const struct virtqueue_buffer *b)
+static uint32_t virtio_pmem_execute(const struct virtio_pmem *pmem,
+				    const struct virtqueue_buffer *b)
 {
 	uint8_t request[4];
 
@@ -34,7 +35,7 @@ static void virtio_pmem_handle(struct virtio_device *dev, unsigned i)
 		uint8_t answer[4];
 		size_t n;
 
-		store_le(answer, virtio_pmem_obey(pmem, b), sizeof(answer));
+		store_le(answer, virtio_pmem_execute(pmem, b), sizeof(answer));
 		n = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, answer, sizeof(answer));
 		virtqueue_push(&dev->queues[i].ring, b->id, b->entries, (uint32_t)n);
 	}

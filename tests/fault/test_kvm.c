@@ -290,7 +290,7 @@ static void test_cpuid(void **state)
 	assert_int_equal(kvm_open(&kvm, &err), 0);
 	kvm_close(&kvm);
 	supported_cpuid_await();
-	kvm_let_go();
+	kvm_release_device();
 	wrap_assert_released(before, "the device");
 	wrap_fail_named("open", 1, EACCES);
 	assert_int_equal(kvm_open(&kvm, &err), -EACCES);

@@ -273,7 +273,7 @@ static void test_silent_at_the_end(void **state)
 	create_machine();
 	start_driver();
 	be_silent_at(WIRE_GET_VRING_BASE);
-	machine_virtio_hurry(&virtio);
+	machine_virtio_cancel_waits(&virtio);
 	destroy_machine();
 }
 

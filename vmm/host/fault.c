@@ -131,7 +131,7 @@ static void say_missing(const struct fault_range *r, uintptr_t at)
 
 /* --- the signal --- */
 
-static void die(void)
+static void restore_and_exit(void)
 {
 	terminal_restore(STDIN_FILENO);
 	_exit(1);
@@ -160,11 +160,11 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	} else if (info->si_code == BUS_MCEERR_AR) {
 		terminal_restore(STDIN_FILENO);
 		say_bad(r, at, "; straddle itself needs it and cannot go on");
-		die();
+		restore_and_exit();
 	} else {
 		terminal_restore(STDIN_FILENO);
 		say_missing(r, at);
-		die();
+		restore_and_exit();
 	}
 	errno = saved;
 }

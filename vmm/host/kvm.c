@@ -68,7 +68,7 @@ int kvm_keep_device(void)
 	return kept;
 }
 
-void kvm_let_go(void)
+void kvm_release_device(void)
 {
 	if (kept >= 0)
 		close(kept);

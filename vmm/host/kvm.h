@@ -93,6 +93,6 @@ void kvm_close(struct kvm *kvm);
  */
 int kvm_keep_device(void);
 /* Closes what that opened. */
-void kvm_let_go(void);
+void kvm_release_device(void);
 
 #endif

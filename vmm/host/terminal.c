@@ -14,7 +14,7 @@ static struct {
 	struct termios saved;
 } terminal;
 
-static void restore_and_die(int sig)
+static void restore_and_raise(int sig)
 {
 	terminal_restore(STDIN_FILENO);
 	signal(sig, SIG_DFL);
@@ -50,7 +50,7 @@ static void catch_fatal_signals(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
 		if (sigaction(fatal[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
-			signal(fatal[i], restore_and_die);
+			signal(fatal[i], restore_and_raise);
 }
 
 bool terminal_raw(int fd)

@@ -204,12 +204,12 @@ void vcpu_kick(struct vcpu *v, pthread_t thread)
 	vcpu_interrupt(v, thread, &v->stop);
 }
 
-void vcpu_look(struct vcpu *v, pthread_t thread)
+void vcpu_poll_idle(struct vcpu *v, pthread_t thread)
 {
 	vcpu_interrupt(v, thread, &v->look);
 }
 
-bool vcpu_slept(struct vcpu *v)
+bool vcpu_was_idle(struct vcpu *v)
 {
 	return __atomic_exchange_n(&v->slept, false, __ATOMIC_SEQ_CST);
 }
@@ -233,7 +233,7 @@ bool vcpu_is_dead(const struct vcpu *v)
 	       (state.mp_state == KVM_MP_STATE_HALTED && !interrupts_on(v));
 }
 
-static void vcpu_note_sleep(struct vcpu *v)
+static void vcpu_record_idle(struct vcpu *v)
 {
 	struct kvm_mp_state state;
 
@@ -250,7 +250,7 @@ static bool is_to_stop(struct vcpu *v)
 {
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (__atomic_exchange_n(&v->look, false, __ATOMIC_SEQ_CST))
-		vcpu_note_sleep(v);
+		vcpu_record_idle(v);
 	return __atomic_load_n(&v->stop, __ATOMIC_SEQ_CST);
 }
 

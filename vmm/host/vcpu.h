@@ -91,10 +91,10 @@ enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *
 void vcpu_kick(struct vcpu *v, pthread_t thread);
 /*
  * Asks the vCPU's thread to check whether the guest's CPU is halted with interrupts on, as an idle
- * CPU is. vcpu_slept() returns whether it was at any check since the last call.
+ * CPU is. vcpu_was_idle() returns whether it was at any check since the last call.
  */
-void vcpu_look(struct vcpu *v, pthread_t thread);
-bool vcpu_slept(struct vcpu *v);
+void vcpu_poll_idle(struct vcpu *v, pthread_t thread);
+bool vcpu_was_idle(struct vcpu *v);
 /*
  * Whether the vCPU can never run again without another CPU: it is halted with interrupts off, or
  * waits for a start-up IPI. Called when its thread has ended.

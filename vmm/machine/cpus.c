@@ -174,16 +174,16 @@ void machine_cpus_stop(struct machine *m)
 	}
 }
 
-bool machine_look_for_sleepers(struct machine *m)
+bool machine_poll_idle(struct machine *m)
 {
 	bool any = false;
 
 	for (unsigned i = 0; i < m->nr_cpus; i++) {
 		struct machine_cpu *cpu = &m->cpus[i];
 
-		any |= vcpu_slept(&cpu->vcpu);
+		any |= vcpu_was_idle(&cpu->vcpu);
 		if (cpu->has_thread)
-			vcpu_look(&cpu->vcpu, cpu->thread);
+			vcpu_poll_idle(&cpu->vcpu, cpu->thread);
 	}
 	return any;
 }

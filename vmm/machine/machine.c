@@ -54,13 +54,13 @@ static void device_ends(void *to, enum device_end why, unsigned value)
 void machine_stop(struct machine *m)
 {
 	machine_end(m, MACHINE_STOPPED, 0, "");
-	machine_virtio_hurry(&m->virtio);
+	machine_virtio_cancel_waits(&m->virtio);
 }
 
 void machine_fail(struct machine *m, const char *sentence)
 {
 	machine_end(m, MACHINE_HOST_ERROR, 0, sentence);
-	machine_virtio_hurry(&m->virtio);
+	machine_virtio_cancel_waits(&m->virtio);
 }
 
 void machine_panicked(struct machine *m)

@@ -124,7 +124,7 @@ bool machine_crash_is_loaded(const struct machine *m);
  * Asks the vCPUs whether they are halted with interrupts on. Returns the answers to the previous
  * call: true if any vCPU was.
  */
-bool machine_look_for_sleepers(struct machine *m);
+bool machine_poll_idle(struct machine *m);
 
 /*
  * Whether no vCPU can ever run again (vcpu_is_dead()). Called between machine_run() and

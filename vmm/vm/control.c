@@ -144,7 +144,7 @@ static int open_spare(void)
  * Accepts and closes a caller when no descriptor is free, because the loop would else report the
  * waiting caller again and again.
  */
-static void turn_away(struct control *c)
+static void accept_and_refuse(struct control *c)
 {
 	int fd;
 
@@ -156,7 +156,7 @@ static void turn_away(struct control *c)
 	c->spare = open_spare();
 }
 
-static void came(void *to, short revents)
+static void accept_client(void *to, short revents)
 {
 	struct control *c = to;
 	int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -164,7 +164,7 @@ static void came(void *to, short revents)
 
 	(void)revents;
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-		turn_away(c);
+		accept_and_refuse(c);
 	if (fd < 0)
 		return;
 	client = find_place(c);
@@ -220,7 +220,7 @@ int control_open(struct control *c, const char *path, struct loop *loop,
 	ret = loop_watch(loop, c->more, POLLIN, serve_more, c, err);
 	if (ret < 0)
 		goto fail;
-	ret = loop_watch(loop, c->fd, POLLIN, came, c, err);
+	ret = loop_watch(loop, c->fd, POLLIN, accept_client, c, err);
 	if (ret < 0)
 		goto fail;
 	return 0;

@@ -264,7 +264,7 @@ static enum machine_end judge_end(struct vm *vm, enum machine_end end)
 	 * crashed.
 	 */
 	if (end == MACHINE_TRIPLE_FAULT) {
-		end = vm_watch_spoke(vm) ? MACHINE_RESET : MACHINE_CRASH;
+		end = vm_watch_saw_output(vm) ? MACHINE_RESET : MACHINE_CRASH;
 		if (end == MACHINE_RESET)
 			vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_REGISTERS,
 							.text = vm->machine.report });
@@ -444,7 +444,7 @@ void vm_free(struct vm *vm)
 	close_passthrough(vm);
 	vm_memory_close(&vm->memory);
 	supported_cpuid_await();
-	kvm_let_go();
+	kvm_release_device();
 	vm_watch_close(vm);
 	loop_destroy(&vm->loop);
 	images_close(&vm->initrd);

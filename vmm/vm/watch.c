@@ -81,7 +81,7 @@ static uint64_t printed(struct vm *vm, struct panic_line *panic)
 	return bytes;
 }
 
-static void panic_said(void *to, short revents)
+static void panic_event_ready(void *to, short revents)
 {
 	struct vm *vm = to;
 	uint64_t count;
@@ -105,7 +105,7 @@ static void panic_tick(void *to, short revents)
 	if (!expired(vm->panic_timer))
 		return;
 	bytes = printed(vm, &panic);
-	slept = machine_look_for_sleepers(&vm->machine);
+	slept = machine_poll_idle(&vm->machine);
 	verdict = panic_doubt_tick(&vm->doubt, bytes, slept,
 				   panic.booted || machine_crash_is_loaded(&vm->machine));
 	if (verdict == PANIC_ALIVE) {
@@ -124,11 +124,11 @@ static int watch_panics(struct vm *vm, struct err *err)
 	vm->panic_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (vm->panic_event < 0)
 		return err_sys(err, errno, "cannot make an eventfd");
-	ret = loop_watch(&vm->loop, vm->panic_event, POLLIN, panic_said, vm, err);
+	ret = loop_watch(&vm->loop, vm->panic_event, POLLIN, panic_event_ready, vm, err);
 	return ret < 0 ? ret : watch_open_timer(vm, &vm->panic_timer, panic_tick, err);
 }
 
-bool vm_watch_spoke(struct vm *vm)
+bool vm_watch_saw_output(struct vm *vm)
 {
 	struct panic_line panic;
 

@@ -13,6 +13,6 @@ void vm_watch_power_off(struct vm *vm);
 /* Whether the owner or --timeout ends the vm, asked while the loop does not run. */
 bool vm_watch_wants_end(struct vm *vm);
 /* Whether the guest that ended had printed anything. */
-bool vm_watch_spoke(struct vm *vm);
+bool vm_watch_saw_output(struct vm *vm);
 
 #endif

@@ -45,7 +45,7 @@ static void balloon_discard(void *to, void *at, size_t len)
 	ram_discard(s->parts->ram, at, len);
 }
 
-static void balloon_got_numbers(void *to, const uint64_t *numbers)
+static void balloon_store_statistics(void *to, const uint64_t *numbers)
 {
 	struct virtio_slot *s = to;
 	struct balloon_device *d = s->own;
@@ -56,7 +56,7 @@ static void balloon_got_numbers(void *to, const uint64_t *numbers)
 	virtio_serve_wake(s, VIRTIO_SERVE_NOW);
 }
 
-static void numbers_came(void *to, short revents)
+static void statistics_ready(void *to, short revents)
 {
 	struct virtio_slot *s = to;
 	struct balloon_device *d = s->own;
@@ -73,7 +73,7 @@ static void numbers_came(void *to, short revents)
 
 static int balloon_create(struct virtio_slot *s, struct err *err)
 {
-	const struct balloon_host host = { balloon_discard, balloon_got_numbers, s };
+	const struct balloon_host host = { balloon_discard, balloon_store_statistics, s };
 	struct balloon_device *d = virtio_slot_own(s, sizeof(*d), err);
 
 	if (!d)
@@ -86,7 +86,7 @@ static int balloon_create(struct virtio_slot *s, struct err *err)
 
 static int balloon_serve(struct virtio_slot *s, struct err *err)
 {
-	int ret = virtio_serve_timer(s, s->loop, numbers_came, err);
+	int ret = virtio_serve_timer(s, s->loop, statistics_ready, err);
 
 	return ret < 0 ? ret : virtio_serve_alone(s, -1, NULL, NULL, err);
 }

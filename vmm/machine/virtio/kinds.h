@@ -59,7 +59,7 @@ struct virtio_kind_ops {
 	/*
 	 * The process ends: stops waiting for a program that does not answer. On the loop's thread.
 	 */
-	void (*hurry)(struct virtio_slot *s);
+	void (*cancel_waits)(struct virtio_slot *s);
 	/*
 	 * The back end has another size: tells the guest. On the loop's thread. NULL: its size is
 	 * fixed.

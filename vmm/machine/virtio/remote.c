@@ -78,7 +78,7 @@ static void tell_link(struct virtio_slot *s, bool up)
 }
 
 /* Looks for the process at once, then some seconds after each look. */
-static void look_for_user(struct virtio_slot *s)
+static void start_reconnecting(struct virtio_slot *s)
 {
 	struct remote_device *d = s->own;
 
@@ -86,7 +86,7 @@ static void look_for_user(struct virtio_slot *s)
 	virtio_serve_wake(s, 0, 100000000);
 }
 
-static void user_gone(void *to, short revents)
+static void server_disconnected(void *to, short revents)
 {
 	struct virtio_slot *s = to;
 	struct vhost_user *user = user_of(s);
@@ -96,14 +96,14 @@ static void user_gone(void *to, short revents)
 	vhost_user_lost(user);
 	tell_link(s, false);
 	virtio_slot_say(s, "the program that serves it is gone; straddle waits until it is back");
-	look_for_user(s);
+	start_reconnecting(s);
 }
 
-static void user_is_back(struct virtio_slot *s)
+static void server_reconnected(struct virtio_slot *s)
 {
 	bool goes_on;
 
-	(void)loop_watch(user_loop(s), user_of(s)->wire.fd, HANGUP, user_gone, s, NULL);
+	(void)loop_watch(user_loop(s), user_of(s)->wire.fd, HANGUP, server_disconnected, s, NULL);
 	goes_on = virtio_server_back(s->dev);
 	tell_link(s, true);
 	virtio_slot_say(s, goes_on ? "the program that serves it is back"
@@ -111,7 +111,7 @@ static void user_is_back(struct virtio_slot *s)
 				     "lost: the guest must reset the device");
 }
 
-static void user_looked_for(void *to, short revents)
+static void reconnect_timer_ready(void *to, short revents)
 {
 	struct virtio_slot *s = to;
 	struct remote_device *d = s->own;
@@ -123,7 +123,7 @@ static void user_looked_for(void *to, short revents)
 		return;
 	ret = vhost_user_reconnect(user_of(s), &err);
 	if (ret == 0) {
-		user_is_back(s);
+		server_reconnected(s);
 	} else if (ret == -EINVAL) {
 		virtio_slot_say(s, err.text);
 	} else { /* not yet */
@@ -143,24 +143,24 @@ static int remote_serve(struct virtio_slot *s, struct err *err)
 
 	if (ret < 0)
 		return ret;
-	ret = virtio_serve_timer(s, user_loop(s), user_looked_for, err);
+	ret = virtio_serve_timer(s, user_loop(s), reconnect_timer_ready, err);
 	if (ret < 0)
 		return ret;
 	ret = loop_watch(user_loop(s), s->error, POLLIN, virtio_serve_ring_failed, s, err);
 	if (ret < 0)
 		return ret;
 	if (user->wire.fd >= 0) {
-		ret = loop_watch(user_loop(s), user->wire.fd, HANGUP, user_gone, s, err);
+		ret = loop_watch(user_loop(s), user->wire.fd, HANGUP, server_disconnected, s, err);
 		if (ret < 0)
 			return ret;
 	} else {
 		tell_link(s, false);
-		look_for_user(s);
+		start_reconnecting(s);
 	}
 	return worker_start(&s->workers[0], err);
 }
 
-static void remote_hurry(struct virtio_slot *s)
+static void remote_cancel_waits(struct virtio_slot *s)
 {
 	vhost_user_hurry(user_of(s), true);
 }
@@ -171,7 +171,7 @@ static void remote_hurry(struct virtio_slot *s)
  */
 static void remote_stop(struct virtio_slot *s)
 {
-	remote_hurry(s);
+	remote_cancel_waits(s);
 	virtio_serve_end_workers(s);
 	if (!s->ending)
 		vhost_user_hurry(user_of(s), false);
@@ -191,7 +191,7 @@ static const struct virtio_kind_ops remote_ops = {
 	.create = remote_create,
 	.serve = remote_serve,
 	.stop = remote_stop,
-	.hurry = remote_hurry,
+	.cancel_waits = remote_cancel_waits,
 	.resize = remote_resize,
 };
 

@@ -190,14 +190,14 @@ int machine_virtio_resize(struct machine_virtio *m, enum device_kind kind, const
 	return s->ops->resize(s, err);
 }
 
-void machine_virtio_hurry(struct machine_virtio *m)
+void machine_virtio_cancel_waits(struct machine_virtio *m)
 {
 	for (unsigned i = 0; i < m->nr_slots; i++) {
 		struct virtio_slot *s = m->slots[i];
 
 		s->ending = true;
-		if (s->ops->hurry)
-			s->ops->hurry(s);
+		if (s->ops->cancel_waits)
+			s->ops->cancel_waits(s);
 	}
 }
 

@@ -85,7 +85,7 @@ int machine_virtio_resize(struct machine_virtio *m, enum device_kind kind, const
  * The process ends: devices stop waiting for programs that do not answer. On the loop's thread,
  * before machine_virtio_destroy().
  */
-void machine_virtio_hurry(struct machine_virtio *m);
+void machine_virtio_cancel_waits(struct machine_virtio *m);
 /* Safe on MACHINE_VIRTIO_EMPTY and half-way. */
 void machine_virtio_destroy(struct machine_virtio *m);
 
