@@ -25,7 +25,9 @@ static int check_group(const char *root, const struct vfio_id *id, const struct 
 	unsigned nr;
 	int ret = sysfs_group(root, id->group, members, VFIO_GROUP_MAX, &nr, err);
 
-	for (unsigned i = 0; ret == 0 && i < nr; i++) {
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < nr; i++) {
 		bool named = false;
 
 		for (size_t j = 0; j < n; j++)
@@ -36,7 +38,7 @@ static int check_group(const char *root, const struct vfio_id *id, const struct 
 				       "name both, or unbind that driver",
 				       id->name, id->group, members[i].name, members[i].driver);
 	}
-	return ret;
+	return 0;
 }
 
 static void read_driver(const char *root, const struct vfio_id *id, char driver[64])
@@ -59,9 +61,12 @@ int vfio_bind_check(const char *root, const struct vfio_id *id, const struct vfi
 	if (class >> 8 == CLASS_BRIDGE)
 		return err_set(err, EINVAL, "%s is a bridge; only devices can be passed through",
 			       id->name);
-	ret = id->has_group ? check_group(root, id, ids, n, err) : 0;
-	if (ret == 0)
-		ret = vfio_check_unused(root, id, err);
+	if (id->has_group) {
+		ret = check_group(root, id, ids, n, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = vfio_check_unused(root, id, err);
 	if (ret < 0)
 		return ret;
 	snprintf(path, sizeof(path), "%s" DRIVERS "/" DRIVER, root);
@@ -115,10 +120,15 @@ static int rebind(const char *root, const struct vfio_id *id, const char *overri
 				  err);
 
 	read_driver(root, id, now);
-	if (ret == 0 && *now)
+	if (ret < 0)
+		return ret;
+	if (*now) {
 		ret = bind_write_file(root, id->path, "driver/unbind", 0, id->name, err);
-	if (ret == 0)
-		ret = bind_write_file(root, "/sys/bus/pci", "drivers_probe", 0, id->name, err);
+		if (ret < 0)
+			goto out;
+	}
+	ret = bind_write_file(root, "/sys/bus/pci", "drivers_probe", 0, id->name, err);
+out:
 	read_driver(root, id, now);
 	return ret;
 }
@@ -167,12 +177,18 @@ int vfio_bind(const char *root, const struct vfio_id *id, struct vfio_move *move
 	if (ret < 0)
 		return ret;
 	ret = rebind(root, id, DRIVER, move->now, err);
-	if (ret == 0 && strcmp(move->now, DRIVER))
+	if (ret < 0)
+		goto fail;
+	if (strcmp(move->now, DRIVER)) {
 		ret = err_set(err, EIO,
 			      "%s does not bind to " DRIVER "; the kernel log may say why",
 			      id->name);
-	if (ret < 0)
-		vfio_bind_undo(root, id, move);
+		goto fail;
+	}
+	return 0;
+
+fail:
+	vfio_bind_undo(root, id, move);
 	return ret;
 }
 
@@ -208,7 +224,8 @@ int vfio_unbind(const char *root, const struct vfio_id *id, struct vfio_move *mo
 		return ret;
 	read_override(root, NOTES, id->name, move->override);
 	ret = rebind(root, id, move->override, move->now, err);
-	if (ret == 0)
-		forget_override(root, id);
-	return ret;
+	if (ret < 0)
+		return ret;
+	forget_override(root, id);
+	return 0;
 }

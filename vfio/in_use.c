@@ -409,16 +409,26 @@ static int in_use_check_nodes(struct function *f, struct err *err)
 {
 	int ret = add_class(f, "block", "", err);
 
-	for (unsigned i = 0; ret == 0 && i < f->nr_nodes; i++)
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < f->nr_nodes; i++) {
 		ret = check_known(f, &f->nodes[i], err);
-	for (unsigned i = 0; ret == 0 && i < f->nr_nodes; i++)
+		if (ret < 0)
+			return ret;
+	}
+	for (unsigned i = 0; i < f->nr_nodes; i++) {
 		ret = check_claimed(f, &f->nodes[i], err);
-	if (ret == 0)
-		ret = add_class(f, "drm", "dri/", err);
-	if (ret == 0)
-		ret = add_class(f, "accel", "accel/", err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = add_class(f, "drm", "dri/", err);
+	if (ret < 0)
+		return ret;
+	ret = add_class(f, "accel", "accel/", err);
+	if (ret < 0)
+		return ret;
 	add_nvidia(f);
-	return ret < 0 ? ret : check_programs_patiently(f, err);
+	return check_programs_patiently(f, err);
 }
 
 int vfio_check_unused(const char *root, const struct vfio_id *id, struct err *err)
@@ -429,22 +439,28 @@ int vfio_check_unused(const char *root, const struct vfio_id *id, struct err *er
 	int ret;
 
 	if (!f)
-		return err_sys(err, ENOMEM, "cannot list what %s is used for", id->name);
+		return err_sys(err, ENOMEM, "out of memory for the users of %s", id->name);
 	f->root = root;
 	f->id = id;
 	snprintf(path, sizeof(path), "%s%s", root, id->path);
 	if (!realpath(path, real) ||
 	    snprintf(f->below, sizeof(f->below), "%s/", real) >= (int)sizeof(f->below)) {
-		free(f);
-		return err_set(err, ENODEV, "%s is not there", path);
+		ret = err_set(err, ENODEV, "%s is not there", path);
+		goto out;
 	}
 	(void)sysfs_read_number(root, id->path, "boot_vga", &boot_display);
-	ret = boot_display ? err_set(err, EBUSY, "%s is in use: it is the boot display", id->name)
-			   : vfio_check_no_functions(root, id, err);
-	if (ret == 0)
-		ret = check_nets(f, err);
-	if (ret == 0)
-		ret = in_use_check_nodes(f, err);
+	if (boot_display) {
+		ret = err_set(err, EBUSY, "%s is in use: it is the boot display", id->name);
+		goto out;
+	}
+	ret = vfio_check_no_functions(root, id, err);
+	if (ret < 0)
+		goto out;
+	ret = check_nets(f, err);
+	if (ret < 0)
+		goto out;
+	ret = in_use_check_nodes(f, err);
+out:
 	free(f);
 	return ret;
 }

@@ -47,16 +47,17 @@ static int attach_each(struct iommu *io, const struct vfio_id *ids, const char *
 		       size_t n, int *files, size_t *failed, struct err *err)
 {
 	size_t i;
-	int ret = 0;
+	int ret;
 
 	for (i = 0; i < n; i++) {
 		files[i] = -1;
 		ret = io->ops->attach(io, &ids[i], tokens ? tokens[i] : NULL, &files[i], err);
 		if (ret < 0)
-			break;
+			goto fail;
 	}
-	if (ret == 0)
-		return 0;
+	return 0;
+
+fail:
 	*failed = i;
 	while (i-- > 0)
 		close(files[i]);
@@ -342,16 +343,17 @@ int iommu_check_ram(const struct iommu *io, const struct iommu_mapping *list, si
 		    struct iommu_ram *r, struct err *err)
 {
 	uint64_t piece, total = 0;
-	int ret = 0;
+	int ret;
 
 	if (io->no_iommu)
 		return 0;
-	for (size_t i = 0; ret == 0 && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		ret = check_usable(io, &list[i], err);
+		if (ret < 0)
+			return ret;
 		total += span_size(list[i].iova);
 	}
-	if (ret == 0)
-		ret = choose_piece(io, list, n, &piece, err);
+	ret = choose_piece(io, list, n, &piece, err);
 	if (ret < 0)
 		return ret;
 	r->piece = piece;
@@ -364,7 +366,7 @@ int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n, 
 {
 	struct iommu_mapping part = { .hva = NULL };
 	size_t i;
-	int ret = 0;
+	int ret;
 
 	if (io->no_iommu)
 		return 0;
@@ -372,10 +374,11 @@ int iommu_map_ram(struct iommu *io, const struct iommu_mapping *list, size_t n, 
 	for (i = 0; i < n; i++) {
 		ret = map_span(io, &list[i], &part.iova, r, err);
 		if (ret < 0)
-			break;
+			goto fail;
 	}
-	if (ret == 0)
-		return 0;
+	return 0;
+
+fail:
 	iommu_unmap_ram(io, &part, 1, r);
 	iommu_unmap_ram(io, list, i, r);
 	return ret;

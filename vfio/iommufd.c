@@ -150,7 +150,7 @@ static int iommufd_allow(struct iommu *io, const struct span *spans, size_t n, s
 	int ret = 0;
 
 	if (!list)
-		return err_sys(err, ENOMEM, "cannot list %zu ranges", n);
+		return err_sys(err, ENOMEM, "out of memory for %zu ranges", n);
 	for (size_t i = 0; i < n; i++)
 		list[i] = (struct iommu_iova_range){ spans[i].base, spans[i].end - 1 };
 	if (ioctl(io->fd, IOMMU_IOAS_ALLOW_IOVAS, &allow) < 0)

@@ -58,15 +58,19 @@ static int open_config(struct vfio_pci *dev, struct err *err)
 	size_t size;
 
 	if (ioctl(dev->fd, VFIO_DEVICE_GET_REGION_INFO, &info) < 0)
-		return err_sys(err, errno, "VFIO does not describe its configuration space");
+		return err_sys(err, errno,
+			       "VFIO does not describe the device's configuration space");
 	dev->config_offset = info.offset;
 	size = dev->config_size = min_u64(info.size, PCI_CONFIG_SIZE);
 	if (size < PCI_LEGACY_SIZE)
-		return err_set(err, EINVAL, "its configuration space has %zu bytes", size);
+		return err_set(err, EINVAL,
+			       "the device's configuration space has %zu bytes, fewer than the %u "
+			       "of every PCI function",
+			       size, PCI_LEGACY_SIZE);
 	if (pread(dev->fd, dev->raw, size, (off_t)info.offset) != (ssize_t)size)
-		return err_set(err, EIO, "its configuration space cannot be read");
+		return err_set(err, EIO, "the device's configuration space cannot be read");
 	if ((dev->raw[HEADER_TYPE] & 0x7f) != 0)
-		return err_set(err, EINVAL, "it is a bridge; only devices can be passed through");
+		return err_set(err, EINVAL, "this is a bridge; only devices can be passed through");
 	pci_config_init(&ignored);
 	vfio_config_build(&dev->config, &ignored, dev->raw, size, dev->options.caps, false);
 	return 0;
@@ -78,18 +82,20 @@ static int open_all(struct vfio_pci *dev, struct err *err)
 	int ret;
 
 	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info) < 0)
-		return err_sys(err, errno, "VFIO does not describe it");
+		return err_sys(err, errno, "VFIO does not describe the device");
 	dev->flags = info.flags;
 	if (!(info.flags & VFIO_DEVICE_FLAGS_PCI))
-		return err_set(err, ENOTSUP, "it is no PCI function");
+		return err_set(err, ENOTSUP, "the device is no PCI function");
 	ret = open_config(dev, err);
-	if (ret == 0)
-		ret = vfio_bars_open(dev, err);
-	if (ret == 0)
-		ret = vfio_irqs_open(dev, err);
-	if (ret == 0)
-		ret = vfio_bars_map(dev, err);
-	return ret;
+	if (ret < 0)
+		return ret;
+	ret = vfio_bars_open(dev, err);
+	if (ret < 0)
+		return ret;
+	ret = vfio_irqs_open(dev, err);
+	if (ret < 0)
+		return ret;
+	return vfio_bars_map(dev, err);
 }
 
 int vfio_pci_open(struct vfio_pci **out, int device, const char *name,
@@ -101,7 +107,7 @@ int vfio_pci_open(struct vfio_pci **out, int device, const char *name,
 	*out = NULL;
 	if (!dev) {
 		close(device);
-		return err_sys(err, ENOMEM, "cannot hold the device");
+		return err_sys(err, ENOMEM, "out of memory for the device");
 	}
 	dev->fd = device;
 	dev->options = *options;

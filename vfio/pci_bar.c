@@ -100,7 +100,7 @@ static int region_info(struct vfio_pci *dev, unsigned index, struct vfio_region_
 		int code;
 
 		if (!info)
-			return err_sys(err, ENOMEM, "cannot ask for region %u", index);
+			return err_sys(err, ENOMEM, "out of memory for region %u", index);
 		info->argsz = size;
 		info->index = index;
 		if (ioctl(dev->fd, VFIO_DEVICE_GET_REGION_INFO, info) < 0) {
@@ -202,7 +202,7 @@ static int read_rom_file(struct vfio_pci *dev, const char *path, struct err *err
 	bar->shape.size = bar_rom_size((uint64_t)st.st_size);
 	dev->rom = calloc(1, bar->shape.size);
 	if (!dev->rom)
-		ret = err_sys(err, ENOMEM, "cannot hold rom=%s", path);
+		ret = err_sys(err, ENOMEM, "out of memory for rom=%s", path);
 	else if (pread(fd, dev->rom, (size_t)st.st_size, 0) != st.st_size)
 		ret = err_set(err, EIO, "rom=%s cannot be read", path);
 	close(fd);
@@ -334,24 +334,26 @@ static int map_bar(struct vfio_pci *dev, struct vfio_bar *bar, struct err *err)
 {
 	struct span holes[2], rest;
 	unsigned nr_holes = trapped_spans(dev, bar->index, holes);
-	int ret = 0;
+	int ret;
 
 	bar->base = reserve(bar->shape.size);
 	if (!bar->base)
 		return err_sys(err, errno, "cannot reserve addresses for BAR %u", bar->index);
 	for (unsigned i = 0; i < bar->nr_sparse; i++) {
 		rest = bar->sparse[i];
-		for (unsigned j = 0; ret == 0 && j < nr_holes; j++) {
+		for (unsigned j = 0; j < nr_holes; j++) {
 			struct span before = { rest.base, min_u64(rest.end, holes[j].base) };
 
 			if (!span_overlaps(rest, holes[j]))
 				continue;
-			if (before.base < before.end)
+			if (before.base < before.end) {
 				ret = map_part(dev, bar, bar->base, before, err);
+				if (ret < 0)
+					return ret;
+			}
 			rest.base = min_u64(rest.end, holes[j].end);
 		}
-		if (ret == 0)
-			ret = map_part(dev, bar, bar->base, rest, err);
+		ret = map_part(dev, bar, bar->base, rest, err);
 		if (ret < 0)
 			return ret;
 	}

@@ -120,7 +120,8 @@ int vfio_irqs_open(struct vfio_pci *dev, struct err *err)
 	irqs->vectors = calloc(irqs->nr_vectors, sizeof(*irqs->vectors));
 	irqs->table = calloc(irqs->nr_vectors, ENTRY_SIZE);
 	if (!irqs->vectors || !irqs->table)
-		return err_sys(err, ENOMEM, "cannot hold %u interrupt vectors", irqs->nr_vectors);
+		return err_sys(err, ENOMEM, "out of memory for %u interrupt vectors",
+			       irqs->nr_vectors);
 	for (unsigned i = 0; i < irqs->nr_vectors; i++)
 		irqs->vectors[i] = (struct vfio_vector){ .fd = -1, .route = -1 };
 	return 0;
@@ -173,11 +174,15 @@ static int intx_start(struct vfio_pci *dev, struct err *err)
 	}
 	ret = vfio_irq_set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_TRIGGER, 0,
 			       irqs->intx);
-	if (ret == 0)
-		ret = vfio_irq_set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_UNMASK, 0,
-				       irqs->resample);
-	if (ret == 0)
-		return 0;
+	if (ret < 0)
+		goto refused;
+	ret = vfio_irq_set_one(dev, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_UNMASK, 0,
+			       irqs->resample);
+	if (ret < 0)
+		goto refused;
+	return 0;
+
+refused:
 	intx_stop(dev);
 	irqs->intx_refused = true;
 	return err_sys(err, -ret, "VFIO refuses INTx");
@@ -223,7 +228,7 @@ static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 	int ret;
 
 	if (!fds)
-		return err_sys(err, ENOMEM, "cannot list %u interrupt vectors", n);
+		return err_sys(err, ENOMEM, "out of memory for %u interrupt vectors", n);
 	for (unsigned i = 0; i < n; i++)
 		fds[i] = irqs->vectors[i].fd;
 	ret = set_irqs(dev, mode_index(irqs), n, fds);

@@ -112,10 +112,9 @@ int vfio_notifiers_start(struct vfio_pci *dev, struct err *err)
 	struct vfio_irqs *irqs = &dev->irqs;
 	int ret = notifier_start(dev, VFIO_PCI_ERR_IRQ_INDEX, &irqs->error, error_ready, err);
 
-	if (ret == 0)
-		ret = notifier_start(dev, VFIO_PCI_REQ_IRQ_INDEX, &irqs->request, request_ready,
-				     err);
-	return ret;
+	if (ret < 0)
+		return ret;
+	return notifier_start(dev, VFIO_PCI_REQ_IRQ_INDEX, &irqs->request, request_ready, err);
 }
 
 void vfio_notifiers_stop(struct vfio_pci *dev)

@@ -105,8 +105,8 @@ static int check_iommufd(const char *root, const struct vfio_id *id, struct err 
 
 	if (!*id->cdev)
 		return err_set(err, ENODEV,
-			       "it has no character device for iommufd: the kernel "
-			       "needs CONFIG_VFIO_DEVICE_CDEV");
+			       "the device has no character device for iommufd: the host's kernel "
+			       "needs CONFIG_VFIO_DEVICE_CDEV; or use --vfio-backend type1");
 	ret = check_node(root, "iommu", err);
 	if (ret < 0)
 		return ret;

@@ -160,7 +160,7 @@ int sysfs_find(const char *root, const char *name, struct vfio_id *id, struct er
 		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
 	else
 		return err_set(err, EINVAL,
-			       "it is no PCI address such as 0000:41:10.1, and no path of sysfs");
+			       "this is no PCI address such as 0000:41:10.1, and no path of sysfs");
 	ret = resolve(root, path, id->path);
 	if (ret == -ENOENT)
 		return err_set(err, ENODEV, "there is no such device (%s); lspci -D lists them",
@@ -295,7 +295,7 @@ int sysfs_group_viable(const char *root, const struct vfio_id *id, struct err *e
 
 	if (!id->vfio)
 		return err_set(err, EBUSY,
-			       "it is bound to %s: run `straddle bind %s` as root first",
+			       "the device is bound to %s: run `straddle bind %s` as root first",
 			       *id->driver ? id->driver : "no driver", id->name);
 	ret = sysfs_group(root, id->group, members, VFIO_GROUP_MAX, &n, err);
 	if (ret < 0)
@@ -363,7 +363,8 @@ static int probe_reserved(const char *root, unsigned group, struct host_facts *f
 	int ret = 0;
 
 	if (!text)
-		return err_sys(err, ENOMEM, "cannot read the reserved regions of group %u", group);
+		return err_sys(err, ENOMEM, "out of memory for the reserved regions of group %u",
+			       group);
 	snprintf(dir, sizeof(dir), "/sys/kernel/iommu_groups/%u", group);
 	n = sysfs_read(root, dir, "reserved_regions", text, RESERVED_MAX);
 	if (n >= 0)
@@ -380,7 +381,7 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 	struct host_pci *pci = &facts->pci[facts->nr_pci];
 	long long node = -1, vendor = 0, device = 0, class = 0;
 	bool known = false;
-	int ret = 0;
+	int ret;
 
 	if (facts->nr_pci == PCI_DEVICES_MAX)
 		return err_set(err, ENOSPC, "there can be at most %u devices", PCI_DEVICES_MAX);
@@ -395,17 +396,20 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 		(void)sysfs_read_number(root, id->path, "device", &device);
 		(void)sysfs_read_number(root, id->path, "class", &class);
 		ret = probe_bars(root, id, pci, err);
+		if (ret < 0)
+			return ret;
 	}
 	pci->node = (int)node;
 	pci->vendor = (uint16_t)vendor;
 	pci->device = (uint16_t)device;
 	pci->class = (uint32_t) class & 0xffffff;
-	if (ret == 0 && !known)
+	if (!known) {
 		ret = probe_reserved(root, id->group, facts, err);
-	pci->index = facts->nr_pci;
-	if (ret == 0)
-		facts->nr_pci++;
-	return ret;
+		if (ret < 0)
+			return ret;
+	}
+	pci->index = facts->nr_pci++;
+	return 0;
 }
 
 /* --- reserved_regions: Documentation/ABI/testing/sysfs-kernel-iommu_groups --- */

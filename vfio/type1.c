@@ -156,7 +156,7 @@ static int get_info(const struct iommu *io, struct vfio_iommu_type1_info **info,
 	for (;;) {
 		*info = calloc(1, size);
 		if (!*info)
-			return err_sys(err, ENOMEM, "cannot ask for usable IOVAs");
+			return err_sys(err, ENOMEM, "out of memory for the usable IOVAs");
 		(*info)->argsz = size;
 		if (ioctl(io->fd, VFIO_IOMMU_GET_INFO, *info) < 0) {
 			int code = errno;

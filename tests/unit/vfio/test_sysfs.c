@@ -349,7 +349,7 @@ static void test_viable(void **state)
 	says("straddle bind");
 	find("41:00.2");
 	assert_int_equal(sysfs_group_viable(root, &id, &err), -EBUSY);
-	says("it is bound to xhci_hcd: run `straddle bind 0000:41:00.2` as root first");
+	says("the device is bound to xhci_hcd: run `straddle bind 0000:41:00.2` as root first");
 }
 
 static void test_bound(void **state)
