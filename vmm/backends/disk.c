@@ -90,11 +90,17 @@ static int disk_open_queue(struct disk_queue *q, struct err *err)
 /* Makes a ring for each queue, or none if one cannot be made. */
 static int open_rings(struct disk *d)
 {
-	int ret = 0;
+	int ret;
 
-	for (unsigned i = 0; ret == 0 && i < d->options.queues; i++)
+	for (unsigned i = 0; i < d->options.queues; i++) {
 		ret = disk_ring_open(&d->queues[i]);
-	for (unsigned i = 0; ret < 0 && i < d->options.queues; i++)
+		if (ret < 0)
+			goto fail;
+	}
+	return 0;
+
+fail:
+	for (unsigned i = 0; i < d->options.queues; i++)
 		disk_ring_close(&d->queues[i]);
 	return ret;
 }
@@ -141,14 +147,21 @@ static int open_image(struct disk *d, struct err *err)
 	if (d->fd < 0)
 		return d->fd;
 	ret = disk_probe_type(d, err);
-	if (ret == 0 && writes)
+	if (ret < 0)
+		return ret;
+	if (writes) {
 		ret = file_claim(&d->fd, "--disk", d->path, access_mode(d), "open it readonly=on",
 				 err);
-	if (ret == 0)
-		ret = wait_for_disk(d->fd, d, err);
-	if (ret == 0)
-		ret = file_lock(d->fd, "--disk", d->path, writes, way_out, err);
-	return ret < 0 ? ret : disk_probe_format(d, err);
+		if (ret < 0)
+			return ret;
+	}
+	ret = wait_for_disk(d->fd, d, err);
+	if (ret < 0)
+		return ret;
+	ret = file_lock(d->fd, "--disk", d->path, writes, way_out, err);
+	if (ret < 0)
+		return ret;
+	return disk_probe_format(d, err);
 }
 
 static void disk_init(struct disk *d, const char *path, const struct disk_options *options)
@@ -176,18 +189,29 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 
 	disk_init(d, path, options);
 	ret = open_image(d, err);
-	for (unsigned i = 0; ret == 0 && i < options->queues; i++)
-		ret = disk_open_queue(&d->queues[i], err);
-	if (ret == 0)
-		ret = disk_probe_blocks(d, options->direct ? d->queues[0].fd : -1, err);
-	if (ret == 0)
-		ret = disk_probe_size(d, err);
-	if (ret == 0)
-		ret = disk_probe_discard(d, err);
-	if (ret == 0)
-		ret = open_server(d, err);
 	if (ret < 0)
-		disk_close(d);
+		goto fail;
+	for (unsigned i = 0; i < options->queues; i++) {
+		ret = disk_open_queue(&d->queues[i], err);
+		if (ret < 0)
+			goto fail;
+	}
+	ret = disk_probe_blocks(d, options->direct ? d->queues[0].fd : -1, err);
+	if (ret < 0)
+		goto fail;
+	ret = disk_probe_size(d, err);
+	if (ret < 0)
+		goto fail;
+	ret = disk_probe_discard(d, err);
+	if (ret < 0)
+		goto fail;
+	ret = open_server(d, err);
+	if (ret < 0)
+		goto fail;
+	return 0;
+
+fail:
+	disk_close(d);
 	return ret;
 }
 

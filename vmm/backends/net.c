@@ -289,16 +289,24 @@ int net_open_tap(struct net *net, const char *name, unsigned queues, enum net_vh
 	char what[IFNAMSIZ + 8];
 	int ret = new_pairs(net, queues, err);
 
-	snprintf(what, sizeof(what), "tap=%.15s", name);
-	for (unsigned i = 0; ret == 0 && i < queues; i++) {
-		ret = net_open_queue(&net->pairs[i], what, name, queues, err);
-		if (ret == 0)
-			ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
-	}
-	if (ret == 0)
-		ret = net_finish(net, what, err);
 	if (ret < 0)
-		net_close(net);
+		goto fail;
+	snprintf(what, sizeof(what), "tap=%.15s", name);
+	for (unsigned i = 0; i < queues; i++) {
+		ret = net_open_queue(&net->pairs[i], what, name, queues, err);
+		if (ret < 0)
+			goto fail;
+		ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
+		if (ret < 0)
+			goto fail;
+	}
+	ret = net_finish(net, what, err);
+	if (ret < 0)
+		goto fail;
+	return 0;
+
+fail:
+	net_close(net);
 	return ret;
 }
 
@@ -344,21 +352,29 @@ int net_open_fds(struct net *net, const int *fds, unsigned n, enum net_vhost vho
 	char what[16], name[IFNAMSIZ] = "";
 	int ret = new_pairs(net, n, err);
 
-	for (unsigned i = 0; ret == 0 && i < n; i++) {
+	if (ret < 0)
+		goto fail;
+	for (unsigned i = 0; i < n; i++) {
 		snprintf(what, sizeof(what), "fd=%d", fds[i]);
 		if (fcntl(fds[i], F_SETFD, FD_CLOEXEC) < 0) {
 			ret = err_set(err, EINVAL, "--net %s: no such descriptor is open", what);
-			break;
+			goto fail;
 		}
 		net->pairs[i].fd = fds[i];
 		ret = check_fd(fds[i], what, name, err);
-		if (ret == 0)
-			ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
+		if (ret < 0)
+			goto fail;
+		ret = set_up_tap(net, &net->pairs[i], what, vhost, err);
+		if (ret < 0)
+			goto fail;
 	}
-	if (ret == 0)
-		ret = net_finish(net, what, err);
+	ret = net_finish(net, what, err);
 	if (ret < 0)
-		net_close(net);
+		goto fail;
+	return 0;
+
+fail:
+	net_close(net);
 	return ret;
 }
 
@@ -377,19 +393,24 @@ static int server_start(void *server, const struct guest_ram *ram,
 			struct err *err)
 {
 	struct net *net = server;
-	int ret = 0;
+	int ret;
 
-	for (unsigned i = 0; ret == 0 && i < n / 2; i++) {
+	for (unsigned i = 0; i < n / 2; i++) {
 		struct net_pair *pair = &net->pairs[i];
 
 		if (!queues[2 * i].size || !queues[2 * i + 1].size)
 			continue;
 		ret = vhost_set_up(&pair->vhost, ram, &queues[2 * i], 2, features, err);
-		if (ret == 0)
-			ret = vhost_net_run(&pair->vhost, pair->fd, err);
+		if (ret < 0)
+			goto fail;
+		ret = vhost_net_run(&pair->vhost, pair->fd, err);
+		if (ret < 0)
+			goto fail;
 	}
-	if (ret < 0)
-		server_stop(server, n);
+	return 0;
+
+fail:
+	server_stop(server, n);
 	return ret;
 }
 
@@ -532,30 +553,38 @@ static void hold_more(int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
-int net_open_user(struct net *net, struct err *err)
+/* passt serves the other end of the pair's socket, which stays the caller's. */
+static int open_stream(struct net_pair *pair, int other_end, struct err *err)
 {
-	int ends[2] = { -1, -1 }, ret = new_pairs(net, 1, err);
-	struct net_pair *pair = net->pairs;
-
-	if (ret == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-		ret = err_sys(err, errno, "--net user: cannot make a socket");
-	if (ret < 0) {
-		net_close(net);
-		return ret;
-	}
-	for (unsigned i = 0; i < 2; i++)
-		hold_more(ends[i]);
-	pair->fd = ends[0];
 	pair->stream = true;
 	pair->in = malloc(STREAM_MAX);
 	pair->out = malloc(LENGTH + NET_FRAME_MAX);
 	if (!pair->in || !pair->out)
-		ret = err_sys(err, ENOMEM, "--net user: out of memory for frames");
-	if (ret == 0)
-		ret = start_passt(ends[1], err);
+		return err_sys(err, ENOMEM, "--net user: out of memory for frames");
+	return start_passt(other_end, err);
+}
+
+int net_open_user(struct net *net, struct err *err)
+{
+	int ends[2], ret = new_pairs(net, 1, err);
+
+	if (ret < 0)
+		goto fail;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		ret = err_sys(err, errno, "--net user: cannot make a socket");
+		goto fail;
+	}
+	for (unsigned i = 0; i < 2; i++)
+		hold_more(ends[i]);
+	net->pairs[0].fd = ends[0];
+	ret = open_stream(&net->pairs[0], ends[1], err);
 	close(ends[1]);
 	if (ret < 0)
-		net_close(net);
+		goto fail;
+	return 0;
+
+fail:
+	net_close(net);
 	return ret;
 }
 

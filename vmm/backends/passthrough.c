@@ -17,18 +17,26 @@ static_assert(IOMMU_AUTO == (int)VFIO_AUTO && IOMMU_TYPE1 == (int)VFIO_TYPE1 &&
 		      IOMMU_IOMMUFD == (int)VFIO_IOMMUFD,
 	      "enum vfio_backend");
 
+/* The device of the i-th --vfio; ids before it are known. */
+static int passthrough_find_one(const struct config *c, unsigned i, struct vfio_id *ids,
+				struct host_facts *facts, struct err *err)
+{
+	int ret = sysfs_find("", c->vfio[i].name, &ids[i], err);
+
+	if (ret < 0)
+		return ret;
+	for (unsigned j = 0; j < i; j++)
+		if (!strcmp(ids[i].path, ids[j].path))
+			return err_set(err, EINVAL, "%s is named twice", ids[i].name);
+	return sysfs_probe("", &ids[i], facts, err);
+}
+
 static int passthrough_find(const struct config *c, struct vfio_id *ids, struct host_facts *facts,
 			    struct err *err)
 {
-	int ret = 0;
+	for (unsigned i = 0; i < c->nr_vfio; i++) {
+		int ret = passthrough_find_one(c, i, ids, facts, err);
 
-	for (unsigned i = 0; ret == 0 && i < c->nr_vfio; i++) {
-		ret = sysfs_find("", c->vfio[i].name, &ids[i], err);
-		for (unsigned j = 0; ret == 0 && j < i; j++)
-			if (!strcmp(ids[i].path, ids[j].path))
-				ret = err_set(err, EINVAL, "%s is named twice", ids[i].name);
-		if (ret == 0)
-			ret = sysfs_probe("", &ids[i], facts, err);
 		if (ret < 0)
 			return err_prefix(err, ret, "--vfio %s: ", c->vfio[i].name);
 	}
@@ -86,23 +94,38 @@ static int attach_all(struct passthrough *pt, const struct config *c, int *files
 	enum iommu_backend backend = (enum iommu_backend)c->vfio_backend;
 	const char *tokens[PCI_DEVICES_MAX];
 	size_t failed = 0;
-	int ret = 0;
+	int ret;
 
-	for (unsigned i = 0; ret == 0 && i < c->nr_vfio; i++) {
-		failed = i;
+	for (unsigned i = 0; i < c->nr_vfio; i++) {
 		ret = sysfs_group_viable("", &pt->ids[i], err);
+		if (ret < 0)
+			return err_prefix(err, ret, "--vfio %s: ", c->vfio[i].name);
 		tokens[i] = c->vfio[i].token;
 		/* iommufd takes no VF token (before Linux 6.17). */
 		if (tokens[i] && backend == IOMMU_AUTO)
 			backend = IOMMU_TYPE1;
 	}
-	if (ret < 0)
-		return err_prefix(err, ret, "--vfio %s: ", c->vfio[failed].name);
 	ret = iommu_open(&pt->iommu, backend, pt->ids, c->nr_vfio, c->vfio[0].no_iommu, err);
 	if (ret < 0)
 		return ret;
 	ret = iommu_attach_all(&pt->iommu, pt->ids, tokens, c->nr_vfio, files, &failed, err);
 	return ret < 0 ? err_prefix(err, ret, "--vfio %s: ", c->vfio[failed].name) : 0;
+}
+
+/* Takes all of `files`. */
+static int passthrough_open_devices(struct passthrough *pt, const struct config *c,
+				    const int *files, struct host_facts *facts, struct err *err)
+{
+	unsigned i = 0;
+	int ret = 0;
+
+	while (i < c->nr_vfio && ret == 0) {
+		ret = passthrough_open_device(pt, &c->vfio[i], i, files[i], facts, err);
+		i++;
+	}
+	while (i < c->nr_vfio) /* after the one that failed */
+		close(files[i++]);
+	return ret;
 }
 
 int passthrough_open(struct passthrough *pt, const struct config *c, struct host_facts *facts,
@@ -113,22 +136,26 @@ int passthrough_open(struct passthrough *pt, const struct config *c, struct host
 
 	*pt = (struct passthrough)PASSTHROUGH_EMPTY;
 	ret = passthrough_find(c, pt->ids, facts, err);
-	if (ret == 0)
-		ret = check_no_iommu(c, pt->ids, err);
-	if (ret == 0)
-		ret = attach_all(pt, c, files, err);
-	for (unsigned i = 0, ready = ret == 0; ready && i < c->nr_vfio; i++) {
-		if (ret == 0)
-			ret = passthrough_open_device(pt, &c->vfio[i], i, files[i], facts, err);
-		else
-			close(files[i]);
-	}
-	if (ret == 0)
-		ret = iommu_ask_ranges(&pt->iommu, err);
-	for (size_t i = 0; ret == 0 && i < pt->iommu.nr_usable; i++)
-		facts->usable[facts->nr_usable++] = pt->iommu.usable[i];
 	if (ret < 0)
-		passthrough_close(pt);
+		goto fail;
+	ret = check_no_iommu(c, pt->ids, err);
+	if (ret < 0)
+		goto fail;
+	ret = attach_all(pt, c, files, err);
+	if (ret < 0)
+		goto fail;
+	ret = passthrough_open_devices(pt, c, files, facts, err);
+	if (ret < 0)
+		goto fail;
+	ret = iommu_ask_ranges(&pt->iommu, err);
+	if (ret < 0)
+		goto fail;
+	for (size_t i = 0; i < pt->iommu.nr_usable; i++)
+		facts->usable[facts->nr_usable++] = pt->iommu.usable[i];
+	return 0;
+
+fail:
+	passthrough_close(pt);
 	return ret;
 }
 
@@ -229,8 +256,9 @@ static int passthrough_check_memory(void *to, const struct guest_ram *all, struc
 	size_t n;
 	int ret = pt->iommu.no_iommu ? 0 : passthrough_check_host(pt, err);
 
-	if (ret == 0)
-		ret = list_mappings(pt, all->blocks, all->n, &list, &n, err);
+	if (ret < 0)
+		return ret;
+	ret = list_mappings(pt, all->blocks, all->n, &list, &n, err);
 	if (ret < 0)
 		return ret;
 	ret = iommu_check_ram(&pt->iommu, list, n, &pt->mapping, err);

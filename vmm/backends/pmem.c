@@ -94,7 +94,7 @@ static int map_file(struct pmem *p, struct err *err)
 int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, struct err *err)
 {
 	uint64_t size;
-	int ret = 0;
+	int ret;
 
 	*p = (struct pmem)PMEM_EMPTY;
 	p->path = path;
@@ -103,23 +103,35 @@ int pmem_open(struct pmem *p, const char *path, bool private, struct span gpa, s
 	p->fd = pmem_open_file(path, private ? O_RDONLY : O_RDWR, err);
 	if (p->fd < 0)
 		return p->fd;
-	if (!private)
+	if (!private) {
 		ret = file_claim(&p->fd, "--pmem", path, O_RDWR | O_CLOEXEC, "use private=on", err);
-	if (ret == 0)
-		ret = file_lock(p->fd, "--pmem", path, !private, "use private=on in both", err);
-	if (ret == 0)
-		ret = find_size(p->fd, path, &size, err);
-	if (ret == 0 && size != span_size(gpa))
+		if (ret < 0)
+			goto fail;
+	}
+	ret = file_lock(p->fd, "--pmem", path, !private, "use private=on in both", err);
+	if (ret < 0)
+		goto fail;
+	ret = find_size(p->fd, path, &size, err);
+	if (ret < 0)
+		goto fail;
+	if (size != span_size(gpa)) {
 		ret = err_set(err, EINVAL, "--pmem %s has changed its size meanwhile", path);
+		goto fail;
+	}
 	/* EOPNOTSUPP: a block device, or a file system without fallocate. */
-	if (ret == 0 && !private && fallocate(p->fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP)
+	if (!private && fallocate(p->fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP) {
 		ret = err_sys(err, errno,
 			      "--pmem %s: its file system has no room for all its %" PRIu64 " MiB",
 			      path, size / MIB);
-	if (ret == 0)
-		ret = map_file(p, err);
+		goto fail;
+	}
+	ret = map_file(p, err);
 	if (ret < 0)
-		pmem_close(p);
+		goto fail;
+	return 0;
+
+fail:
+	pmem_close(p);
 	return ret;
 }
 

@@ -117,10 +117,16 @@ int vhost_set_up(struct vhost *v, const struct guest_ram *ram, const struct serv
 		return err_sys(err, errno, "vhost does not take the driver's features");
 	ret = vhost_set_memory(v, ram, err);
 	v->knows_memory = ret == 0;
-	for (unsigned i = 0; ret == 0 && i < n; i++)
-		if (queues[i].size)
-			ret = set_queue(v, i, &queues[i], err);
-	return ret;
+	if (ret < 0)
+		return ret;
+	for (unsigned i = 0; i < n; i++) {
+		if (!queues[i].size)
+			continue;
+		ret = set_queue(v, i, &queues[i], err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
 }
 
 int vhost_net_run(const struct vhost *v, int tap, struct err *err)

@@ -48,12 +48,13 @@ static int check_queues(const struct vhost_user *v, const struct wire *w, struct
 	if (!(w->protocol & WIRE_MQ))
 		return 0; /* as many as the kind of device has */
 	ret = wire_ask_number(w, WIRE_GET_QUEUE_NUM, &most, err);
+	if (ret < 0)
+		return ret;
 	/* Those of network adapters are counted in pairs. */
-	if (ret == 0 &&
-	    most < (v->kind->state == VHOST_USER_FRAMES ? v->nr_queues / 2 : v->nr_queues))
+	if (most < (v->kind->state == VHOST_USER_FRAMES ? v->nr_queues / 2 : v->nr_queues))
 		return err_set(err, EINVAL, "%s%s: it serves %u queues, and %u are wanted",
 			       v->wire.option, v->wire.path, (unsigned)most, v->nr_queues);
-	return ret;
+	return 0;
 }
 
 static int get_config(const struct vhost_user *v, const struct wire *w, uint8_t *config,
@@ -73,9 +74,10 @@ static int get_config(const struct vhost_user *v, const struct wire *w, uint8_t 
 	wire_add(&m, 0, 4); /* flags */
 	m.size += n;
 	ret = wire_ask(w, &m, m.size, NULL, err);
-	if (ret == 0)
-		memcpy(config, wire_payload(&m) + 12, n);
-	return ret;
+	if (ret < 0)
+		return ret;
+	memcpy(config, wire_payload(&m) + 12, n);
+	return 0;
 }
 
 /* One message lists so many; a program of several slots is told one at a time. */
@@ -98,26 +100,40 @@ static int greet(const struct vhost_user *v, struct wire *w, time_t patience, st
 	uint64_t offered = 0;
 	int ret = wire_connect(w, patience, err);
 
-	if (ret == 0)
-		ret = wire_ask_number(w, WIRE_GET_FEATURES, &offered, err);
-	if (ret == 0)
-		ret = wire_tell(w, &owner, err);
-	if (ret == 0 && (offered & WIRE_F_PROTOCOL))
+	if (ret < 0)
+		goto fail;
+	ret = wire_ask_number(w, WIRE_GET_FEATURES, &offered, err);
+	if (ret < 0)
+		goto fail;
+	ret = wire_tell(w, &owner, err);
+	if (ret < 0)
+		goto fail;
+	if (offered & WIRE_F_PROTOCOL) {
 		ret = settle_protocol(w, err);
-	if (ret == 0 && !(offered & VIRTIO_BIT(F_VERSION_1)))
+		if (ret < 0)
+			goto fail;
+	}
+	if (!(offered & VIRTIO_BIT(F_VERSION_1))) {
 		ret = err_set(err, EINVAL, "%s%s: it serves no modern virtio device", w->option,
 			      w->path);
-	if (ret == 0)
-		ret = check_queues(v, w, err);
-	if (ret == 0)
-		ret = get_regions(w, &g->regions, err);
-	if (ret == 0)
-		ret = get_config(v, w, g->config, err);
+		goto fail;
+	}
+	ret = check_queues(v, w, err);
+	if (ret < 0)
+		goto fail;
+	ret = get_regions(w, &g->regions, err);
+	if (ret < 0)
+		goto fail;
+	ret = get_config(v, w, g->config, err);
+	if (ret < 0)
+		goto fail;
 	g->features = offered &
 		      (v->kind->features | VIRTIO_BIT(RING_F_INDIRECT_DESC) |
 		       VIRTIO_BIT(RING_F_EVENT_IDX) | WIRE_F_PROTOCOL | VIRTIO_BIT(F_VERSION_1));
-	if (ret < 0)
-		wire_close(w);
+	return 0;
+
+fail:
+	wire_close(w);
 	return ret;
 }
 
@@ -125,7 +141,7 @@ int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
 		    const struct vhost_user_kind *kind, unsigned nr_queues, struct err *err)
 {
 	struct greeting g = { 0 };
-	int ret = 0;
+	int ret;
 
 	*v = (struct vhost_user)VHOST_USER_EMPTY;
 	v->kind = kind;
@@ -133,18 +149,21 @@ int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
 	v->wire.option = option;
 	v->wire.path = path;
 	v->wire.hurry = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->wire.hurry < 0)
+	if (v->wire.hurry < 0) {
 		ret = err_sys(err, errno, "%s%s: cannot make an eventfd", option, path);
-	if (ret == 0)
-		ret = greet(v, &v->wire, PATIENCE, &g, err);
-	if (ret < 0) {
-		vhost_user_close(v);
-		return ret;
+		goto fail;
 	}
+	ret = greet(v, &v->wire, PATIENCE, &g, err);
+	if (ret < 0)
+		goto fail;
 	v->features = g.features;
 	v->regions_max = g.regions;
 	memcpy(v->config, g.config, sizeof(v->config));
 	return 0;
+
+fail:
+	vhost_user_close(v);
+	return ret;
 }
 
 void vhost_user_close(struct vhost_user *v)
@@ -308,9 +327,10 @@ static int vhost_user_set_table(struct vhost_user *v, const struct guest_ram *ra
 		m.fds[m.nr_fds++] = ram->blocks[i].fd;
 	}
 	ret = wire_tell(&v->wire, &m, err);
-	if (ret == 0)
-		v->told = VHOST_USER_TOLD_TABLE;
-	return ret;
+	if (ret < 0)
+		return ret;
+	v->told = VHOST_USER_TOLD_TABLE;
+	return 0;
 }
 
 /* The descriptor of a region that goes is not sent again, QEMU's vhost-user.rst says. */
@@ -328,14 +348,17 @@ static int tell_region(const struct vhost_user *v, uint32_t what, const struct r
 
 static int tell_each(struct vhost_user *v, const struct guest_ram *ram, struct err *err)
 {
-	int ret = 0;
+	for (size_t i = 0; i < ram->n; i++) {
+		int ret;
 
-	for (size_t i = 0; ret == 0 && i < ram->n; i++)
-		if (ram->blocks[i].fd >= 0)
-			ret = tell_region(v, WIRE_ADD_MEM_REG, &ram->blocks[i], err);
-	if (ret == 0)
-		v->told = VHOST_USER_TOLD_EACH;
-	return ret;
+		if (ram->blocks[i].fd < 0)
+			continue;
+		ret = tell_region(v, WIRE_ADD_MEM_REG, &ram->blocks[i], err);
+		if (ret < 0)
+			return ret;
+	}
+	v->told = VHOST_USER_TOLD_EACH;
+	return 0;
 }
 
 /* A ring is about to start. */
@@ -366,21 +389,19 @@ static int vhost_user_check_memory(void *to, const struct guest_ram *all, struct
 static int tell_change(struct vhost_user *v, const struct guest_ram *all, uint32_t what,
 		       const struct ram_block *block, struct err *err)
 {
+	bool table = v->told == VHOST_USER_TOLD_TABLE && v->regions <= WIRE_REGIONS_MAX;
 	uint64_t ignored;
-	int ret;
+	int ret = table ? vhost_user_set_table(v, all, err) : tell_region(v, what, block, err);
 
-	if (v->told == VHOST_USER_TOLD_TABLE && v->regions <= WIRE_REGIONS_MAX) {
-		ret = vhost_user_set_table(v, all, err);
-	} else {
-		ret = tell_region(v, what, block, err);
-		if (ret == 0)
-			v->told = VHOST_USER_TOLD_EACH;
-	}
+	if (ret < 0)
+		return ret;
+	if (!table)
+		v->told = VHOST_USER_TOLD_EACH;
+	if (what != WIRE_REM_MEM_REG || (v->wire.protocol & WIRE_REPLY_ACK))
+		return 0;
 	/* Where nothing is acknowledged, an answer to what was asked after it says that it is done.
 	 */
-	if (ret == 0 && what == WIRE_REM_MEM_REG && !(v->wire.protocol & WIRE_REPLY_ACK))
-		ret = wire_ask_number(&v->wire, WIRE_GET_FEATURES, &ignored, err);
-	return ret;
+	return wire_ask_number(&v->wire, WIRE_GET_FEATURES, &ignored, err);
 }
 
 /*
@@ -481,23 +502,27 @@ static int set_ring(const struct vhost_user *v, const struct guest_ram *ram, uns
 	struct wire_message m = wire_request(WIRE_SET_VRING_ADDR);
 	int ret = set_state(v, WIRE_SET_VRING_NUM, i, q->size, err);
 
+	if (ret < 0)
+		return ret;
+	ret = set_state(v, WIRE_SET_VRING_BASE, i, ring_index(q->device), err);
+	if (ret < 0)
+		return ret;
 	wire_add(&m, i, 4);
 	wire_add(&m, 0, 4); /* flags */
 	wire_add(&m, guest_address(ram, q->desc), 8);
 	wire_add(&m, guest_address(ram, q->device), 8);
 	wire_add(&m, guest_address(ram, q->driver), 8);
 	wire_add(&m, 0, 8); /* log */
-	if (ret == 0)
-		ret = set_state(v, WIRE_SET_VRING_BASE, i, ring_index(q->device), err);
-	if (ret == 0)
-		ret = wire_tell(&v->wire, &m, err);
-	if (ret == 0)
-		ret = set_fd(v, WIRE_SET_VRING_CALL, i, q->call, err);
-	if (ret == 0)
-		ret = set_fd(v, WIRE_SET_VRING_ERR, i, q->error, err);
-	if (ret == 0)
-		ret = set_fd(v, WIRE_SET_VRING_KICK, i, q->kick, err);
-	return ret;
+	ret = wire_tell(&v->wire, &m, err);
+	if (ret < 0)
+		return ret;
+	ret = set_fd(v, WIRE_SET_VRING_CALL, i, q->call, err);
+	if (ret < 0)
+		return ret;
+	ret = set_fd(v, WIRE_SET_VRING_ERR, i, q->error, err);
+	if (ret < 0)
+		return ret;
+	return set_fd(v, WIRE_SET_VRING_KICK, i, q->kick, err);
 }
 
 /*
@@ -541,6 +566,18 @@ static unsigned vhost_user_largest(const struct served_queue *queues, unsigned n
 	return size;
 }
 
+static int enable_rings(const struct vhost_user *v, const struct served_queue *queues, unsigned n,
+			struct err *err)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int ret = queues[i].size ? set_state(v, WIRE_SET_VRING_ENABLE, i, 1, err) : 0;
+
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
 static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 		       const struct served_queue *queues, unsigned n, uint64_t features,
 		       struct err *err)
@@ -551,18 +588,21 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 		return err_set(err, ENOTCONN, "%s%s: it is gone", v->wire.option, v->wire.path);
 	ret = wire_tell_number(&v->wire, WIRE_SET_FEATURES,
 			       (features | WIRE_F_PROTOCOL) & v->features, err);
-	if (ret == 0)
-		ret = vhost_user_set_memory(v, ram, err);
-	if (ret == 0)
-		ret = set_inflight(v, n, vhost_user_largest(queues, n), err);
-	v->begun = ret == 0;
-	for (unsigned i = 0; ret == 0 && i < n; i++)
-		if (queues[i].size)
-			ret = set_ring(v, ram, i, &queues[i], err);
-	for (unsigned i = 0; ret == 0 && (v->features & WIRE_F_PROTOCOL) && i < n; i++)
-		if (queues[i].size)
-			ret = set_state(v, WIRE_SET_VRING_ENABLE, i, 1, err);
-	return ret;
+	if (ret < 0)
+		return ret;
+	ret = vhost_user_set_memory(v, ram, err);
+	if (ret < 0)
+		return ret;
+	ret = set_inflight(v, n, vhost_user_largest(queues, n), err);
+	if (ret < 0)
+		return ret;
+	v->begun = true;
+	for (unsigned i = 0; i < n; i++) {
+		ret = queues[i].size ? set_ring(v, ram, i, &queues[i], err) : 0;
+		if (ret < 0)
+			return ret;
+	}
+	return v->features & WIRE_F_PROTOCOL ? enable_rings(v, queues, n, err) : 0;
 }
 
 static int start(void *server, const struct guest_ram *ram, const struct served_queue *queues,
@@ -587,24 +627,34 @@ static int start(void *server, const struct guest_ram *ram, const struct served_
 	return ret;
 }
 
-/* It answers when it is done with the ring. One that does not is given up: the loop sees it go. */
-static void vhost_user_stop(void *server, unsigned n)
+/* It answers when it is done with the ring. */
+static int stop_rings(const struct vhost_user *v, unsigned n)
 {
-	struct vhost_user *v = server;
-	int ret = 0;
-
-	pthread_mutex_lock(&v->lock);
-	v->resume = false;
-	wire_be_patient(&v->wire);
-	for (unsigned i = 0; ret == 0 && v->wire.fd >= 0 && i < n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct wire_message m = wire_request(WIRE_GET_VRING_BASE);
+		int ret;
 
 		if (!v->drivers[i])
 			continue;
 		wire_add(&m, i, 4);
 		wire_add(&m, 0, 4);
 		ret = wire_ask(&v->wire, &m, 8, NULL, NULL);
+		if (ret < 0)
+			return ret;
 	}
+	return 0;
+}
+
+/* A program that does not answer is given up: the loop sees it go. */
+static void vhost_user_stop(void *server, unsigned n)
+{
+	struct vhost_user *v = server;
+	int ret;
+
+	pthread_mutex_lock(&v->lock);
+	v->resume = false;
+	wire_be_patient(&v->wire);
+	ret = v->wire.fd >= 0 ? stop_rings(v, n) : 0;
 	memset(v->drivers, 0, sizeof(v->drivers));
 	if (ret < 0)
 		wire_shut(&v->wire);

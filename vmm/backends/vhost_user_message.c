@@ -166,8 +166,9 @@ static int wire_exchange(const struct wire *w, struct wire_message *m, size_t si
 {
 	int ret = send_message(w, m, flags, err);
 
-	if (ret == 0)
-		ret = wire_receive(w, m->bytes, WIRE_HEADER, fd, err);
+	if (ret < 0)
+		return ret;
+	ret = wire_receive(w, m->bytes, WIRE_HEADER, fd, err);
 	if (ret < 0)
 		return ret;
 	if (load_le(m->bytes, 4) != m->request || !(load_le(m->bytes + 4, 4) & REPLY) ||
@@ -187,9 +188,10 @@ int wire_ask_number(const struct wire *w, uint32_t what, uint64_t *number, struc
 	struct wire_message m = wire_request(what);
 	int ret = wire_exchange(w, &m, 8, 0, NULL, err);
 
-	if (ret == 0)
-		*number = load_le(wire_payload(&m), 8);
-	return ret;
+	if (ret < 0)
+		return ret;
+	*number = load_le(wire_payload(&m), 8);
+	return 0;
 }
 
 int wire_tell(const struct wire *w, struct wire_message *m, struct err *err)
@@ -199,10 +201,12 @@ int wire_tell(const struct wire *w, struct wire_message *m, struct err *err)
 	if (!(w->protocol & WIRE_REPLY_ACK))
 		return send_message(w, m, 0, err);
 	ret = wire_exchange(w, m, 8, NEED_REPLY, NULL, err);
-	if (ret == 0 && load_le(wire_payload(m), 8) != 0)
+	if (ret < 0)
+		return ret;
+	if (load_le(wire_payload(m), 8) != 0)
 		return err_set(err, EIO, "%s%s: it refuses request %u", w->option, w->path,
 			       m->request);
-	return ret;
+	return 0;
 }
 
 int wire_tell_number(const struct wire *w, uint32_t what, uint64_t number, struct err *err)
