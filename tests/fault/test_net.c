@@ -120,13 +120,13 @@ static void test_descriptors(void **state)
 		wrap_assert_says(&err, bad[i].says);
 	}
 	assert_true(open_fds(2, GOOD, GOOD) < 0);
-	wrap_assert_says(&err, "it has one queue");
+	wrap_assert_says(&err, "the tap interface has one queue");
 	taps[1].name = "tap1";
 	assert_int_equal(open_fds(2, GOOD | IFF_MULTI_QUEUE, GOOD | IFF_MULTI_QUEUE), -EINVAL);
-	wrap_assert_says(&err, "it is of interface tap1, and the first one of tap0");
+	wrap_assert_says(&err, "the descriptor is of interface tap1, and the first one of tap0");
 	taps[0].name = NULL;
 	assert_int_equal(open_fds(1, GOOD, 0), -EINVAL);
-	wrap_assert_says(&err, "it is no tap interface");
+	wrap_assert_says(&err, "the descriptor is not attached to a tap interface");
 	wrap_assert_released(before, "descriptors of others");
 }
 

@@ -104,6 +104,23 @@ static void test_addresses(void **state)
 	}
 }
 
+/* Both numbers of the sentence are pairs, as the program counts the queues of an adapter. */
+static void test_too_few_queues(void **state)
+{
+	(void)state;
+	start_program(WIRE_REPLY_ACK | WIRE_MQ, 0);
+	assert_int_equal(open_user(), -EINVAL);
+	wrap_assert_says(&err, "the program at this socket serves 0 pairs of queues, and this "
+			       "device needs 1");
+	end_program();
+
+	start_program(WIRE_REPLY_ACK | WIRE_MQ, 0);
+	program.queues = 1;
+	assert_int_equal(open_user(), 0);
+	vhost_user_close(&user);
+	end_program();
+}
+
 static struct guest_memory listed;
 
 /* Lists the first `n` blocks and tells the front-end of them, as when it is made. */
@@ -122,7 +139,9 @@ static void test_memory_slots(void **state)
 	start_program(WIRE_REPLY_ACK, 32);
 	assert_int_equal(open_user(), 0);
 	assert_int_equal(listen_to(BLOCKS), -E2BIG);
-	wrap_assert_says(&err, "10 spans, with those of --pmem; its program can be told of 8");
+	wrap_assert_says(
+		&err,
+		"10 spans, with those of --pmem; the program at this socket can be told of 8");
 	assert_int_equal(start(&ram, -1), -E2BIG);
 	vhost_user_close(&user);
 	end_program();
@@ -208,7 +227,8 @@ static void test_new_table(void **state)
 	program.regions = 0;
 	assert_int_equal(guest_memory_add(&listed, &blocks[7], &err), 0);
 	assert_int_equal(guest_memory_add(&listed, &blocks[8], &err), -E2BIG);
-	wrap_assert_says(&err, "9 spans, with those of --pmem; its program can be told of 8");
+	wrap_assert_says(
+		&err, "9 spans, with those of --pmem; the program at this socket can be told of 8");
 	assert_int_equal(program.tables, 6);
 	assert_int_equal(user.regions, 8);
 	vhost_user_ops.stop(&user, 2);
@@ -224,7 +244,7 @@ static void test_new_table_refused(void **state)
 	assert_int_equal(start(&listed.all, -1), 0);
 	program.refuses = WIRE_SET_MEM_TABLE;
 	assert_int_equal(guest_memory_add(&listed, &blocks[4], &err), -EIO);
-	wrap_assert_says(&err, "it refuses request 5");
+	wrap_assert_says(&err, "the program at this socket refuses request 5");
 	assert_int_equal(listed.all.n, 4);
 	assert_int_equal(user.regions, 4);
 	/* It is hung up on, for it begins anew. */
@@ -382,6 +402,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_addresses, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_few_queues, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_memory_slots, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_new_table, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_new_table_refused, set_up, tear_down),

@@ -31,6 +31,7 @@ static int listener = -1, connection = -1;
 
 static struct program {
 	uint64_t protocol, slots;
+	unsigned queues;    /* that it serves: pairs of an adapter */
 	uint32_t silent_at; /* the request that it does not answer, nor any after it; 0: none */
 	uint32_t refuses;   /* the request that it refuses; 0: none */
 	bool gives_up;	    /* each ring, at once */
@@ -95,6 +96,9 @@ static inline size_t obey(uint32_t request, uint8_t *payload, int fd)
 	case WIRE_GET_MAX_MEM_SLOTS:
 		store_le(payload, program.slots, 8);
 		return 8;
+	case WIRE_GET_QUEUE_NUM:
+		store_le(payload, program.queues, 8);
+		return 8;
 	case WIRE_GET_VRING_BASE:
 		program.bases++;
 		return 8;
@@ -146,9 +150,10 @@ static inline void serve(int to)
 		if (fd >= 0)
 			close(fd);
 		/* Only what asks for it is acknowledged. */
-		if (!n || (!(load_le(header + 4, 4) & 8) && request != WIRE_GET_FEATURES &&
-			   request != WIRE_GET_PROTOCOL_FEATURES &&
-			   request != WIRE_GET_MAX_MEM_SLOTS && request != WIRE_GET_VRING_BASE))
+		if (!n ||
+		    (!(load_le(header + 4, 4) & 8) && request != WIRE_GET_FEATURES &&
+		     request != WIRE_GET_PROTOCOL_FEATURES && request != WIRE_GET_MAX_MEM_SLOTS &&
+		     request != WIRE_GET_QUEUE_NUM && request != WIRE_GET_VRING_BASE))
 			continue;
 		store_le(header + 4, 1 | 4, 4);
 		store_le(header + 8, n, 4);

@@ -184,9 +184,11 @@ static int set_up_tap(const struct net *net, struct net_pair *pair, const char *
 	int size = NET_HEADER;
 
 	if (ioctl(pair->fd, TUNSETVNETHDRSZ, &size) < 0)
-		return err_sys(err, errno, "--net %s: it takes no headers of virtio 1", what);
+		return err_sys(err, errno,
+			       "--net %s: the tap interface takes no headers of virtio 1", what);
 	if (fcntl(pair->fd, F_SETFL, O_NONBLOCK) < 0)
-		return err_sys(err, errno, "--net %s: it cannot be made non-blocking", what);
+		return err_sys(err, errno,
+			       "--net %s: the tap interface cannot be made non-blocking", what);
 	return open_vhost(net, pair, what, vhost, err);
 }
 
@@ -225,8 +227,8 @@ static int net_finish(struct net *net, const char *what, struct err *err)
 	for (unsigned i = 1; i < net->nr_pairs; i++)
 		if (tap_attach(&net->pairs[i], false) < 0)
 			return err_sys(err, errno,
-				       "--net %s: it has one queue; make it with "
-				       "IFF_MULTI_QUEUE, or use one",
+				       "--net %s: the tap interface has one queue; make it with "
+				       "IFF_MULTI_QUEUE, or give the adapter one queue",
 				       what);
 	if (net_in_kernel(net))
 		net->links = watch_links();
@@ -237,22 +239,29 @@ static int tap_refused(int code, const char *what, const char *name, unsigned qu
 		       struct err *err)
 {
 	if (code == EPERM)
-		return err_set(err, EPERM,
-			       "--net %s: it is not yours; as root: ip tuntap add %.15s mode tap "
-			       "%suser %u (after ip link del %.15s, if there is one)",
-			       what, name, queues > 1 ? "multi_queue " : "", (unsigned)geteuid(),
-			       name);
+		return err_set(
+			err, EPERM,
+			"--net %s: the tap interface does not exist, or belongs to another "
+			"user; as root: ip tuntap add %.15s mode tap %suser %u (after ip link del "
+			"%.15s, if it exists)",
+			what, name, queues > 1 ? "multi_queue " : "", (unsigned)geteuid(), name);
 	if (code == EBUSY)
-		return err_set(err, EBUSY, "--net %s: another process has it", what);
+		return err_set(err, EBUSY,
+			       "--net %s: another process uses the tap interface; end that "
+			       "process, or use another interface",
+			       what);
 	if (code == E2BIG)
-		return err_set(err, E2BIG, "--net %s: it has no %u queues left", what, queues);
+		return err_set(err, E2BIG,
+			       "--net %s: the tap interface has no %u queues left; use fewer, or "
+			       "another interface",
+			       what, queues);
 	if (code == EINVAL)
 		return err_set(err, EINVAL,
-			       "--net %s: there is an interface of that name that is no tap, or %s",
+			       "--net %s: the interface of that name is no tap interface, or %s",
 			       what,
 			       queues > 1 ? "has one queue (it needs multi_queue)"
 					  : "has several queues (use queues=N)");
-	return err_sys(err, code, "--net %s: it cannot be attached", what);
+	return err_sys(err, code, "--net %s: the tap interface cannot be attached", what);
 }
 
 static int net_open_queue(struct net_pair *pair, const char *what, const char *name,
@@ -320,29 +329,31 @@ static int check_fd(int fd, const char *what, char *name, struct err *err)
 	struct ifreq ifr = { 0 };
 
 	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
-		return err_set(err, EINVAL, "--net %s: it is no tap interface, or attached to none",
+		return err_set(err, EINVAL,
+			       "--net %s: the descriptor is not attached to a tap interface; "
+			       "attach it with TUNSETIFF, or use tap=NAME",
 			       what);
 	if (!(ifr.ifr_flags & IFF_TAP))
 		return err_set(err, EINVAL,
-			       "--net %s: it is a tun interface, whose packets are no Ethernet "
-			       "frames; open it with IFF_TAP",
+			       "--net %s: the descriptor is of a tun interface, whose packets are "
+			       "no Ethernet frames; open it with IFF_TAP",
 			       what);
 	if (!(ifr.ifr_flags & IFF_NO_PI))
 		return err_set(err, EINVAL,
-			       "--net %s: it puts packet information before each frame; open it "
-			       "with IFF_NO_PI",
+			       "--net %s: the tap interface puts packet information before each "
+			       "frame; open it with IFF_NO_PI",
 			       what);
 	if (!(ifr.ifr_flags & IFF_VNET_HDR))
 		return err_set(err, EINVAL,
-			       "--net %s: its frames have no virtio headers; open it with "
-			       "IFF_VNET_HDR",
+			       "--net %s: the tap interface's frames have no virtio headers; open "
+			       "it with IFF_VNET_HDR",
 			       what);
 	if (!*name)
 		memcpy(name, ifr.ifr_name, IFNAMSIZ);
 	if (strncmp(name, ifr.ifr_name, IFNAMSIZ) != 0)
 		return err_set(err, EINVAL,
-			       "--net %s: it is of interface %.15s, and the first one of %.15s; an "
-			       "adapter has one",
+			       "--net %s: the descriptor is of interface %.15s, and the first one "
+			       "of %.15s; give each interface a --net of its own",
 			       what, ifr.ifr_name, name);
 	return 0;
 }

@@ -56,14 +56,16 @@ static int check_no_iommu(const struct config *c, const struct vfio_id *ids, str
 {
 	for (unsigned i = 0; i < c->nr_vfio; i++) {
 		if (ids[i].no_iommu && !c->vfio[i].no_iommu)
-			return err_set(err, EPERM,
-				       "--vfio %s: its group has no IOMMU, so the guest could "
-				       "read and write all of the host's memory through it; add "
-				       "noiommu=on to accept that",
-				       c->vfio[i].name);
+			return err_set(
+				err, EPERM,
+				"--vfio %s: the device's group has no IOMMU, so the guest could "
+				"read and write all of the host's memory through it; add "
+				"noiommu=on to accept that",
+				c->vfio[i].name);
 		if (!ids[i].no_iommu && c->vfio[i].no_iommu)
 			return err_set(err, EINVAL,
-				       "--vfio %s: noiommu=on, but it has an IOMMU; leave that out",
+				       "--vfio %s: noiommu=on, but the device has an IOMMU; leave "
+				       "noiommu=on out",
 				       c->vfio[i].name);
 	}
 	return 0;
@@ -241,7 +243,7 @@ static int list_mappings(const struct passthrough *pt, const struct ram_block *b
 	*len = 0;
 	*list = calloc(n + nr_dma, sizeof(**list));
 	if (!*list)
-		return err_sys(err, ENOMEM, "cannot list %zu spans of RAM", n);
+		return err_sys(err, ENOMEM, "out of memory for a list of %zu spans of RAM", n);
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < nr_dma; j++)
 			if (span_overlaps(blocks[i].gpa, dma[j]))

@@ -35,7 +35,7 @@ static int vhost_set_memory(const struct vhost *v, const struct guest_ram *ram, 
 	int ret = 0;
 
 	if (!m)
-		return err_sys(err, ENOMEM, "cannot list guest memory for vhost");
+		return err_sys(err, ENOMEM, "out of memory for vhost's list of guest memory");
 	m->nregions = (uint32_t)ram->n;
 	for (size_t i = 0; i < ram->n; i++)
 		m->regions[i] = (struct vhost_memory_region){

@@ -42,6 +42,9 @@ static int settle_protocol(struct wire *w, struct err *err)
 
 static int check_queues(const struct vhost_user *v, const struct wire *w, struct err *err)
 {
+	/* Those of network adapters are counted in pairs. */
+	bool pairs = v->kind->state == VHOST_USER_FRAMES;
+	unsigned needed = pairs ? v->nr_queues / 2 : v->nr_queues;
 	uint64_t most = 0;
 	int ret;
 
@@ -50,10 +53,13 @@ static int check_queues(const struct vhost_user *v, const struct wire *w, struct
 	ret = wire_ask_number(w, WIRE_GET_QUEUE_NUM, &most, err);
 	if (ret < 0)
 		return ret;
-	/* Those of network adapters are counted in pairs. */
-	if (most < (v->kind->state == VHOST_USER_FRAMES ? v->nr_queues / 2 : v->nr_queues))
-		return err_set(err, EINVAL, "%s%s: it serves %u queues, and %u are wanted",
-			       v->wire.option, v->wire.path, (unsigned)most, v->nr_queues);
+	if (most < needed)
+		return err_set(
+			err, EINVAL,
+			"%s%s: the program at this socket serves %u %s, and this device needs "
+			"%u; start the program with more",
+			v->wire.option, v->wire.path, (unsigned)most,
+			pairs ? "pairs of queues" : "queues", needed);
 	return 0;
 }
 
@@ -67,7 +73,9 @@ static int get_config(const struct vhost_user *v, const struct wire *w, uint8_t 
 	if (!n)
 		return 0;
 	if (!(w->protocol & WIRE_CONFIG))
-		return err_set(err, EINVAL, "%s%s: it does not tell what device it serves",
+		return err_set(err, EINVAL,
+			       "%s%s: the program at this socket does not tell what device it "
+			       "serves; start a program for this kind of device",
 			       w->option, w->path);
 	wire_add(&m, 0, 4); /* offset */
 	wire_add(&m, n, 4);
@@ -114,8 +122,10 @@ static int greet(const struct vhost_user *v, struct wire *w, time_t patience, st
 			goto fail;
 	}
 	if (!(offered & VIRTIO_BIT(F_VERSION_1))) {
-		ret = err_set(err, EINVAL, "%s%s: it serves no modern virtio device", w->option,
-			      w->path);
+		ret = err_set(err, EINVAL,
+			      "%s%s: the program at this socket serves no device of virtio 1; use "
+			      "one that offers VIRTIO_F_VERSION_1",
+			      w->option, w->path);
 		goto fail;
 	}
 	ret = check_queues(v, w, err);
@@ -241,8 +251,10 @@ int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 	pthread_mutex_lock(&v->lock);
 	if (is_other(v, &g)) {
 		wire_close(&w);
-		ret = err_set(err, EINVAL, "%s%s: it came back with another device", w.option,
-			      w.path);
+		ret = err_set(err, EINVAL,
+			      "%s%s: the program at this socket came back with another device; "
+			      "start straddle anew to use that",
+			      w.option, w.path);
 	} else {
 		v->wire = w;
 		v->regions_max = g.regions;
@@ -296,8 +308,8 @@ static int check_regions(const struct vhost_user *v, uint64_t n, struct err *err
 	if (n <= v->regions_max)
 		return 0;
 	return err_set(err, E2BIG,
-		       "%s%s: guest memory has %u spans, with those of --pmem; its program can be "
-		       "told of %u: use fewer files or holes",
+		       "%s%s: guest memory has %u spans, with those of --pmem; the program at this "
+		       "socket can be told of %u: use fewer files or holes",
 		       v->wire.option, v->wire.path, (unsigned)n, (unsigned)v->regions_max);
 }
 
@@ -585,7 +597,8 @@ static int start_rings(struct vhost_user *v, const struct guest_ram *ram,
 	int ret;
 
 	if (v->wire.fd < 0)
-		return err_set(err, ENOTCONN, "%s%s: it is gone", v->wire.option, v->wire.path);
+		return err_set(err, ENOTCONN, "%s%s: the program at this socket is gone",
+			       v->wire.option, v->wire.path);
 	ret = wire_tell_number(&v->wire, WIRE_SET_FEATURES,
 			       (features | WIRE_F_PROTOCOL) & v->features, err);
 	if (ret < 0)

@@ -73,8 +73,10 @@ static bool await(const struct wire *w, int fd, short events, int most)
 static int wire_broken(const struct wire *w, struct err *err)
 {
 	if (errno == EAGAIN)
-		return err_set(err, ENOTCONN, "%s%s: it does not answer", w->option, w->path);
-	return err_set(err, ENOTCONN, "%s%s: it closed the connection", w->option, w->path);
+		return err_set(err, ENOTCONN, "%s%s: the program at this socket does not answer",
+			       w->option, w->path);
+	return err_set(err, ENOTCONN, "%s%s: the program at this socket closed the connection",
+		       w->option, w->path);
 }
 
 /* --- messages --- */
@@ -173,8 +175,10 @@ static int wire_exchange(const struct wire *w, struct wire_message *m, size_t si
 		return ret;
 	if (load_le(m->bytes, 4) != m->request || !(load_le(m->bytes + 4, 4) & REPLY) ||
 	    load_le(m->bytes + 8, 4) != size)
-		return err_set(err, EPROTO, "%s%s: its answer to request %u is none", w->option,
-			       w->path, m->request);
+		return err_set(
+			err, EPROTO,
+			"%s%s: the program at this socket gave no valid answer to request %u",
+			w->option, w->path, m->request);
 	return wire_receive(w, wire_payload(m), size, fd, err);
 }
 
@@ -204,8 +208,8 @@ int wire_tell(const struct wire *w, struct wire_message *m, struct err *err)
 	if (ret < 0)
 		return ret;
 	if (load_le(wire_payload(m), 8) != 0)
-		return err_set(err, EIO, "%s%s: it refuses request %u", w->option, w->path,
-			       m->request);
+		return err_set(err, EIO, "%s%s: the program at this socket refuses request %u",
+			       w->option, w->path, m->request);
 	return 0;
 }
 
@@ -241,7 +245,8 @@ int wire_connect(struct wire *w, time_t patience, struct err *err)
 	strcpy(addr.sun_path, w->path);
 	w->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (w->fd < 0)
-		return err_sys(err, errno, "%s%s: no socket to be had", w->option, w->path);
+		return err_sys(err, errno, "%s%s: cannot make a socket to connect from", w->option,
+			       w->path);
 	w->protocol = 0;
 	w->timeout = patience;
 	wire_be_patient(w);
@@ -257,7 +262,7 @@ int wire_connect(struct wire *w, time_t patience, struct err *err)
 		return err_set(err, -ret,
 			       "%s%s: nobody serves this socket; start its program first",
 			       w->option, w->path);
-	return err_sys(err, -ret, "%s%s: cannot be connected to", w->option, w->path);
+	return err_sys(err, -ret, "%s%s: cannot connect to this socket", w->option, w->path);
 }
 
 void wire_shut(const struct wire *w)

@@ -37,7 +37,7 @@ chmod 666 /dev/net/tun
 su nobody -c "straddle run --kernel $K/lean/vmlinuz --net tap=tap0" >/tmp/out 2>&1
 same "an interface of somebody else: status" 1 $?
 same "an interface of somebody else: says how to get one" 1 \
-	"$(grep -c 'it is not yours; as root: ip tuntap add tap0 mode tap user 65534' /tmp/out)"
+	"$(grep -c 'the tap interface does not exist, or belongs to another user; as root: ip tuntap add tap0 mode tap user 65534' /tmp/out)"
 ifconfig tap0 down
 
 # Several pairs of queues, each used by a CPU; an interface that is removed while in use, and is missing after the
