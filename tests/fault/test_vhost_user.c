@@ -340,10 +340,10 @@ static void test_silent_when_back(void **state)
 	vhost_user_ops.stop(&user, 2);
 	assert_false(__atomic_load_n(&over, __ATOMIC_ACQUIRE));
 	/* Nor is it waited for at the end. */
-	vhost_user_hurry(&user, true);
+	vhost_user_cancel_waits(&user, true);
 	pthread_join(looker, NULL);
 	assert_int_equal(ret, -ENOTCONN);
-	vhost_user_hurry(&user, false);
+	vhost_user_cancel_waits(&user, false);
 	be_silent_at(0);
 	assert_int_equal(vhost_user_reconnect(&user, &err), 0);
 	assert_int_equal(start(&few, -1), 0);
@@ -373,7 +373,7 @@ static void test_silent_at_the_end(void **state)
 	be_silent_at(WIRE_GET_VRING_BASE);
 	assert_int_equal(pthread_create(&stopper, NULL, stop, NULL), 0);
 	await_silence();
-	vhost_user_hurry(&user, true);
+	vhost_user_cancel_waits(&user, true);
 	pthread_join(stopper, NULL);
 	/* It is hung up on. */
 	hangup.fd = user.wire.fd;

@@ -46,7 +46,7 @@ struct disk_queue {
 	/*
 	 * the limit of polling in ns, and when polling last found nothing (0: it found something)
 	 */
-	uint64_t patience, gave_up_at;
+	uint64_t poll_ns, gave_up_at;
 };
 
 /* Threads for the system calls that would block a queue's own thread. `lock` guards all members. */

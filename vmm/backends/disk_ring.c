@@ -9,9 +9,9 @@
  * Nanoseconds: less than a sleep and a wake-up cost, and more than many drivers need until their
  * next request.
  */
-#define PATIENCE_MIN 4000
-#define PATIENCE_MAX 50000
-#define RETRY	     10000000 /* ns, after the kernel had no memory for what was submitted */
+#define POLL_NS_MIN 4000
+#define POLL_NS_MAX 50000
+#define RETRY	    10000000 /* ns, after the kernel had no memory for what was submitted */
 
 int disk_ring_open(struct disk_queue *q)
 {
@@ -138,10 +138,10 @@ static void adapt(struct disk_queue *q, uint64_t now)
 {
 	if (!q->gave_up_at)
 		return;
-	if (now - q->gave_up_at > PATIENCE_MAX)
-		q->patience = 0;
+	if (now - q->gave_up_at > POLL_NS_MAX)
+		q->poll_ns = 0;
 	else
-		q->patience = min_u64(max_u64(2 * q->patience, PATIENCE_MIN), PATIENCE_MAX);
+		q->poll_ns = min_u64(max_u64(2 * q->poll_ns, POLL_NS_MIN), POLL_NS_MAX);
 	q->gave_up_at = 0;
 }
 
@@ -155,9 +155,9 @@ static bool disk_ring_poll(void *queue, bool (*more)(void *to), void *to)
 		return false;
 	now = start = disk_now();
 	adapt(q, start);
-	if (q->patience) {
+	if (q->poll_ns) {
 		notify_completions(q, false);
-		while (!found && now - start < q->patience) {
+		while (!found && now - start < q->poll_ns) {
 			__builtin_ia32_pause();
 			found = more(to) || io_uring_cq_ready(&q->ring);
 			now = disk_now();

@@ -23,8 +23,10 @@
 #define BUFFER	   (1024u * 1024)
 #define HIGH_WATER (64u * 1024) /* bytes: while more are unread, the UART holds its transmitter */
 #define CHUNK	   4096		/* PIPE_BUF: after POLLOUT, a write of this much does not block */
-#define HURRY_S	   1
-#define PATIENCE_S 5 /* at the end, a reader that reads nothing for this long is not waited for */
+
+/* Seconds: at the end, a reader that reads nothing for this long is not waited for. */
+#define DRAIN_TIMEOUT	    5
+#define SHORT_DRAIN_TIMEOUT 1 /* of a line whose short_drain is set */
 
 #define CTRL_A 1
 
@@ -637,7 +639,7 @@ int console_error(struct console *c, struct err *err)
 	return ret;
 }
 
-/* Waits until the writer has written everything, or the reader has read nothing for PATIENCE_S. */
+/* Waits until all is written, or the reader has read nothing for DRAIN_TIMEOUT. */
 static void line_drain(struct console *c)
 {
 	struct timespec until;
@@ -649,11 +651,11 @@ static void line_drain(struct console *c)
 	do {
 		before = c->len;
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += c->hurry ? HURRY_S : PATIENCE_S;
+		until.tv_sec += c->short_drain ? SHORT_DRAIN_TIMEOUT : DRAIN_TIMEOUT;
 		while (c->len && !c->absent && !c->broken &&
 		       pthread_cond_timedwait(&c->drained, &c->lock, &until) == 0)
 			;
-	} while (c->len && c->len < before && !c->absent && !c->hurry);
+	} while (c->len && c->len < before && !c->absent && !c->short_drain);
 	c->lost += c->len;
 	c->len = 0;
 	pthread_cond_signal(&c->wake);

@@ -67,7 +67,7 @@ struct console {
 	uint64_t printed; /* bytes since console_new_guest() */
 	struct panic_line panic;
 	int panic_event;  /* eventfd of the owner, or -1: signalled at a panic */
-	bool hurry;	  /* set by the owner: console_close() does not wait for a slow reader */
+	bool short_drain; /* set by the owner: console_close() waits for a reader 1 s at most */
 	struct err error; /* why it is broken */
 	struct console_user user;
 };

@@ -10,11 +10,12 @@
 #define NO_FD 0x100u /* in SET_VRING_CALL, _ERR: there is none */
 
 /*
- * For all answers to what belongs together, in seconds: of one that is started with us, or has
- * rings; and of one that came back, which is soon asked again.
+ * Seconds within which a program must have given all answers to what belongs together. TIMEOUT is
+ * for one that is started with us, or has rings; RECONNECT_TIMEOUT for one that came back, because
+ * that is soon asked again.
  */
-#define PATIENCE      10
-#define PATIENCE_BACK 3
+#define TIMEOUT		  10
+#define RECONNECT_TIMEOUT 3
 
 #define RETRY_MAX 10 /* seconds */
 
@@ -101,12 +102,12 @@ static int get_regions(const struct wire *w, uint64_t *most, struct err *err)
 }
 
 /* From nothing to a device that is known. If it fails the wire is closed. */
-static int greet(const struct vhost_user *v, struct wire *w, time_t patience, struct greeting *g,
+static int greet(const struct vhost_user *v, struct wire *w, time_t timeout, struct greeting *g,
 		 struct err *err)
 {
 	struct wire_message owner = wire_request(WIRE_SET_OWNER);
 	uint64_t offered = 0;
-	int ret = wire_connect(w, patience, err);
+	int ret = wire_connect(w, timeout, err);
 
 	if (ret < 0)
 		goto fail;
@@ -158,12 +159,12 @@ int vhost_user_open(struct vhost_user *v, const char *option, const char *path,
 	v->nr_queues = nr_queues;
 	v->wire.option = option;
 	v->wire.path = path;
-	v->wire.hurry = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->wire.hurry < 0) {
+	v->wire.cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->wire.cancel < 0) {
 		ret = err_sys(err, errno, "%s%s: cannot make an eventfd", option, path);
 		goto fail;
 	}
-	ret = greet(v, &v->wire, PATIENCE, &g, err);
+	ret = greet(v, &v->wire, TIMEOUT, &g, err);
 	if (ret < 0)
 		goto fail;
 	v->features = g.features;
@@ -179,21 +180,21 @@ fail:
 void vhost_user_close(struct vhost_user *v)
 {
 	wire_close(&v->wire);
-	if (v->wire.hurry >= 0)
-		close(v->wire.hurry);
+	if (v->wire.cancel >= 0)
+		close(v->wire.cancel);
 	if (v->inflight >= 0)
 		close(v->inflight);
 	*v = (struct vhost_user)VHOST_USER_EMPTY;
 }
 
-void vhost_user_hurry(const struct vhost_user *v, bool hurry)
+void vhost_user_cancel_waits(const struct vhost_user *v, bool cancel)
 {
 	uint64_t count = 1;
 
-	if (hurry)
-		(void)!write(v->wire.hurry, &count, sizeof(count)); /* full is readable, too */
+	if (cancel)
+		(void)!write(v->wire.cancel, &count, sizeof(count)); /* full is readable, too */
 	else
-		(void)!read(v->wire.hurry, &count, sizeof(count));
+		(void)!read(v->wire.cancel, &count, sizeof(count));
 }
 
 /* The index that follows the flags at the start of both areas: virtio 1.2 sections 2.7.6, 2.7.8. */
@@ -238,16 +239,16 @@ int vhost_user_reconnect(struct vhost_user *v, struct err *err)
 {
 	struct wire w = {
 		.fd = -1,
-		.hurry = v->wire.hurry,
+		.cancel = v->wire.cancel,
 		.option = v->wire.option,
 		.path = v->wire.path,
 	};
 	struct greeting g = { 0 };
-	int ret = greet(v, &w, PATIENCE_BACK, &g, err);
+	int ret = greet(v, &w, RECONNECT_TIMEOUT, &g, err);
 
 	if (ret < 0)
 		return ret;
-	w.timeout = PATIENCE;
+	w.timeout = TIMEOUT;
 	pthread_mutex_lock(&v->lock);
 	if (is_other(v, &g)) {
 		wire_close(&w);
@@ -431,7 +432,7 @@ static int vhost_user_change(struct vhost_user *v, const struct guest_ram *all, 
 	pthread_mutex_lock(&v->lock);
 	v->regions = count_regions(all);
 	if (v->wire.fd >= 0 && v->told != VHOST_USER_TOLD_NOTHING) {
-		wire_be_patient(&v->wire);
+		wire_set_deadline(&v->wire);
 		ret = tell_change(v, all, what, block, err);
 	}
 	if (ret < 0)
@@ -626,7 +627,7 @@ static int start(void *server, const struct guest_ram *ram, const struct served_
 
 	pthread_mutex_lock(&v->lock);
 	v->begun = false;
-	wire_be_patient(&v->wire);
+	wire_set_deadline(&v->wire);
 	ret = start_rings(v, ram, queues, n, features, err);
 	v->resume = ret == 0 || ((v->resume || v->begun) && ret == -ENOTCONN);
 	v->gone &= ret != 0;
@@ -666,7 +667,7 @@ static void vhost_user_stop(void *server, unsigned n)
 
 	pthread_mutex_lock(&v->lock);
 	v->resume = false;
-	wire_be_patient(&v->wire);
+	wire_set_deadline(&v->wire);
 	ret = v->wire.fd >= 0 ? stop_rings(v, n) : 0;
 	memset(v->drivers, 0, sizeof(v->drivers));
 	if (ret < 0)

@@ -109,7 +109,7 @@ unsigned vhost_user_retry(unsigned last, int ret);
  * Nothing is waited for any more, or again: who does so now ends as if the program did not answer.
  * Any thread.
  */
-void vhost_user_hurry(const struct vhost_user *v, bool hurry);
+void vhost_user_cancel_waits(const struct vhost_user *v, bool cancel);
 
 /* A struct vhost_user. start returns -ENOTCONN while the process is gone. */
 extern const struct server_ops vhost_user_ops;

@@ -36,7 +36,7 @@ void wire_add(struct wire_message *m, uint64_t value, unsigned size)
 
 /* --- waiting --- */
 
-void wire_be_patient(struct wire *w)
+void wire_set_deadline(struct wire *w)
 {
 	clock_gettime(CLOCK_MONOTONIC, &w->deadline);
 	w->deadline.tv_sec += w->timeout;
@@ -57,7 +57,7 @@ static int ms_left(const struct wire *w)
  */
 static bool await(const struct wire *w, int fd, short events, int most)
 {
-	struct pollfd p[] = { { fd, events, 0 }, { w->hurry, POLLIN, 0 } };
+	struct pollfd p[] = { { fd, events, 0 }, { w->cancel, POLLIN, 0 } };
 	int left = ms_left(w);
 
 	if (left > 0)
@@ -234,7 +234,7 @@ static int connect_to(const struct wire *w, const struct sockaddr_un *addr)
 	return ret;
 }
 
-int wire_connect(struct wire *w, time_t patience, struct err *err)
+int wire_connect(struct wire *w, time_t timeout, struct err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int ret;
@@ -248,8 +248,8 @@ int wire_connect(struct wire *w, time_t patience, struct err *err)
 		return err_sys(err, errno, "%s%s: cannot make a socket to connect from", w->option,
 			       w->path);
 	w->protocol = 0;
-	w->timeout = patience;
-	wire_be_patient(w);
+	w->timeout = timeout;
+	wire_set_deadline(w);
 	ret = connect_to(w, &addr);
 	if (ret == 0)
 		return 0;

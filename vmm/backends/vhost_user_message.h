@@ -2,8 +2,8 @@
  * The connection to a program that speaks vhost-user: messages, and answers that are waited for.
  * QEMU's docs/interop/vhost-user.rst.
  *
- * Host side. One thread at a time. What is waited for takes `patience` at most, and no longer at
- * all once `hurry` is readable: then it is as if the program did not answer.
+ * Host side. One thread at a time. What is waited for takes `timeout` at most, and no longer at
+ * all once `cancel` is readable: then it is as if the program did not answer.
  */
 #ifndef BACKENDS_VHOST_USER_MESSAGE_H
 #define BACKENDS_VHOST_USER_MESSAGE_H
@@ -19,7 +19,7 @@
 
 struct wire {
 	int fd;		    /* -1: not connected */
-	int hurry;	    /* eventfd, borrowed; -1: none */
+	int cancel;	    /* eventfd, borrowed; -1: none */
 	const char *option; /* "--disk vhost-user="; `path` follows. Borrowed */
 	const char *path;
 	uint64_t protocol;	  /* features of the protocol that both sides have */
@@ -27,9 +27,9 @@ struct wire {
 	struct timespec deadline; /* of the one that goes on */
 };
 
-#define WIRE_EMPTY                    \
-	{                             \
-		.fd = -1, .hurry = -1 \
+#define WIRE_EMPTY                     \
+	{                              \
+		.fd = -1, .cancel = -1 \
 	}
 
 /* Front-end message types. */
@@ -80,10 +80,10 @@ uint8_t *wire_payload(struct wire_message *m);
 /* Appends `size` bytes of a number to the payload. */
 void wire_add(struct wire_message *m, uint64_t value, unsigned size);
 
-/* `option`, `path` and `hurry` are set. -ENOTCONN: it does not answer; others: it is not there. */
-int wire_connect(struct wire *w, time_t patience, struct err *err);
+/* `option`, `path` and `cancel` are set. -ENOTCONN: it does not answer; others: it is not there. */
+int wire_connect(struct wire *w, time_t timeout, struct err *err);
 /* From now on answers are waited for anew. */
-void wire_be_patient(struct wire *w);
+void wire_set_deadline(struct wire *w);
 /* Gives up on it, or on a program that is out of step: whoever waits for its hang-up sees one. */
 void wire_shut(const struct wire *w);
 void wire_close(struct wire *w);

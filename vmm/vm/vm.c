@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define STORAGE_PATIENCE 10 /* s, at the end of the process */
-#define SLOW		 1  /* s: mapping that takes longer reports its progress */
+#define STORAGE_TIMEOUT 10 /* s, at the end of the process */
+#define SLOW		1  /* s: mapping that takes longer reports its progress */
 
 static void vm_tell(struct vm *vm, const struct vm_event *event)
 {
@@ -205,7 +205,7 @@ int vm_lines_error(struct vm *vm, struct err *err)
 void vm_close_lines(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->nr_lines; i++) {
-		vm->lines[i].hurry = vm->asked_to_stop || vm->machine.end == MACHINE_STOPPED;
+		vm->lines[i].short_drain = vm->asked_to_stop || vm->machine.end == MACHINE_STOPPED;
 		console_close(&vm->lines[i]);
 	}
 	for (unsigned i = 0; i < vm->nr_lines; i++) {
@@ -359,7 +359,7 @@ int vm_run(struct vm *vm, struct err *err)
 		.memory = vm_balloon_numbers,
 		.say = remark,
 		.to = vm,
-		.leaver = { process_ends, STORAGE_PATIENCE, abandon, vm },
+		.leaver = { process_ends, STORAGE_TIMEOUT, abandon, vm },
 		.loop = &vm->loop,
 		.console = &vm->lines[VM_SERIAL],
 		.virtio_console = &vm->lines[VM_CONSOLE],

@@ -162,7 +162,7 @@ static int remote_serve(struct virtio_slot *s, struct err *err)
 
 static void remote_cancel_waits(struct virtio_slot *s)
 {
-	vhost_user_hurry(user_of(s), true);
+	vhost_user_cancel_waits(user_of(s), true);
 }
 
 /*
@@ -174,7 +174,7 @@ static void remote_stop(struct virtio_slot *s)
 	remote_cancel_waits(s);
 	virtio_serve_end_workers(s);
 	if (!s->ending)
-		vhost_user_hurry(user_of(s), false);
+		vhost_user_cancel_waits(user_of(s), false);
 }
 
 static int remote_resize(struct virtio_slot *s, struct err *err)
