@@ -6,22 +6,13 @@
 #include "vmm/base/bytes.h"
 
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define VENDOR	       0x00
-#define COMMAND	       0x04
-#define COMMAND_MASTER 0x0004
 #define COMMAND_DEVICE 0x0547 /* bits of the guest's value for the device */
-#define INTX_OFF       0x0400 /* kept from the device, because VFIO masks INTx itself */
-#define REVISION       0x08
-#define HEADER_TYPE    0x0e
-#define SUBSYSTEM      0x2c
-#define INTERRUPT_PIN  0x3d
-#define PM_CONTROL     4
-#define PM_STATE       3
 
 const char *vfio_pci_name(const struct vfio_pci *dev)
 {
@@ -69,7 +60,7 @@ static int open_config(struct vfio_pci *dev, struct err *err)
 			       size, PCI_LEGACY_SIZE);
 	if (pread(dev->fd, dev->raw, size, (off_t)info.offset) != (ssize_t)size)
 		return err_set(err, EIO, "the device's configuration space cannot be read");
-	if ((dev->raw[HEADER_TYPE] & 0x7f) != 0)
+	if ((dev->raw[PCI_HEADER_TYPE] & 0x7f) != 0)
 		return err_set(err, EINVAL, "this is a bridge; only devices can be passed through");
 	pci_config_init(&ignored);
 	vfio_config_build(&dev->config, &ignored, dev->raw, size, dev->options.caps, false);
@@ -151,9 +142,9 @@ void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out)
 	for (unsigned i = 0; i < BARS; i++)
 		out->bars[i] = dev->bars[i].shape;
 	out->rom_size = dev->bars[BAR_ROM].shape.size;
-	out->vendor = (uint16_t)load_le(dev->raw + VENDOR, 2);
-	out->device = (uint16_t)load_le(dev->raw + VENDOR + 2, 2);
-	out->class = (uint32_t)load_le(dev->raw + REVISION, 4) >> 8;
+	out->vendor = (uint16_t)load_le(dev->raw + PCI_VENDOR_ID, 2);
+	out->device = (uint16_t)load_le(dev->raw + PCI_VENDOR_ID + 2, 2);
+	out->class = (uint32_t)load_le(dev->raw + PCI_REVISION_ID, 4) >> 8;
 }
 
 /* --- configuration space --- */
@@ -214,7 +205,9 @@ static uint32_t vfio_pci_config_read(struct pci_function *fn, unsigned offset, u
 /* Writes the device's part of the guest's command register to the device. */
 static void command_to_device(const struct vfio_pci *dev, uint32_t command)
 {
-	device_write(dev, COMMAND, 2, command & COMMAND_DEVICE & ~(uint32_t)INTX_OFF);
+	/* VFIO masks INTx itself, so the guest's bit for that is kept from the device. */
+	device_write(dev, PCI_COMMAND, 2,
+		     command & COMMAND_DEVICE & ~(uint32_t)PCI_COMMAND_INTX_DISABLE);
 }
 
 /*
@@ -223,17 +216,17 @@ static void command_to_device(const struct vfio_pci *dev, uint32_t command)
  */
 static void write_ours(struct vfio_pci *dev, unsigned offset, unsigned size, uint32_t value)
 {
-	uint32_t was = pci_config_get(&dev->fn.config, COMMAND, 2), now;
+	uint32_t was = pci_config_get(&dev->fn.config, PCI_COMMAND, 2), now;
 
-	if (offset < COMMAND + 2 && offset + size > COMMAND) {
+	if (offset < PCI_COMMAND + 2 && offset + size > PCI_COMMAND) {
 		struct pci_config after = dev->fn.config;
 
 		pci_config_write(&after, offset, size, value);
-		command_to_device(dev, was | pci_config_get(&after, COMMAND, 2));
+		command_to_device(dev, was | pci_config_get(&after, PCI_COMMAND, 2));
 	}
 	pci_function_write(&dev->fn, offset, size, value);
-	now = pci_config_get(&dev->fn.config, COMMAND, 2);
-	if (offset < COMMAND + 2 && offset + size > COMMAND)
+	now = pci_config_get(&dev->fn.config, PCI_COMMAND, 2);
+	if (offset < PCI_COMMAND + 2 && offset + size > PCI_COMMAND)
 		command_to_device(dev, now);
 }
 
@@ -243,9 +236,9 @@ static void write_ours(struct vfio_pci *dev, unsigned offset, unsigned size, uin
  */
 static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, uint32_t value)
 {
-	unsigned pm = dev->config.pm ? dev->config.pm + PM_CONTROL : 0;
+	unsigned pm = dev->config.pm ? dev->config.pm + PCI_PM_CTRL : 0;
 	bool state = pm && offset <= pm && offset + size > pm;
-	bool sleeps = state && (value >> 8 * (pm - offset) & PM_STATE);
+	bool sleeps = state && (value >> 8 * (pm - offset) & PCI_PM_CTRL_STATE_MASK);
 
 	if (sleeps)
 		pci_function_sleep(&dev->fn, true);
@@ -258,7 +251,7 @@ static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, u
 			device_write(dev, offset + i, 1, value >> 8 * i);
 	}
 	if (state)
-		pci_function_sleep(&dev->fn, vfio_device_read(dev, pm, 1) & PM_STATE);
+		pci_function_sleep(&dev->fn, vfio_device_read(dev, pm, 1) & PCI_PM_CTRL_STATE_MASK);
 }
 
 static void vfio_pci_config_write(struct pci_function *fn, unsigned offset, unsigned size,
@@ -285,7 +278,7 @@ static void quiet_device(const struct vfio_pci *dev)
 {
 	command_to_device(dev, 0);
 	if (dev->config.pm)
-		device_write(dev, dev->config.pm + PM_CONTROL, 2, 0);
+		device_write(dev, dev->config.pm + PCI_PM_CTRL, 2, 0);
 }
 
 /* Called when the bus above is reset, or the slot loses power: the device is reset. */
@@ -323,14 +316,14 @@ static void make_function(struct vfio_pci *dev)
 {
 	const uint8_t *raw = dev->raw;
 	const struct pci_identity identity = {
-		.vendor = (uint16_t)load_le(raw + VENDOR, 2),
-		.device = (uint16_t)load_le(raw + VENDOR + 2, 2),
-		.class = (uint32_t)load_le(raw + REVISION, 4) >> 8,
-		.revision = raw[REVISION],
-		.subsystem_vendor = (uint16_t)load_le(raw + SUBSYSTEM, 2),
-		.subsystem = (uint16_t)load_le(raw + SUBSYSTEM + 2, 2),
-		.pin = dev->irqs.counts[VFIO_PCI_INTX_IRQ_INDEX] && raw[INTERRUPT_PIN] <= 4
-			       ? raw[INTERRUPT_PIN]
+		.vendor = (uint16_t)load_le(raw + PCI_VENDOR_ID, 2),
+		.device = (uint16_t)load_le(raw + PCI_VENDOR_ID + 2, 2),
+		.class = (uint32_t)load_le(raw + PCI_REVISION_ID, 4) >> 8,
+		.revision = raw[PCI_REVISION_ID],
+		.subsystem_vendor = (uint16_t)load_le(raw + PCI_SUBSYSTEM_VENDOR_ID, 2),
+		.subsystem = (uint16_t)load_le(raw + PCI_SUBSYSTEM_VENDOR_ID + 2, 2),
+		.pin = dev->irqs.counts[VFIO_PCI_INTX_IRQ_INDEX] && raw[PCI_INTERRUPT_PIN] <= 4
+			       ? raw[PCI_INTERRUPT_PIN]
 			       : 0,
 	};
 
@@ -365,7 +358,7 @@ int vfio_pci_plug(struct vfio_pci *dev, const struct pci_env *env, struct iommu 
 	}
 	vfio_irqs_update(dev);
 	if (dev->irqs.intx_refused) /* no guest has read the registers yet, so it sees no INTx */
-		dev->fn.config.state.data[INTERRUPT_PIN] = 0;
+		dev->fn.config.state.data[PCI_INTERRUPT_PIN] = 0;
 	return 0;
 }
 
@@ -374,8 +367,8 @@ void vfio_pci_unplug(struct vfio_pci *dev)
 	if (!dev->env)
 		return;
 	/* Stop DMA now; decoding stays on until no vCPU can access the BARs. */
-	command_to_device(dev,
-			  pci_config_get(&dev->fn.config, COMMAND, 2) & ~(uint32_t)COMMAND_MASTER);
+	command_to_device(dev, pci_config_get(&dev->fn.config, PCI_COMMAND, 2) &
+				       ~(uint32_t)PCI_COMMAND_MASTER);
 	pci_function_unmap(&dev->fn);
 	command_to_device(dev, 0);
 	vfio_irqs_stop(dev);

@@ -7,6 +7,7 @@
 #include "vmm/base/bytes.h"
 
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,6 @@
 
 #define PAGE	  4096
 #define INFO_MAX  65536
-#define BAR_IO	  0x1
-#define BAR_TYPE  0x6
-#define BAR_WIDE  0x4
-#define BAR_PREF  0x8
 #define CONGRUENT GIB /* the largest page that nested page tables have */
 
 /* --- accesses that exit --- */
@@ -174,10 +171,11 @@ static int open_bar(struct vfio_pci *dev, unsigned i, struct err *err)
 	bar->shape.size = info->size;
 	bar->region_offset = info->offset;
 	bar->can_map = info->flags & VFIO_REGION_INFO_FLAG_MMAP;
-	bar->shape.io = reg & BAR_IO;
-	bar->shape.wide =
-		bar->shape.size && !bar->shape.io && (reg & BAR_TYPE) == BAR_WIDE && i < 5;
-	bar->shape.prefetch = !bar->shape.io && (reg & BAR_PREF);
+	bar->shape.io = reg & PCI_BASE_ADDRESS_SPACE_IO;
+	bar->shape.wide = bar->shape.size && !bar->shape.io &&
+			  (reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64 &&
+			  i < 5;
+	bar->shape.prefetch = !bar->shape.io && (reg & PCI_BASE_ADDRESS_MEM_PREFETCH);
 	take_caps(bar, info);
 	free(info);
 	return 0;

@@ -4,31 +4,15 @@
 #include "vmm/base/bytes.h"
 #include "vmm/base/span.h"
 
+#include <linux/pci_regs.h>
 #include <string.h>
 
-#define STATUS	    0x06
-#define STATUS_CAPS 0x10
-#define CAP_POINTER 0x34
-#define HEADER_END  0x40
-#define FIRST_EXT   0x100
-
-#define CAP_PM	 0x01
-#define CAP_MSI	 0x05
-#define CAP_PCIE 0x10
-#define CAP_MSIX 0x11
-
-/* PCI Express Base 5.0 chapter 7 and its ECN list of extended capability IDs */
-#define EXT_ARI	     0x000e
-#define EXT_ATS	     0x000f
-#define EXT_SRIOV    0x0010
-#define EXT_PRI	     0x0013
-#define EXT_REBAR    0x0015
-#define EXT_PASID    0x001b
+/* linux/pci_regs.h of Debian 12 lacks this one: PCI Express Base 6.0 section 7.8.7. */
 #define EXT_VF_REBAR 0x0024
 
 static bool cap_fits(unsigned at, unsigned size)
 {
-	return at >= HEADER_END && at <= PCI_LEGACY_SIZE - size;
+	return at >= PCI_STD_HEADER_SIZEOF && at <= PCI_LEGACY_SIZE - size;
 }
 
 static void set_class(struct vfio_config *v, unsigned at, unsigned size, enum vfio_byte class)
@@ -109,23 +93,25 @@ static void build_caps(struct vfio_config *v, struct pci_config *c, const uint8_
 		       bool root_bus)
 {
 	bool seen[PCI_LEGACY_SIZE] = { false };
-	unsigned link = CAP_POINTER;
-	unsigned at = load_le(raw + STATUS, 2) & STATUS_CAPS ? raw[CAP_POINTER] & ~3u : 0;
+	unsigned link = PCI_CAPABILITY_LIST;
+	unsigned at = load_le(raw + PCI_STATUS, 2) & PCI_STATUS_CAP_LIST
+			      ? raw[PCI_CAPABILITY_LIST] & ~3u
+			      : 0;
 
 	for (; cap_fits(at, 2) && !seen[at]; at = raw[at + 1] & ~3u) {
 		seen[at] = true;
 		pci_config_set(c, link, 1, at);
-		pci_config_set(c, STATUS, 1, STATUS_CAPS);
+		pci_config_set(c, PCI_STATUS, 1, PCI_STATUS_CAP_LIST);
 		pci_config_set(c, at, 1, raw[at]);
 		set_class(v, at, 2, VFIO_BYTE_OURS);
 		link = at + 1;
-		if (raw[at] == CAP_MSI && !v->msi && cap_fits(at, 10))
+		if (raw[at] == PCI_CAP_ID_MSI && !v->msi && cap_fits(at, 10))
 			take_msi(v, c, raw, at);
-		else if (raw[at] == CAP_MSIX && !v->msix && cap_fits(at, 12))
+		else if (raw[at] == PCI_CAP_ID_MSIX && !v->msix && cap_fits(at, 12))
 			take_msix(v, c, raw, at);
-		else if (raw[at] == CAP_PCIE && !v->pcie && cap_fits(at, 4))
+		else if (raw[at] == PCI_CAP_ID_EXP && !v->pcie && cap_fits(at, 4))
 			take_pcie(v, c, raw, at, root_bus);
-		else if (raw[at] == CAP_PM && !v->pm && cap_fits(at, 8))
+		else if (raw[at] == PCI_CAP_ID_PM && !v->pm && cap_fits(at, 8))
 			v->pm = at;
 	}
 	pci_config_set(c, link, 1, 0);
@@ -150,19 +136,19 @@ static unsigned hidden_size(const uint8_t *raw, unsigned at, uint16_t id, unsign
 	unsigned bars = at <= PCI_CONFIG_SIZE - 12 ? raw[at + 8] >> 5 : 0;
 
 	switch (id) {
-	case EXT_SRIOV:
+	case PCI_EXT_CAP_ID_SRIOV:
 		return show & VFIO_CAP_SRIOV ? 0 : 0x40;
-	case EXT_ARI:
+	case PCI_EXT_CAP_ID_ARI:
 		return show & VFIO_CAP_ARI ? 0 : 8;
-	case EXT_REBAR:
+	case PCI_EXT_CAP_ID_REBAR:
 		return show & VFIO_CAP_REBAR ? 0 : 4 + 8 * bars;
 	case EXT_VF_REBAR:
 		return show & VFIO_CAP_SRIOV ? 0 : 4 + 8 * bars;
-	case EXT_ATS:
+	case PCI_EXT_CAP_ID_ATS:
 		return show & VFIO_CAP_ATS ? 0 : 8;
-	case EXT_PRI:
+	case PCI_EXT_CAP_ID_PRI:
 		return show & VFIO_CAP_PRI ? 0 : 16;
-	case EXT_PASID:
+	case PCI_EXT_CAP_ID_PASID:
 		return show & VFIO_CAP_PASID ? 0 : 8;
 	}
 	return 0;
@@ -177,10 +163,10 @@ static void build_exts(struct vfio_config *v, struct pci_config *c, const uint8_
 		       unsigned show)
 {
 	bool seen[PCI_CONFIG_SIZE] = { false };
-	unsigned at = FIRST_EXT, last = FIRST_EXT;
+	unsigned at = PCI_CFG_SPACE_SIZE, last = PCI_CFG_SPACE_SIZE;
 
-	set_class(v, FIRST_EXT, 4, VFIO_BYTE_OURS);
-	while (at >= FIRST_EXT && at <= PCI_CONFIG_SIZE - 4 && !seen[at]) {
+	set_class(v, PCI_CFG_SPACE_SIZE, 4, VFIO_BYTE_OURS);
+	while (at >= PCI_CFG_SPACE_SIZE && at <= PCI_CONFIG_SIZE - 4 && !seen[at]) {
 		uint32_t header = (uint32_t)load_le(raw + at, 4);
 		unsigned hidden = hidden_size(raw, at, (uint16_t)header, show);
 
@@ -199,14 +185,14 @@ static void build_exts(struct vfio_config *v, struct pci_config *c, const uint8_
 		}
 		at = header >> 20 & ~3u;
 	}
-	set_class(v, FIRST_EXT, 4, VFIO_BYTE_OURS);
+	set_class(v, PCI_CFG_SPACE_SIZE, 4, VFIO_BYTE_OURS);
 }
 
 void vfio_config_build(struct vfio_config *v, struct pci_config *c, const uint8_t *raw, size_t size,
 		       unsigned show, bool root_bus)
 {
 	memset(v, 0, sizeof(*v));
-	set_class(v, 0, HEADER_END, VFIO_BYTE_OURS);
+	set_class(v, 0, PCI_STD_HEADER_SIZEOF, VFIO_BYTE_OURS);
 	build_caps(v, c, raw, root_bus);
 	if (size >= PCI_CONFIG_SIZE)
 		build_exts(v, c, raw, show);

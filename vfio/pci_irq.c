@@ -10,24 +10,13 @@
 #include "vmm/base/bytes.h"
 
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#define COMMAND		 0x04
-#define COMMAND_INTX_OFF 0x0400
-#define INTERRUPT_PIN	 0x3d
-#define MSI_CONTROL	 2
-#define MSI_ENABLE	 0x0001
-#define MSIX_CONTROL	 2
-#define MSIX_ENABLE	 0x8000
-#define MSIX_MASK_ALL	 0x4000
-#define ENTRY_SIZE	 16
-#define ENTRY_CONTROL	 12
-#define ENTRY_MASKED	 1
 
 /* --- VFIO's side --- */
 
@@ -118,7 +107,7 @@ int vfio_irqs_open(struct vfio_pci *dev, struct err *err)
 	if (!irqs->nr_vectors)
 		return 0;
 	irqs->vectors = calloc(irqs->nr_vectors, sizeof(*irqs->vectors));
-	irqs->table = calloc(irqs->nr_vectors, ENTRY_SIZE);
+	irqs->table = calloc(irqs->nr_vectors, PCI_MSIX_ENTRY_SIZE);
 	if (!irqs->vectors || !irqs->table)
 		return err_sys(err, ENOMEM, "out of memory for %u interrupt vectors",
 			       irqs->nr_vectors);
@@ -140,7 +129,7 @@ void vfio_irqs_close(struct vfio_pci *dev)
 static void intx_stop(struct vfio_pci *dev)
 {
 	struct vfio_irqs *irqs = &dev->irqs;
-	unsigned pin = dev->fn.config.state.data[INTERRUPT_PIN];
+	unsigned pin = dev->fn.config.state.data[PCI_INTERRUPT_PIN];
 
 	disable(dev, VFIO_PCI_INTX_IRQ_INDEX);
 	dev->env->unintx(dev->env->to, dev->place.gsi[(pin - 1) & 3], irqs->intx);
@@ -155,7 +144,7 @@ static void intx_stop(struct vfio_pci *dev)
 static int intx_start(struct vfio_pci *dev, struct err *err)
 {
 	struct vfio_irqs *irqs = &dev->irqs;
-	unsigned pin = dev->fn.config.state.data[INTERRUPT_PIN];
+	unsigned pin = dev->fn.config.state.data[PCI_INTERRUPT_PIN];
 	int ret;
 
 	irqs->intx = vfio_irq_eventfd(err);
@@ -251,7 +240,7 @@ static int enable_to(struct vfio_pci *dev, unsigned n, struct err *err)
 /* The number of vectors that the guest's MSI registers enable. */
 static unsigned msi_used(const struct vfio_pci *dev)
 {
-	uint32_t control = pci_config_get(&dev->fn.config, dev->config.msi + MSI_CONTROL, 2);
+	uint32_t control = pci_config_get(&dev->fn.config, dev->config.msi + PCI_MSI_FLAGS, 2);
 
 	return (unsigned)min_u64(1u << (control >> 4 & 7), dev->config.msi_vectors);
 }
@@ -313,13 +302,14 @@ struct message {
 
 static struct message msix_message(const struct vfio_pci *dev, unsigned vector)
 {
-	const uint8_t *entry = dev->irqs.table + ENTRY_SIZE * vector;
-	uint32_t control = pci_config_get(&dev->fn.config, dev->config.msix + MSIX_CONTROL, 2);
+	const uint8_t *entry = dev->irqs.table + PCI_MSIX_ENTRY_SIZE * vector;
+	uint32_t control = pci_config_get(&dev->fn.config, dev->config.msix + PCI_MSIX_FLAGS, 2);
 
 	return (struct message){
 		.address = load_le(entry, 8),
 		.data = (uint32_t)load_le(entry + 8, 4),
-		.masked = (control & MSIX_MASK_ALL) || (entry[ENTRY_CONTROL] & ENTRY_MASKED),
+		.masked = (control & PCI_MSIX_FLAGS_MASKALL) ||
+			  (entry[PCI_MSIX_ENTRY_VECTOR_CTRL] & PCI_MSIX_ENTRY_CTRL_MASKBIT),
 	};
 }
 
@@ -329,7 +319,7 @@ static struct message msi_message(const struct vfio_pci *dev, unsigned vector)
 	const struct vfio_config *v = &dev->config;
 	const struct pci_config *c = &dev->fn.config;
 	unsigned data = v->msi + (v->msi_wide ? 12 : 8);
-	uint32_t control = pci_config_get(c, v->msi + MSI_CONTROL, 2);
+	uint32_t control = pci_config_get(c, v->msi + PCI_MSI_FLAGS, 2);
 	unsigned used = 1u << min_u64(control >> 4 & 7, 5);
 	uint32_t mask = v->msi_masks ? pci_config_get(c, data + 4, 4) : 0;
 	uint64_t upper = v->msi_wide ? pci_config_get(c, v->msi + 8, 4) : 0;
@@ -397,11 +387,12 @@ static enum vfio_irq_mode wanted_mode(const struct vfio_pci *dev)
 	const struct vfio_config *v = &dev->config;
 	const struct pci_config *c = &dev->fn.config;
 
-	if (v->msix && (pci_config_get(c, v->msix + MSIX_CONTROL, 2) & MSIX_ENABLE))
+	if (v->msix && (pci_config_get(c, v->msix + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_ENABLE))
 		return VFIO_IRQ_MSIX;
-	if (v->msi && (pci_config_get(c, v->msi + MSI_CONTROL, 2) & MSI_ENABLE))
+	if (v->msi && (pci_config_get(c, v->msi + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_ENABLE))
 		return VFIO_IRQ_MSI;
-	if (c->state.data[INTERRUPT_PIN] && !(pci_config_get(c, COMMAND, 2) & COMMAND_INTX_OFF))
+	if (c->state.data[PCI_INTERRUPT_PIN] &&
+	    !(pci_config_get(c, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE))
 		return VFIO_IRQ_INTX;
 	return VFIO_IRQ_NONE;
 }
@@ -457,8 +448,9 @@ void vfio_irqs_stop(struct vfio_pci *dev)
 	dev->irqs.intx_refused = false;
 	/* Mask every vector, as after a reset. */
 	for (unsigned i = 0; i < dev->irqs.nr_vectors; i++) {
-		memset(dev->irqs.table + ENTRY_SIZE * i, 0, ENTRY_SIZE);
-		dev->irqs.table[ENTRY_SIZE * i + ENTRY_CONTROL] = ENTRY_MASKED;
+		memset(dev->irqs.table + PCI_MSIX_ENTRY_SIZE * i, 0, PCI_MSIX_ENTRY_SIZE);
+		dev->irqs.table[PCI_MSIX_ENTRY_SIZE * i + PCI_MSIX_ENTRY_VECTOR_CTRL] =
+			PCI_MSIX_ENTRY_CTRL_MASKBIT;
 	}
 	pthread_mutex_unlock(&dev->lock);
 }
@@ -532,8 +524,8 @@ bool vfio_msix_write(struct vfio_pci *dev, unsigned bar, uint64_t offset, unsign
 	pthread_mutex_lock(&dev->lock);
 	store_le(dev->irqs.table + at, value, size);
 	if (dev->irqs.mode == VFIO_IRQ_MSIX)
-		(void)sync_vectors(dev, (unsigned)(at / ENTRY_SIZE), (unsigned)(at / ENTRY_SIZE),
-				   &err);
+		(void)sync_vectors(dev, (unsigned)(at / PCI_MSIX_ENTRY_SIZE),
+				   (unsigned)(at / PCI_MSIX_ENTRY_SIZE), &err);
 	if (*err.text) /* the device is plugged, because unplugging needs the lock */
 		vfio_say(dev, &err);
 	pthread_mutex_unlock(&dev->lock);

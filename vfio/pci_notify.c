@@ -7,12 +7,10 @@
 #include "vmm/base/bytes.h"
 
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <unistd.h>
 
-#define AER_ID	     0x0001
-#define AER_SIZE     0x10 /* bytes that are read */
-#define AER_STATUS   0x04 /* uncorrectable errors */
-#define AER_SEVERITY 0x0c
+#define AER_SIZE 0x10 /* bytes that are read */
 
 static bool vfio_notify_drain(int fd)
 {
@@ -21,7 +19,7 @@ static bool vfio_notify_drain(int fd)
 	return read(fd, &count, sizeof(count)) == sizeof(count);
 }
 
-/* Returns the offset of the AER capability (PCI Express Base 6.0 section 7.9.3), or 0. */
+/* Returns the offset of the AER capability (PCI Express Base 6.0 section 7.8.4), or 0. */
 static unsigned find_aer(const struct vfio_pci *dev)
 {
 	unsigned at = PCI_LEGACY_SIZE;
@@ -30,7 +28,7 @@ static unsigned find_aer(const struct vfio_pci *dev)
 	     n++) {
 		uint32_t header = (uint32_t)load_le(dev->raw + at, 4);
 
-		if ((header & 0xffff) == AER_ID)
+		if ((header & 0xffff) == PCI_EXT_CAP_ID_ERR)
 			return at;
 		at = header >> 20 & ~3u;
 	}
@@ -46,8 +44,8 @@ static bool is_fatal(const struct vfio_pci *dev)
 {
 	unsigned aer = find_aer(dev);
 
-	return !aer || (vfio_device_read(dev, aer + AER_STATUS, 4) &
-			vfio_device_read(dev, aer + AER_SEVERITY, 4));
+	return !aer || (vfio_device_read(dev, aer + PCI_ERR_UNCOR_STATUS, 4) &
+			vfio_device_read(dev, aer + PCI_ERR_UNCOR_SEVER, 4));
 }
 
 static void error_ready(void *to)

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -16,7 +17,6 @@
 #define RESOURCE_PREFETCH 0x00002000
 #define RESOURCE_MEM_64	  0x00100000
 
-#define HEADER_TYPE  0x0e /* of configuration space: 0 for devices, others for bridges */
 #define RESERVED_MAX (256 * 1024)
 
 /* --- names --- */
@@ -207,10 +207,10 @@ static bool driver_is_harmless(const char *driver)
  */
 static bool is_bridge(const char *root, const char *device)
 {
-	char config[HEADER_TYPE + 2];
+	char config[PCI_HEADER_TYPE + 2];
 
-	return sysfs_read(root, device, "config", config, sizeof(config)) > HEADER_TYPE &&
-	       (config[HEADER_TYPE] & 0x7f);
+	return sysfs_read(root, device, "config", config, sizeof(config)) > PCI_HEADER_TYPE &&
+	       (config[PCI_HEADER_TYPE] & 0x7f);
 }
 
 int sysfs_group(const char *root, unsigned group, struct vfio_member *out, unsigned cap,
