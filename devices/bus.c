@@ -80,7 +80,10 @@ void bus_remove(struct bus *bus, struct span at)
 	pthread_rwlock_unlock(&bus->lock);
 }
 
-/* A copy: the entry itself may move once the lock is given back. `dev` is NULL for nobody. */
+/*
+ * Returns a copy of the entry, because the entry itself may move once the lock is released. `dev`
+ * is NULL if no device claims the access.
+ */
 static struct bus_entry bus_find(struct bus *bus, uint64_t addr, unsigned size)
 {
 	struct bus_entry found = { .dev = NULL };

@@ -1,11 +1,11 @@
 /*
  * One address space (ports or memory) and the devices in it.
  *
- * vCPU threads read and write through it while BARs come and go: a lookup holds the bus's own lock
- * for reading, then lets go of it and holds the device's lock around the access. So a device may
- * add and remove entries from inside an access, and must itself outlive every vCPU: one that was
- * just removed may get a last access. An access must lie wholly inside one device's range; any
- * other is unclaimed, even if it touches a device.
+ * vCPU threads access devices through the bus while BARs are added and removed: a lookup holds the
+ * bus's own lock for reading, releases it, and then holds the device's lock around the access. So a
+ * device may add and remove entries from inside an access. A device must outlive every vCPU,
+ * because a vCPU that looked the device up before its removal may access it afterwards. An access
+ * must lie wholly inside one device's range; any other is unclaimed, even if it touches a device.
  */
 #ifndef DEVICES_BUS_H
 #define DEVICES_BUS_H
@@ -28,7 +28,7 @@ struct bus {
 	unsigned nr;
 };
 
-/* An empty bus, as one of zeroes is; touches none of the entries. */
+/* Makes an empty bus, as all zeroes are. Does not write the entries. */
 void bus_init(struct bus *bus);
 
 /*
@@ -36,7 +36,7 @@ void bus_init(struct bus *bus);
  * -ENOSPC (BUS_ENTRIES_MAX devices already).
  */
 int bus_add(struct bus *bus, struct span at, struct device *dev, struct err *err);
-/* Takes away what was added at exactly this range; nothing if there is none. */
+/* Removes the device that was added at exactly this range; without one does nothing. */
 void bus_remove(struct bus *bus, struct span at);
 
 /*

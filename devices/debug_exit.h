@@ -1,9 +1,9 @@
 /*
- * The debug-exit port: a test guest writes a number there and the VMM ends with status
+ * The debug-exit port: a test guest writes a number to the port and the VMM ends with status
  * (number << 1) | 1, which is odd and so never mistaken for a clean power-off.
  *
- * An exit status has 8 bits, so the number has 7: higher bits of what was written are dropped
- * (0x80 is the same as 0).
+ * An exit status has 8 bits, so the number has 7: higher bits of the value are dropped (0x80 is the
+ * same as 0).
  */
 #ifndef DEVICES_DEBUG_EXIT_H
 #define DEVICES_DEBUG_EXIT_H

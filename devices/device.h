@@ -6,17 +6,17 @@
  * hostile: no access can fail; nonsense reads give all-ones or zero, nonsense writes are dropped.
  *
  * Threads: vCPUs reach a device through the bus, which holds `lock` around read and write. Every
- * other entry point of a device (input, timer, ...) takes `lock` itself. A device calls out
- * (irq, end, timer) with its lock held, so what it calls must not call back into the device.
+ * other entry point of a device (input, timer, ...) takes `lock` itself. A device calls its
+ * callbacks (irq, end, timer) with its lock held, so a callback must not call back into the device.
  *
  * State: what the guest can see or has changed (registers, FIFOs, latched bits, positions in rings,
  * accepted features) is in `struct NAME_state`, the member `state` of `struct NAME`, as plain
  * values: no pointers, descriptors, locks or handles (tests/state.awk). A part that has a struct of
- * its own (a PCI function, a queue) has its state there. What stands beside it is wiring, what is
- * owed to the wiring (a call when there is room), or what follows from state and wiring, such as
- * the level of an interrupt line or a pointer into guest memory. Only the device changes its state:
- * under `lock`, or under the lock that its header names. Saving and loading a device means its
- * state alone; the rest is made anew.
+ * its own (a PCI function, a queue) has its state there. The other members of `struct NAME` are
+ * callbacks and handles, pending calls of those callbacks (such as "there is room"), or values that
+ * are computed from both, such as the level of an interrupt line or a pointer into guest memory.
+ * Only the device changes its state: under `lock`, or under the lock that its header names. Saving
+ * and loading a device means its state alone; the other members are set up again.
  */
 #ifndef DEVICES_DEVICE_H
 #define DEVICES_DEVICE_H
@@ -31,8 +31,9 @@ struct device;
 struct device_ops {
 	const char *name;
 	/*
-	 * The widest access the device decodes, in bytes (a power of two; 0 is any). The bus splits
-	 * wider ones into successive accesses, lowest address first, as the ISA bus does.
+	 * The widest access that the device decodes, in bytes (a power of two; 0: any width). The
+	 * bus splits wider accesses into successive ones, lowest address first, as the ISA bus
+	 * does.
 	 */
 	unsigned width;
 	/* `size` is 1, 2, 4 or 8 and the access lies wholly inside the device's range. */
@@ -64,12 +65,12 @@ static inline void irq_set(const struct irq_line *irq, bool level)
 		irq->set(irq->to, irq->gsi, level);
 }
 
-/* How a device asks for the end of the guest. The machine decides what follows. */
+/* Why a device asks for the end of the guest. The machine decides what follows. */
 enum device_end {
 	DEVICE_END_POWEROFF,
 	DEVICE_END_RESET,
 	DEVICE_END_PANIC,	 /* the guest kernel says it has panicked (pvpanic bit 0) */
-	DEVICE_END_CRASH_LOADED, /* it has panicked and a crash kernel takes over (pvpanic bit 1) */
+	DEVICE_END_CRASH_LOADED, /* the same, and its crash kernel takes over (pvpanic bit 1) */
 	DEVICE_END_DEBUG_EXIT,	 /* `value` was written to the debug-exit port */
 };
 

@@ -1,15 +1,17 @@
 /*
- * Keyboard controller without controller: reset only. Called by vCPUs through the bus.
+ * The ports of a keyboard controller, of which only the reset command works. Called by vCPUs
+ * through the bus.
  */
 #include "devices/i8042.h"
 
 #define COMMAND 4
 
 /*
- * "Output buffer full, input buffer empty", for ever. A driver that flushes the controller never
- * sees it run dry and gives up at once (Linux after 16 reads; all-zeroes would cost it a timeout
- * of half a second), and one that waits until it may send the reset command need not wait
- * (all-ones would cost it 65,536 reads).
+ * The status register always reads "output buffer full, input buffer empty". A driver that probes
+ * for a controller flushes the output buffer, which never becomes empty, so the driver soon gives
+ * up (Linux after 16 reads; all-zeroes would make Linux wait for a timeout of half a second). A
+ * driver that waits for an empty input buffer before it sends the reset command need not wait
+ * (all-ones would make Linux read 65,536 times).
  */
 #define STATUS 0x01u
 
@@ -17,7 +19,7 @@ static uint64_t i8042_read(struct device *dev, uint64_t offset, unsigned size)
 {
 	(void)dev;
 	(void)size;
-	/* Port 0x61 is not seen here: it is the PIT's, which KVM has. */
+	/* Reads of port 0x61 do not come here, because KVM emulates the PIT, whose port it is. */
 	return offset == COMMAND ? STATUS : 0xff;
 }
 
@@ -26,7 +28,7 @@ static void i8042_write(struct device *dev, uint64_t offset, unsigned size, uint
 	struct i8042 *kbc = (struct i8042 *)dev;
 
 	(void)size;
-	/* 0xf0 to 0xff pulse those of four output lines whose bit is clear; line 0 is reset. */
+	/* 0xf0 to 0xff pulse the output lines whose bit is clear; line 0 resets the CPU. */
 	if (offset == COMMAND && (value & 0xf1) == 0xf0)
 		device_end(&kbc->ender, DEVICE_END_RESET, 0);
 }

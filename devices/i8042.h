@@ -1,6 +1,6 @@
 /*
- * The one wire of a PC's keyboard controller that a machine without keyboard still wants: the CPU
- * reset line. There is no controller behind the ports, and drivers that probe find that out fast.
+ * The CPU reset line of a PC's keyboard controller, which kernels pulse to reboot. There is no
+ * controller behind the ports, and drivers that probe for a controller give up soon.
  */
 #ifndef DEVICES_I8042_H
 #define DEVICES_I8042_H

@@ -38,7 +38,7 @@ unsigned msix_add_cap(const struct msix *m, struct pci_config *c, unsigned bar, 
 	return cap;
 }
 
-/* Brings one vector's route to what table and control register say. */
+/* Adds, moves or removes a vector's route as its table entry and the control register say. */
 static void follow(struct msix *m, unsigned i)
 {
 	const uint8_t *entry = m->state.table + (size_t)i * MSIX_ENTRY;
@@ -92,7 +92,7 @@ uint64_t msix_table_read(struct msix *m, uint64_t offset, unsigned size)
 	return value;
 }
 
-/* Accesses of 4 and 8 bytes, aligned, are all that the specification allows; others are dropped. */
+/* The specification allows only aligned accesses of 4 and 8 bytes; others are dropped. */
 void msix_table_write(struct msix *m, uint64_t offset, unsigned size, uint64_t value)
 {
 	if (size < 4 || offset % size ||
@@ -130,7 +130,7 @@ void msix_raise(const struct msix *m, unsigned vector)
 	if (vector >= m->n)
 		return;
 	n = write(m->vectors[vector].fd, &one, sizeof(one));
-	(void)n; /* the counter cannot be full */
+	(void)n; /* cannot fail: to fill the counter would take 2^64 - 2 interrupts */
 }
 
 void msix_stop(struct msix *m)

@@ -1,10 +1,11 @@
 /*
- * MSI-X of an emulated function: the table that the guest writes, and eventfds that become
- * interrupts through KVM's routes, without this process. PCI Local Bus 3.0 section 6.8.2.
+ * MSI-X of an emulated function: the table that the guest writes, and one eventfd for each vector,
+ * whose signals KVM's routes turn into interrupts without this process. PCI Local Bus 3.0 section
+ * 6.8.2.
  *
- * A masked vector has no route: what is raised meanwhile stays in its eventfd, which is the pending
- * bit, and is delivered when it is routed again. Any thread may raise; the rest comes from vCPU
- * threads.
+ * A masked vector has no route: its eventfd keeps a signal that comes meanwhile, which the guest
+ * reads as the pending bit, and KVM delivers the interrupt when the vector has a route again. Any
+ * thread may call msix_raise(); vCPU threads call the other functions.
  */
 #ifndef DEVICES_MSIX_H
 #define DEVICES_MSIX_H
@@ -17,13 +18,13 @@
 
 struct msix_vector {
 	int fd;	   /* eventfd, borrowed */
-	int route; /* pci_env's handle; -1: masked, or not in use */
-	/* what the route sends */
+	int route; /* handle of pci_env's route; -1: masked, or MSI-X is off */
+	/* the message that the route sends */
 	uint64_t address;
 	uint32_t data;
 };
 
-/* The control register is in configuration space; pending bits are what the eventfds hold. */
+/* The control register is in configuration space; a pending bit is a signalled eventfd. */
 struct msix_state {
 	uint8_t table[MSIX_VECTORS_MAX * MSIX_ENTRY];
 };
@@ -34,23 +35,29 @@ struct msix {
 	unsigned n;
 	struct msix_vector vectors[MSIX_VECTORS_MAX];
 	struct msix_state state;
-	bool enabled; /* by the control register, and not masked as a whole */
+	bool enabled; /* the control register has MSI-X enabled and does not mask all vectors */
 };
 
-/* `n` eventfds, one a vector, borrowed. */
+/* `fds` are `n` eventfds, one for each vector, borrowed. */
 void msix_init(struct msix *m, const struct pci_env *env, const int *fds, unsigned n);
-/* The capability; table and pending bits lie in one BAR, at these offsets. Returns its offset. */
+/*
+ * Adds the capability and returns its offset in configuration space. Table and pending bits lie in
+ * BAR `bar`, at the offsets `table` and `pending`.
+ */
 unsigned msix_add_cap(const struct msix *m, struct pci_config *c, unsigned bar, uint32_t table,
 		      uint32_t pending);
-/* After a write to configuration space: the message control register, from `c` at `cap`. */
+/*
+ * Updates the routes after a write to configuration space: reads the message control register of
+ * the capability at `cap`.
+ */
 void msix_update(struct msix *m, const struct pci_config *c, unsigned cap);
-/* Accesses to the table; those beyond it read zeroes. */
+/* Accesses to the table. Reads beyond its end return 0, writes there are dropped. */
 uint64_t msix_table_read(struct msix *m, uint64_t offset, unsigned size);
 void msix_table_write(struct msix *m, uint64_t offset, unsigned size, uint64_t value);
 uint64_t msix_pending_read(struct msix *m, uint64_t offset, unsigned size);
-/* Nothing if there is no such vector. */
+/* Signals the eventfd of a vector; does nothing if there is no such vector. */
 void msix_raise(const struct msix *m, unsigned vector);
-/* Takes all routes back. */
+/* Removes all routes. */
 void msix_stop(struct msix *m);
 
 #endif

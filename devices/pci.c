@@ -1,7 +1,8 @@
 /*
- * What every PCI function does with its header and BARs, and the host bridge that finds functions.
- * vCPUs come through the bus, to `ecam` and `ports`; init functions and unplugging call the rest.
- * Touches configuration bytes and calls the ops of functions, nothing else.
+ * The header and BARs of every PCI function, and the host bridge, which finds the function that an
+ * access addresses. vCPUs come through the bus, to `ecam` and `ports`; init functions and
+ * unplugging call the other functions. Changes only configuration bytes and calls the ops of
+ * functions.
  */
 #include "devices/pci.h"
 
@@ -11,7 +12,7 @@
 #include <string.h>
 
 /* Type 0 header, PCI Local Bus 3.0 section 6.1; type 1 header, PCI-to-PCI Bridge 1.2 section 3.2 */
-#define COMMAND_WRITABLE 0x0547 /* and bus master, parity, SERR, INTx disable */
+#define COMMAND_WRITABLE 0x0547 /* I/O, memory, bus master, parity, SERR, INTx disable */
 #define STATUS_CLEARS	 0xf900
 
 #define PORTS_END 0x10000
@@ -56,7 +57,7 @@ static uint32_t bar_flags(const struct bar_shape *b, unsigned bar)
 	       (b->prefetch ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
 }
 
-/* The bits below the size read as 0 (or flags): so the guest learns the size. */
+/* Address bits below the size are read-only, because the guest sizes a BAR by writing all ones. */
 void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct bar_shape *shape,
 			  uint64_t at)
 {
@@ -73,7 +74,10 @@ void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct ba
 	}
 }
 
-/* Where a BAR is decoded by what its registers say. Address 0 is "not set", as Linux takes it. */
+/*
+ * Returns the addresses that a BAR decodes by its registers; empty if the BAR is not decoded.
+ * Address 0 counts as not assigned, as in Linux.
+ */
 static struct span bar_decoded(const struct pci_function *fn, unsigned bar)
 {
 	const struct pci_bar *b = &fn->bars[bar];
@@ -103,7 +107,7 @@ static void place_bar(struct pci_function *fn, unsigned bar, struct span at)
 		fn->ops->bar_moved(fn, bar, at);
 }
 
-/* What goes away goes first, so that two BARs can change places. */
+/* Removes BARs from their old addresses before it places any, so that two BARs can be swapped. */
 static void update_bars(struct pci_function *fn)
 {
 	struct span want[BARS_AND_ROM];
@@ -162,7 +166,7 @@ void pci_function_reset(struct pci_function *fn)
 	}
 }
 
-/* --- the host bridge: who answers --- */
+/* --- the host bridge: the function that an access addresses --- */
 
 struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t slot)
 {
@@ -173,7 +177,7 @@ struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t s
 	for (unsigned i = 0; i < PCI_SLOTS; i++) {
 		struct pci_function *fn = host->root.slots[i];
 
-		/* A port has one device: there is nothing behind its secondary bus. */
+		/* Only the secondary bus has a device, because a port has no bridge behind it. */
 		if (fn && fn->behind && fn->config.state.data[PCI_SECONDARY_BUS] == bus &&
 		    fn->config.state.data[PCI_SUBORDINATE_BUS] >= bus)
 			return fn->behind->slots[slot];
@@ -191,7 +195,7 @@ void pci_host_unlock(struct pci_host *host)
 	pthread_mutex_unlock(&host->lock);
 }
 
-/* An access as both ways name it: bus, slot, function and register. */
+/* The target of a configuration access, by ECAM or by ports. */
 struct place {
 	uint8_t bus, slot, function;
 	unsigned offset;
@@ -340,7 +344,7 @@ static const struct device_ops ports_ops = {
 	.write = ports_write,
 };
 
-/* --- all of it --- */
+/* --- init --- */
 
 static const struct pci_ops bridge_ops = { .name = "host bridge" };
 

@@ -1,11 +1,11 @@
 /*
  * The PCIe host bridge and what every PCI function shares: configuration accesses (ECAM and
- * 0xCF8/0xCFC), routing by bus number through bridges, BARs that the guest sizes, moves, and turns
- * on and off.
+ * 0xCF8/0xCFC), routing by bus number through bridges, BARs that the guest sizes, moves, enables
+ * and disables.
  *
- * Every configuration access runs under the host bridge's lock, and so do all entry points of
- * struct pci_ops. A BAR that the guest puts where something else is stays unmapped until moved on.
- * PCI Local Bus 3.0 chapter 6; PCI Express Base 5.0 chapter 7.
+ * Every configuration access holds the host bridge's lock, and so does every call of struct
+ * pci_ops. If the guest moves a BAR to an address that another device has, the BAR stays unmapped
+ * until the guest moves the BAR again. PCI Local Bus 3.0 chapter 6; PCI Express Base 5.0 chapter 7.
  */
 #ifndef DEVICES_PCI_H
 #define DEVICES_PCI_H
@@ -21,21 +21,22 @@ struct pci_function;
 
 struct pci_ops {
 	const char *name;
-	/* A configuration access. NULL: pci_function_read and pci_function_write alone. */
+	/* A configuration access. NULL: pci_function_read or _write is called instead. */
 	uint32_t (*read)(struct pci_function *fn, unsigned offset, unsigned size);
 	void (*write)(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value);
 	/*
-	 * The guest sees BAR `bar` at [at) from now on; empty: nowhere (decoding off). Called only
-	 * when that changed, and with empty before a new place.
+	 * The guest sees BAR `bar` at [at) from now on; empty: nowhere, because decoding is off.
+	 * Called only when the address changed. A BAR that moves is removed first: a call with
+	 * empty `at`, then one with the new address.
 	 */
 	void (*bar_moved)(struct pci_function *fn, unsigned bar, struct span at);
-	/* The bridge above raises its secondary bus reset bit, or the slot's link goes down. */
+	/* The guest set the secondary bus reset bit of the bridge, or the slot's link went down. */
 	void (*reset)(struct pci_function *fn);
 };
 
 struct pci_bar {
 	struct bar_shape shape;
-	struct span at; /* where it is decoded now; empty: nowhere */
+	struct span at; /* the addresses that the BAR decodes now; empty: none */
 };
 
 struct pci_bus;
@@ -50,15 +51,15 @@ struct pci_function {
 	struct pci_config config;
 	struct pci_function_state state;
 	struct pci_bar bars[BARS_AND_ROM];
-	struct pci_bus *behind; /* a bridge's secondary bus; NULL: no bridge */
+	struct pci_bus *behind; /* a bridge's secondary bus; NULL: the function is no bridge */
 };
 
-/* A bus: functions by device number. Only function 0 of each is used. */
+/* A bus: functions by device number. Each device has function 0 alone. */
 struct pci_bus {
 	struct pci_function *slots[PCI_SLOTS]; /* borrowed */
 };
 
-/* Sets the type 0 header's fixed fields and allows what a guest may write there. */
+/* The read-only fields of the header. */
 struct pci_identity {
 	uint16_t vendor, device, subsystem_vendor, subsystem;
 	uint32_t class; /* 24 bits */
@@ -66,32 +67,34 @@ struct pci_identity {
 	uint8_t header; /* 0, or 1 for a bridge */
 	uint8_t pin;	/* 0: no INTx, 1: INTA ... */
 };
+/* Sets the header's read-only fields and makes the other fields writable by the guest. */
 void pci_function_init(struct pci_function *fn, const struct pci_ops *ops,
 		       const struct pci_identity *id);
 /*
- * Makes BAR `bar` (0 to 5, BAR_ROM). `at` is what it holds at reset, where firmware would have put
- * it; decoding is off until the guest turns it on. A wide BAR takes `bar` and `bar` + 1.
+ * Adds BAR `bar` (0 to 5, BAR_ROM). `at` is the address in the BAR before the guest's first write,
+ * as firmware would assign it; decoding is off until the guest enables it. A wide BAR takes `bar`
+ * and `bar` + 1.
  */
 void pci_function_add_bar(struct pci_function *fn, unsigned bar, const struct bar_shape *shape,
 			  uint64_t at);
-/* Header, BARs and masks; calls bar_moved. */
+/* Reads and writes the registers through their masks. A write that moves a BAR calls bar_moved. */
 uint32_t pci_function_read(struct pci_function *fn, unsigned offset, unsigned size);
 void pci_function_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value);
-/* Sets `asleep`. */
+/* Sets `asleep`, which removes the BARs from the guest's address space or places them again. */
 void pci_function_sleep(struct pci_function *fn, bool asleep);
-/* Takes every BAR out of the guest's address space (unplug, machine_destroy). */
+/* Removes every BAR from the guest's address space (unplug, machine_destroy). */
 void pci_function_unmap(struct pci_function *fn);
 
-/* The header as after power-on: decoding off, BARs without addresses. Calls bar_moved. */
+/* Resets the header as power-on does: decoding off, BARs without addresses. Calls bar_moved. */
 void pci_function_reset(struct pci_function *fn);
 
 /*
- * The host bridge, function 00:00.0, and the two ways to configuration space: memory (ECAM, 1 MiB a
- * bus) and the ports 0xcf8 (address, a dword) and 0xcfc (data). A byte at 0xcf9 is another
- * register, the chipset's reset control: such accesses go on to `at_cf9`.
+ * The host bridge, function 00:00.0, and the two ways to configuration space: memory (ECAM, 1 MiB
+ * for each bus) and the ports 0xcf8 (address, a dword) and 0xcfc (data). A one-byte access at 0xcf9
+ * is for another register, the chipset's reset control, and is passed to `at_cf9`.
  */
 struct pci_host_state {
-	uint32_t address; /* 0xcf8; the lock of `ports` */
+	uint32_t address; /* the register at 0xcf8; under the lock of `ports` */
 };
 
 struct pci_host {
@@ -104,7 +107,10 @@ struct pci_host {
 	struct pci_bus root; /* slot 0 is the bridge */
 };
 void pci_host_init(struct pci_host *host, struct device *at_cf9);
-/* The function that answers bus:slot now, by the bridges' bus numbers; NULL: none. Lock held. */
+/*
+ * Returns the function at bus:slot by the bus numbers that the bridges have now; NULL: none. With
+ * the lock held.
+ */
 struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t slot);
 void pci_host_lock(struct pci_host *host);
 void pci_host_unlock(struct pci_host *host);

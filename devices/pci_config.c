@@ -1,6 +1,6 @@
 /*
- * Registers with masks, and the two capability lists. Called by every PCI function, and by its init
- * functions; touches only the struct.
+ * Registers with masks, and the lists of capabilities and extended capabilities. Called by every
+ * PCI function and its init functions; changes only the struct.
  */
 #include "devices/pci_config.h"
 
@@ -18,7 +18,7 @@ void pci_config_init(struct pci_config *c)
 {
 	memset(c, 0, sizeof(*c));
 	c->next_cap = FIRST_CAP;
-	c->last_cap = PCI_CAPABILITY_LIST - 1; /* a capability's "next" is its second byte */
+	c->last_cap = PCI_CAPABILITY_LIST - 1; /* so that last_cap + 1 is the list's head */
 	c->next_ext = FIRST_EXT;
 }
 

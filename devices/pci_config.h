@@ -1,9 +1,9 @@
 /*
- * The configuration space of one PCI function: bytes, and for each bit whether the guest can
- * change it.
+ * The configuration space of one PCI function: bytes, and for each bit whether a write of the guest
+ * changes it.
  *
  * PURE. Used by every function (devices/pci.c, root ports, passed-through devices) to lay out its
- * registers and to take the guest's writes. PCI Local Bus 3.0 chapter 6; PCI Express Base 5.0
+ * registers and to apply the guest's writes. PCI Local Bus 3.0 chapter 6; PCI Express Base 5.0
  * chapter 7. Offsets and sizes come from the bus: size is 1, 2 or 4, offset + size <= 4096 and an
  * access does not cross a dword.
  */
@@ -22,36 +22,39 @@ struct pci_config_state {
 	uint8_t data[PCI_CONFIG_SIZE];
 };
 
-/* Beside the bytes: what is laid out when the function is made. */
+/* The bytes, and masks and positions that are set while the function is made. */
 struct pci_config {
 	struct pci_config_state state;
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits that a write of the guest replaces */
 	uint8_t clears[PCI_CONFIG_SIZE];   /* bits that writing 1 clears */
-	unsigned next_cap;		   /* where pci_config_add_cap() puts the next one */
-	unsigned last_cap, last_ext;	   /* whose "next" pointer that one is linked from */
-	unsigned next_ext;
+	unsigned next_cap;		   /* offset for the next pci_config_add_cap() */
+	unsigned last_cap, last_ext;	   /* capabilities that will point to the next ones */
+	unsigned next_ext;		   /* offset for the next pci_config_add_ext() */
 };
 
 /* All zeroes, nothing writable, capabilities from 0x40 and 0x100. */
 void pci_config_init(struct pci_config *c);
 
 uint32_t pci_config_get(const struct pci_config *c, unsigned offset, unsigned size);
-/* The device's own hand: changes every bit. */
+/* A write of the device itself, which changes every bit. */
 void pci_config_set(struct pci_config *c, unsigned offset, unsigned size, uint32_t value);
-/* The guest's write, through the masks. */
+/* A write of the guest, which changes only the bits that the masks allow. */
 void pci_config_write(struct pci_config *c, unsigned offset, unsigned size, uint32_t value);
-/* Says which bits of a register the guest can change, or clear by writing 1. */
+/* Sets which bits of a register a write of the guest changes, or clears by writing 1. */
 void pci_config_allow(struct pci_config *c, unsigned offset, unsigned size, uint32_t writable);
 void pci_config_allow_clear(struct pci_config *c, unsigned offset, unsigned size, uint32_t clears);
 
 /*
- * Adds a capability of `size` bytes (its two header bytes included) and links it. Returns its
+ * Adds a capability of `size` bytes, two header bytes included, to the end of the list. Returns its
  * offset, a multiple of 4, or 0 if there is no room.
  */
 unsigned pci_config_add_cap(struct pci_config *c, uint8_t id, unsigned size);
-/* The same for extended capabilities (four header bytes). */
+/* Adds an extended capability, whose header has four bytes, in the same way. */
 unsigned pci_config_add_ext(struct pci_config *c, uint16_t id, unsigned version, unsigned size);
-/* The offset of a capability in a well or badly formed list, or 0; never loops. */
+/*
+ * Return the offset of a capability, or 0 if there is none. They end for a malformed list, too,
+ * such as one with a loop.
+ */
 unsigned pci_config_find_cap(const struct pci_config *c, uint8_t id);
 unsigned pci_config_find_ext(const struct pci_config *c, uint16_t id);
 

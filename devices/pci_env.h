@@ -1,9 +1,9 @@
 /*
- * What the machine hands to a PCI function: guest addresses, interrupts, the event loop.
+ * What the machine provides to a PCI function: guest addresses, interrupts, the event loop.
  *
- * A function never sees KVM. Calls come from vCPU threads and from the loop's thread; the machine
- * locks what it owns. None may call back into a PCI function, except `watch`, which does so later,
- * on the loop's thread.
+ * A function never sees KVM. vCPU threads and the loop's thread call these callbacks; the machine
+ * locks its own data. No callback may call into a PCI function, because the caller holds locks;
+ * `ready` of `watch` is called later, on the loop's thread.
  */
 #ifndef DEVICES_PCI_ENV_H
 #define DEVICES_PCI_ENV_H
@@ -14,15 +14,16 @@
 
 struct pci_env {
 	/*
-	 * Accesses of the guest to [at) go to `dev`: memory, or ports if `io`. -EEXIST if something
-	 * else is there (a hostile or confused guest), -ENOSPC.
+	 * Accesses of the guest to [at) go to `dev`: memory, or ports if `io`. -EEXIST if another
+	 * device is there, because a guest may choose any address; -ENOSPC.
 	 */
 	int (*claim)(void *to, bool io, struct span at, struct device *dev, struct err *err);
-	/* Nothing goes to `dev` at [at) any more. */
+	/* Undoes `claim` of the same range. */
 	void (*unclaim)(void *to, bool io, struct span at);
 	/*
-	 * Host memory at `hva` shows at guest-physical [at), page-aligned all: no exits. Returns a
-	 * handle (>= 0) for unmap, or -EEXIST and the like.
+	 * Maps host memory at `hva` to guest-physical [at), so that accesses do not exit. `at` and
+	 * `hva` are page-aligned. Returns a handle (>= 0) for unmap, or a negative errno such as
+	 * -EEXIST.
 	 */
 	int (*map)(void *to, struct span at, void *hva, struct err *err);
 	void (*unmap)(void *to, int handle);
@@ -30,23 +31,23 @@ struct pci_env {
 	/* Sends one message-signalled interrupt. */
 	void (*msi)(void *to, uint64_t address, uint32_t data);
 	/*
-	 * A route from an eventfd to a message: whenever `fd` is signalled, KVM sends the message,
-	 * without this process. Returns a handle (>= 0; it is a GSI), or -ENOSPC and the like.
-	 * route_move changes the message of a route.
+	 * Adds a route from an eventfd to a message: whenever `fd` is signalled, KVM sends the
+	 * message without this process. Returns a handle (>= 0, a GSI), or a negative errno such as
+	 * -ENOSPC. route_move changes the message of a route.
 	 */
 	int (*route)(void *to, int fd, uint64_t address, uint32_t data, struct err *err);
 	int (*route_move)(void *to, int handle, uint64_t address, uint32_t data, struct err *err);
 	void (*unroute)(void *to, int handle, int fd);
 	/*
-	 * A level-triggered line driven by eventfds: signalling `fd` raises GSI `gsi`; when the
-	 * guest acknowledges it, the line falls and KVM signals `resample`.
+	 * Adds a level-triggered line driven by eventfds: signalling `fd` raises GSI `gsi`; when
+	 * the guest acknowledges the interrupt, KVM lowers the line and signals `resample`.
 	 */
 	int (*intx)(void *to, unsigned gsi, int fd, int resample, struct err *err);
 	void (*unintx)(void *to, unsigned gsi, int fd);
 
 	/*
 	 * A write of the guest to the memory address `at`, of any size, signals the eventfd `fd`
-	 * instead of exiting. -EEXIST, -ENOSPC and the like: then it exits as before.
+	 * instead of exiting. A negative errno, such as -EEXIST or -ENOSPC: the write exits.
 	 */
 	int (*doorbell)(void *to, uint64_t at, int fd, struct err *err);
 	void (*undoorbell)(void *to, uint64_t at, int fd);
@@ -55,9 +56,9 @@ struct pci_env {
 	int (*watch)(void *to, int fd, void (*ready)(void *dev), void *dev, struct err *err);
 	void (*unwatch)(void *to, int fd);
 
-	/* One line for the user: a guest's mistake, a host's event. The machine limits the rate. */
+	/* Prints a line about the guest or the host for the user. The machine limits the rate. */
 	void (*say)(void *to, const char *sentence);
-	/* The guest cannot go on; the sentence is the reason that the user reads. */
+	/* Ends the guest, which cannot continue; `sentence` tells the user why. */
 	void (*fail)(void *to, const char *sentence);
 	void *to;
 };

@@ -1,6 +1,6 @@
 /*
- * Hardware-reduced ACPI power block. Called by vCPUs through the bus, and by whoever presses the
- * power button.
+ * Hardware-reduced ACPI power block. Called by vCPUs through the bus; any thread may call
+ * pm_power_button().
  */
 #include "devices/pm.h"
 
@@ -35,7 +35,7 @@ static uint64_t pm_read(struct device *dev, uint64_t offset, unsigned size)
 	(void)size;
 	if (offset >= PM_EVENTS)
 		return pm_take_events(pm, 8 * (unsigned)(offset - PM_EVENTS));
-	/* The status register's only bit, WAK_STS, needs a sleep state to wake from. */
+	/* The status register reads 0, because its only bit, WAK_STS, needs a sleep state. */
 	return offset == PM_SLEEP_CONTROL ? pm->state.sleep_type : 0;
 }
 

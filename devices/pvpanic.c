@@ -11,7 +11,7 @@ static uint64_t pvpanic_read(struct device *dev, uint64_t offset, unsigned size)
 	(void)dev;
 	(void)offset;
 	(void)size;
-	return PANICKED | CRASH_LOADED; /* the events understood here */
+	return PANICKED | CRASH_LOADED; /* the events that this device handles */
 }
 
 static void pvpanic_write(struct device *dev, uint64_t offset, unsigned size, uint64_t value)

@@ -1,6 +1,6 @@
 /*
- * pvpanic: one port by which a guest kernel tells that it has panicked (QEMU's docs/specs/pvpanic;
- * the guest finds it as ACPI device QEMU0001).
+ * pvpanic: a port to which a guest kernel writes that it has panicked (QEMU's docs/specs/pvpanic).
+ * The guest finds the port as ACPI device QEMU0001.
  */
 #ifndef DEVICES_PVPANIC_H
 #define DEVICES_PVPANIC_H
@@ -12,7 +12,7 @@ struct pvpanic {
 	struct device_ender ender;
 };
 
-/* Gives DEVICE_END_PANIC, or DEVICE_END_CRASH_LOADED when the guest has a kernel for that. */
+/* A write gives DEVICE_END_PANIC, or DEVICE_END_CRASH_LOADED if a crash kernel takes over. */
 void pvpanic_init(struct pvpanic *pv, struct device_ender ender);
 
 #endif

@@ -3,7 +3,7 @@
  */
 #include "devices/reset.h"
 
-#define SYS_RST	 0x02u /* hard instead of soft: the same to us, the machine is made anew */
+#define SYS_RST	 0x02u /* hard reset instead of soft: here both rebuild the machine */
 #define RST_CPU	 0x04u
 #define FULL_RST 0x08u
 

@@ -1,6 +1,6 @@
 /*
  * The chipset's reset control register, port 0xcf9 of every PC since Intel's PIIX (ICH9 datasheet
- * section 13.7.5). The FADT's reset register points here too.
+ * section 13.7.5). The FADT names this port as its reset register, too.
  */
 #ifndef DEVICES_RESET_H
 #define DEVICES_RESET_H
@@ -8,7 +8,7 @@
 #include "devices/device.h"
 
 struct reset_state {
-	uint8_t value; /* of the register */
+	uint8_t value; /* as the register reads */
 };
 
 struct reset {

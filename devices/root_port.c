@@ -1,10 +1,10 @@
 /*
  * A root port's registers and its slot. Configuration accesses come through devices/pci.c, under
- * the host bridge's lock; the host's side (button, removal) takes that lock. Touches its own
- * registers, its child's reset, and env->msi.
+ * the host bridge's lock; the functions for the host (button, removal) take that lock. Changes its
+ * own registers and calls its child's reset and env->msi.
  *
- * The bus numbers route. The windows are only kept: what the child decodes is not held against
- * them.
+ * Accesses to configuration space are routed by the bus numbers. The windows are registers without
+ * an effect: the child's BARs are decoded also outside of the windows.
  */
 #include "devices/root_port.h"
 
@@ -36,13 +36,13 @@
 #define DEVCTL	      0x08
 #define DEVSTA	      0x0a
 #define LNKCAP	      0x0c
-#define LNKCAP_ACTIVE 0x00100000 /* says when the data link layer is active */
+#define LNKCAP_ACTIVE 0x00100000 /* LNKSTA reports whether the data link layer is active */
 #define LNKCTL	      0x10
 #define LNKCTL_BITS   0x00d3 /* ASPM, link disable, common clock, extended synch */
 #define LNKCTL_OFF    0x0010 /* link disable */
 #define LNKSTA	      0x12
 #define LNKSTA_ACTIVE 0x2000
-#define LINK	      0x0104 /* 16 GT/s, 16 lanes: the guest has no use for the truth */
+#define LINK	      0x0104 /* 16 GT/s, 16 lanes; not the host's values, which no driver needs */
 #define SLTCAP	      0x14
 #define SLTCAP_SLOT                                                                \
 	0x0004005b /* button, power controller, both indicators, hot-plug capable, \
@@ -59,7 +59,7 @@
 #define SLTSTA_CHANGE  0x0008 /* presence detect changed */
 #define SLTSTA_HERE    0x0040 /* presence detect state */
 #define SLTSTA_LINK    0x0100 /* data link layer state changed */
-#define SLTSTA_EVENTS  0x001f /* the status bits whose enable bits are the same ones of SLTCTL */
+#define SLTSTA_EVENTS  0x001f /* status bits whose enable bits have the same numbers in SLTCTL */
 #define SLTSTA_CLEARS  (SLTSTA_EVENTS | SLTSTA_LINK)
 #define SLTCTL_LINK    0x1000 /* enables SLTSTA_LINK */
 #define RTCTL	       0x1c
@@ -80,14 +80,14 @@
 #define MSI_UPPER   0x08
 #define MSI_DATA    0x0c
 
-/* PCI Power Management 1.2 section 3.2: D0 and D3hot, which change nothing here; no PME */
+/* PCI Power Management 1.2 section 3.2: D0 and D3hot, which have no effect on the port; no PME */
 #define CAP_PM	       0x01
 #define PM_SIZE	       8
 #define PM_CAP	       0x02
 #define PM_VERSION     3
 #define PM_CONTROL     0x04
 #define PM_STATE       0x3
-#define PM_KEEPS_STATE 0x8 /* no soft reset on the way from D3hot to D0 */
+#define PM_KEEPS_STATE 0x8 /* No_Soft_Reset: the registers survive D3hot */
 
 static struct root_port *port_of(struct pci_function *fn)
 {
@@ -107,8 +107,8 @@ static void set(struct root_port *p, unsigned reg, unsigned size, uint32_t value
 /* --- events of the slot --- */
 
 /*
- * Section 6.7.3.4: a message is sent when the first enabled event comes up. One that came up before
- * MSI was enabled is told then.
+ * Section 6.7.3.4: sends a message when an enabled event is set and none was before. For an event
+ * that was set before the guest enabled MSI, the message is sent when MSI is enabled.
  */
 static void update_interrupt(struct root_port *p)
 {
@@ -139,8 +139,8 @@ static void reset_child(struct root_port *p)
 }
 
 /*
- * Makes the slot what its contents, power and link disable bit say, and tells the guest what
- * changed. A device that loses its link starts anew when it is back.
+ * Updates link and status of the slot from the device in it, its power and the link disable bit,
+ * and signals changes to the guest. A device that loses its link is reset.
  */
 static void update_slot(struct root_port *p)
 {
@@ -153,7 +153,7 @@ static void update_slot(struct root_port *p)
 		status |= SLTSTA_CHANGE;
 	if (link != !!p->bus.slots[0])
 		status |= SLTSTA_LINK;
-	if (!link && p->child && p->bus.slots[0]) /* once, when it goes */
+	if (!link && p->child && p->bus.slots[0]) /* only when the link goes down */
 		reset_child(p);
 	p->bus.slots[0] = link ? p->child : NULL;
 	set(p, LNKSTA, 2, LINK | (link ? LNKSTA_ACTIVE : 0));
@@ -161,7 +161,7 @@ static void update_slot(struct root_port *p)
 	update_interrupt(p);
 }
 
-/* The slot has no power and the host asked: the device is the host's. */
+/* Removes the device from the slot, which has no power, and returns it to the host. */
 static void release(struct root_port *p)
 {
 	void (*released)(void *to) = p->released;
@@ -184,7 +184,7 @@ static void port_write(struct pci_function *fn, unsigned offset, unsigned size, 
 	if (pci_config_get(&fn->config, BRIDGE_CONTROL, 2) & ~bridge & SECONDARY_RESET)
 		reset_child(p);
 	state = pci_config_get(&fn->config, p->pm + PM_CONTROL, 2) & PM_STATE;
-	if (state == 1 || state == 2) /* section 3.2.4: states that do not exist are not taken */
+	if (state == 1 || state == 2) /* section 3.2.4: D1 and D2 do not exist: not written */
 		pci_config_set(&fn->config, p->pm + PM_CONTROL, 2, power);
 	if (p->released && p->child && (get(p, SLTCTL, 2) & SLTCTL_OFF))
 		release(p);
@@ -197,10 +197,13 @@ static const struct pci_ops port_ops = {
 	.write = port_write,
 };
 
-/* --- as firmware would leave it --- */
+/* --- the registers before the guest starts, as firmware sets them --- */
 
-/* Base above limit is closed; bits below 20 (memory) or 12 (I/O) are zeros of the base and ones of
- * the limit. */
+/*
+ * Sets the windows. A base above the limit closes a window. Of memory addresses bits 19:0 are not
+ * in the registers, and of ports bits 11:0: they count as zeroes in the base and as ones in the
+ * limit.
+ */
 static void set_windows(struct root_port *p, const struct root_port_numbers *n)
 {
 	struct pci_config *c = &p->fn.config;
@@ -249,7 +252,7 @@ static void set_pcie(struct root_port *p, unsigned slot)
 	set(p, SLTCTL, 2, SLTCTL_START);
 	set(p, LNKCAP2, 4, LNKCAP2_SPEEDS);
 	set(p, LNKCTL2, 2, LINK & 0xf);
-	pci_config_allow(c, at + DEVCTL, 2, 0x000f); /* reports of errors */
+	pci_config_allow(c, at + DEVCTL, 2, 0x000f); /* error reporting enable bits */
 	pci_config_allow_clear(c, at + DEVSTA, 2, 0x000f);
 	pci_config_allow(c, at + LNKCTL, 2, LNKCTL_BITS);
 	pci_config_allow(c, at + SLTCTL, 2, SLTCTL_BITS);
@@ -300,12 +303,15 @@ void root_port_init(struct root_port *port, struct pci_host *host, const struct 
 	set_msi(port);
 	set_pm(port);
 	update_slot(port);
-	set(port, SLTSTA, 2, get(port, SLTSTA, 2) & SLTSTA_HERE); /* nothing changed yet */
+	set(port, SLTSTA, 2, get(port, SLTSTA, 2) & SLTSTA_HERE); /* without events so far */
 }
 
-/* --- the host's side --- */
+/* --- for the host --- */
 
-/* While the guest's power indicator blinks, a second press would call it off (section 6.7.1.5). */
+/*
+ * Does not press the button while the power indicator blinks, because a second press then cancels
+ * the removal (section 6.7.1.5).
+ */
 void root_port_press_button(struct root_port *port, void (*released)(void *to), void *to)
 {
 	uint32_t control;

@@ -1,10 +1,10 @@
 /*
- * A PCIe root port: the bridge that a passed-through device sits behind. Type 1 header, PCI Express
- * capability with a hot-pluggable slot, MSI for its events.
+ * A PCIe root port: the bridge above a passed-through device. Type 1 header, PCI Express capability
+ * with a hot-pluggable slot, MSI for the slot's events.
  *
- * Its bus numbers and windows are set before the guest starts, as firmware would. The slot has an
- * attention button and power controller, so that the host can ask the guest to let go of the
- * device: root_port_press_button() is the button; the guest then turns the slot's power off, and
+ * Bus numbers and windows are set before the guest starts, as firmware does. The slot has an
+ * attention button and a power controller, by which the host asks the guest to release the device:
+ * root_port_press_button() presses the button; the guest then turns the slot's power off, and
  * `released` is called. PCI Express Base 5.0 sections 6.7 and 7.5.
  */
 #ifndef DEVICES_ROOT_PORT_H
@@ -12,10 +12,12 @@
 
 #include "devices/pci.h"
 
-/* Beside the state of `fn`, whose configuration space has all registers. Lock: the host bridge's.
+/*
+ * The state that is not in `fn`, whose configuration space has all registers. Lock: the host
+ * bridge's.
  */
 struct root_port_state {
-	bool raised; /* some enabled event of the slot is up */
+	bool raised; /* an enabled event of the slot is set, and its message was sent */
 };
 
 struct root_port {
@@ -23,9 +25,12 @@ struct root_port {
 	struct pci_bus bus;
 	const struct pci_env *env;
 	struct pci_host *host;
-	struct pci_function *child; /* what is in the slot, with power or without */
+	struct pci_function *child; /* the device in the slot, with power or without; NULL: empty */
 	struct root_port_state state;
-	/* The guest turned the slot's power off after a press. Lock of the host bridge held. */
+	/*
+	 * Called when the guest turns the slot's power off after a press. With the host bridge's
+	 * lock held.
+	 */
 	void (*released)(void *to);
 	void *to;
 	unsigned pcie; /* offsets of capabilities in configuration space */
@@ -33,23 +38,27 @@ struct root_port {
 };
 
 struct root_port_numbers {
-	uint8_t slot;			 /* on bus 0: the physical slot number, too */
+	uint8_t slot;			 /* on bus 0; also the physical slot number */
 	uint8_t bus;			 /* secondary and subordinate */
 	struct span io, mem32, prefetch; /* windows; empty: closed */
 };
 
-/* `child` (borrowed) is the device in the slot at function 0 of device 0; NULL: empty. */
+/*
+ * `child`, borrowed, is the device in the slot, which the guest finds at function 0 of device 0;
+ * NULL: the slot is empty.
+ */
 void root_port_init(struct root_port *port, struct pci_host *host, const struct pci_env *env,
 		    const struct root_port_numbers *numbers, struct pci_function *child);
 /*
- * From the loop's thread: takes the host bridge's lock. A guest that was not listening may be asked
- * again; one that is just letting go is left alone. If the slot's power is off already, `released`
- * is called before this returns; in an empty slot nothing happens.
+ * Asks the guest to release the device. On the loop's thread; takes the host bridge's lock. May be
+ * called again if the guest did not respond; has no effect while the guest is releasing the device
+ * or if the slot is empty. If the slot's power is off already, `released` is called before this
+ * returns.
  */
 void root_port_press_button(struct root_port *port, void (*released)(void *to), void *to);
 /*
- * The device left without asking (it is gone from the host). Takes the lock. The caller takes its
- * BARs away. `released` is not called.
+ * Empties the slot without asking the guest, because the device is gone from the host. Takes the
+ * host bridge's lock. The caller unmaps the device's BARs. `released` is not called.
  */
 void root_port_remove(struct root_port *port);
 

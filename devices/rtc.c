@@ -1,11 +1,11 @@
 /*
  * MC146818 real-time clock. Called by vCPUs through the bus and by the event loop when the timer
- * fires; touches the interrupt line and the timer it was given.
+ * fires; sets only its interrupt line and its timer.
  *
- * Two time lines. `now + phase` (nanoseconds) is where the divider chain stands: seconds tick when
- * it crosses a multiple of 1e9, periodic interrupts at multiples of their period. Guest time is
- * its whole seconds plus `offset`. Setting the clock moves `offset`, resetting the divider moves
- * `phase`, nothing else moves either.
+ * There are two times. `now + phase` (nanoseconds) is the position of the divider chain: a second
+ * begins at each multiple of 1e9, and a periodic interrupt comes at each multiple of its period.
+ * Guest time is the whole seconds of that position plus `offset`. Only setting the clock changes
+ * `offset`, and only resetting the divider changes `phase`.
  */
 #include "devices/rtc.h"
 
@@ -41,7 +41,7 @@
 #define B_UIE  0x10
 #define B_DM   0x04 /* binary instead of BCD */
 #define B_24H  0x02
-#define B_INTS 0x70 /* the enable bits lie where their flags do in register C */
+#define B_INTS 0x70 /* PIE, AIE, UIE; each flag of register C has the number of its enable bit */
 
 #define C_IRQF 0x80
 #define C_PF   0x40
@@ -120,14 +120,14 @@ static struct calendar calendar_from_days(int64_t days)
 	return c;
 }
 
-/* --- how the registers spell numbers --- */
+/* --- numbers in registers: BCD or binary, 12 or 24 hours --- */
 
 static uint8_t rtc_encode(const struct rtc_state *st, unsigned value)
 {
 	return st->cmos[REG_B] & B_DM ? value : value / 10 << 4 | value % 10;
 }
 
-/* Total: a nibble above 9 counts as what it is. */
+/* Accepts any byte: a BCD digit above 9 counts with its binary value. */
 static unsigned rtc_decode(const struct rtc_state *st, uint8_t byte)
 {
 	return st->cmos[REG_B] & B_DM ? byte : (byte >> 4) * 10 + (byte & 0x0f);
@@ -164,7 +164,7 @@ static bool rtc_is_time(uint8_t index)
 	}
 }
 
-/* One time register of the moment `time`, in seconds since the epoch. */
+/* Returns the value of one time register at `time`, in seconds since the epoch. */
 static uint8_t rtc_time_byte(const struct rtc_state *st, uint8_t index, int64_t time)
 {
 	int64_t days = floor_div(time, S_PER_DAY);
@@ -192,8 +192,9 @@ static uint8_t rtc_time_byte(const struct rtc_state *st, uint8_t index, int64_t 
 }
 
 /*
- * What the time registers in cmos[] mean, in seconds since the epoch. They hold whatever the guest
- * wrote: months and days are forced into range, the rest carries over. The weekday is not read.
+ * Converts the time registers in cmos[] to seconds since the epoch. The guest may have written any
+ * values: month and day are clamped to their ranges; hours, minutes and seconds that are too large
+ * carry over. The weekday is not read.
  */
 static int64_t rtc_time_from_bytes(const struct rtc_state *st)
 {
@@ -222,7 +223,10 @@ static bool rtc_divider_reset(const struct rtc_state *st)
 	return (st->cmos[REG_A] & A_DIV_RESET) == A_DIV_RESET;
 }
 
-/* While held, time stands still in cmos[] and the guest may write it there. */
+/*
+ * Whether the clock is held, by SET or by a divider in reset: then the time in cmos[] does not
+ * change, and the guest may write it.
+ */
 static bool rtc_held(const struct rtc_state *st)
 {
 	return (st->cmos[REG_B] & B_SET) || rtc_divider_reset(st);
@@ -233,7 +237,7 @@ static int64_t rtc_time(const struct rtc_state *st)
 	return floor_div(st->seen, NS_PER_S) + st->offset;
 }
 
-/* The running clock's time goes to cmos[]. */
+/* Copies the running clock's time to cmos[]. */
 static void rtc_latch(struct rtc_state *st)
 {
 	int64_t time = rtc_time(st);
@@ -243,7 +247,7 @@ static void rtc_latch(struct rtc_state *st)
 			st->cmos[i] = rtc_time_byte(st, i, time);
 }
 
-/* The clock goes on from what cmos[] says. */
+/* Sets the clock to the time in cmos[]. */
 static void rtc_set_clock(struct rtc_state *st)
 {
 	st->offset = rtc_time_from_bytes(st) - floor_div(st->seen, NS_PER_S);
@@ -260,7 +264,10 @@ static void rtc_restart_divider(struct rtc_state *st)
 
 /* --- events --- */
 
-/* The divider chain's 32.768 kHz ticks at `t` ns, rounded down; and the first ns of a tick. */
+/*
+ * tick_at: the divider chain's 32.768 kHz ticks at `t` ns, rounded down. tick_start: the first ns
+ * of a tick.
+ */
 static int64_t tick_at(int64_t t)
 {
 	return floor_div(t, NS_PER_S) * TICK_HZ + floor_mod(t, NS_PER_S) * TICK_HZ / NS_PER_S;
@@ -321,7 +328,7 @@ static int64_t rtc_alarm_in(const struct rtc_state *st, int64_t time)
 	return 0;
 }
 
-/* Puts into register C what has happened since the last call. Every entry point begins so. */
+/* Adds events since the last call to register C. Every entry point begins with this. */
 static void rtc_catch_up(struct rtc *rtc)
 {
 	struct rtc_state *st = &rtc->state;
@@ -330,7 +337,7 @@ static void rtc_catch_up(struct rtc *rtc)
 	int shift = rtc_period_shift(st);
 	uint8_t *c = &st->cmos[REG_C];
 
-	/* Host time may step back: then nothing has happened, and events go on from there. */
+	/* If host time has stepped back there are no events, and later ones count from there. */
 	st->seen = to;
 	if (shift >= 0 && tick_at(to) >> shift > tick_at(from) >> shift)
 		*c |= C_PF;
@@ -348,7 +355,7 @@ static int64_t earlier(int64_t a, int64_t b)
 	return !a || b < a ? b : a;
 }
 
-/* The host time of the next event that has to raise the line, 0 if none has to. */
+/* Returns the host time of the next event that must raise the line; 0 if there is none. */
 static int64_t rtc_next_event(const struct rtc *rtc)
 {
 	const struct rtc_state *st = &rtc->state;
@@ -357,7 +364,7 @@ static int64_t rtc_next_event(const struct rtc *rtc)
 	int shift = rtc_period_shift(st);
 
 	if (rtc->level)
-		return 0; /* the line cannot get any higher: register C is worked out when read */
+		return 0; /* the line is high already; a read computes register C */
 	if ((enabled & B_PIE) && shift >= 0)
 		next = tick_start(((tick_at(st->seen) >> shift) + 1) << shift);
 	if ((enabled & B_UIE) && !rtc_held(st))
@@ -371,7 +378,7 @@ static int64_t rtc_next_event(const struct rtc *rtc)
 	return next ? next - st->phase : 0;
 }
 
-/* Brings line and timer to where the registers want them. Every entry point ends so. */
+/* Sets line and timer as the registers require. Every entry point ends with this. */
 static void rtc_update(struct rtc *rtc)
 {
 	bool level = rtc->state.cmos[REG_B] & rtc->state.cmos[REG_C] & B_INTS;
@@ -420,12 +427,15 @@ static uint8_t rtc_read_data(struct rtc_state *st)
 	return st->cmos[index];
 }
 
-/* Registers A and B: the bits that hold the clock may come or go. */
+/* Writes register A or B, whose SET and divider bits hold or release the clock. */
 static void rtc_write_control(struct rtc_state *st, uint8_t value)
 {
 	bool was_held = rtc_held(st), was_reset = rtc_divider_reset(st);
 
-	/* Latched in the old format, taken over in the new one: SET is how formats are changed. */
+	/*
+	 * cmos[] gets the time in the old format and is read in the new one, because a driver
+	 * changes the format while SET holds the clock, and then writes all time registers.
+	 */
 	if (!was_held)
 		rtc_latch(st);
 	if (st->index == REG_A)
@@ -447,7 +457,7 @@ static void rtc_write_data(struct rtc_state *st, uint8_t value)
 	} else if (index == REG_C || index == REG_D) {
 		return; /* read-only */
 	} else if (rtc_is_time(index) && !rtc_held(st)) {
-		/* Without SET a real chip may garble this; here the other registers stay right. */
+		/* A chip may corrupt the time here; this device keeps the other registers. */
 		rtc_latch(st);
 		st->cmos[index] = value;
 		rtc_set_clock(st);
@@ -511,7 +521,7 @@ void rtc_set_cmos(struct rtc *rtc, uint8_t index, uint8_t value)
 void rtc_timer(struct rtc *rtc)
 {
 	pthread_mutex_lock(&rtc->dev.lock);
-	rtc->armed = 0; /* it fires once: if the event is yet to come, arm it again */
+	rtc->armed = 0; /* the timer fires once, so rtc_update arms it for an event still to come */
 	rtc_catch_up(rtc);
 	rtc_update(rtc);
 	pthread_mutex_unlock(&rtc->dev.lock);

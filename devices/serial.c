@@ -1,15 +1,15 @@
 /*
  * 16550A UART. Called by vCPUs through the bus and by the event loop (input, room for output);
- * touches the interrupt line, the sink and the source it was given.
+ * calls its interrupt line, its sink and its source.
  *
- * Two simplifications are visible to the guest: a byte takes no time to send, so the transmitter
- * is idle again at once unless the sink is not ready, and the receive timeout (4 character times)
- * has always passed. The interrupt is not gated by MCR's OUT2 as PC wiring does it: other virtual
- * machines do not gate either, and small kernels rely on it.
+ * Two simplifications are visible to the guest: a byte takes no time to send, so the transmitter is
+ * idle again at once unless the sink is not ready, and the receive timeout (4 character times) has
+ * always passed. The interrupt is not gated by MCR's OUT2, unlike on a PC, because small kernels do
+ * not set OUT2, and other virtual machines do not gate the interrupt either.
  */
 #include "devices/serial.h"
 
-/* Register offsets. RBR, THR and IER give way to the divisor latch while LCR has DLAB set. */
+/* Register offsets. While LCR has DLAB set, offsets 0 and 1 are the divisor latch. */
 #define REG_DATA 0 /* RBR (read), THR (write), DLL */
 #define REG_IER	 1 /* or DLM */
 #define REG_IIR	 2 /* read; FCR on write */
@@ -35,7 +35,7 @@
 
 #define FCR_ENABLE   0x01
 #define FCR_CLEAR_RX 0x02
-#define FCR_KEPT     0xc9 /* trigger level, DMA mode, enable: the rest acts once */
+#define FCR_KEPT     0xc9 /* trigger level, DMA mode, enable; the clear bits are not stored */
 
 #define LCR_DLAB 0x80
 
@@ -51,7 +51,7 @@
 #define LSR_THRE 0x20
 #define LSR_TEMT 0x40
 
-#define MSR_TERI  0x04 /* delta of RI: set only when it ends */
+#define MSR_TERI  0x04 /* delta of RI: set only when RI becomes clear */
 #define MSR_CTS	  0x10
 #define MSR_DSR	  0x20
 #define MSR_RI	  0x40
@@ -63,7 +63,7 @@ static struct serial *to_serial(struct device *dev)
 	return (struct serial *)dev;
 }
 
-/* What IIR says without the FIFO bits; priorities as in the data sheet's table 5. */
+/* Returns IIR without its FIFO bits; priorities as in the data sheet's table 5. */
 static uint8_t serial_pending(const struct serial_state *st)
 {
 	static const uint8_t trigger[4] = { 1, 4, 8, 14 };
@@ -82,7 +82,7 @@ static uint8_t serial_pending(const struct serial_state *st)
 	return IIR_NONE;
 }
 
-/* Brings the line to where the registers want it: every entry point ends with this. */
+/* Sets the interrupt line as the registers require. Every entry point ends with this. */
 static void serial_update(struct serial *s)
 {
 	bool level = serial_pending(&s->state) != IIR_NONE;
@@ -105,7 +105,10 @@ static void serial_push(struct serial_state *st, uint8_t byte)
 	st->fifo[(st->head + st->count++) % SERIAL_FIFO] = byte;
 }
 
-/* The source is told when all was taken, not at the first byte: fewer wake-ups, fuller FIFOs. */
+/*
+ * Tells a source whose input was refused that there is room: only when the FIFO is empty, because
+ * one call for each byte would wake the source more often.
+ */
 static void serial_offer_room(struct serial *s)
 {
 	if (!s->in_refused || s->state.count || (s->state.mcr & MCR_LOOP))
@@ -135,7 +138,10 @@ static void serial_clear_rx(struct serial *s)
 	serial_offer_room(s);
 }
 
-/* The guest sends to itself. On overrun a FIFO keeps what it has, a single register does not. */
+/*
+ * Receives a byte that the guest sent in loopback mode. On overrun a FIFO drops the new byte, and
+ * the single register of a UART without FIFOs is overwritten.
+ */
 static void serial_loop_back(struct serial_state *st, uint8_t byte)
 {
 	if (st->count == serial_capacity(st)) {
@@ -159,13 +165,13 @@ static void serial_transmit(struct serial *s, uint8_t byte)
 		s->out.put(s->out.to, byte);
 		st->thr_busy = !s->out.ready(s->out.to);
 	}
-	/* If not busy, the byte has left already and the THR is empty anew. */
+	/* If the transmitter is not busy, the byte is sent already and the THR is empty again. */
 	st->thr_event = !st->thr_busy;
 }
 
 /* --- modem lines --- */
 
-/* The upper half of MSR: a ready peer, or in loopback our own outputs. */
+/* Returns the upper half of MSR: a peer that is ready, or in loopback the outputs of MCR. */
 static uint8_t serial_lines(uint8_t mcr)
 {
 	if (!(mcr & MCR_LOOP))
@@ -182,7 +188,7 @@ static void serial_set_mcr(struct serial *s, uint8_t value)
 	st->mcr = value & MCR_ALL;
 	after = serial_lines(st->mcr);
 	changed = (before ^ after) & MSR_LINES;
-	/* Each line's delta bit is four below it. */
+	/* The delta bit of a line is four bits below the line's own. */
 	st->msr_delta |= (changed >> 4) & ~MSR_TERI;
 	if (changed & before & MSR_RI)
 		st->msr_delta |= MSR_TERI;
@@ -193,7 +199,7 @@ static void serial_set_mcr(struct serial *s, uint8_t value)
 
 static void serial_set_ier(struct serial_state *st, uint8_t value)
 {
-	/* Enabling the interrupt while the THR is empty raises it: drivers start sending so. */
+	/* Enabling the interrupt while the THR is empty raises it: drivers start to send so. */
 	if (value & ~st->ier & IER_THRI)
 		st->thr_event = !st->thr_busy;
 	st->ier = value & IER_ALL;
@@ -204,7 +210,10 @@ static void serial_set_fcr(struct serial *s, uint8_t value)
 	struct serial_state *st = &s->state;
 	bool toggled = (value ^ st->fcr) & FCR_ENABLE;
 
-	/* Without the enable bit nothing else is programmed. The transmit FIFO is always empty. */
+	/*
+	 * Without the enable bit the other bits are not programmed. There is nothing to clear in
+	 * the transmit FIFO, which is always empty.
+	 */
 	st->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
 	if (toggled || (value & FCR_CLEAR_RX))
 		serial_clear_rx(s);
@@ -307,7 +316,7 @@ static void serial_write(struct device *dev, uint64_t offset, unsigned size, uin
 	case REG_SCR:
 		st->scr = byte;
 		break;
-	default: /* LSR and MSR are read-only outside a factory */
+	default: /* LSR and MSR are read-only; writes are for factory tests */
 		break;
 	}
 	serial_update(s);
@@ -337,7 +346,7 @@ size_t serial_input(struct serial *s, const uint8_t *bytes, size_t n)
 	size_t taken = 0;
 
 	pthread_mutex_lock(&s->dev.lock);
-	/* In loopback the receiver is cut off from its input. */
+	/* In loopback the receiver is disconnected from its input. */
 	if (!(st->mcr & MCR_LOOP))
 		while (taken < n && st->count < serial_capacity(st))
 			serial_push(st, bytes[taken++]);

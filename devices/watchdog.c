@@ -9,7 +9,7 @@
 /* Configuration space. */
 #define CONFIG		0x60 /* 16 bits */
 #define CONFIG_FAST	(1u << 2)
-#define CONFIG_HARMLESS (1u << 5) /* its end has no consequence */
+#define CONFIG_HARMLESS (1u << 5) /* the guest is not reset when the timer expires */
 #define CONFIG_BITS	0x27u
 #define LOCK		0x68 /* 8 bits */
 #define LOCK_LOCKED	(1u << 0)
@@ -59,7 +59,7 @@ static void watchdog_stop(struct watchdog *w)
 	w->timer.arm(w->timer.to, 0);
 }
 
-/* The guest may have turned it on or off. */
+/* Starts or stops the timer as the lock register says, to which the guest has written. */
 static void look_at_lock(struct watchdog *w)
 {
 	struct watchdog_state *st = &w->state;
@@ -110,7 +110,7 @@ static uint64_t watchdog_bar_read(struct device *bar, uint64_t offset, unsigned 
 	return 0;
 }
 
-/* Every write to a register follows the two magic ones to RELOAD. */
+/* A write to a register has an effect only after writes of the two magic values to RELOAD. */
 static void watchdog_bar_write(struct device *bar, uint64_t offset, unsigned size, uint64_t value)
 {
 	struct watchdog *w = watchdog_of_bar(bar);
@@ -170,7 +170,7 @@ static void watchdog_function_write(struct pci_function *fn, unsigned offset, un
 	bool touches_lock = offset <= LOCK && offset + size > LOCK;
 
 	pthread_mutex_lock(&w->bar.lock);
-	/* A watchdog that the guest has locked stays as it is, until the guest is reset. */
+	/* A lock register with LOCKED set is read-only until the function is reset. */
 	if (touches_lock && (pci_config_get(&fn->config, LOCK, 1) & LOCK_LOCKED))
 		touches_lock = false;
 	else if (touches_lock)

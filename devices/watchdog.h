@@ -1,9 +1,9 @@
 /*
- * The watchdog timer of Intel's 6300ESB I/O controller hub, which Linux drives with i6300esb: a
- * guest that has started it and does not feed it in time is reset. Intel document 300641, chapter
- * 16 (device 29, function 4).
+ * The watchdog timer of Intel's 6300ESB I/O controller hub, whose Linux driver is i6300esb. A guest
+ * that starts the timer and does not reload it in time is reset. Intel document 300641, chapter 16
+ * (device 29, function 4).
  *
- * Two stages of the same kind follow each other; the end of the second is the end of the guest.
+ * The timer has two stages, one after the other; the guest is reset when the second one expires.
  */
 #ifndef DEVICES_WATCHDOG_H
 #define DEVICES_WATCHDOG_H
@@ -11,10 +11,10 @@
 #include "devices/pci.h"
 
 struct watchdog_state {
-	uint32_t stages[2];   /* ticks */
-	unsigned unlock;      /* how far the two magic writes are */
-	bool running, second; /* a stage; what is left of it, the timer has */
-	bool expired;	      /* once, since the guest has cleared it */
+	uint32_t stages[2];   /* ticks of each stage */
+	unsigned unlock;      /* magic values that were written: 0, 1 or 2 */
+	bool running, second; /* a stage runs; it is the second. `timer` has its end */
+	bool expired;	      /* the second stage expired; the guest clears this */
 };
 
 struct watchdog {
@@ -30,9 +30,9 @@ struct watchdog {
 /* `bar` is the plan's address. `env` is borrowed. */
 void watchdog_init(struct watchdog *w, const struct pci_env *env, struct device_timer timer,
 		   struct device_ender ender, uint64_t bar);
-/* Gives the BAR's address back; does not fire any more. */
+/* Releases the BAR's address. The timer must not fire afterwards. */
 void watchdog_destroy(struct watchdog *w);
-/* The timer's function. */
+/* To be called when `timer` fires. */
 void watchdog_timer(struct watchdog *w);
 
 #endif
