@@ -26,7 +26,7 @@ void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64
 
 /* --- buffers --- */
 
-/* With the queue's lock held. */
+/* Asks for a reset if the ring is broken. With the queue's lock held. */
 static void check_broken(struct virtio_device *dev, unsigned i)
 {
 	const struct virtqueue *ring = &dev->queues[i].ring;
@@ -77,7 +77,7 @@ void virtio_again(struct virtio_device *dev, unsigned i)
 {
 	uint64_t one = 1;
 
-	/* If the counter is full it is readable all the same. */
+	/* A write fails only if the counter is full, and then the eventfd is readable, too. */
 	if (dev->queues[i].kick >= 0)
 		(void)!write(dev->queues[i].kick, &one, sizeof(one));
 }
@@ -145,7 +145,7 @@ static int describe(struct virtio_device *dev, unsigned i, struct served_queue *
 	return ret;
 }
 
-/* Whether it gave a ring up since this was asked last. */
+/* Whether the server gave up a ring since the last call. */
 static bool take_error(const struct virtio_device *dev)
 {
 	uint64_t count;
@@ -154,7 +154,7 @@ static bool take_error(const struct virtio_device *dev)
 	       read(dev->server_error, &count, sizeof(count)) == sizeof(count);
 }
 
-/* Gives the server its rings. */
+/* Describes the rings to the server, which then serves them. */
 static int give_rings(struct virtio_device *dev, struct err *err)
 {
 	struct served_queue queues[VIRTIO_QUEUES_MAX];
@@ -174,7 +174,7 @@ static void start_server(struct virtio_device *dev)
 	struct err err = { "" };
 	int ret;
 
-	(void)take_error(dev); /* of rings that are no more */
+	(void)take_error(dev); /* an old error is about rings from before a reset */
 	ret = give_rings(dev, &err);
 	dev->served = ret == 0 || ret == -ENOTCONN;
 	if (!dev->served)
@@ -188,7 +188,10 @@ static void stop_server(struct virtio_device *dev)
 	dev->served = false;
 }
 
-/* Kicks that the last one has taken, and interrupts that it still owed. */
+/*
+ * Starts a server that came back. Kicks each queue and interrupts the driver for it, because the
+ * server may have failed after it read a kick, or before it sent an interrupt.
+ */
 static void start_again(struct virtio_device *dev)
 {
 	start_server(dev);
@@ -241,7 +244,7 @@ void virtio_start_queue(struct virtio_device *dev, unsigned i)
 		check_broken(dev, i);
 	}
 	pthread_mutex_unlock(&q->lock);
-	virtio_again(dev, i); /* buffers may be there already */
+	virtio_again(dev, i); /* the driver may have added buffers already */
 }
 
 void virtio_start(struct virtio_device *dev)

@@ -1,11 +1,12 @@
 /*
- * What every virtio device is made of, and what it may ask of its transport. Virtual I/O Device 1.2
- * chapters 2 and 3; the transport is devices/virtio_pci.h.
+ * The common part of every virtio device, and the callbacks of its transport. Virtual I/O
+ * Device 1.2 chapters 2 and 3; the transport is devices/virtio_pci.h.
  *
- * Threads: a driver's register accesses come on vCPU threads, under the transport's lock. Buffers
- * are handled on a worker's thread, a queue at a time under its own lock, which is taken inside the
- * transport's. Nothing here runs for long on a vCPU's thread except a reset, which waits for what
- * is in flight: it may write to memory that the driver is about to use for something else.
+ * Threads: a driver's register accesses come on vCPU threads, under the transport's lock. A
+ * worker's thread handles buffers, one queue at a time under the queue's lock, which is taken
+ * inside the transport's. No function here takes long on a vCPU's thread except a reset, which
+ * waits for the requests in flight, because they may write to memory that the driver uses for
+ * something else afterwards.
  */
 #ifndef DEVICES_VIRTIO_H
 #define DEVICES_VIRTIO_H
@@ -24,34 +25,39 @@ struct virtio_device;
 struct virtio_ops {
 	const char *name;
 	uint8_t type;	/* chapter 5 */
-	uint32_t class; /* PCI's, 24 bits */
+	uint32_t class; /* class code of PCI, 24 bits */
 	/*
-	 * The driver wrote to the configuration: what it wrote is there now, and here the device
-	 * takes what it needs of it. Under the transport's lock. NULL: it cannot write there.
+	 * The driver wrote to the device's configuration, and the bytes are in state.config. Under
+	 * the transport's lock. NULL: the configuration is read-only, and writes are dropped.
 	 */
 	void (*config_written)(struct virtio_device *dev);
 	/*
-	 * Buffers may have come to queue `i`: take them. Worker's thread, queue's lock held. Not
-	 * called if somebody else has the kicks (vhost; but see virtio_net). NULL: none is ever
-	 * taken.
+	 * Takes the buffers that the driver may have added to queue `i`. On a worker's thread, with
+	 * the queue's lock held. Not called for queues whose kicks a server reads (vhost; but see
+	 * virtio_net). NULL: the device takes no buffers.
 	 */
 	void (*handle)(struct virtio_device *dev, unsigned i);
 	/*
-	 * Whether each of these features that needs another one has it: the driver may accept only
-	 * such (2.2.1). Of those that are offered; NULL: none needs another.
+	 * Whether every one of these features has the features that it requires, because the driver
+	 * may accept only such sets (2.2.1). `features` are among the offered ones. NULL: no
+	 * feature requires another.
 	 */
 	bool (*features_good)(uint64_t features);
-	/* The driver is ready, with dev->state.accepted, and its queues are started. May be NULL.
+	/*
+	 * The driver has set DRIVER_OK: dev->state.accepted has its features, and its queues are
+	 * started. May be NULL.
 	 */
 	void (*ready)(struct virtio_device *dev);
-	/* Queues are stopped: returns when nothing is in flight any more. May be NULL. */
+	/* The queues are stopped: returns when no request is in flight any more. May be NULL. */
 	void (*reset)(struct virtio_device *dev);
 };
 
-/* Beside the state of `ring`. Locks: the queue's, and for the driver's writes the transport's, too.
+/*
+ * The state that is not in `ring`. Lock: the queue's; writes of the driver hold the transport's,
+ * too.
  */
 struct virtio_queue_state {
-	bool enabled; /* by the driver; it is started once the driver is ready, too */
+	bool enabled; /* by the driver; the queue starts when the driver is also ready */
 };
 
 struct virtio_queue {
@@ -59,89 +65,113 @@ struct virtio_queue {
 	struct virtqueue ring;
 	struct virtio_queue_state state;
 	unsigned size_max;
-	unsigned taken; /* by virtio_take, in one go */
-	int kick;	/* eventfd, borrowed: the driver has put buffers in */
+	unsigned taken; /* buffers that virtio_take took in this call of `handle` */
+	int kick;	/* eventfd, borrowed; signalled when the driver kicks the queue */
 };
 
-/* Beside the states of the queues. Lock: the transport's. */
+/* The state that is not in the queues. Lock: the transport's. */
 struct virtio_device_state {
-	uint64_t accepted; /* features, by the driver, once it is ready */
-	/* What the driver reads as the device's configuration. */
+	uint64_t accepted; /* features that the driver accepted; set when it is ready */
+	/* The device's configuration, as the driver reads it. */
 	uint8_t config[VIRTIO_CONFIG_MAX];
 };
 
 struct virtio_device {
 	const struct virtio_ops *ops;
-	const char *name;  /* for the user: that of the ops, or a better one */
+	const char *name;  /* for sentences to the user; ops->name unless set otherwise */
 	uint64_t features; /* offered */
 	struct virtio_device_state state;
 	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
 	unsigned nr_queues;
-	unsigned config_size; /* bytes of the configuration that there are */
-	struct server server; /* has the first queues while the driver is ready; or none */
-	unsigned nr_served;   /* `ready` may change it */
-	bool served;	      /* now */
-	int server_error;     /* eventfd, borrowed: the server gave a ring up; -1: nobody listens */
-	/* the transport's, while plugged */
+	unsigned config_size; /* bytes of state.config that the driver can access */
+	struct server server; /* of the first queues, while the driver is ready; ops NULL: none */
+	unsigned nr_served;   /* queues that `server` serves; `ready` may change the number */
+	bool served;	      /* the server is started */
+	int server_error;     /* eventfd, borrowed: the server gave up a ring; -1: not polled */
+	/* callbacks of the transport, set while the device is plugged */
 	void (*interrupt)(void *to, unsigned queue);
-	/* False only without `wait`: the driver's accesses are held up. */
+	/*
+	 * Changes the configuration and interrupts the driver. False only without `wait`: the
+	 * transport's lock is held by an access of the driver.
+	 */
 	bool (*config_changed)(void *to, unsigned offset, const void *bytes, unsigned n, bool wait);
-	/* `why` is there for the call only; NULL: the user knows. */
+	/*
+	 * Sets DEVICE_NEEDS_RESET. `why` is for the user, who needs no sentence if it is NULL; the
+	 * string is valid only during the call.
+	 */
 	void (*needs_reset)(void *to, const char *why);
-	void (*lock)(void *to, bool lock); /* what serializes a driver's accesses */
+	void (*lock)(void *to, bool lock); /* takes or releases the transport's lock */
+	/* The eventfd that interrupts the driver for a queue; -1: the queue has no vector. */
 	int (*interrupt_fd)(void *to, unsigned queue);
 	void *to;
 };
 
-/* `sizes` are the most entries of each queue. Adds the features that this file and the ring have.
+/*
+ * `sizes` are the largest sizes of the `n` queues. Offers `features`, those of rings, and
+ * VIRTIO_F_VERSION_1.
  */
 void virtio_init(struct virtio_device *dev, const struct virtio_ops *ops, uint64_t features,
 		 const uint16_t *sizes, unsigned n);
 
 /*
- * Leaves the first `n` queues to `server`. The driver is offered no features of the ring, and none
- * of `features`, that the server does not have.
+ * Lets `server` serve the first `n` queues. Of the features of rings and of `features`, only those
+ * in server->ring_features are offered to the driver.
  */
 void virtio_set_server(struct virtio_device *dev, const struct server *server, unsigned n,
 		       uint64_t features);
 /*
- * The server went and is there again: it goes on with the rings of a driver that is ready. If it
- * cannot the driver must start anew: returns false. Not on a thread that a reset waits for.
+ * To be called when a server that was gone is connected again: the server continues with the rings
+ * of a driver that is ready. Returns false if the server cannot, and then the driver must reset the
+ * device. Must not be called on a thread that a reset waits for.
  */
 bool virtio_server_back(struct virtio_device *dev);
-/* `server_error` is readable: the driver must start anew. Likewise. */
+/*
+ * To be called when `server_error` is readable: the driver must reset the device. Must not be
+ * called on a thread that a reset waits for.
+ */
 void virtio_server_failed(struct virtio_device *dev);
 
 /* --- for workers --- */
 
-/* The kick of queue `i` is readable: takes it, and the buffers. */
+/* To be called when the kick of queue `i` is readable: reads the eventfd and handles the queue. */
 void virtio_kicked(struct virtio_device *dev, unsigned i);
-/* Handles what is in queue `i`, if it is started and well. With the queue's lock held. */
+/*
+ * Calls `handle` for queue `i` if the queue is started and not broken; a queue that is broken asks
+ * for a reset. With the queue's lock held.
+ */
 void virtio_handle(struct virtio_device *dev, unsigned i);
 /*
- * As virtqueue_take, in `handle`; but after as many buffers as a ring has it says that there is
- * none, and calls virtio_again: others are waiting for this thread.
+ * For `handle`: as virtqueue_take, but returns false and calls virtio_again after as many buffers
+ * as the queue may have entries, because other queues wait for this thread.
  */
 bool virtio_take(struct virtio_device *dev, unsigned i, struct virtqueue_buffer *b);
-/* There is more in queue `i` than was taken in one go: it is handled again, after others. */
+/* Kicks queue `i`, so that the worker handles the queue again after other queues. */
 void virtio_again(struct virtio_device *dev, unsigned i);
-/* After pushes, with the queue's lock held: interrupts the driver if it wants that. */
+/*
+ * To be called after virtqueue_push, with the queue's lock held: interrupts the driver unless it
+ * has suppressed interrupts.
+ */
 void virtio_interrupt(struct virtio_device *dev, unsigned i);
 /*
- * The device's configuration has new bytes: tells the driver. Not on a worker's thread, which a
- * reset may wait for.
+ * Changes bytes of the device's configuration and interrupts the driver. Must not be called on a
+ * worker's thread, because a reset, which holds the transport's lock, may wait for that thread.
  */
 void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n);
-/* The same, or false if that had to wait, such as for a reset that waits for storage. */
+/*
+ * As virtio_set_config, but returns false instead of waiting for the transport's lock, such as
+ * while a reset waits for storage.
+ */
 bool virtio_try_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n);
 
 /* --- for transports --- */
 
-/* The driver is ready: starts every enabled queue, and looks into it. */
+/* The driver has set DRIVER_OK: starts every enabled queue and kicks it. */
 void virtio_start(struct virtio_device *dev);
-/* Starts one queue after the others. */
+/* Starts a queue that the driver enabled after DRIVER_OK. */
 void virtio_start_queue(struct virtio_device *dev, unsigned i);
-/* Stops all queues, forgets what the driver said. Nothing is in flight on return. */
+/*
+ * Stops all queues and forgets the driver's settings. No request is in flight when this returns.
+ */
 void virtio_reset(struct virtio_device *dev);
 
 #endif

@@ -5,25 +5,27 @@
 #include <linux/virtio_balloon.h>
 #include <string.h>
 
-#define CLASS	    0x00ff00 /* unclassified */
-#define QUEUE_SIZE  128
-#define PAGE	    4096u /* of the interface, whatever the guest's are */
-#define BATCH	    256u  /* page numbers read at a time */
-#define TURN	    4096u /* pages of the balloon, and a little more, before others have theirs */
-#define TURN_BYTES  (UINT64_C(256) << 20) /* the same of free pages: Linux reports some MiB each */
-#define NUMBERS_MAX 65536u		  /* bytes of them in one buffer; Linux has 1024 */
+#define CLASS	   0x00ff00 /* unclassified */
+#define QUEUE_SIZE 128
+#define PAGE	   4096u /* section 5.5.6: of the device, whatever the guest's page size */
+#define BATCH	   256u	 /* page numbers read at a time */
+/* Limits of one call of `handle`; the buffer or part that reaches a limit is the last. */
+#define TURN	   4096u		 /* pages of the balloon */
+#define TURN_BYTES (UINT64_C(256) << 20) /* free pages: Linux reports some MiB in each part */
+
+#define NUMBERS_MAX 65536u /* bytes of page numbers in one buffer; Linux has 1024 */
 
 /* struct virtio_balloon_config */
 #define CONFIG_WANTED 0 /* pages */
 #define CONFIG_ACTUAL 4
-#define CONFIG_POISON 12 /* what the driver fills free pages with; after a field that we lack */
+#define CONFIG_POISON 12 /* the driver's pattern for free pages; offset 8 is for hints */
 #define CONFIG_SIZE   16
 
 #define STAT 10 /* bytes: tag, number */
 
 /*
- * Queues are numbered without the ones that were not negotiated, as Linux and QEMU have it: there
- * is none for hints, so reports follow the statistics, or take their place.
+ * Queues that were not negotiated have no number, as in Linux and QEMU: there is no queue for
+ * hints, and without one for statistics, reports have the number STATS.
  */
 enum { INFLATE, DEFLATE, STATS, REPORTS, QUEUES };
 
@@ -35,7 +37,7 @@ const char *const virtio_balloon_stats[VIRTIO_BALLOON_STATS] = {
 
 /* --- the balloon --- */
 
-/* These `len` bytes at guest address `at`, as far as they are RAM: of one block or several. */
+/* Discards `len` bytes at guest address `at`, in one or several blocks; stops where RAM ends. */
 static void discard_run(struct virtio_balloon *b, const struct guest_ram *ram, uint64_t at,
 			uint64_t len)
 {
@@ -51,7 +53,7 @@ static void discard_run(struct virtio_balloon *b, const struct guest_ram *ram, u
 	}
 }
 
-/* Runs of neighbours, up or down, go at once. */
+/* Discards pages. Numbers that follow each other, up or down, are discarded in one call. */
 static void discard_pages(struct virtio_balloon *b, const struct guest_ram *ram,
 			  const uint8_t *numbers, unsigned n)
 {
@@ -98,7 +100,7 @@ static void inflate(struct virtio_balloon *b)
 		virtio_again(&b->dev, INFLATE);
 }
 
-/* Nothing is to be done: the pages come back as they are touched. */
+/* Returns the buffers. The kernel allocates a discarded page when the guest touches it. */
 static void deflate(struct virtio_balloon *b)
 {
 	struct virtqueue *ring = &b->dev.queues[DEFLATE].ring;
@@ -108,8 +110,8 @@ static void deflate(struct virtio_balloon *b)
 }
 
 /*
- * Section 5.5.6.7: pages that are reported keep what the driver fills them with, if it says that it
- * does. They come back as zeroes, so they go only if that is what it fills them with.
+ * Section 5.5.6.7: with PAGE_POISON a reported page must keep the driver's pattern. A discarded
+ * page reads as zeroes, so pages are discarded only if the pattern is zero.
  */
 static bool may_discard(const struct virtio_balloon *b)
 {
@@ -117,7 +119,10 @@ static bool may_discard(const struct virtio_balloon *b)
 	       !__atomic_load_n(&b->poison, __ATOMIC_RELAXED);
 }
 
-/* Discards more parts of the report at hand: as many as the turn has bytes. False: none is left. */
+/*
+ * Discards parts of the current report until `*turn` bytes are used up. Returns whether parts are
+ * left.
+ */
 static bool report_parts(struct virtio_balloon *b, uint64_t *turn)
 {
 	struct virtio_balloon_state *st = &b->state;
@@ -133,7 +138,10 @@ static bool report_parts(struct virtio_balloon *b, uint64_t *turn)
 	return st->reported < buf->nr_in;
 }
 
-/* The parts of a buffer are the free pages themselves, the driver's until it has them back. */
+/*
+ * The parts of a buffer are the free pages themselves, which the driver does not use until the
+ * buffer is returned.
+ */
 static void take_reports(struct virtio_balloon *b, unsigned queue)
 {
 	struct virtio_balloon_state *st = &b->state;
@@ -172,7 +180,10 @@ static void tell_stats(struct virtio_balloon *b)
 	b->host.stats(b->host.to, numbers);
 }
 
-/* The driver puts in one buffer, and fills it anew each time it gets it back. */
+/*
+ * The driver adds one buffer, which the device keeps. Returning it asks for statistics: the driver
+ * fills the buffer and adds it again (section 5.5.6.3).
+ */
 static void take_stats(struct virtio_balloon *b)
 {
 	struct virtio_balloon_state *st = &b->state;
@@ -180,7 +191,7 @@ static void take_stats(struct virtio_balloon *b)
 	if (st->has_stats || !virtqueue_take(&b->dev.queues[STATS].ring, &b->stats))
 		return;
 	st->has_stats = true;
-	virtqueue_want_kicks(&b->dev.queues[STATS].ring, true); /* for when it comes back */
+	virtqueue_want_kicks(&b->dev.queues[STATS].ring, true); /* for the next statistics */
 	if (st->asked)
 		tell_stats(b);
 }
@@ -238,9 +249,9 @@ static void virtio_balloon_reset(struct virtio_device *dev)
 	struct virtio_balloon *b = (struct virtio_balloon *)dev;
 
 	pthread_mutex_lock(&dev->queues[STATS].lock);
-	b->state.has_stats = false; /* who asked is answered by the next driver */
+	b->state.has_stats = false; /* `asked` stays: the next driver's buffer is the answer */
 	pthread_mutex_unlock(&dev->queues[STATS].lock);
-	b->state.has_report = false; /* nobody has it: no queue is started */
+	b->state.has_report = false; /* without a lock, because all queues are stopped */
 	store_le(dev->state.config + CONFIG_POISON, 0, 4);
 	config_written(dev);
 }

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #define SECTOR	   512u
-#define SEG_MAX	   128u /* data parts: fewer than VIRTQUEUE_PARTS_MAX with what blocks add */
-#define HELD_MAX   32u	/* requests, and pages of them, before the driver hears of their end */
+#define SEG_MAX	   128u /* data parts: below VIRTQUEUE_PARTS_MAX, because RAM blocks split parts */
+#define HELD_MAX   32u	/* completed requests and their 4 KiB pages before an interrupt */
 #define RANGES_MAX 1u	/* of one discard */
-#define RANGE_MAX  (UINT32_MAX / SECTOR) /* sectors of one */
+#define RANGE_MAX  (UINT32_MAX / SECTOR) /* sectors of one range */
 
 /* struct virtio_blk_config: offsets */
 #define CONFIG_CAPACITY	     0
@@ -51,7 +51,7 @@ struct virtio_blk_request {
 	uint32_t written; /* bytes for the driver, without the status */
 };
 
-/* --- the end of a request; queue's lock held --- */
+/* --- completing a request; queue's lock held --- */
 
 static bool is_idle(const struct virtio_blk_queue *q)
 {
@@ -72,7 +72,7 @@ static void virtio_blk_finish(struct virtio_blk_request *r, uint8_t status)
 	struct virtio_blk_queue *q = r->queue;
 	struct virtqueue *ring = &q->blk->dev.queues[q->index].ring;
 
-	/* After a reset the memory is the driver's again. */
+	/* After a reset the driver may use the memory for other data, so nothing is written. */
 	if (ring->state.started) {
 		*r->status = status;
 		virtqueue_push(ring, r->buffer.id, r->buffer.entries, r->written + 1);
@@ -90,9 +90,12 @@ static void block_done(struct block_request *block, int error)
 	virtio_blk_finish(r, error == -EOPNOTSUPP ? S_UNSUPP : error ? S_IOERR : S_OK);
 }
 
-/* --- taking a request apart --- */
+/* --- decoding a request --- */
 
-/* Drops `skip` bytes from the front and `cut` from the end of parts that hold more than that. */
+/*
+ * Removes `skip` bytes from the front of the parts and `cut` bytes from their end. The parts have
+ * at least as many.
+ */
 static unsigned trim(struct iovec **parts, unsigned n, size_t skip, size_t cut)
 {
 	while (n && skip >= (*parts)->iov_len) {
@@ -111,7 +114,7 @@ static unsigned trim(struct iovec **parts, unsigned n, size_t skip, size_t cut)
 	return n;
 }
 
-/* Whole sectors within the disk. */
+/* Whether the bytes are whole sectors within the disk. */
 static bool in_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t len)
 {
 	uint64_t sectors = __atomic_load_n(&blk->disk.size, __ATOMIC_RELAXED) / SECTOR;
@@ -128,7 +131,7 @@ static uint8_t get_id(struct virtio_blk_request *r, struct iovec *parts, unsigne
 	return S_OK;
 }
 
-/* Section 5.2.6.1: one range is all that we say we take. */
+/* Section 5.2.6.1: a request has one range, because the configuration allows no more. */
 static int take_range(struct virtio_blk_request *r, bool zero)
 {
 	struct virtio_blk *blk = r->queue->blk;
@@ -153,7 +156,10 @@ static int take_range(struct virtio_blk_request *r, bool zero)
 	return -1;
 }
 
-/* Section 5.2.6.2: for a driver that does not, each write is stable at its end. */
+/*
+ * Whether the driver negotiated FLUSH. Section 5.2.6.2: otherwise a write must be stable when it is
+ * completed.
+ */
 static bool flushes(const struct virtio_blk_request *r)
 {
 	return r->queue->blk->dev.state.accepted & VIRTIO_BIT(BLK_F_FLUSH);
@@ -177,7 +183,7 @@ static int take_data(struct virtio_blk_request *r, uint64_t sector, bool write)
 	return len ? -1 : S_OK;
 }
 
-/* The status if it is known at once; -1: r->block is to be submitted. */
+/* Returns the status if the request is completed already; -1: r->block is to be submitted. */
 static int take_apart(struct virtio_blk_request *r)
 {
 	struct virtqueue_buffer *b = &r->buffer;
@@ -201,7 +207,7 @@ static int take_apart(struct virtio_blk_request *r)
 		return get_id(r, in, n);
 	case T_DISCARD:
 		return r->queue->blk->disk.discard_max ? take_range(r, false) : S_UNSUPP;
-	case T_WRITE_ZEROES: /* it is not stable, either */
+	case T_WRITE_ZEROES: /* only with FLUSH, because BLOCK_ZERO is not stable when completed */
 		return r->queue->blk->disk.zeroes && flushes(r) ? take_range(r, true) : S_UNSUPP;
 	}
 	return S_UNSUPP;
@@ -242,7 +248,7 @@ static void virtio_blk_interrupt(struct virtio_blk_queue *q)
 	virtio_interrupt(&q->blk->dev, q->index);
 }
 
-/* Where the next request goes. There is a free one. */
+/* Returns the buffer of the next free request, of which there must be one. */
 static struct virtqueue_buffer *next_buffer(const struct virtio_blk_queue *q)
 {
 	return &q->free[q->nr_free - 1]->buffer;
@@ -253,7 +259,10 @@ static bool has_more(void *ring)
 	return virtqueue_has_more(ring);
 }
 
-/* Whether there is another request, or the end of one. If not, kicks are on. */
+/*
+ * Whether there is a request to take or one that completed. Interrupts the driver before it polls.
+ * If the result is false and a request is free, kicks are on.
+ */
 static bool virtio_blk_look(struct virtio_blk_queue *q)
 {
 	const struct virtio_blk_disk *disk = &q->blk->disk;
@@ -273,18 +282,22 @@ static bool virtio_blk_look(struct virtio_blk_queue *q)
 	return true;
 }
 
-/* More requests than ring entries cannot be outstanding: a driver that tries is broken. */
+/*
+ * A correct driver has at most as many requests in flight as the ring has entries. Requests beyond
+ * the free ones stay in the ring until others complete.
+ */
 static void virtio_blk_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
 	struct virtio_blk_queue *q = &blk->queues[i];
 	struct virtqueue *ring = &dev->queues[i].ring;
-	unsigned left = VIRTIO_BLK_QUEUE_SIZE; /* before others have their turn, such as a reset */
+	unsigned left = VIRTIO_BLK_QUEUE_SIZE; /* in one call, because a reset waits for the lock */
 
 	/*
-	 * What comes while the disk works is taken without a kick: they are on again only when
-	 * there is nothing left. Without a free request they stay off: the end of one looks here
-	 * again. A driver that still puts in requests hears of a few ends at once.
+	 * Requests that come while the disk works are taken without a kick: kicks are on again only
+	 * when the ring is empty. Without a free request kicks stay off, because virtio_blk_reap
+	 * handles the queue again when a request completes. While the driver adds requests, one
+	 * interrupt is sent for several completed ones.
 	 */
 	virtqueue_want_kicks(ring, false);
 	do {
@@ -307,11 +320,14 @@ void virtio_blk_reap(struct virtio_blk *blk, unsigned i, void (*reap)(void *queu
 
 	pthread_mutex_lock(&q->lock);
 	reap(blk->disk.queues[i]);
-	virtio_handle(&blk->dev, i); /* what waited for a free request */
+	virtio_handle(&blk->dev, i); /* takes buffers that waited for a free request */
 	pthread_mutex_unlock(&q->lock);
 }
 
-/* Reads may still be writing to the driver's memory; what waits for more than the disk ends. */
+/*
+ * Waits for all requests, because reads may still write to the driver's memory. `drain` ends
+ * requests that wait for anything but the disk, such as for free space.
+ */
 static void virtio_blk_reset(struct virtio_device *dev)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev;
@@ -336,7 +352,7 @@ static const struct virtio_ops ops = {
 
 /* --- init --- */
 
-/* Section 5.2.4: in blocks. What has no place in the field is left out. */
+/* Section 5.2.4: in blocks. A value that is too large for its field is left out. */
 static void fill_topology(struct virtio_blk *blk)
 {
 	const struct virtio_blk_disk *disk = &blk->disk;
@@ -352,7 +368,7 @@ static void fill_topology(struct virtio_blk *blk)
 	store_le(blk->dev.state.config + CONFIG_OPT_IO, disk->opt_io / block, 4);
 }
 
-/* Sectors of one range; whole pieces of the least that is given back. */
+/* Returns the most sectors of one range, a multiple of the discard granularity. */
 static uint32_t discard_max(const struct virtio_blk_disk *disk)
 {
 	uint64_t max = disk->discard_max / SECTOR, piece = disk->discard_granularity / SECTOR;
@@ -415,8 +431,10 @@ int virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_disk *disk, 
 			virtio_blk_destroy(blk);
 			return err_sys(err, ENOMEM, "out of memory for the requests of a disk");
 		}
-		/* The first of them again and again: the others are not touched until they are
-		 * needed. */
+		/*
+		 * The first request is on top of the stack, so that memory of later ones is touched
+		 * only when many requests are in flight.
+		 */
 		while (!is_idle(q)) {
 			q->free[q->nr_free] = &q->requests[VIRTIO_BLK_QUEUE_SIZE - 1 - q->nr_free];
 			q->nr_free++;

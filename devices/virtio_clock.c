@@ -5,36 +5,36 @@
 #define CLASS	   0x088000 /* base system peripheral, other */
 #define QUEUE_SIZE 16
 
-/* Requests begin with a type of 16 bits, and 48 bits that are reserved. */
+/* Types of requests. A request begins with its type, 16 bits, and 48 reserved bits. */
 #define READ	  0x0001
 #define CFG	  0x1000
 #define CLOCK_CAP 0x1001
 #define CROSS_CAP 0x1002
 
-/* Most of them go on with the number of a clock, of 16 bits, and 48 bits more. */
+/* All but CFG continue with the number of a clock, 16 bits, and 48 further bits. */
 #define HEADER	    8
 #define NUMBER	    8
 #define WITH_NUMBER 16
 #define CLOCKS	    1
 
-/* Then CROSS_CAP has the number of a counter, of 8 bits. The specification has these. */
+/* CROSS_CAP has the number of a counter, 8 bits, at this offset. The specification has these. */
 #define COUNTER		10
 #define COUNTER_ARM_VCT 0
 #define COUNTER_X86_TSC 1
 #define COUNTER_INVALID 0xff
 
-/* Answers begin with a status of 8 bits, and 56 bits that are reserved. */
+/* Status of an answer. An answer begins with its status, 8 bits, and 56 reserved bits. */
 #define OK	    0
 #define UNSUPPORTED 2
 #define NO_CLOCK    3
 #define INVALID	    4
 
-/* The host's own source of time may smear leap seconds, and nobody here knows. */
+/* The host's source of time may smear leap seconds, and nothing reports whether it does. */
 #define TYPE_UTC_MAYBE_SMEARED 4
 
-#define ANSWER 16 /* bytes of one that is OK; others are a header alone */
+#define ANSWER 16 /* bytes of an answer with OK; any other answer is a header alone */
 
-/* The number of bytes of a request of this type; 0: there is no such type. */
+/* Returns the bytes of a request of this type; 0: there is no such type. */
 static size_t request_len(unsigned type)
 {
 	switch (type) {
@@ -49,7 +49,7 @@ static size_t request_len(unsigned type)
 	}
 }
 
-/* What follows the header of an answer to `type` that is OK; a zero if nothing is said here. */
+/* Returns the 8 bytes after the header of an answer with OK to `type`. */
 static uint64_t answer_value(const struct virtio_clock *clock, unsigned type)
 {
 	switch (type) {
@@ -58,9 +58,9 @@ static uint64_t answer_value(const struct virtio_clock *clock, unsigned type)
 	case READ:
 		return clock->now();
 	case CLOCK_CAP:
-		return TYPE_UTC_MAYBE_SMEARED; /* then the variant of smearing: unspecified */
+		return TYPE_UTC_MAYBE_SMEARED; /* the next byte, 0: smearing variant unspecified */
 	default:
-		return 0; /* CROSS_CAP: no flag, so there are none */
+		return 0; /* CROSS_CAP: no flag, so no cross-timestamps */
 	}
 }
 
@@ -69,7 +69,7 @@ static bool is_counter(uint8_t id)
 	return id == COUNTER_ARM_VCT || id == COUNTER_X86_TSC || id == COUNTER_INVALID;
 }
 
-/* Of a request of which `len` bytes came, with `room` bytes for the answer. */
+/* Returns the status of a request of `len` bytes that has `room` bytes for the answer. */
 static uint8_t request_status(const uint8_t *request, size_t len, uint64_t room)
 {
 	unsigned type = (unsigned)load_le(request, 2);
@@ -89,8 +89,9 @@ static uint8_t request_status(const uint8_t *request, size_t len, uint64_t room)
 }
 
 /*
- * Returns the number of bytes written. An answer that has no room is INVALID, and as much of that
- * is given as fits: "Device Operation" asks for the status wherever there is a byte for it.
+ * Answers a request; returns the number of bytes written. If the answer has no room, the status is
+ * INVALID and as many bytes as fit are written, because "Device Operation" requires the status
+ * wherever there is a byte for it.
  */
 static size_t answer_request(const struct virtio_clock *clock, const struct virtqueue_buffer *b)
 {

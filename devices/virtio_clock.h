@@ -1,10 +1,10 @@
 /*
- * virtio-rtc: the host's time of day, for the guest to read. Virtual I/O Device 1.4 chapter "RTC
+ * virtio-rtc: the guest reads the host's time of day. Virtual I/O Device 1.4 chapter "RTC
  * device"; messages are those of Linux include/uapi/linux/virtio_rtc.h.
  *
- * One clock, which a Linux guest has as a PTP clock (since Linux 6.16). There is no alarm
- * (VIRTIO_RTC_F_ALARM), because the RTC of the platform has one, which also wakes guests that
- * know no virtio; and no cross-timestamp, because Linux asks for those on Arm alone.
+ * There is one clock, which a Linux guest uses as a PTP clock (since Linux 6.16). There is no alarm
+ * (VIRTIO_RTC_F_ALARM), because the RTC of the platform has one, which also works for guests
+ * without virtio drivers. There are no cross-timestamps, because Linux requests them on Arm only.
  */
 #ifndef DEVICES_VIRTIO_CLOCK_H
 #define DEVICES_VIRTIO_CLOCK_H
@@ -18,7 +18,7 @@ struct virtio_clock {
 };
 
 /*
- * `now` is UTC as the host has it: nanoseconds since 1970 without leap seconds. Called on the
+ * `now` returns the host's UTC: nanoseconds since 1970 without leap seconds. It is called on the
  * thread that serves the queue.
  */
 void virtio_clock_init(struct virtio_clock *clock, uint64_t (*now)(void));

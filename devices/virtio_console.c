@@ -6,7 +6,7 @@
 
 #define CLASS	   0x078000 /* communication, other */
 #define QUEUE_SIZE 64
-#define BURST	   (64u * 1024) /* bytes in one go: others are waiting for this thread */
+#define BURST	   (64u * 1024) /* bytes in one call, because other queues wait for the thread */
 
 /* struct virtio_console_config */
 #define CONFIG_COLUMNS 0
@@ -15,7 +15,7 @@
 
 enum { RX, TX, QUEUES };
 
-/* One buffer, as far as the port takes it. Queue's lock held. */
+/* Writes one buffer to the port. False: bytes are left. With the queue's lock held. */
 static bool transmit_buffer(struct virtio_console *c, size_t *burst)
 {
 	struct virtio_console_state *st = &c->state;
@@ -55,14 +55,14 @@ static void virtio_console_transmit(struct virtio_console *c)
 			st->out_done = 0;
 		}
 		if (!transmit_buffer(c, &burst))
-			break; /* kicks stay off until there is room */
+			break; /* kicks stay off until virtio_console_room, or the next turn */
 		virtqueue_push(ring, c->out.id, c->out.entries, 0);
 		st->has_out = false;
 	}
 	virtio_interrupt(&c->dev, TX);
 }
 
-/* The port may have been waiting for buffers. */
+/* A kick of RX means that there are buffers for input, for which the port may wait. */
 static void virtio_console_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_console *c = (struct virtio_console *)dev;
@@ -89,7 +89,7 @@ size_t virtio_console_input(struct virtio_console *c, const uint8_t *data, size_
 			break;
 		if (!b->in_len) {
 			virtqueue_break(&q->ring, "a buffer for input has no room");
-			virtio_again(&c->dev, RX); /* which says so */
+			virtio_again(&c->dev, RX); /* virtio_handle then asks for a reset */
 			break;
 		}
 		now = virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, data + done,

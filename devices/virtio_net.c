@@ -10,7 +10,7 @@
 #define F(name) VIRTIO_BIT(NET_F_##name)
 
 #define QUEUE_SIZE 256
-#define BATCH	   64 /* frames before the other direction has its turn */
+#define BATCH	   64 /* frames of one call, before the other direction is handled */
 
 /* struct virtio_net_config */
 #define CONFIG_MAC    0
@@ -20,7 +20,7 @@
 
 #define HDR_BUFFERS 10 /* struct virtio_net_hdr: num_buffers */
 
-/* Control queue: class, command, data; then one byte from us. Section 5.1.6.5. */
+/* Control queue: class, command, data; then the device writes one byte. Section 5.1.6.5. */
 #define COMMAND_MAX   4
 #define CTRL_MQ	      4
 #define CTRL_MQ_PAIRS 0
@@ -39,7 +39,7 @@ static struct virtio_queue *queue(struct virtio_net_pair *pair, unsigned i)
 	return &pair->net->dev.queues[i];
 }
 
-/* --- receiving; its queue's lock held --- */
+/* --- receiving; with the receive queue's lock held --- */
 
 static struct virtqueue_buffer *held(struct virtio_net_pair *pair, unsigned i)
 {
@@ -54,8 +54,8 @@ static void forget(struct virtio_net_pair *pair)
 }
 
 /*
- * Takes buffers until they hold the frame, or are as many as a frame may have: one
- * without F(MRG_RXBUF). False: there are not enough yet.
+ * Takes buffers until they have room for the frame, or until a frame may have no more of them: only
+ * one without F(MRG_RXBUF). False: the driver has not added enough buffers yet.
  */
 static bool find_room(struct virtio_net_pair *pair)
 {
@@ -77,7 +77,10 @@ static bool find_room(struct virtio_net_pair *pair)
 	return true;
 }
 
-/* How many of the buffers the frame takes: all, unless they were for a larger one that was lost. */
+/*
+ * Returns how many of the held buffers the frame needs: all, unless they were taken for a larger
+ * frame that was dropped.
+ */
 static unsigned buffers_needed(struct virtio_net_pair *pair)
 {
 	uint64_t room = 0;
@@ -88,7 +91,7 @@ static unsigned buffers_needed(struct virtio_net_pair *pair)
 	return n;
 }
 
-/* Writes the frame to the buffers, which hold it, and gives them back. */
+/* Writes the frame to the held buffers, which have room for it, and returns them to the driver. */
 static void virtio_net_deliver(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
@@ -110,7 +113,7 @@ static void virtio_net_deliver(struct virtio_net_pair *pair)
 	pair->frame_len = 0;
 }
 
-/* Returns whether there may be more. */
+/* Receives a batch of frames. Returns whether there may be more. */
 static bool virtio_net_receive(struct virtio_net_pair *pair)
 {
 	struct virtqueue *ring = &queue(pair, pair->rx)->ring;
@@ -128,14 +131,14 @@ static bool virtio_net_receive(struct virtio_net_pair *pair)
 			pair->frame_len = (size_t)len;
 		}
 		if (!find_room(pair)) {
-			/* Buffers that come between the last look and this have no kick. */
+			/* There was no kick for buffers that came while kicks were off. */
 			virtqueue_want_kicks(ring, true);
 			if (!find_room(pair))
 				break;
 			virtqueue_want_kicks(ring, false);
 		}
 		if (pair->held_room < pair->frame_len)
-			pair->frame_len = 0; /* lost, as on a wire; the buffers are for the next */
+			pair->frame_len = 0; /* too large: dropped, the buffers are kept */
 		else
 			virtio_net_deliver(pair);
 	}
@@ -143,9 +146,9 @@ static bool virtio_net_receive(struct virtio_net_pair *pair)
 	return n == BATCH;
 }
 
-/* --- sending; its queue's lock held --- */
+/* --- sending; with the transmit queue's lock held --- */
 
-/* False: the port takes no more now. */
+/* Sends the frame in `out`. False: the port has no room now. */
 static bool send_one(struct virtio_net_pair *pair)
 {
 	struct virtqueue_buffer *b = &pair->out;
@@ -176,11 +179,11 @@ static bool virtio_net_transmit(struct virtio_net_pair *pair)
 	return n == BATCH;
 }
 
-/* --- both; on the port's thread --- */
+/* --- both directions; on the port's thread --- */
 
 /*
- * One batch; what is left comes after others. Frames are wanted while there are buffers for them,
- * room while a frame waits for it.
+ * Handles one batch; a kick makes the rest come after other queues. The port is polled for frames
+ * unless one waits for buffers, and for room while a frame waits to be sent.
  */
 static void handle_pair(struct virtio_net_pair *pair, unsigned i)
 {
@@ -232,8 +235,8 @@ static void lock_pair(struct virtio_net_pair *pair, bool lock)
 }
 
 /*
- * A pair that is not used has its port off, so that frames go to the others. What it was doing
- * waits until it is used again.
+ * Attaches or detaches the port of a pair. The port of a pair that the driver does not use is
+ * detached, so that its frames go to other pairs. A frame that waits there is kept.
  */
 static int set_active(struct virtio_net_pair *pair, bool active)
 {
@@ -248,7 +251,10 @@ static int set_active(struct virtio_net_pair *pair, bool active)
 	return ret;
 }
 
-/* Any thread, with none of the pairs' locks held. If one cannot be had, none is. */
+/*
+ * Uses the first `n` pairs. On any thread, with none of the pairs' locks held. If a port cannot be
+ * attached, the ports that this call attached are detached again.
+ */
 static int use_pairs(struct virtio_net *net, unsigned n)
 {
 	int ret = 0;
@@ -258,7 +264,7 @@ static int use_pairs(struct virtio_net *net, unsigned n)
 
 		if (ret == 0)
 			ret = set_active(pair, i < n);
-		/* Its thread looks what it is to wait for now. */
+		/* Kicks make the pair's thread update what it polls for. */
 		virtio_again(&net->dev, pair->rx);
 		virtio_again(&net->dev, pair->tx);
 	}
@@ -284,7 +290,7 @@ unsigned virtio_net_control_queue(const struct virtio_net *net)
 	return control_queue(net);
 }
 
-/* The queue's lock held. */
+/* Executes a command and returns its status. With the control queue's lock held. */
 static uint8_t virtio_net_execute(struct virtio_net *net, const struct virtqueue_buffer *b)
 {
 	uint8_t command[COMMAND_MAX];
@@ -330,7 +336,7 @@ uint64_t virtio_net_features_closed(uint64_t features)
 	static const struct {
 		uint64_t these, need_one_of;
 	} rules[] = {
-		/* In this order: the second and the fourth need what the one before leaves. */
+		/* In this order, because the rule before may remove what rules 2 and 4 require. */
 		{ F(GUEST_TSO4) | F(GUEST_TSO6) | F(GUEST_UFO), F(GUEST_CSUM) },
 		{ F(GUEST_ECN), F(GUEST_TSO4) | F(GUEST_TSO6) },
 		{ F(HOST_TSO4) | F(HOST_TSO6) | F(HOST_UFO), F(CSUM) },
@@ -360,7 +366,7 @@ static void ready(struct virtio_device *dev)
 		virtio_again(dev, 2 * net->nr_pairs);
 }
 
-/* One pair is used until the driver says more. */
+/* After a reset one pair is used, until the driver sets another number. */
 static void virtio_net_reset(struct virtio_device *dev)
 {
 	struct virtio_net *net = virtio_net_of(dev);

@@ -9,15 +9,15 @@
 #include <unistd.h>
 
 #define VENDOR	     0x1af4
-#define DEVICE	     0x1040 /* and the device's type */
-#define REVISION     1	    /* no transitional device */
+#define DEVICE	     0x1040 /* plus the device's type */
+#define REVISION     1	    /* section 4.1.2.1: no transitional device */
 #define NO_VECTOR    0xffff
 #define BAR	     0
 #define ISR_QUEUE    1
 #define ISR_CONFIG   2
 #define RESET_STATUS 0
 
-/* Parts of the BAR */
+/* Offsets of the BAR's parts */
 #define COMMON	      0x0000
 #define ISR	      0x1000
 #define DEVICE_CONFIG 0x2000
@@ -76,7 +76,7 @@ static struct virtio_pci *virtio_pci_of_function(struct pci_function *fn)
 	return container_of(fn, struct virtio_pci, fn);
 }
 
-/* --- what the device asks for; any thread --- */
+/* --- callbacks of the device; any thread --- */
 
 static void raise_isr(struct virtio_pci *v, uint8_t bit, uint16_t vector)
 {
@@ -114,7 +114,7 @@ static bool device_config_changed(void *to, unsigned offset, const void *bytes, 
 	return true;
 }
 
-/* Section 2.1.2: the driver is told, and has to start anew. */
+/* Section 2.1.2: sets DEVICE_NEEDS_RESET and interrupts the driver, which must reset the device. */
 static void device_needs_reset(void *to, const char *why)
 {
 	struct virtio_pci *v = to;
@@ -140,7 +140,7 @@ static void device_lock(void *to, bool lock)
 		pthread_mutex_unlock(&v->bar.lock);
 }
 
-/* The eventfd that interrupts the driver for a queue; -1: it wants none. */
+/* Returns the eventfd that interrupts the driver for a queue; -1: the queue has no vector. */
 static int device_interrupt_fd(void *to, unsigned queue)
 {
 	struct virtio_pci *v = to;
@@ -158,7 +158,7 @@ static void virtio_pci_reset(struct virtio_pci *v)
 	virtio_reset(v->dev);
 	st->driver_features = 0;
 	st->device_features_select = st->driver_features_select = 0;
-	/* Atomic: who interrupts reads them without the lock. */
+	/* Atomic, because threads that send interrupts read the vectors without the lock. */
 	__atomic_store_n(&st->config_vector, NO_VECTOR, __ATOMIC_RELAXED);
 	st->queue_select = 0;
 	for (unsigned i = 0; i < v->dev->nr_queues; i++)
@@ -167,7 +167,7 @@ static void virtio_pci_reset(struct virtio_pci *v)
 	__atomic_store_n(&st->status, RESET_STATUS, __ATOMIC_RELAXED);
 }
 
-/* Section 2.2.2: what the driver may not accept, it must not be let have. */
+/* Section 2.2.2: whether the device may let the driver set FEATURES_OK. */
 static bool features_good(const struct virtio_pci *v)
 {
 	const struct virtio_device *dev = v->dev;
@@ -177,7 +177,10 @@ static bool features_good(const struct virtio_pci *v)
 	       (!dev->ops->features_good || dev->ops->features_good(v->state.driver_features));
 }
 
-/* Section 3.1.1: bits are added one after the other; features are settled with FEATURES_OK. */
+/*
+ * Section 3.1.1: a driver adds one bit after the other. FEATURES_OK ends the negotiation of
+ * features, DRIVER_OK starts the device.
+ */
 static void write_status(struct virtio_pci *v, uint8_t value)
 {
 	uint8_t was = __atomic_load_n(&v->state.status, __ATOMIC_RELAXED);
@@ -187,7 +190,7 @@ static void write_status(struct virtio_pci *v, uint8_t value)
 		return;
 	}
 	if ((value & FEATURES_OK) && !(was & FEATURES_OK) && !features_good(v))
-		value &= (uint8_t)~FEATURES_OK; /* refused: the driver reads it back */
+		value &= (uint8_t)~FEATURES_OK; /* refused: the driver reads the status back */
 	if ((value & DRIVER_OK) && (!((value | was) & FEATURES_OK) || (was & NEEDS_RESET)))
 		value &= (uint8_t)~DRIVER_OK;
 	__atomic_fetch_or(&v->state.status, value, __ATOMIC_RELAXED);
@@ -197,7 +200,7 @@ static void write_status(struct virtio_pci *v, uint8_t value)
 	}
 }
 
-/* The selected queue, or NULL. */
+/* Returns the selected queue; NULL: there is no queue of this number. */
 static struct virtio_queue *selected(struct virtio_pci *v)
 {
 	return v->state.queue_select < v->dev->nr_queues ? &v->dev->queues[v->state.queue_select]
@@ -260,14 +263,14 @@ static uint64_t read_field(struct virtio_pci *v, unsigned offset)
 	return read_queue(v, offset);
 }
 
-/* Half of a 64-bit field: drivers may write them in two. */
+/* Writes half of a 64-bit field, because drivers may write the halves one by one (4.1.3.1). */
 static void put_half(uint64_t *field, bool high, uint32_t value)
 {
 	*field = high ? (*field & UINT32_MAX) | (uint64_t)value << 32
 		      : (*field & ~(uint64_t)UINT32_MAX) | value;
 }
 
-/* Section 4.1.5.1.2.1: a vector that there is not reads back as none. */
+/* Section 4.1.5.1.2.1: a vector that does not exist reads back as NO_VECTOR. */
 static uint16_t vector_of(const struct virtio_pci *v, uint64_t value)
 {
 	return value < v->msix.n ? (uint16_t)value : NO_VECTOR;
@@ -282,7 +285,7 @@ static void write_address(struct virtio_queue *q, unsigned offset, uint32_t valu
 	put_half(fields[half / 2], half & 1, value);
 }
 
-/* Nothing of a queue changes while it is enabled: section 4.1.4.3.2. */
+/* Size and addresses of a queue do not change while it is enabled: section 4.1.4.3.2. */
 static void write_queue(struct virtio_pci *v, unsigned offset, uint64_t value)
 {
 	struct virtio_pci_state *st = &v->state;
@@ -335,7 +338,7 @@ static void write_field(struct virtio_pci *v, unsigned offset, uint64_t value)
 	write_queue(v, offset, value);
 }
 
-/* Fields are read and written by their own size (4.1.3.1), 64-bit ones by halves, too. */
+/* A driver accesses a field with the field's size, and 64-bit fields also by halves (4.1.3.1). */
 static uint64_t common_read(struct virtio_pci *v, unsigned offset, unsigned size)
 {
 	if (offset >= COMMON_SIZE)
@@ -411,10 +414,10 @@ static void virtio_pci_bar_write(struct device *bar, uint64_t offset, unsigned s
 	case DEVICE_CONFIG:
 		virtio_pci_config_write(v, in_part, size, value);
 		return;
-	case NOTIFY: /* where KVM has no doorbell */
+	case NOTIFY: /* only if KVM has no doorbell for the queue */
 		if (queue < v->dev->nr_queues &&
 		    write(v->dev->queues[queue].kick, &one, sizeof(one)) < 0)
-			return; /* the counter is full, so readable */
+			return; /* the counter is full, so the eventfd is readable */
 		return;
 	case TABLE:
 		msix_table_write(&v->msix, in_part, size, value);
@@ -460,13 +463,16 @@ static void virtio_pci_bar_moved(struct pci_function *fn, unsigned bar, struct s
 		return;
 	}
 	v->at = at;
-	/* One that cannot be had is written to the BAR, as before. */
+	/* Without a doorbell the driver's write exits and comes to virtio_pci_bar_write(). */
 	for (unsigned i = 0; i < v->dev->nr_queues; i++)
 		v->rings[i] = v->env->doorbell(v->env->to, at.base + NOTIFY + NOTIFY_STEP * i,
 					       v->dev->queues[i].kick, &err) == 0;
 }
 
-/* A window into the BAR, for drivers that cannot reach it (4.1.4.9). False: it shows nothing. */
+/*
+ * Reads the registers of the window through which drivers that cannot map the BAR access it
+ * (4.1.4.9). False: they select nothing in the BAR.
+ */
 static bool window(struct virtio_pci *v, uint64_t *offset, unsigned *size)
 {
 	const struct pci_config *c = &v->fn.config;
@@ -508,11 +514,12 @@ static bool is_master(const struct pci_function *fn)
 }
 
 /*
- * The function may not touch memory any more. Linux says so before kexec, where drivers may still
- * be ready: what they gave to the device is the next kernel's memory by then. That one sets the bit
- * first and resets the device afterwards (virtio_pci_probe), so nothing goes on when the bit comes
- * back, but after a reset. That the bit is set in the first place is not asked for: small drivers
- * forget it.
+ * Resets the device when the guest clears bus mastering, because the function may not access memory
+ * any more. Linux clears the bit before kexec, while drivers may still be ready, and the buffers of
+ * those drivers are memory of the next kernel afterwards. The next kernel sets the bit first and
+ * resets the device later (virtio_pci_probe), so setting the bit does not start the device again;
+ * only a reset by the driver does. A device works without the bit if it was never set, because
+ * small drivers do not set it.
  */
 static void stop_mastering(struct virtio_pci *v)
 {

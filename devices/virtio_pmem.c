@@ -10,7 +10,7 @@
 #define CONFIG_SIZE  8
 #define CONFIG_END   16
 
-/* A request is four bytes, and so is the answer. */
+/* A request has four bytes, and so has the answer. */
 #define FLUSH  0
 #define DONE   0
 #define FAILED 1

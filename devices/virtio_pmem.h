@@ -1,15 +1,16 @@
 /*
- * virtio-pmem: memory of the guest that stays. Virtual I/O Device 1.2 section 5.19. The driver
- * finds out where it is, uses it as memory, and asks here for it to be written back.
+ * virtio-pmem: memory of the guest that is a file of the host. Virtual I/O Device 1.2 section 5.19.
+ * The driver reads the address of the memory from the configuration, uses the memory directly, and
+ * requests flushes here.
  */
 #ifndef DEVICES_VIRTIO_PMEM_H
 #define DEVICES_VIRTIO_PMEM_H
 
 #include "devices/virtio.h"
 
-/* What is behind it. */
+/* The callback to the host's file. */
 struct pmem_host {
-	/* Returns when what the guest wrote before is safe; false: it is not. Worker's thread. */
+	/* Returns when earlier writes of the guest are stable; false: failed. Worker's thread. */
 	bool (*flush)(void *to);
 	void *to;
 };

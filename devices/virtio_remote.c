@@ -6,12 +6,12 @@
 
 #include <string.h>
 
-#define NET_CONFIG 8	    /* without what several pairs of queues need */
-#define FS_CONFIG  40	    /* the tag, then num_request_queues */
+#define NET_CONFIG 8	    /* mac and status */
+#define FS_CONFIG  40	    /* tag and num_request_queues */
 #define FS_CLASS   0x018000 /* mass storage, other */
 #define QUEUE_SIZE 128
 
-/* Every queue is served: nothing is to be handled. */
+/* No `handle`, because the other process serves every queue. */
 static const struct virtio_ops blk = {
 	.name = "vhost-user-blk",
 	.type = VIRTIO_ID_BLOCK,
@@ -52,7 +52,7 @@ void virtio_remote_blk(struct virtio_remote *r, uint64_t features, const uint8_t
 void virtio_remote_net(struct virtio_remote *r, uint64_t features, const uint8_t mac[6],
 		       const struct server *server)
 {
-	/* A driver may take all that is offered, and a program may offer what needs more. */
+	/* Features without those that they require are not offered, as a driver may take all. */
 	features = virtio_net_features_closed(features);
 	virtio_remote_init(r, &net, features | VIRTIO_BIT(NET_F_MAC) | VIRTIO_BIT(NET_F_STATUS), 2,
 			   server);
@@ -71,7 +71,7 @@ void virtio_remote_link(struct virtio_remote *r, bool up)
 
 void virtio_remote_fs(struct virtio_remote *r, const char *tag, const struct server *server)
 {
-	virtio_remote_init(r, &fs, 0, 2, server); /* one for what must not wait, one for requests */
+	virtio_remote_init(r, &fs, 0, 2, server); /* a high priority queue and a request queue */
 	memcpy(r->dev.state.config, tag, strnlen(tag, VIRTIO_FS_TAG));
 	store_le(r->dev.state.config + VIRTIO_FS_TAG, 1, 4);
 	r->dev.config_size = FS_CONFIG;

@@ -4,7 +4,7 @@
 
 #define CLASS	   0x00ff00 /* unclassified */
 #define QUEUE_SIZE 64
-#define ONCE_MAX   4096 /* bytes for one buffer: a driver may offer gigabytes */
+#define ONCE_MAX   4096 /* bytes for one buffer, which may have gigabytes */
 
 static void virtio_rng_handle(struct virtio_device *dev, unsigned i)
 {
@@ -17,7 +17,7 @@ static void virtio_rng_handle(struct virtio_device *dev, unsigned i)
 		ssize_t got = getrandom(bytes, min_u64(b->in_len, sizeof(bytes)), 0);
 
 		if (got < 0)
-			got = 0; /* the driver asks again */
+			got = 0; /* the driver adds the buffer again */
 		virtqueue_write(b->parts + b->nr_out, b->nr_in, 0, bytes, (size_t)got);
 		virtqueue_push(ring, b->id, b->entries, (uint32_t)got);
 	}

@@ -1,5 +1,5 @@
 /*
- * virtio-rng: random bytes of the host's. Virtual I/O Device 1.2 section 5.4.
+ * virtio-rng: random bytes from the host's kernel. Virtual I/O Device 1.2 section 5.4.
  */
 #ifndef DEVICES_VIRTIO_RNG_H
 #define DEVICES_VIRTIO_RNG_H

@@ -9,10 +9,10 @@
 #define CLASS	    0x028000 /* network, other */
 #define QUEUE_SIZE  128
 #define CONFIG_SIZE 8	/* guest_cid */
-#define BATCH	    64	/* packets in one go, each way */
-#define TURN	    16u /* of one connection, before the next has its turn */
+#define BATCH	    64	/* packets of one call, in each direction */
+#define TURN	    16u /* packets of one connection, before the next connection's */
 
-enum { RX, TX, EVENT, QUEUES }; /* the server has the first two */
+enum { RX, TX, EVENT, QUEUES }; /* a server serves RX and TX */
 
 static_assert(VSOCK_REFUSALS >= BATCH, "each packet that is taken can be answered");
 
@@ -57,7 +57,7 @@ static void write_header(const struct vsock_header *h, uint8_t *bytes)
 
 /* --- to the guest; queue 0's lock held --- */
 
-/* False: there is no buffer, and the driver will say when there is. */
+/* Takes a receive buffer. False: there is none, and kicks are on. */
 static bool find_buffer(struct virtio_vsock *v)
 {
 	struct virtqueue *ring = &v->dev.queues[RX].ring;
@@ -70,7 +70,7 @@ static bool find_buffer(struct virtio_vsock *v)
 	return v->has_held;
 }
 
-/* Into the buffer that is held. Data is there already. */
+/* Writes the header before the data in the held buffer and returns the buffer to the driver. */
 static void virtio_vsock_deliver(struct virtio_vsock *v, const struct vsock_header *h)
 {
 	struct virtqueue_buffer *b = &v->held;
@@ -82,7 +82,10 @@ static void virtio_vsock_deliver(struct virtio_vsock *v, const struct vsock_head
 	v->has_held = false;
 }
 
-/* Bytes of the host, as far as buffer and credit go. False: there are none. */
+/*
+ * Receives bytes of the host into the held buffer, as many as the buffer and the credit allow.
+ * False: there are none.
+ */
 static bool virtio_vsock_fill(struct virtio_vsock *v, struct vsock_connection *c, uint32_t *len)
 {
 	struct vsock_table *t = v->table;
@@ -105,7 +108,10 @@ static bool virtio_vsock_fill(struct virtio_vsock *v, struct vsock_connection *c
 	return false;
 }
 
-/* What is next for the guest; 0: nothing. The end of bytes is found after all of them. */
+/*
+ * Returns the operation of the next packet for the guest; 0: there is none. SHUTDOWN and RST come
+ * after all data.
+ */
 static enum vsock_op next_op(struct vsock_connection *c)
 {
 	struct vsock_connection_state *st = &c->state;
@@ -146,7 +152,7 @@ static void deliver_op(struct virtio_vsock *v, struct vsock_connection *c, enum 
 
 	if (op == VSOCK_RW && !virtio_vsock_fill(v, c, &h.len))
 		return;
-	st->owes &= ~(1u << op | 1u << VSOCK_CREDIT_UPDATE); /* any packet updates it */
+	st->owes &= ~(1u << op | 1u << VSOCK_CREDIT_UPDATE); /* every packet has the credit */
 	h.fwd_cnt = st->told = st->forwarded;
 	if (op == VSOCK_SHUTDOWN)
 		h.flags = st->host_shut;
@@ -155,7 +161,10 @@ static void deliver_op(struct virtio_vsock *v, struct vsock_connection *c, enum 
 	virtio_vsock_deliver(v, &h);
 }
 
-/* Returns the number of packets; false in *room: there is no buffer for the next. */
+/*
+ * Sends packets of one connection to the guest, and returns their number. *room is false if there
+ * is no buffer for the next packet.
+ */
 static unsigned serve_one(struct virtio_vsock *v, struct vsock_connection *c, unsigned most,
 			  bool *room)
 {
@@ -189,7 +198,10 @@ static unsigned serve_refusals(struct virtio_vsock *v, bool *room)
 	return n;
 }
 
-/* A connection that has more than its turn waits for the others. */
+/*
+ * Sends packets to the guest: refusals, then TURN packets of each connection by turns. Each call
+ * continues with the connection at which the one before stopped.
+ */
 static void virtio_vsock_receive(struct virtio_vsock *v)
 {
 	struct virtio_vsock_state *st = &v->state;
@@ -218,9 +230,9 @@ static void virtio_vsock_receive(struct virtio_vsock *v)
 	virtio_interrupt(&v->dev, RX);
 }
 
-/* --- from the guest; both locks held --- */
+/* --- from the guest; with the locks of RX and TX held --- */
 
-/* Nothing answers a RST. */
+/* Answers a packet with RST, unless it is a RST itself. */
 static void virtio_vsock_refuse(struct virtio_vsock *v, const struct vsock_header *h)
 {
 	struct virtio_vsock_state *st = &v->state;
@@ -256,7 +268,7 @@ static void take_request(struct virtio_vsock *v, const struct vsock_header *h)
 	c->state.owes = 1u << VSOCK_RESPONSE;
 }
 
-/* False: that is nothing to say on a connection in this state. */
+/* False: the guest may not send RESPONSE in this phase, or the port is dead. */
 static bool take_response(struct virtio_vsock *v, struct vsock_connection *c)
 {
 	struct vsock_table *t = v->table;
@@ -292,8 +304,8 @@ static bool take_op(struct virtio_vsock *v, struct vsock_connection *c,
 }
 
 /*
- * One packet. What is not for a stream of this host, or for no connection, is refused (5.10.6.4); a
- * mistake within a connection ends that.
+ * Handles one packet. A packet that is not for a stream of this host, or for which there is no
+ * connection, is answered with RST (5.10.6.4); an invalid packet ends its connection.
  */
 static void take_packet(struct virtio_vsock *v)
 {
@@ -303,7 +315,7 @@ static void take_packet(struct virtio_vsock *v)
 	struct vsock_header h;
 
 	if (virtqueue_read(b->parts, b->nr_out, 0, bytes, sizeof(bytes)) != sizeof(bytes))
-		return; /* from nobody */
+		return; /* no address to answer to */
 	read_header(&h, bytes);
 	if (h.src_cid != v->cid)
 		return;
@@ -324,8 +336,8 @@ static void take_packet(struct virtio_vsock *v)
 }
 
 /*
- * Goes on while the guest offers no receive buffers, as long as there is room for what it has to be
- * told: 5.10.6.1.
+ * Handles packets of the guest. Does not depend on receive buffers, as 5.10.6.1 requires, as long
+ * as there is room for refusals.
  */
 static void virtio_vsock_transmit(struct virtio_vsock *v)
 {
@@ -346,9 +358,9 @@ static void virtio_vsock_transmit(struct virtio_vsock *v)
 	virtio_interrupt(&v->dev, TX);
 }
 
-/* --- both --- */
+/* --- both directions --- */
 
-/* Buffers for events stay where they are: there is no event before a migration. */
+/* Buffers of the event queue are not taken, because its only event follows a migration. */
 static void virtio_vsock_handle(struct virtio_device *dev, unsigned i)
 {
 	struct virtio_vsock *v = vsock_of(dev);

@@ -1,10 +1,11 @@
 /*
  * virtio-vsock: stream sockets between guest and host. Virtual I/O Device 1.2 section 5.10. Either
- * the host's kernel serves the queues (vhost-vsock), and here are the registers; or we do, and
- * connections go to and come from a port (vmm/base/ports/stream.h), on the port's thread.
+ * the host's kernel serves the queues (vhost-vsock) and this process has only the registers; or
+ * this process serves the queues, on the thread of a port (vmm/base/ports/stream.h), which has the
+ * host's ends of the connections.
  *
- * The lock of the receive queue is that of the connections, too. It is taken inside the transmit
- * queue's.
+ * The lock of the receive queue also protects the connections. It is taken inside the transmit
+ * queue's lock.
  */
 #ifndef DEVICES_VIRTIO_VSOCK_H
 #define DEVICES_VIRTIO_VSOCK_H
@@ -14,7 +15,7 @@
 #include "vmm/base/ports/server.h"
 
 #define VSOCK_HEADER	  44  /* bytes of struct virtio_vsock_hdr: 5.10.6 */
-#define VSOCK_REFUSALS	  128 /* packets that wait to be answered with RST */
+#define VSOCK_REFUSALS	  128 /* RSTs that wait for receive buffers, at most */
 #define VSOCK_CID_HOST	  2   /* 5.10.4 */
 #define VSOCK_TYPE_STREAM 1
 
@@ -27,35 +28,35 @@ struct vsock_header {
 	uint32_t buf_alloc, fwd_cnt;
 };
 
-/* Beside the states of `dev` and of the table. With the receive queue's lock. */
+/* The state that is not in `dev` or the table. With the receive queue's lock. */
 struct virtio_vsock_state {
-	unsigned turn;				      /* whose packets are next */
-	struct vsock_header refusals[VSOCK_REFUSALS]; /* RSTs of no connection, a ring */
-	unsigned refusal, nr_refusals;
-	bool tx_waits; /* for room there */
+	unsigned turn;				      /* connection that is served next */
+	struct vsock_header refusals[VSOCK_REFUSALS]; /* a ring of RSTs that have no connection */
+	unsigned refusal, nr_refusals;		      /* the first one, and their number */
+	bool tx_waits;				      /* TX waits for room in `refusals` */
 };
 
 struct virtio_vsock {
 	struct virtio_device dev;
 	uint32_t cid;
-	/* with the receive queue's lock; NULL: the server has the queues */
-	struct vsock_table *table;
+	/* with the receive queue's lock */
+	struct vsock_table *table; /* NULL: a server serves the queues */
 	struct virtio_vsock_state state;
-	struct virtqueue_buffer held; /* a receive buffer that was taken and not used */
+	struct virtqueue_buffer held; /* a receive buffer for the next packet, if has_held */
 	bool has_held;
 	/* with the transmit queue's lock */
 	struct virtqueue_buffer out;
 };
 
-/* `cid`: the guest's address, from 3 on. */
+/* `cid`: the guest's address, at least 3. `server` serves the queues. */
 void virtio_vsock_init(struct virtio_vsock *vsock, uint32_t cid, const struct server *server);
-/* The same, and `port` has the connections. -ENOMEM. */
+/* This process serves the queues, and `port` has the host's ends. Returns 0 or -ENOMEM. */
 int virtio_vsock_init_port(struct virtio_vsock *vsock, uint32_t cid, const struct vsock_port *port,
 			   struct err *err);
-/* Of either; safe on zeroes. */
+/* Undoes either init function; does nothing for a struct of zeroes. */
 void virtio_vsock_destroy(struct virtio_vsock *vsock);
 
-/* struct vsock_user's (vmm/base/ports/stream.h), for the port's thread. */
+/* The functions of struct vsock_user (vmm/base/ports/stream.h). On the port's thread. */
 int virtio_vsock_call(struct virtio_vsock *vsock, uint32_t port, unsigned caller);
 void virtio_vsock_event(struct virtio_vsock *vsock, unsigned id);
 

@@ -12,7 +12,7 @@
 #define FLAG_AVAIL    0x0080 /* packed */
 #define FLAG_USED     0x8000
 
-/* split: the driver's and the device's areas begin with flags and an index */
+/* split: driver area and device area begin with flags and an index (2.7.6, 2.7.8) */
 #define RING_FLAGS   0
 #define RING_INDEX   2
 #define RING_ENTRIES 4
@@ -31,7 +31,7 @@ struct descriptor {
 	uint64_t gpa;
 	uint32_t len;
 	uint16_t flags;
-	uint16_t next; /* split; packed: the buffer's id */
+	uint16_t next; /* split: index of the next descriptor; packed: id of the buffer */
 };
 
 /* --- memory that the guest may change at any moment --- */
@@ -46,7 +46,10 @@ static void store16(uint8_t *at, uint16_t value)
 	__atomic_store_n((uint16_t *)(void *)at, value, __ATOMIC_RELEASE);
 }
 
-/* Our write of an index, then our read of what the other side wants: not to be swapped. */
+/*
+ * Orders a write of ours (an index, or event suppression) before a read of what the driver wrote.
+ * Otherwise both sides could miss the other's write, and a kick or an interrupt would be lost.
+ */
 static void full_barrier(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -65,7 +68,7 @@ static struct descriptor load_descriptor(const uint8_t *at)
 	return d;
 }
 
-/* The packed layout has id and flags the other way round. */
+/* In the packed layout id and flags are in reverse order. */
 static struct descriptor load_packed(const uint8_t *at)
 {
 	struct descriptor d = load_descriptor(at);
@@ -132,7 +135,7 @@ static bool add_part(struct virtqueue *q, struct virtqueue_buffer *b, const stru
 		return virtqueue_break(q, "a part of a buffer is empty");
 	if (!in && b->nr_in)
 		return virtqueue_break(q, "a part to be read follows one to be written");
-	/* RAM that is one to the guest may be several blocks here. */
+	/* A part that is contiguous for the guest may be in several blocks of host memory. */
 	while (left) {
 		uint64_t len = left;
 		uint8_t *at = guest_ram_part(q->ram, gpa, &len);
@@ -151,8 +154,8 @@ static bool add_part(struct virtqueue *q, struct virtqueue_buffer *b, const stru
 }
 
 /*
- * A table of descriptors elsewhere (2.7.5.3, 2.8.8). In the split layout its entries are chained,
- * in the packed one they follow each other.
+ * Adds the parts of an indirect table of descriptors (2.7.5.3, 2.8.8). In the split layout its
+ * entries are chained by `next`, in the packed layout the order is that of the table.
  */
 static bool add_indirect(struct virtqueue *q, struct virtqueue_buffer *b,
 			 const struct descriptor *table)
@@ -242,7 +245,7 @@ static bool interrupt_split(struct virtqueue *q)
 
 	if (!q->event_idx)
 		return !(load16(avail + RING_FLAGS) & SUPPRESS);
-	/* 2.7.7.2: if what was used reaches beyond the event's index */
+	/* 2.7.7.2: if one of the entries since the last call is the one at the event's index */
 	event = load16(avail + RING_ENTRIES + 2 * st->size);
 	return (uint16_t)(st->next_used - event - 1) < st->unsignalled;
 }
@@ -259,7 +262,7 @@ static void want_split(struct virtqueue *q, bool want)
 
 /* --- packed --- */
 
-/* Steps `n` entries on in the ring, around its end. */
+/* Advances a position by `n` entries, and flips the wrap counter at the end of the ring. */
 static void step(const struct virtqueue *q, uint16_t *at, bool *wrap, unsigned n)
 {
 	unsigned next = *at + n;
@@ -318,7 +321,7 @@ static void push_packed(struct virtqueue *q, uint16_t id, uint16_t entries, uint
 	step(q, &st->next_used, &st->used_wrap, entries);
 }
 
-/* 2.8.10: the event lies `unsignalled` entries back, or nearer. */
+/* 2.8.10: whether the event's position is one of the last `unsignalled` entries. */
 static bool interrupt_packed(struct virtqueue *q)
 {
 	const struct virtqueue_state *st = &q->state;
@@ -344,7 +347,7 @@ static void want_packed(struct virtqueue *q, bool want)
 	store16(ours + EVENT_FLAGS, !want ? EVENT_DISABLE : q->event_idx ? EVENT_AT : EVENT_ENABLE);
 }
 
-/* --- both --- */
+/* --- both layouts --- */
 
 bool virtqueue_pop(struct virtqueue *q, struct virtqueue_buffer *b)
 {
@@ -377,7 +380,7 @@ void virtqueue_push(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t
 		push_packed(q, id, entries, written);
 	else
 		push_split(q, id, written);
-	/* Nobody can be that far behind: a whole ring is all that can be outstanding. */
+	/* Limited to the ring, because no more entries can be outstanding. */
 	st->unsignalled = (uint16_t)min_u64(st->unsignalled + (uint64_t)entries, st->size);
 }
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_PORT  (UINT32_C(1) << 30) /* above those that programs choose */
-#define TELL_CREDIT (VSOCK_BUFFER / 4)	/* forwarded bytes that are worth a packet */
+#define FIRST_PORT  (UINT32_C(1) << 30) /* above the ports that programs choose */
+#define TELL_CREDIT (VSOCK_BUFFER / 4)	/* forwarded bytes after which credit is sent */
 
 /* --- the table --- */
 
@@ -92,8 +92,8 @@ void vsock_free_all(struct vsock_table *t)
 /* --- credit: 5.10.6.3 --- */
 
 /*
- * Two threads of a guest may overtake each other between counting and sending, so a count that is
- * older than the last is no lie.
+ * Accepts a fwd_cnt that is older than the last one, because a thread of the guest may overtake
+ * another between reading the count and sending the packet.
  */
 bool vsock_take_credit(struct vsock_connection *c, uint32_t alloc, uint32_t forward)
 {
@@ -129,7 +129,10 @@ static void forwarded(struct vsock_connection *c, uint32_t len)
 
 /* --- the host's side --- */
 
-/* What the guest is told. When the host does nothing any more its socket is of no use. */
+/*
+ * Sends SHUTDOWN with `flags` to the guest. When the host neither sends nor receives any more, its
+ * socket is closed.
+ */
 static void host_shuts(struct vsock_table *t, struct vsock_connection *c, uint32_t flags)
 {
 	struct vsock_connection_state *st = &c->state;
@@ -159,7 +162,7 @@ void vsock_host_ends(struct vsock_table *t, struct vsock_connection *c)
 	host_shuts(t, c, hung_up(t, c) ? VSOCK_NOTHING : VSOCK_NO_SEND);
 }
 
-/* The guest has sent its last byte, and the host has it: 5.10.6.5. */
+/* No byte of the guest waits: ends what the guest has shut down (5.10.6.5). */
 static void all_forwarded(struct vsock_table *t, struct vsock_connection *c)
 {
 	const struct vsock_connection_state *st = &c->state;
@@ -172,7 +175,7 @@ static void all_forwarded(struct vsock_table *t, struct vsock_connection *c)
 		t->port.ops->shutdown(t->port.to, vsock_id(t, c), false, true);
 }
 
-/* Number of bytes that the host took; it may turn out that it takes none any more. */
+/* Returns the number of bytes that the host took. An error means that the host takes no more. */
 static uint32_t send_parts(struct vsock_table *t, struct vsock_connection *c,
 			   const struct iovec *parts, unsigned n)
 {
@@ -243,12 +246,12 @@ bool vsock_to_host(struct vsock_table *t, struct vsock_connection *c, const stru
 	if (len && !st->waiting && !(st->host_shut & VSOCK_NO_RECEIVE))
 		sent = send_parts(t, c, now, vsock_slice(parts, n, skip, len, now));
 	if (st->host_shut & VSOCK_NO_RECEIVE)
-		sent = len; /* nobody wants it; the guest is told so */
+		sent = len; /* dropped; the guest gets SHUTDOWN */
 	forwarded(c, sent);
 	return sent == len || keep(t, c, parts, n, skip + sent, len - sent);
 }
 
-/* --- what the guest says --- */
+/* --- packets of the guest --- */
 
 void vsock_guest_shuts(struct vsock_table *t, struct vsock_connection *c, uint32_t flags)
 {
@@ -267,8 +270,8 @@ void vsock_guest_shuts(struct vsock_table *t, struct vsock_connection *c, uint32
 }
 
 /*
- * A guest waits only so long for the host's program to read all. What was sent before a clean end
- * gets there nevertheless.
+ * A guest that has shut down a connection sends RST after a timeout, even if the host's program has
+ * not read everything. The program still gets the bytes that were sent before the shutdown.
  */
 void vsock_guest_resets(struct vsock_table *t, struct vsock_connection *c)
 {
@@ -282,7 +285,7 @@ void vsock_guest_resets(struct vsock_table *t, struct vsock_connection *c)
 	st->owes = 0;
 }
 
-/* --- what the port says --- */
+/* --- events of the port --- */
 
 void vsock_event(struct vsock_table *t, struct vsock_connection *c)
 {
@@ -291,7 +294,7 @@ void vsock_event(struct vsock_table *t, struct vsock_connection *c)
 	if (!c->attached)
 		return;
 	if (st->phase == VSOCK_ASKED) {
-		c->readable = true; /* once it is open */
+		c->readable = true; /* is read when the connection is open */
 		if (hung_up(t, c))
 			vsock_end(t, c);
 		return;
