@@ -67,16 +67,14 @@ fail:
 int iommu_attach_all(struct iommu *io, const struct vfio_id *ids, const char *const *tokens,
 		     size_t n, int *files, size_t *failed, struct err *err)
 {
-	int ret = attach_each(io, ids, tokens, n, files, failed, err), second;
+	int ret = attach_each(io, ids, tokens, n, files, failed, err);
 	struct err type1 = { "" };
 
 	if (ret == 0 || !io->may_fall_back)
 		return ret;
 	iommu_close(io);
-	second = iommu_type1_open(io, &type1);
-	if (second == 0)
-		second = attach_each(io, ids, tokens, n, files, failed, &type1);
-	if (second == 0)
+	if (iommu_type1_open(io, &type1) == 0 &&
+	    attach_each(io, ids, tokens, n, files, failed, &type1) == 0)
 		return 0;
 	err_prefix(&type1, 0, "%s; and with type1: ", err->text);
 	*err = type1;

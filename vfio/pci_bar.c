@@ -243,7 +243,7 @@ static int open_rom(struct vfio_pci *dev, struct err *err)
 int vfio_bars_open(struct vfio_pci *dev, struct err *err)
 {
 	struct bar_shape shapes[BARS_AND_ROM] = { { 0 } };
-	int ret = 0;
+	int ret;
 
 	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		struct vfio_bar *bar = &dev->bars[i];
@@ -252,18 +252,21 @@ int vfio_bars_open(struct vfio_pci *dev, struct err *err)
 		bar->index = i;
 		device_init(&bar->trap, &trap_ops);
 	}
-	for (unsigned i = 0; ret == 0 && i < BARS; i++)
+	for (unsigned i = 0; i < BARS; i++) {
 		ret = open_bar(dev, i, err);
+		if (ret < 0)
+			return ret;
+	}
 	for (unsigned i = 0; i < BARS; i++)
 		shapes[i] = dev->bars[i].shape;
-	for (unsigned i = 0; ret == 0 && i < BARS; i++) {
+	for (unsigned i = 0; i < BARS; i++) {
 		const char *fault = shapes[i].size ? bar_fault(shapes, i) : NULL;
 
 		if (fault)
-			ret = err_set(err, EINVAL, "BAR %u has %#" PRIx64 " bytes, which %s", i,
-				      shapes[i].size, fault);
+			return err_set(err, EINVAL, "BAR %u has %#" PRIx64 " bytes, which %s", i,
+				       shapes[i].size, fault);
 	}
-	return ret < 0 ? ret : open_rom(dev, err);
+	return open_rom(dev, err);
 }
 
 /* --- mappings of this process --- */
