@@ -95,7 +95,7 @@ static void server_disconnected(void *to, short revents)
 	loop_forget(user_loop(s), user->wire.fd);
 	vhost_user_lost(user);
 	tell_link(s, false);
-	virtio_slot_say(s, "the program that serves it is gone; straddle waits until it is back");
+	virtio_slot_say(s, "the program that serves it is gone; straddle waits for it to return");
 	start_reconnecting(s);
 }
 
