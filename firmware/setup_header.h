@@ -14,6 +14,7 @@
 #define SETUP_JUMP		 0x200 /* 2; a short jump, whose target is the header's end */
 #define SETUP_MAGIC		 0x202 /* 4 */
 #define SETUP_VERSION		 0x206 /* 2 */
+#define SETUP_KERNEL_VERSION	 0x20e /* 2; of its text, less 0x200; 0: none */
 #define SETUP_TYPE_OF_LOADER	 0x210 /* 1 */
 #define SETUP_LOADFLAGS		 0x211 /* 1 */
 #define SETUP_RAMDISK_IMAGE	 0x218 /* 4 */

@@ -1,10 +1,13 @@
 /* Kernels, bzImage and ELF: any bytes parse or are refused; what parses is placed by the rules, or
  * refused. */
 #include "firmware/boot.h"
+#include "firmware/release.h"
 #include "tests/boot_check.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,6 +22,19 @@ static const struct e820_entry map[] = {
 	{ { 0xfcf0000000, 0xfd00000000 }, E820_USABLE },
 	{ { TIB, TIB + GIB }, E820_USABLE },
 };
+
+/* A release is the name of a folder, and no path out of it. */
+static const char *release_check(const uint8_t *data, size_t size)
+{
+	char release[RELEASE_SIZE];
+	int ret = boot_kernel_release(data, size, release, sizeof(release));
+
+	if (ret)
+		return ret == -ENOENT && !release[0] ? NULL : "a release without a success";
+	if (!memchr(release, 0, sizeof(release)) || strpbrk(release, "/ \n\t"))
+		return "a release that is no name";
+	return release[0] >= '0' && release[0] <= '9' ? NULL : "a release without a number";
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -45,6 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		broken = boot_check(&boot, &req, size);
 	else if (ret > 0 || !err.text[0])
 		broken = "refused without a sentence";
+	if (!broken)
+		broken = release_check(data, size);
 	if (broken) {
 		fprintf(stderr, "%s\n", broken);
 		abort();
