@@ -384,6 +384,16 @@ void *__wrap_calloc(size_t n, size_t size)
 	return block(fails("calloc") ? NULL : __real_calloc(n, size));
 }
 
+/* A block that grows is counted already. */
+void *__real_realloc(void *at, size_t size);
+void *__wrap_realloc(void *at, size_t size);
+void *__wrap_realloc(void *at, size_t size)
+{
+	void *got = fails("realloc") ? NULL : __real_realloc(at, size);
+
+	return at ? got : block(got);
+}
+
 void __real_free(void *at);
 void __wrap_free(void *at);
 void __wrap_free(void *at)

@@ -72,7 +72,7 @@ void wrap_reset(void);
 struct wrap_held {
 	unsigned fds;	 /* open descriptors of this process */
 	uint64_t mapped; /* bytes that mmap gave and munmap has not taken back */
-	int64_t blocks;	 /* of malloc and calloc, not freed */
+	int64_t blocks;	 /* of malloc, calloc and realloc, not freed */
 };
 struct wrap_held wrap_held(void);
 /* Fails the test unless all that was taken since `before` was given back. */
