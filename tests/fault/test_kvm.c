@@ -7,6 +7,7 @@
 #include "vmm/host/supported_cpuid.h"
 #include "vmm/host/probe.h"
 #include "vmm/host/vcpu.h"
+#include "vmm/host/vcpu_state.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,6 +47,11 @@ static struct {
 	unsigned nr_mce;
 	unsigned meets_bad; /* how many times the guest touches bad_page before it runs */
 	int tsc_khz;	    /* 0: KVM_GET_TSC_KHZ fails */
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	uint32_t mp_state;
+	bool nmi_waits;
+	void (*exits)(struct kvm_run *run, unsigned n); /* says how the nth KVM_RUN comes back */
 } host;
 
 static int new_fd(void)
@@ -63,6 +69,8 @@ static int new_vcpu(void)
 		return -1;
 	return fd;
 }
+
+static struct vcpu vcpu; /* the one of the tests that run */
 
 static uint8_t bad_page[2 * 4096];
 
@@ -149,8 +157,22 @@ static bool played(int fd, unsigned long request, void *arg, int *ret)
 		host.mce = *(struct kvm_x86_mce *)arg;
 		host.nr_mce++;
 		break;
+	case KVM_GET_REGS:
+		*(struct kvm_regs *)arg = host.regs;
+		break;
+	case KVM_GET_SREGS:
+		*(struct kvm_sregs *)arg = host.sregs;
+		break;
+	case KVM_GET_MP_STATE:
+		((struct kvm_mp_state *)arg)->mp_state = host.mp_state;
+		break;
+	case KVM_GET_VCPU_EVENTS:
+		((struct kvm_vcpu_events *)arg)->nmi.pending = host.nmi_waits;
+		break;
 	case KVM_RUN:
 		host.run_calls++;
+		if (host.exits)
+			host.exits(vcpu.run, host.run_calls);
 		if (host.meets_bad) {
 			send_error();
 			host.meets_bad--;
@@ -611,8 +633,6 @@ static void test_clock(void **state)
 
 /* --- running: what KVM can return, and what it cannot be made to return on demand --- */
 
-static struct vcpu vcpu;
-
 static enum vcpu_stop run_once(void)
 {
 	static const struct vcpu_bus nowhere;
@@ -805,6 +825,128 @@ static void test_dump(void **state)
 	assert_non_null(strstr(dump(3), "\ncode at rip: not readable\n"));
 }
 
+/* --- the report --- */
+
+static uint8_t port_byte;
+
+static void count_up(void *to, uint16_t port, bool write, void *data, unsigned size)
+{
+	(void)to;
+	(void)port;
+	assert_int_equal(size, 1);
+	if (!write)
+		*(uint8_t *)data = port_byte++;
+}
+
+static void answer_memory(void *to, uint64_t gpa, bool write, void *data, unsigned size)
+{
+	(void)to;
+	(void)gpa;
+	if (!write)
+		memset(data, 0x5a, size);
+}
+
+/* Reads of a port, one write to it, accesses to memory, and a triple fault. */
+static void last_exits(struct kvm_run *run, unsigned n)
+{
+	uint8_t *data = (uint8_t *)run + 2048;
+
+	run->exit_reason = n < 20 ? KVM_EXIT_IO : n < 22 ? KVM_EXIT_MMIO : KVM_EXIT_SHUTDOWN;
+	if (n < 20) {
+		run->io.data_offset = 2048;
+		run->io.port = 0x3f8;
+		run->io.size = 1;
+		run->io.count = n == 19 ? 3 : 1;
+		run->io.direction = n == 19 ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+		memcpy(data, "\x41\x42\x43", 3);
+	} else if (n < 22) {
+		run->mmio.phys_addr = 0xfee00020;
+		run->mmio.len = 4;
+		run->mmio.is_write = n == 21;
+		memcpy(run->mmio.data, "\x78\x56\x34\x12", 4);
+	}
+}
+
+/* The report with its nth call failing; 0: none. The caller frees it. */
+static char *describe(unsigned n)
+{
+	const struct ram none = RAM_EMPTY;
+	size_t len = 0;
+	char *text = NULL;
+	FILE *to;
+
+	wrap_reset();
+	wrap_ioctl(played);
+	to = open_memstream(&text, &len);
+	assert_non_null(to);
+	wrap_fail_named("ioctl", n, EIO);
+	vcpu_describe(&vcpu, &none, to);
+	wrap_fail_named("ioctl", 0, 0);
+	assert_int_equal(fclose(to), 0);
+	return text;
+}
+
+static void expect_report(unsigned n, const char *words)
+{
+	char *text = describe(n);
+
+	if (!strstr(text, words))
+		fail_msg("\"%s\" does not say \"%s\"", text, words);
+	free(text);
+}
+
+static void test_report(void **state)
+{
+	static const struct vcpu_bus bus = { .pio = count_up, .mmio = answer_memory };
+	struct vcpu_state values;
+
+	(void)state;
+	expect_report(0, "\n0 exits\n");
+	port_byte = 0;
+	host.exits = last_exits;
+	assert_int_equal(vcpu_run(&vcpu, &bus, &err), VCPU_TRIPLE_FAULT);
+	/* The last 16 of 22, and a read has the value that the device gave. */
+	expect_report(0, "22 exits, of them the last, oldest first:\n"
+			 "  port read 0x3f8 size 1 value 0x6\n"
+			 "  port read 0x3f8 size 1 value 0x7\n");
+	expect_report(0, "value 0x11\n"
+			 "  port write 0x3f8 size 1 value 0x41, the first of 3\n"
+			 "  memory read 0xfee00020 size 4 value 0x5a5a5a5a\n"
+			 "  memory write 0xfee00020 size 4 value 0x12345678\n"
+			 "  triple fault\n");
+
+	host.regs.rip = 0xffffffff81000123;
+	host.sregs.cr3 = 0x1234000;
+	host.sregs.tr = (struct kvm_segment){ .base = 0xfffffe0000003000,
+					      .limit = 0x4087,
+					      .selector = 0x40,
+					      .type = 11,
+					      .present = 1 };
+	host.mp_state = KVM_MP_STATE_HALTED;
+	expect_report(0, "vCPU 5: exit reason 8\nrip ffffffff81000123 ");
+	expect_report(0, "cr3 0000000001234000");
+	expect_report(0, "\ntr  0040 base fffffe0000003000 limit 00004087 type b dpl 0\n");
+	expect_report(0,
+		      "\nldt 0000 base 0000000000000000 limit 00000000 type 0 dpl 0 not present\n");
+	expect_report(0, "\nhalted, interrupts off\n");
+	host.regs.rflags = VCPU_RFLAGS_IF;
+	host.nmi_waits = true;
+	expect_report(0, "\nhalted, interrupts on, an NMI waits\n");
+	host.mp_state = KVM_MP_STATE_UNINITIALIZED;
+	expect_report(0, "\nwaiting for a start-up IPI, interrupts on");
+	host.mp_state = KVM_MP_STATE_RUNNABLE;
+	expect_report(0, "\nrunning, interrupts on");
+
+	/* What KVM does not say: registers, translation, segments, activity, events. */
+	expect_report(1, "vCPU 5: registers not readable\ncs ");
+	expect_report(4, "code at rip: not readable\nrunning, ");
+	expect_report(6, "\nwhether it was halted is not known\n22 exits");
+	expect_report(8, "\nrunning, interrupts on\n22 exits");
+	wrap_fail_named("ioctl", 2, EIO);
+	assert_int_equal(vcpu_get_state(&vcpu, &values, &err), -EIO);
+	wrap_assert_says(&err, "cannot read the system registers of vCPU 5: ");
+}
+
 /* --- host_try_kvm, host_probe --- */
 
 /* The played KVM ends the guest at once, so the answer is that it does not execute. */
@@ -892,6 +1034,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_memory, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_no_memory, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_dump, make_vcpu, unmake_vcpu),
+		cmocka_unit_test_setup_teardown(test_report, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup(test_try, play),
 		cmocka_unit_test_setup(test_probe, play),
 	};

@@ -1,5 +1,6 @@
 #include "vmm/host/vcpu.h"
 
+#include "vmm/base/bytes.h"
 #include "vmm/base/facts.h"
 #include "vmm/host/machine_check.h"
 
@@ -214,13 +215,11 @@ bool vcpu_was_idle(struct vcpu *v)
 	return __atomic_exchange_n(&v->slept, false, __ATOMIC_SEQ_CST);
 }
 
-#define RFLAGS_IF (1u << 9)
-
 static bool interrupts_on(const struct vcpu *v)
 {
 	struct kvm_regs regs;
 
-	return ioctl(v->fd, KVM_GET_REGS, &regs) == 0 && regs.rflags & RFLAGS_IF;
+	return ioctl(v->fd, KVM_GET_REGS, &regs) == 0 && regs.rflags & VCPU_RFLAGS_IF;
 }
 
 bool vcpu_is_dead(const struct vcpu *v)
@@ -262,6 +261,28 @@ static void run_pio(struct vcpu *v, const struct vcpu_bus *bus)
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
 		bus->pio(bus->to, run->io.port, run->io.direction == KVM_EXIT_IO_OUT, data,
 			 run->io.size);
+}
+
+/* Called when an access is done, because only then a read has its value. */
+static void note_exit(struct vcpu *v)
+{
+	const struct kvm_run *run = v->run;
+	struct vcpu_exit *e = &v->exits[v->nr_exits++ % VCPU_EXITS];
+
+	*e = (struct vcpu_exit){ .reason = run->exit_reason };
+	if (run->exit_reason == KVM_EXIT_IO) {
+		e->at = run->io.port;
+		e->size = run->io.size;
+		e->count = run->io.count;
+		e->write = run->io.direction == KVM_EXIT_IO_OUT;
+		e->value = load_le((const uint8_t *)run + run->io.data_offset, run->io.size);
+	} else if (run->exit_reason == KVM_EXIT_MMIO) {
+		e->at = run->mmio.phys_addr;
+		e->size = (uint8_t)run->mmio.len;
+		e->count = 1;
+		e->write = run->mmio.is_write;
+		e->value = load_le(run->mmio.data, run->mmio.len);
+	}
 }
 
 /*
@@ -380,14 +401,15 @@ enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *
 				return VCPU_STOPPED;
 			continue;
 		}
-		switch (run->exit_reason) {
-		case KVM_EXIT_IO:
+		if (run->exit_reason == KVM_EXIT_IO)
 			run_pio(v, bus);
-			break;
-		case KVM_EXIT_MMIO:
+		else if (run->exit_reason == KVM_EXIT_MMIO)
 			bus->mmio(bus->to, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data,
 				  run->mmio.len);
-			break;
+		note_exit(v);
+		switch (run->exit_reason) {
+		case KVM_EXIT_IO:
+		case KVM_EXIT_MMIO:
 		case KVM_EXIT_INTR:
 			break;
 		case KVM_EXIT_SHUTDOWN:

@@ -15,6 +15,9 @@
 #include <pthread.h>
 #include <stddef.h>
 
+/* RFLAGS.IF: interrupts are on (Intel SDM volume 1, section 3.4.3). */
+#define VCPU_RFLAGS_IF (1u << 9)
+
 /* How a vCPU came to stop. */
 enum vcpu_stop {
 	VCPU_STOPPED, /* vcpu_kick() was called */
@@ -38,6 +41,19 @@ struct vcpu_bus {
 	void *to;
 };
 
+/* How KVM_RUN came back: an access of the guest, or another reason (KVM_EXIT_*). */
+struct vcpu_exit {
+	uint64_t at;	/* the port or the guest-physical address; of accesses only, as all below */
+	uint64_t value; /* what was written or read; of several units the first */
+	uint32_t reason;
+	uint32_t count; /* of units: one instruction may transfer many to a port */
+	uint8_t size;	/* bytes of a unit */
+	bool write;
+};
+
+/* The exits that a vCPU remembers, for a report when its guest has ended. */
+#define VCPU_EXITS 16
+
 struct vcpu {
 	unsigned index; /* 0 is the bootstrap processor */
 	int fd;
@@ -52,6 +68,9 @@ struct vcpu {
 	 * (slept)
 	 */
 	bool stop, look, slept;
+	/* the vCPU's thread writes it: exit number n (from 0) is in place n % VCPU_EXITS */
+	struct vcpu_exit exits[VCPU_EXITS];
+	uint64_t nr_exits;
 };
 
 #define VCPU_EMPTY       \

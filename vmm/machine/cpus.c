@@ -2,6 +2,7 @@
 
 #include "vmm/host/supported_cpuid.h"
 #include "vmm/host/thread.h"
+#include "vmm/host/vcpu_state.h"
 #include "vmm/plan/topology.h"
 
 #include <errno.h>
@@ -194,6 +195,14 @@ bool machine_is_dead(const struct machine *m)
 		if (!vcpu_is_dead(&m->cpus[i].vcpu))
 			return false;
 	return m->nr_cpus;
+}
+
+void machine_describe(const struct machine *m, FILE *to)
+{
+	for (unsigned i = 0; i < m->nr_cpus; i++) {
+		vcpu_describe(&m->cpus[i].vcpu, m->parts.ram, to);
+		fprintf(to, "\n");
+	}
 }
 
 void machine_cpus_destroy(struct machine *m)

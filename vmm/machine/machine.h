@@ -23,6 +23,8 @@
 #include "vmm/plan/cpuid.h"
 #include "vmm/plan/plan.h"
 
+#include <stdio.h>
+
 enum machine_end {
 	MACHINE_RUNNING,
 	MACHINE_POWEROFF,
@@ -131,5 +133,11 @@ bool machine_poll_idle(struct machine *m);
  * machine_destroy().
  */
 bool machine_is_dead(const struct machine *m);
+
+/*
+ * Writes a report of every vCPU to the file (vcpu_describe()). Called between machine_run() and
+ * machine_destroy().
+ */
+void machine_describe(const struct machine *m, FILE *to);
 
 #endif

@@ -319,6 +319,8 @@ static int vm_run_once(struct vm *vm, const struct machine_parts *parts, struct 
 		vm->end = MACHINE_HOST_ERROR;
 	vm->dead = vm->end == MACHINE_STOPPED && machine_is_dead(m);
 	vm->end = m->end = judge_end(vm, vm->end);
+	if (vm->user.ended)
+		vm->user.ended(vm->user.to);
 	machine_destroy(m);
 	vm_command_memory(&vm->control, m, NULL);
 	if (m->unclaimed)
@@ -400,6 +402,11 @@ bool vm_power_off(struct vm *vm)
 	vm_watch_power_off(vm);
 	machine_power_button(&vm->machine);
 	return true;
+}
+
+void vm_describe(const struct vm *vm, FILE *to)
+{
+	machine_describe(&vm->machine, to);
 }
 
 void vm_suspend_lines(struct vm *vm)

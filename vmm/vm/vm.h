@@ -32,6 +32,12 @@ struct vm_user {
 	 */
 	void (*abandon)(void *to, const char *sentence);
 	void *to;
+	/*
+	 * A guest has ended, vm->end says how, and its machine is still there: vm_describe() may be
+	 * called, to keep what shows why. Called on the thread of vm_run() for each guest, those
+	 * that reset themselves among them. NULL: nothing is done.
+	 */
+	void (*ended)(void *to);
 };
 
 enum { VM_SERIAL, VM_CONSOLE, VM_LINES };
@@ -104,6 +110,11 @@ void vm_suspend_lines(struct vm *vm);
 void vm_continue_lines(struct vm *vm);
 /* The terminal has another size. */
 void vm_resize_console(struct vm *vm);
+
+/* The following are called by vm_user.ended. */
+
+/* Writes the state of every vCPU to the file, as text: registers, code, the last exits. */
+void vm_describe(const struct vm *vm, FILE *to);
 
 /* The following are called after vm_run(). */
 
