@@ -256,6 +256,17 @@ int __wrap_usleep(useconds_t us)
 
 WRAP(int, -1, ftruncate, (int fd, off_t size), (fd, size))
 
+/*
+ * Counts only when it is asked for by name, because most writes go to registers of passed-through
+ * devices, where a failure is the guest's to notice.
+ */
+ssize_t __real_pwrite(int fd, const void *from, size_t n, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *from, size_t n, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *from, size_t n, off_t at)
+{
+	return only && fails("pwrite") ? -1 : __real_pwrite(fd, from, n, at);
+}
+
 int __real_memfd_create(const char *name, unsigned flags);
 int __wrap_memfd_create(const char *name, unsigned flags);
 int __wrap_memfd_create(const char *name, unsigned flags)

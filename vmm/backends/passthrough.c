@@ -209,7 +209,7 @@ static int passthrough_check_host(const struct passthrough *pt, struct err *err)
 		needed += span_size(ram->blocks[i].gpa);
 	needed -= pt->mapping.done; /* is pinned */
 	host_memory_probe("", &m);
-	if (ram->folded || ram->page_size != 4 * KIB || !m.available ||
+	if (ram->fold || ram->page_size != 4 * KIB || !m.available ||
 	    needed <= m.available + m.swap)
 		return 0;
 	return err_set(err, ENOMEM,

@@ -176,7 +176,7 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 
 	*ram = (struct ram)RAM_EMPTY;
 	ram->fresh = true;
-	ram->folded = backing->fold;
+	ram->fold = backing->fold;
 	ram->page_size = backing->page_size;
 	ram->blocks = calloc(n, sizeof(*ram->blocks));
 	if (!ram->blocks)
@@ -216,7 +216,7 @@ static bool ram_give_back(const struct ram *ram, const struct ram_block *b, uint
 	 * A hole in a file of huge pages loses the page's reservation, so that another process
 	 * could take the page, and the guest's next access would raise SIGBUS.
 	 */
-	if (ram->folded || ram->page_size != 4 * KIB)
+	if (ram->fold || ram->page_size != 4 * KIB)
 		return false;
 	if (ram->memfd < 0)
 		return madvise(b->hva + offset, size, MADV_DONTNEED) == 0;

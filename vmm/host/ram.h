@@ -20,9 +20,9 @@
 struct ram {
 	struct ram_block *blocks; /* sorted by address */
 	size_t nr_blocks;
-	int memfd;  /* the file behind it; -1: anonymous memory */
-	bool fresh; /* only zeroes, but for bytes written since ram_create or ram_clear */
-	bool folded;
+	int memfd;	    /* the file behind it; -1: anonymous memory */
+	bool fresh;	    /* only zeroes, but for bytes written since ram_create or ram_clear */
+	uint64_t fold;	    /* bytes that all of RAM repeats; 0: it repeats none */
 	uint64_t page_size; /* bytes: of the pages that go back to the host */
 };
 

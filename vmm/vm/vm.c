@@ -9,6 +9,7 @@
 #include "vmm/host/supported_cpuid.h"
 #include "vmm/plan/topology.h"
 #include "vmm/vm/commands.h"
+#include "vmm/vm/core.h"
 #include "vmm/vm/prepare.h"
 #include "vmm/vm/watch.h"
 
@@ -407,6 +408,36 @@ bool vm_power_off(struct vm *vm)
 void vm_describe(const struct vm *vm, FILE *to)
 {
 	machine_describe(&vm->machine, to);
+}
+
+static bool core_stop(void *to)
+{
+	struct vm *vm = to;
+
+	return vm->user.ends(vm->user.to);
+}
+
+int vm_write_core(struct vm *vm, const char *path, struct err *err)
+{
+	const struct machine *m = &vm->machine;
+	struct vcpu_state *cpus = calloc(m->nr_cpus, sizeof(*cpus));
+	struct core core = {
+		.ram = &vm->memory.ram,
+		.cpus = cpus,
+		.nr_cpus = m->nr_cpus,
+		.stop = core_stop(vm) ? NULL : core_stop,
+		.to = vm,
+	};
+	int ret = 0;
+
+	if (!cpus)
+		return err_sys(err, ENOMEM, "cannot write the core of the guest to %s", path);
+	for (unsigned i = 0; ret == 0 && i < m->nr_cpus; i++)
+		ret = vcpu_get_state(&m->cpus[i].vcpu, &cpus[i], err);
+	if (ret == 0)
+		ret = core_write(&core, path, err);
+	free(cpus);
+	return ret;
 }
 
 void vm_suspend_lines(struct vm *vm)

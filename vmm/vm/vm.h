@@ -21,8 +21,8 @@ struct vm_user {
 	void (*event)(void *to, const struct vm_event *event);
 	/*
 	 * Whether the owner wants the vm to end. Called from any thread while the loop does not
-	 * run, which is while RAM is mapped for devices and while the machine of an ended guest is
-	 * destroyed.
+	 * run, which is while RAM is mapped for devices, a core is written and the machine of an
+	 * ended guest is destroyed.
 	 */
 	bool (*ends)(void *to);
 	/*
@@ -33,9 +33,9 @@ struct vm_user {
 	void (*abandon)(void *to, const char *sentence);
 	void *to;
 	/*
-	 * A guest has ended, vm->end says how, and its machine is still there: vm_describe() may be
-	 * called, to keep what shows why. Called on the thread of vm_run() for each guest, those
-	 * that reset themselves among them. NULL: nothing is done.
+	 * A guest has ended, vm->end says how, and its machine is still there: vm_describe() and
+	 * vm_write_core() may be called, to keep what shows why. Called on the thread of vm_run()
+	 * for each guest, those that reset themselves among them. NULL: nothing is done.
 	 */
 	void (*ended)(void *to);
 };
@@ -115,6 +115,11 @@ void vm_resize_console(struct vm *vm);
 
 /* Writes the state of every vCPU to the file, as text: registers, code, the last exits. */
 void vm_describe(const struct vm *vm, FILE *to);
+/*
+ * Writes guest memory and the registers of every vCPU to a new file (core_write()). Devices may
+ * still write to memory meanwhile. -EINTR: the owner wants the vm to end, and did not before.
+ */
+int vm_write_core(struct vm *vm, const char *path, struct err *err);
 
 /* The following are called after vm_run(). */
 
