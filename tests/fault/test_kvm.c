@@ -947,6 +947,43 @@ static void test_report(void **state)
 	wrap_assert_says(&err, "cannot read the system registers of vCPU 5: ");
 }
 
+/* --- halted CPUs --- */
+
+/* What the vCPU's thread answers when it is asked to look. */
+static void expect_look(bool slept, bool died)
+{
+	host.run_error = EINTR; /* the signal */
+	vcpu.look = vcpu.stop = true;
+	assert_int_equal(run_once(), VCPU_STOPPED);
+	assert_false(vcpu.look);
+	assert_int_equal(vcpu_was_idle(&vcpu), slept);
+	assert_int_equal(vcpu_died(&vcpu), died);
+	assert_false(vcpu_was_idle(&vcpu)); /* it is told once */
+	assert_false(vcpu_died(&vcpu));
+}
+
+static void test_looks(void **state)
+{
+	(void)state;
+	host.mp_state = KVM_MP_STATE_HALTED;
+	host.regs.rflags = VCPU_RFLAGS_IF;
+	expect_look(true, false);
+	host.regs.rflags = 0;
+	expect_look(false, true);
+	host.nmi_waits = true;
+	expect_look(false, false);
+	host.nmi_waits = false;
+	host.mp_state = KVM_MP_STATE_UNINITIALIZED;
+	expect_look(false, true);
+	host.mp_state = KVM_MP_STATE_INIT_RECEIVED;
+	expect_look(false, true);
+	host.mp_state = KVM_MP_STATE_RUNNABLE;
+	expect_look(false, false);
+	/* The last answer counts. */
+	vcpu.died = true;
+	expect_look(false, false);
+}
+
 /* --- host_try_kvm, host_probe --- */
 
 /* The played KVM ends the guest at once, so the answer is that it does not execute. */
@@ -1035,6 +1072,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_memory, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_dump, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_report, make_vcpu, unmake_vcpu),
+		cmocka_unit_test_setup_teardown(test_looks, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup(test_try, play),
 		cmocka_unit_test_setup(test_probe, play),
 	};

@@ -5,6 +5,7 @@
 #include "tests/kernel_files.h"
 #include "vmm/host/probe.h"
 #include "vmm/machine/machine.h"
+#include "vmm/vm/vm.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/procfs.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define VALUE	   42
@@ -424,6 +428,209 @@ static void test_exits(void **state)
 	expect_exit_value(run());
 }
 
+/* --- looking at one --- */
+
+static const uint8_t guest_dies[] = { 0xfa, 0xf4, 0xeb, 0xfc };	  /* cli, hlt, jmp to it */
+static const uint8_t guest_sleeps[] = { 0xfb, 0xf4, 0xeb, 0xfc }; /* sti, hlt, jmp to it */
+
+#define LOOKS	6
+#define LOOK_MS 100
+
+static int look_timer;
+static unsigned nr_busy, nr_dead, nr_slept, looks;
+
+static void look(void *to, short revents)
+{
+	uint64_t n;
+
+	(void)to;
+	(void)revents;
+	if (read(look_timer, &n, sizeof(n)) != sizeof(n))
+		return;
+	nr_busy += machine_is_busy(&machine, LOOK_MS / 4);
+	nr_dead += machine_poll_dead(&machine);
+	nr_slept += machine_poll_idle(&machine);
+	if (++looks == LOOKS)
+		machine_stop(&machine);
+}
+
+/* Runs the guest, looks at it some times, ends it and returns the report of its vCPUs. */
+static char *run_and_look(void)
+{
+	const struct itimerspec ticks = { { 0, LOOK_MS * 1000000 }, { 0, LOOK_MS * 1000000 } };
+	char *text = NULL;
+	size_t len = 0;
+	FILE *to;
+
+	nr_busy = nr_dead = nr_slept = looks = 0;
+	if (machine_create(&machine, &parts, &err) < 0)
+		fail_msg("%s", err.text);
+	look_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	assert_int_equal(timerfd_settime(look_timer, 0, &ticks, NULL), 0);
+	assert_int_equal(loop_watch(&loop, look_timer, POLLIN, look, NULL, &err), 0);
+	assert_int_equal(machine_run(&machine, &err), MACHINE_STOPPED);
+	to = open_memstream(&text, &len);
+	machine_describe(&machine, to);
+	fclose(to);
+	loop_forget(&loop, look_timer);
+	close(look_timer);
+	return text;
+}
+
+static void expect_words(const char *text, const char *words)
+{
+	if (!strstr(text, words))
+		fail_msg("\"%s\" does not say \"%s\"", text, words);
+}
+
+/* The second CPU of each guest never gets its start-up IPI. */
+static void test_looks(void **state)
+{
+	char *text;
+
+	(void)state;
+	LOAD(guest_dies);
+	text = run_and_look();
+	assert_in_range(nr_dead, 2, LOOKS - 1); /* the first look asks */
+	assert_in_range(nr_busy, 0, 1);		/* at its start */
+	assert_int_equal(nr_slept, 0);
+	assert_true(machine_is_dead(&machine));
+	expect_words(text, "vCPU 0: exit reason ");
+	expect_words(text, "\ncode at rip: eb fc"); /* hlt is done */
+	expect_words(text, "\nhalted, interrupts off\n");
+	expect_words(text, "vCPU 1: exit reason ");
+	expect_words(text, "\nwaiting for a start-up IPI, interrupts off\n");
+	free(text);
+	machine_destroy(&machine);
+
+	LOAD(guest_sleeps);
+	text = run_and_look();
+	assert_int_equal(nr_dead, 0);
+	assert_in_range(nr_slept, 2, LOOKS - 1);
+	assert_false(machine_is_dead(&machine));
+	expect_words(text, "\nhalted, interrupts on\n");
+	free(text);
+	machine_destroy(&machine);
+
+	LOAD(guest_spins);
+	text = run_and_look();
+	assert_int_equal(nr_dead, 0);
+	assert_in_range(nr_busy, 1, LOOKS);
+	expect_words(text, "\nrunning, interrupts off\n");
+	free(text);
+	machine_destroy(&machine);
+
+	LOAD(guest_prints);
+	text = run_and_look();
+	expect_words(text, "\n  port write 0x3f8 size 1 value 0x2e\n");
+	free(text);
+	machine_destroy(&machine);
+}
+
+/* --- a vm that watches for one --- */
+
+static struct {
+	struct vm *vm;
+	char *report;
+	char core[64];
+	unsigned ended;
+} owner;
+
+static void owner_event(void *to, const struct vm_event *event)
+{
+	(void)to;
+	(void)event;
+}
+
+static bool owner_ends(void *to)
+{
+	(void)to;
+	return false;
+}
+
+static void owner_ended(void *to)
+{
+	size_t len = 0;
+	FILE *report = open_memstream(&owner.report, &len);
+
+	assert_ptr_equal(to, &owner);
+	owner.ended++;
+	assert_int_equal(owner.vm->end, MACHINE_STOPPED);
+	vm_describe(owner.vm, report);
+	fclose(report);
+	if (vm_write_core(owner.vm, owner.core, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* The guest's code is where RIP says, and RIP is in the note of its first CPU. */
+static void expect_core(const char *path)
+{
+	uint8_t start[4096], code[2];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const Elf64_Ehdr *header = (const void *)start;
+	const Elf64_Phdr *ph = (const void *)(start + sizeof(*header));
+	prstatus_t status;
+	uint64_t rip;
+
+	assert_int_equal(pread(fd, start, sizeof(start), 0), sizeof(start));
+	assert_memory_equal(start, ELFMAG, SELFMAG);
+	memcpy(&status, start + ph[0].p_offset + sizeof(Elf64_Nhdr) + 8, sizeof(status));
+	rip = status.pr_reg[16];
+	assert_int_equal(ph[1].p_paddr, 0);
+	assert_true(rip < ph[1].p_memsz);
+	assert_int_equal(pread(fd, code, 2, (off_t)(ph[1].p_offset + rip)), 2);
+	assert_memory_equal(code, "\xeb\xfc", 2);
+	close(fd);
+}
+
+static void test_vm_watches(void **state)
+{
+	const struct vm_user user = { .event = owner_event,
+				      .ends = owner_ends,
+				      .ended = owner_ended,
+				      .to = &owner,
+				      .watch_dead = true };
+	char folder[] = "/tmp/straddle-vm-XXXXXX", path[64];
+	char *argv[] = { (char *)"--kernel", path,	  (char *)"--memory", (char *)"64M",
+			 (char *)"--cpus",   (char *)"2", (char *)"--serial", (char *)"none" };
+	struct timespec begin, end;
+	uint8_t file[ELF_SIZE];
+	FILE *out;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/kernel", folder);
+	snprintf(owner.core, sizeof(owner.core), "%s/core", folder);
+	elf_make(file);
+	memcpy(file + ELF_CONTENTS + 16, guest_dies, sizeof(guest_dies));
+	out = fopen(path, "we");
+	assert_int_equal(fwrite(file, 1, sizeof(file), out), sizeof(file));
+	fclose(out);
+	owner.ended = 0;
+	owner.vm = vm_new(&user);
+	if (config_parse(&owner.vm->config, CMD_RUN, ARRAY_SIZE(argv), argv, &err) < 0 ||
+	    config_check(&owner.vm->config, CMD_RUN, &err) < 0 || vm_plan(owner.vm, &err) < 0 ||
+	    vm_prepare(owner.vm, &err) < 0)
+		fail_msg("%s", err.text);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	if (vm_run(owner.vm, &err) < 0)
+		fail_msg("%s", err.text);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	vm_close_lines(owner.vm);
+	assert_int_equal(owner.vm->end, MACHINE_STOPPED);
+	assert_true(owner.vm->dead);
+	assert_false(owner.vm->asked_to_stop || owner.vm->timed_out);
+	assert_int_equal(owner.ended, 1);
+	assert_in_range(end.tv_sec - begin.tv_sec, 0, 20); /* 1 on hardware */
+	expect_words(owner.report, "\nhalted, interrupts off\n");
+	expect_core(owner.core);
+	vm_free(owner.vm);
+	free(owner.report);
+	unlink(owner.core);
+	unlink(path);
+	rmdir(folder);
+}
+
 static void test_serial_fails(void **state)
 {
 	struct wrap_held before;
@@ -490,6 +697,8 @@ int main(void)
 		TEST(test_loop_fails),
 		TEST(test_run_fails),
 		TEST(test_exits),
+		TEST(test_looks),
+		cmocka_unit_test_setup(test_vm_watches, wrap_setup),
 		TEST(test_serial_fails),
 		TEST(test_check),
 	};

@@ -129,7 +129,7 @@ out:
 int cmd_run(int argc, char *argv[])
 {
 	struct run run = { .signals = -1, .tty = isatty(STDERR_FILENO) };
-	const struct vm_user user = { run_event, run_ends, run_abandon, &run, NULL };
+	const struct vm_user user = { run_event, run_ends, run_abandon, &run, NULL, false };
 	struct err err = { "" };
 	int status, ret;
 

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 /*
  * The roles whose system calls other threads interrupt with SIGRTMIN: vcpu_kick(), console_close().
@@ -35,6 +36,16 @@ int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t 
 	code = pthread_create(thread, attr, start, arg);
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
 	return code;
+}
+
+uint64_t thread_cpu_time(pthread_t thread)
+{
+	struct timespec time;
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(thread, &clock) || clock_gettime(clock, &time) < 0)
+		return 0;
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
 static void *thread_serve(void *arg)

@@ -11,6 +11,7 @@
 #include "vmm/host/loop.h"
 
 #include <pthread.h>
+#include <stdint.h>
 
 enum thread_role {
 	THREAD_VCPU,	/* runs a vCPU */
@@ -31,6 +32,9 @@ int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t 
 		 void *(*start)(void *), void *arg);
 /* Names the calling thread for ps and top, in at most 15 bytes. */
 void thread_name(const char *name);
+
+/* Nanoseconds of CPU time that the thread has used; 0 if it has ended. It was not joined yet. */
+uint64_t thread_cpu_time(pthread_t thread);
 
 struct worker {
 	const char *name;

@@ -215,11 +215,24 @@ bool vcpu_was_idle(struct vcpu *v)
 	return __atomic_exchange_n(&v->slept, false, __ATOMIC_SEQ_CST);
 }
 
+bool vcpu_died(struct vcpu *v)
+{
+	return __atomic_exchange_n(&v->died, false, __ATOMIC_SEQ_CST);
+}
+
 static bool interrupts_on(const struct vcpu *v)
 {
 	struct kvm_regs regs;
 
 	return ioctl(v->fd, KVM_GET_REGS, &regs) == 0 && regs.rflags & VCPU_RFLAGS_IF;
+}
+
+static bool wakes_without_interrupts(const struct vcpu *v)
+{
+	struct kvm_vcpu_events events = { 0 };
+
+	return ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0 || events.nmi.pending ||
+	       events.nmi.injected || events.smi.pending;
 }
 
 bool vcpu_is_dead(const struct vcpu *v)
@@ -229,7 +242,9 @@ bool vcpu_is_dead(const struct vcpu *v)
 	if (ioctl(v->fd, KVM_GET_MP_STATE, &state) < 0)
 		return false;
 	return state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
-	       (state.mp_state == KVM_MP_STATE_HALTED && !interrupts_on(v));
+	       state.mp_state == KVM_MP_STATE_INIT_RECEIVED ||
+	       (state.mp_state == KVM_MP_STATE_HALTED && !interrupts_on(v) &&
+		!wakes_without_interrupts(v));
 }
 
 static void vcpu_record_idle(struct vcpu *v)
@@ -248,8 +263,10 @@ static void vcpu_record_idle(struct vcpu *v)
 static bool is_to_stop(struct vcpu *v)
 {
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-	if (__atomic_exchange_n(&v->look, false, __ATOMIC_SEQ_CST))
+	if (__atomic_exchange_n(&v->look, false, __ATOMIC_SEQ_CST)) {
 		vcpu_record_idle(v);
+		__atomic_store_n(&v->died, vcpu_is_dead(v), __ATOMIC_SEQ_CST);
+	}
 	return __atomic_load_n(&v->stop, __ATOMIC_SEQ_CST);
 }
 

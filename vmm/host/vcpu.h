@@ -64,10 +64,10 @@ struct vcpu {
 	uint64_t last_bad;    /* the page before that */
 	unsigned nr_bad;      /* how many times in a row */
 	/*
-	 * atomic: requests of other threads to the vCPU's thread (stop, look), and its answer
-	 * (slept)
+	 * atomic: requests of other threads to the vCPU's thread (stop, look), and its answers
+	 * (slept, died)
 	 */
-	bool stop, look, slept;
+	bool stop, look, slept, died;
 	/* the vCPU's thread writes it: exit number n (from 0) is in place n % VCPU_EXITS */
 	struct vcpu_exit exits[VCPU_EXITS];
 	uint64_t nr_exits;
@@ -115,8 +115,14 @@ void vcpu_kick(struct vcpu *v, pthread_t thread);
 void vcpu_poll_idle(struct vcpu *v, pthread_t thread);
 bool vcpu_was_idle(struct vcpu *v);
 /*
+ * Whether vcpu_is_dead() was true at the last check that vcpu_poll_idle() asked for since the last call;
+ * false if there was none.
+ */
+bool vcpu_died(struct vcpu *v);
+/*
  * Whether the vCPU can never run again without another CPU: it is halted with interrupts off, or
- * waits for a start-up IPI. Called when its thread has ended.
+ * waits for a start-up IPI, and no NMI or SMI waits for it. Called when its thread has ended, or by
+ * that thread.
  */
 bool vcpu_is_dead(const struct vcpu *v);
 /* Once per process, before the first vCPU thread: the signal that vcpu_kick and _look send. */

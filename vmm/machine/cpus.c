@@ -189,6 +189,34 @@ bool machine_poll_idle(struct machine *m)
 	return any;
 }
 
+bool machine_is_busy(struct machine *m, unsigned ms)
+{
+	bool busy = false;
+
+	for (unsigned i = 0; i < m->nr_cpus; i++) {
+		struct machine_cpu *cpu = &m->cpus[i];
+		uint64_t now = cpu->has_thread ? thread_cpu_time(cpu->thread) : 0;
+
+		busy |= now > cpu->cpu_time && now - cpu->cpu_time > ms * UINT64_C(1000000);
+		cpu->cpu_time = now;
+	}
+	return busy;
+}
+
+bool machine_poll_dead(struct machine *m)
+{
+	bool all = m->nr_cpus;
+
+	for (unsigned i = 0; i < m->nr_cpus; i++) {
+		struct machine_cpu *cpu = &m->cpus[i];
+
+		all &= vcpu_died(&cpu->vcpu);
+		if (cpu->has_thread)
+			vcpu_poll_idle(&cpu->vcpu, cpu->thread);
+	}
+	return all;
+}
+
 bool machine_is_dead(const struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_cpus; i++)

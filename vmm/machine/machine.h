@@ -74,6 +74,7 @@ struct machine_cpu {
 	struct machine *machine;
 	pthread_t thread;
 	bool has_thread;
+	uint64_t cpu_time; /* of the thread in ns, when machine_is_busy() was called last */
 };
 
 struct machine {
@@ -127,6 +128,13 @@ bool machine_crash_is_loaded(const struct machine *m);
  * call: true if any vCPU was.
  */
 bool machine_poll_idle(struct machine *m);
+/* Whether a vCPU has used more than `ms` of CPU time since the last call. */
+bool machine_is_busy(struct machine *m, unsigned ms);
+/*
+ * Asks the vCPUs whether they can never run again (vcpu_is_dead()). Returns the answers to the
+ * previous call: true if all said so.
+ */
+bool machine_poll_dead(struct machine *m);
 
 /*
  * Whether no vCPU can ever run again (vcpu_is_dead()). Called between machine_run() and

@@ -51,7 +51,7 @@ struct vm *vm_new(const struct vm_user *user)
 	vm->initrd = (struct images)IMAGES_EMPTY;
 	vm->loop = (struct loop)LOOP_EMPTY;
 	vm->control = (struct control)CONTROL_EMPTY;
-	vm->stop_timer = vm->timer = vm->panic_event = vm->panic_timer = -1;
+	vm->stop_timer = vm->timer = vm->panic_event = vm->panic_timer = vm->death_timer = -1;
 	vm->blame = VM_BLAME_HOST;
 	supported_cpuid_ask_ahead(kvm_keep_device());
 	return vm;
@@ -318,7 +318,7 @@ static int vm_run_once(struct vm *vm, const struct machine_parts *parts, struct 
 	vm->end = machine_run(m, err);
 	if (vm->end == MACHINE_RUNNING && vm_lines_error(vm, err) < 0)
 		vm->end = MACHINE_HOST_ERROR;
-	vm->dead = vm->end == MACHINE_STOPPED && machine_is_dead(m);
+	vm->dead = vm->end == MACHINE_STOPPED && (vm->dead || machine_is_dead(m));
 	vm->end = m->end = judge_end(vm, vm->end);
 	if (vm->user.ended)
 		vm->user.ended(vm->user.to);

@@ -13,6 +13,7 @@
 #include "vmm/base/panic.h"
 #include "vmm/machine/machine.h"
 #include "vmm/vm/control.h"
+#include "vmm/vm/death.h"
 #include "vmm/vm/events.h"
 #include "vmm/vm/memory.h"
 
@@ -38,6 +39,11 @@ struct vm_user {
 	 * for each guest, those that reset themselves among them. NULL: nothing is done.
 	 */
 	void (*ended)(void *to);
+	/*
+	 * Ends a guest within about a second once none of its CPUs can ever run again: with
+	 * MACHINE_STOPPED, and vm->dead is true. Else such a guest stays until it is ended.
+	 */
+	bool watch_dead;
 };
 
 enum { VM_SERIAL, VM_CONSOLE, VM_LINES };
@@ -69,14 +75,17 @@ struct vm {
 	int timer;	 /* --timeout, since the first guest began */
 	int panic_event; /* eventfd: signalled when a console printed a panic */
 	int panic_timer; /* ticks while a panic is in doubt */
+	int death_timer; /* ticks if user.watch_dead */
 	struct panic_doubt doubt;
+	struct death death;
 	bool begun;	    /* the first guest began */
 	bool asked_off;	    /* the power button was pressed */
 	bool asked_to_stop; /* by vm_stop(), the owner or --stop-timeout */
 	bool overdue;	    /* the guest did not power off within --stop-timeout */
 	bool timed_out;	    /* --timeout ended it */
-	bool dead;	    /* all of the guest's CPUs had stopped for good when it was ended */
-	double mapping;	    /* seconds that it took to map RAM for devices */
+	/* all of the guest's CPUs had stopped for good when it was ended, or were why it was */
+	bool dead;
+	double mapping; /* seconds that it took to map RAM for devices */
 };
 
 /*

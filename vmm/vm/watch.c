@@ -25,9 +25,10 @@ static void start_timer(int timer, unsigned seconds)
 	(void)timerfd_settime(timer, 0, &when, NULL);
 }
 
-static void watch_tick(int timer, bool on)
+/* Makes the timer expire every `ms`, which are less than a second; 0: never. */
+static void watch_tick(int timer, unsigned ms)
 {
-	const struct timespec period = { 0, on ? PANIC_TICK_MS * 1000000 : 0 };
+	const struct timespec period = { 0, (long)ms * 1000000 };
 	const struct itimerspec when = { period, period };
 
 	(void)timerfd_settime(timer, 0, &when, NULL);
@@ -90,7 +91,7 @@ static void panic_event_ready(void *to, short revents)
 	if (read(vm->panic_event, &count, sizeof(count)) != sizeof(count))
 		return;
 	vm->doubt = (struct panic_doubt){ 0 };
-	watch_tick(vm->panic_timer, true);
+	watch_tick(vm->panic_timer, PANIC_TICK_MS);
 }
 
 static void panic_tick(void *to, short revents)
@@ -109,7 +110,7 @@ static void panic_tick(void *to, short revents)
 	verdict = panic_doubt_tick(&vm->doubt, bytes, slept,
 				   panic.booted || machine_crash_is_loaded(&vm->machine));
 	if (verdict == PANIC_ALIVE) {
-		watch_tick(vm->panic_timer, false);
+		watch_tick(vm->panic_timer, 0);
 		for (unsigned i = 0; i < vm->nr_lines; i++)
 			console_forget_panic(&vm->lines[i]);
 	} else if (verdict == PANIC_DEAD && !panic_is_attended(vm->config.append)) {
@@ -141,6 +142,24 @@ bool vm_panicked(struct vm *vm, struct panic_line *line)
 	return *line->text && !vm->config.panic_by_device && !machine_crash_is_loaded(&vm->machine);
 }
 
+/* --- CPUs that have stopped for good --- */
+
+static void death_ticks(void *to, short revents)
+{
+	struct vm *vm = to;
+	bool busy, dead;
+
+	(void)revents;
+	if (!expired(vm->death_timer))
+		return;
+	busy = machine_is_busy(&vm->machine, DEATH_BUSY_MS);
+	dead = !busy && machine_poll_dead(&vm->machine);
+	if (!death_tick(&vm->death, busy, dead))
+		return;
+	vm->dead = true;
+	machine_stop(&vm->machine);
+}
+
 /* --- all of them --- */
 
 int vm_watch_open(struct vm *vm, struct err *err)
@@ -150,9 +169,14 @@ int vm_watch_open(struct vm *vm, struct err *err)
 	if (ret < 0)
 		return ret;
 	ret = watch_open_timer(vm, &vm->timer, timer_ready, err);
-	if (ret < 0 || vm->config.panic_by_device)
+	if (ret < 0)
 		return ret;
-	return watch_panics(vm, err);
+	if (vm->user.watch_dead) {
+		ret = watch_open_timer(vm, &vm->death_timer, death_ticks, err);
+		if (ret < 0)
+			return ret;
+	}
+	return vm->config.panic_by_device ? 0 : watch_panics(vm, err);
 }
 
 void vm_watch_begin_guest(struct vm *vm)
@@ -163,9 +187,13 @@ void vm_watch_begin_guest(struct vm *vm)
 		start_timer(vm->timer, vm->config.timeout);
 	vm->begun = true;
 	if (vm->panic_event >= 0) {
-		watch_tick(vm->panic_timer, false);
+		watch_tick(vm->panic_timer, 0);
 		(void)!read(vm->panic_event, &count, sizeof(count));
 	}
+	vm->dead = false;
+	vm->death = (struct death){ 0 };
+	if (vm->death_timer >= 0)
+		watch_tick(vm->death_timer, DEATH_TICK_MS);
 	for (unsigned i = 0; i < vm->nr_lines; i++)
 		console_new_guest(&vm->lines[i], vm->panic_event);
 }
@@ -184,7 +212,8 @@ bool vm_watch_wants_end(struct vm *vm)
 
 void vm_watch_close(struct vm *vm)
 {
-	const int fds[] = { vm->stop_timer, vm->timer, vm->panic_event, vm->panic_timer };
+	const int fds[] = { vm->stop_timer, vm->timer, vm->panic_event, vm->panic_timer,
+			    vm->death_timer };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)

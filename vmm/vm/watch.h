@@ -1,4 +1,7 @@
-/* Ends a guest from outside: at the limits of time, and after a panic that its consoles printed. */
+/*
+ * Ends a guest from outside: at the limits of time, after a panic that its consoles printed, and
+ * when its CPUs have stopped for good.
+ */
 #ifndef VM_WATCH_H
 #define VM_WATCH_H
 
