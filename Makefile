@@ -3,6 +3,7 @@
 
 CC	?= gcc
 CLANG	?= clang
+MUSL	?= musl-gcc
 BUILD	?= build
 prefix	?= /usr/local
 CFLAGS	?= -O2 -g
@@ -19,14 +20,14 @@ $(foreach h,$(if $(UAPI),iommufd.h vfio.h),$(if $(wildcard $(BUILD)/uapi/linux/$
 FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -MMD -MP -I. -I$(BUILD) \
 	 -fPIE -fstack-protector-strong -DSTRADDLE_VERSION='"$(VERSION)"' \
 	 -isystem $(BUILD)/uapi
-# Nothing here unwinds its own stack, so the program need not carry the tables for it; debuggers have those of -g.
-LEAN  := -fno-asynchronous-unwind-tables
 LINK  := -pie -Wl,-z,relro,-z,now
-# All but libc is linked in: six fewer files to load at every start.
-LIBS  := -Wl,-Bstatic -lfdt -ljansson -luring -llzma -lzstd -lz -Wl,-Bdynamic -lpthread
+# libfdt, jansson and liburing are linked in: three fewer files to load at every start. The unpackers stay shared,
+# because they are as large as the rest of straddle together, and are on every system.
+LIBS  := -Wl,-Bstatic -lfdt -ljansson -luring -Wl,-Bdynamic -llzma -lzstd -lz -lpthread
 SAN   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SRC	:= $(wildcard vmm/*/*.c vmm/*/*/*.c devices/*.c acpi/*.c vfio/*.c firmware/*.c)
+INIT	:= $(wildcard init/*.c)
 LIB	:= $(filter-out vmm/cli/main.c,$(SRC))
 UNIT	:= $(wildcard tests/unit/*/test_*.c)
 ORACLE	:= $(filter-out $(UNIT),$(wildcard tests/unit/*/*.c))
@@ -70,26 +71,44 @@ define compile
 endef
 
 $(BUILD)/obj/%.o: %.c Makefile
-	$(compile)$(CC) $(FLAGS) $(LEAN) $(CFLAGS) -D_FORTIFY_SOURCE=2 -c $< -o $@
+	$(compile)$(CC) $(FLAGS) $(CFLAGS) -D_FORTIFY_SOURCE=2 -c $< -o $@
 $(BUILD)/san/%.o: %.c Makefile
 	$(compile)$(CC) $(FLAGS) $(SAN) -c $< -o $@
 $(BUILD)/fuzzer/%.o: %.c Makefile
 	$(compile)$(CLANG) $(FLAGS) -O1 -g -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
 
-$(BUILD)/straddle: $(SRC:%.c=$(BUILD)/obj/%.o)
+# The init that straddle test gives its guests: a static program, and then the contents of an object that is linked in.
+# Every guest's initramfs carries it, so it stays small.
+INIT_FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -MMD -MP -I. -Os -fno-pie \
+	      -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+INIT_MAX   := 102400
+INIT_OBJ   := $(patsubst %.c,$(BUILD)/musl/%.o,$(INIT) vmm/base/channel.c vmm/base/err.c)
+$(BUILD)/musl/%.o: %.c Makefile
+	$(compile)$(MUSL) $(INIT_FLAGS) -c $< -o $@
+$(BUILD)/init.elf: $(INIT_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(MUSL) -static -no-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack \
+		-Wl,-z,noseparate-code $^ -o $@
+	$(Q)size=$$(stat -c %s $@); [ $$size -lt $(INIT_MAX) ] || \
+		{ echo "$@ has $$size bytes, $(INIT_MAX) or more: make init/ smaller"; rm $@; exit 1; }
+EMBEDDED := $(BUILD)/embedded.o
+$(EMBEDDED): vmm/test/init.S $(BUILD)/init.elf
+	$(compile)$(CC) -c -Wa,-I$(BUILD) $< -o $@
+
+$(BUILD)/straddle: $(SRC:%.c=$(BUILD)/obj/%.o) $(EMBEDDED)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LINK) $^ -o $@ $(LIBS)
 
 # --- tests ---
 
-LIB_OBJ := $(LIB:%.c=$(BUILD)/obj/%.o)
-LIB_SAN := $(LIB:%.c=$(BUILD)/san/%.o)
-LIB_FUZ := $(LIB:%.c=$(BUILD)/fuzzer/%.o)
+LIB_OBJ := $(LIB:%.c=$(BUILD)/obj/%.o) $(EMBEDDED)
+LIB_SAN := $(LIB:%.c=$(BUILD)/san/%.o) $(EMBEDDED)
+LIB_FUZ := $(LIB:%.c=$(BUILD)/fuzzer/%.o) $(EMBEDDED)
 ORA_SAN := $(ORACLE:%.c=$(BUILD)/san/%.o)
 ORA_FUZ := $(ORACLE:%.c=$(BUILD)/fuzzer/%.o)
 
 # The same program under the sanitizers, for the tests that run it.
-$(BUILD)/straddle-san: $(SRC:%.c=$(BUILD)/san/%.o)
+$(BUILD)/straddle-san: $(SRC:%.c=$(BUILD)/san/%.o) $(EMBEDDED)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS)
 
@@ -97,6 +116,14 @@ $(BUILD)/tests/unit/%: $(BUILD)/san/tests/unit/%.o $(ORA_SAN) $(LIB_SAN)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) $^ -o $@ $(LIBS) -lcmocka
+
+# Init's own functions, which straddle has not; tests/purity.sh reads the objects of the second list.
+INIT_SAN := $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out init/init.c,$(INIT)) vmm/base/channel.c vmm/base/err.c)
+INIT_PURE := $(patsubst %.c,$(BUILD)/obj/%.o,init/spec.c init/input.c)
+$(BUILD)/tests/unit/init/%: $(BUILD)/san/tests/unit/init/%.o $(INIT_SAN)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) $^ -o $@ -ljansson -lcmocka
 
 # The calls that tests/fault makes fail, one a line.
 comma := ,
@@ -136,7 +163,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o
 	$(Q)$(CC) $(LINK) $^ -o $@
 
 check-bins: $(BUILD)/straddle $(BUILD)/straddle-san $(UNIT_BIN) $(FAULT_BIN) $(REPLAY_BIN) $(GUEST_BIN) \
-	    $(TOOL_BIN)
+	    $(TOOL_BIN) $(INIT_PURE)
 
 check-fast: check-bins
 	$(Q)BUILD=$(BUILD) tests/check.sh fast
@@ -155,16 +182,16 @@ golden: check-bins
 	$(Q)BUILD=$(BUILD) tests/golden/run.sh --update
 	$(Q)BUILD=$(BUILD) tests/golden/acpi.sh --update
 
-FORMATTED = $(shell find vmm devices acpi vfio firmware tests -name '*.[ch]')
+FORMATTED = $(shell find vmm devices acpi vfio firmware init tests -name '*.[ch]')
 format:
 	$(Q)clang-format -i $(FORMATTED)
 
 # --- what looks for more ---
 
 # For editors and clang-tidy.
-compile_commands.json: Makefile $(SRC)
+compile_commands.json: Makefile $(SRC) $(INIT)
 	$(call say,GEN,$@)
-	$(Q)printf '%s\n' $(SRC) | jq -nR --arg d "$(CURDIR)" --arg c "$(CC) $(subst ",\",$(FLAGS))" \
+	$(Q)printf '%s\n' $(SRC) $(INIT) | jq -nR --arg d "$(CURDIR)" --arg c "$(CC) $(subst ",\",$(FLAGS))" \
 		'[inputs | {directory: $$d, file: ., command: ($$c + " -c " + .)}]' >$@
 
 # .clang-tidy and tests/cppcheck.txt say what is on.
@@ -213,7 +240,7 @@ demo-disk: deps
 # --- dependencies: README.md gives the reason of each ---
 
 BUILD_DEPS := gcc make libc6-dev libfdt-dev libjansson-dev liburing-dev liblzma-dev libzstd-dev \
-	      zlib1g-dev acpica-tools 'linux-headers-6.12.*-common'
+	      zlib1g-dev acpica-tools musl-tools 'linux-headers-6.12.*-common'
 TEST_DEPS  := clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev device-tree-compiler jq
 LAB_DEPS   := qemu-system-x86 qemu-utils mmdebstrap fakeroot uidmap e2fsprogs iperf3 passt busybox-static cpio xz-utils kmod dmsetup socat flex bison bc \
 	      libelf-dev linux-libc-dev

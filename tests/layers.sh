@@ -1,7 +1,7 @@
 #!/bin/bash
 # Every quoted include is an allowed edge of tests/layers.txt, and every header compiles alone.
 cd "$(dirname "$0")/.." || exit 1
-sources=$(find vmm devices acpi vfio firmware -name '*.[ch]')
+sources=$(find vmm devices acpi vfio firmware init -name '*.[ch]')
 # shellcheck disable=SC2086
 if awk -f tests/layers.awk tests/layers.txt $sources; then
 	echo "ok includes"
@@ -15,7 +15,7 @@ else
 	echo "not ok state"
 fi
 # Each source file has a test of its name, or a line in mirror.txt.
-for file in $(find vmm devices acpi vfio firmware -name '*.c'); do
+for file in $(find vmm devices acpi vfio firmware init -name '*.c'); do
 	folder=$(dirname "${file#vmm/}") name=$(basename "$file" .c)
 	[ -f "tests/unit/$folder/test_$name.c" ] || [ -f "tests/fault/test_$name.c" ] ||
 		[ -f "$(awk -v f="$file" '$1 == f { print $2 }' tests/mirror.txt)" ] || echo "$file has no test"
@@ -31,13 +31,13 @@ else
 fi
 rm -f "$tmp"
 # pthread_create() is called in vmm/host/thread.c only.
-if [ "$(grep -rlE 'pthread_create\([^3]' vmm devices acpi vfio firmware)" = vmm/host/thread.c ]; then
+if [ "$(grep -rlE 'pthread_create\([^3]' vmm devices acpi vfio firmware init)" = vmm/host/thread.c ]; then
 	echo "ok threads"
 else
-	echo "not ok threads # $(grep -rnE 'pthread_create\([^3]' vmm devices acpi vfio firmware | grep -v '^vmm/host/thread.c')"
+	echo "not ok threads # $(grep -rnE 'pthread_create\([^3]' vmm devices acpi vfio firmware init | grep -v '^vmm/host/thread.c')"
 fi
 # No two static functions have the same name; a name that several files could use gets its file's prefix.
-namesakes=$(find vmm devices acpi vfio firmware -name '*.c' -exec sed -nE -e '/;$/d' -e \
+namesakes=$(find vmm devices acpi vfio firmware init -name '*.c' -exec sed -nE -e '/;$/d' -e \
 	's/^static [^;=(]*[ *]([a-z_0-9]+)\([^()]*.*/\1/p' {} + | grep -v '^__attribute__$' | sort | uniq -d | xargs)
 if [ -z "$namesakes" ]; then
 	echo "ok names"
@@ -52,12 +52,12 @@ table()
 		echo "${glob%%\**} ${includes:-nothing}"
 	done <tests/layers.txt
 }
-if diff <(table | sort) <(sed -n 's/^| `\([^`]*\)` |.* | \([^|]*\) |$/\1 \2/p' README.md | grep -E '^(vmm|firmware|acpi|devices|vfio)/' | sort); then
+if diff <(table | sort) <(sed -n 's/^| `\([^`]*\)` |.* | \([^|]*\) |$/\1 \2/p' README.md | grep -E '^(vmm|firmware|acpi|devices|vfio|init)/' | sort); then
 	echo "ok README's table"
 else
 	echo "not ok README's table"
 fi
-for header in $(find vmm devices acpi vfio firmware -name '*.h'); do
+for header in $(find vmm devices acpi vfio firmware init -name '*.h'); do
 	if gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -fsyntax-only -x c "$header"; then
 		echo "ok header $header"
 	else
