@@ -1,5 +1,7 @@
 #include "init/builtins.h"
+#include "init/facts.h"
 #include "init/kernel.h"
+#include "init/memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -56,6 +58,13 @@ static int run_cat(char **args)
 	return n < 0;
 }
 
+static int run_facts(char **args)
+{
+	(void)args;
+	facts_write(stdout);
+	return 0;
+}
+
 static int __attribute__((noreturn)) run_hang(char **args)
 {
 	(void)args;
@@ -70,6 +79,11 @@ static int run_idle(char **args)
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
 	return 0;
+}
+
+static int run_memory(char **args)
+{
+	return memory_verify(stdout, !strcmp(args[0], "@memory=all"));
 }
 
 /* Asks to be the one that is killed (Documentation/filesystems/proc.rst, oom_score_adj). */
@@ -171,9 +185,12 @@ static const struct builtin builtins[] = {
 	{ "@bytes", "N", false, run_bytes, NULL },
 	{ "@cat", NULL, false, run_cat, NULL },
 	{ "@exit", NULL, true, run_exit, NULL },
+	{ "@facts", NULL, false, run_facts, NULL },
 	{ "@halt", NULL, true, run_halt, NULL },
 	{ "@hang", NULL, false, run_hang, NULL },
 	{ "@idle", "SECONDS", false, run_idle, NULL },
+	{ "@memory", NULL, false, run_memory, NULL },
+	{ "@memory=all", NULL, false, run_memory, NULL },
 	{ "@oom", NULL, false, run_oom, NULL },
 	{ "@panic", NULL, true, run_panic, ready_panic },
 	{ "@poweroff", NULL, true, run_poweroff, NULL },

@@ -4,9 +4,11 @@
  *   @bytes N       writes N pseudo-random bytes: see builtin_random()
  *   @cat           copies standard input to standard output
  *   @exit          ends process 1, which panics the kernel
+ *   @facts         writes what the kernel knows of its machine, as JSON
  *   @halt          halts all CPUs, interrupts off
  *   @hang          spins for ever
  *   @idle SECONDS  sleeps
+ *   @memory[=all]  writes and verifies memory: init/memory.h
  *   @oom           takes memory until the kernel kills it
  *   @panic         crashes the kernel by SysRq
  *   @poweroff      powers off, and gives no status

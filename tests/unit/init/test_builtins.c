@@ -31,6 +31,8 @@ static void test_found(void **state)
 	assert_int_equal(FIND("arg=@cat"), 0);
 	assert_string_equal(found->word, "@cat");
 	assert_false(found->ends);
+	assert_int_equal(FIND("arg=@memory=all"), 0);
+	assert_string_equal(found->word, "@memory=all");
 	assert_int_equal(FIND("arg=@status\0arg=7"), 0);
 	assert_string_equal(found->word, "@status");
 	assert_int_equal(FIND("arg=@reboot"), 0);
@@ -44,8 +46,8 @@ static void test_refused(void **state)
 	(void)state;
 	assert_true(FIND("arg=@facs") < 0);
 	assert_string_equal(err.text, "'@facs' is not a built-in command; there are @bytes N, "
-				      "@cat, @exit, @halt, @hang, @idle SECONDS, "
-				      "@oom, @panic, @poweroff, @reboot, @status N, "
+				      "@cat, @exit, @facts, @halt, @hang, @idle SECONDS, @memory, "
+				      "@memory=all, @oom, @panic, @poweroff, @reboot, @status N, "
 				      "@warn");
 	assert_true(FIND("arg=@") < 0);
 	assert_true(FIND("arg=@cat\0arg=x") < 0);
