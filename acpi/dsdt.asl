@@ -29,6 +29,30 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 			})
 		}
 
+		/*
+		 * The channel of straddle test. Other guests have nothing at its ports, where
+		 * reads give ones; a 16550A's line status register never has bit 7 set while its
+		 * FIFO is empty and holds no error.
+		 */
+		Device (COM2)
+		{
+			Name (_HID, EisaId ("PNP0501"))
+			Name (_UID, 1)
+			OperationRegion (LINE, SystemIO, PORT_CHANNEL + 5, 1)
+			Field (LINE, ByteAcc, NoLock, Preserve) { LSR, 8 }
+			Method (_STA, 0, Serialized) {
+				If (LSR == 0xff) {
+					Return (0)
+				}
+				Return (0xf)
+			}
+			Name (_CRS, ResourceTemplate () {
+				IO (Decode16, PORT_CHANNEL, PORT_CHANNEL, 1, SERIAL_PORTS)
+				Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive)
+					{ GSI_CHANNEL }
+			})
+		}
+
 		Device (RTC)
 		{
 			Name (_HID, EisaId ("PNP0B00"))

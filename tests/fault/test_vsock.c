@@ -495,6 +495,52 @@ static void test_failing_bytes(void **state)
 	assert_int_equal(port.ops->accepted(port.to, 0, 1), -EPIPE);
 }
 
+/* A descriptor of this process on one port: once, with or without Unix sockets beside it. */
+static void test_own_port(void **state)
+{
+	struct iovec part = { "hi", 2 };
+	int ends[2];
+
+	(void)state;
+	for (unsigned alone = 0; alone < 2; alone++) {
+		if (alone) {
+			port.ops->close(port.to, 1);
+			vsock_close(&bridge);
+			bridge = (struct vsock)VSOCK_EMPTY;
+		}
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+		assert_int_equal(vsock_give(&bridge, 77, ends[1], &err), 0);
+		assert_true(vsock_is_open(&bridge));
+		assert_true(port.ops->connect(port.to, 0, 1000) < 0);
+		assert_int_equal(port.ops->connect(port.to, 1, 77), 0);
+		assert_int_equal(port.ops->send(port.to, 1, &part, 1), 2);
+		assert_string_equal(hear(ends[0]), "hi");
+		assert_int_equal(port.ops->connect(port.to, 2, 77), -ECONNREFUSED);
+		close(ends[0]);
+	}
+}
+
+/* What was never asked for is closed; a host that refuses costs no descriptor. */
+static void test_own_port_unused(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	assert_int_equal(vsock_give(&bridge, 77, ends[1], &err), 0);
+	vsock_close(&bridge);
+	assert_string_equal(hear(ends[0]), "");
+	close(ends[0]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	bridge = (struct vsock)VSOCK_EMPTY;
+	wrap_fail_named("epoll_create1", 1, EMFILE);
+	assert_int_equal(vsock_give(&bridge, 77, ends[1], &err), -EMFILE);
+	assert_string_equal(hear(ends[0]), "");
+	close(ends[0]);
+	assert_false(vsock_is_open(&bridge));
+	memset(bridge.connections, -1, sizeof(bridge.connections));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_bridge, close_bridge)
 
 int main(void)
@@ -502,6 +548,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_open, wrap_setup),
 		cmocka_unit_test_setup(test_in_use, wrap_setup),
+		TEST(test_own_port),
+		TEST(test_own_port_unused),
 		TEST(test_call),
 		TEST(test_nonsense),
 		TEST(test_no_guest),

@@ -516,12 +516,15 @@ static int open_unix(struct console *c, struct err *err)
 	return unix_socket_listen(what, c->path, &c->arrival, err);
 }
 
-static int open_line(struct console *c, struct err *err)
+static int open_line(struct console *c, const struct config_line *line, struct err *err)
 {
 	switch (c->kind) {
 	case SERIAL_STDIO:
 		c->in = STDIN_FILENO;
 		c->out = STDOUT_FILENO;
+		return 0;
+	case SERIAL_FD:
+		c->in = c->out = line->fd;
 		return 0;
 	case SERIAL_FILE:
 		return line_open_file(c, err);
@@ -560,7 +563,7 @@ int console_open(struct console *c, const char *name, const struct config_line *
 	};
 	if (kind == SERIAL_NONE)
 		return 0;
-	ret = open_line(c, err);
+	ret = open_line(c, line, err);
 	if (ret < 0)
 		goto fail;
 	c->resume = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -582,7 +585,7 @@ int console_open(struct console *c, const char *name, const struct config_line *
 	c->tty = kind == SERIAL_STDIO && isatty(c->in);
 	if (c->tty)
 		terminal_raw(c->in);
-	if (kind == SERIAL_STDIO)
+	if (kind == SERIAL_STDIO || kind == SERIAL_FD)
 		watch_input(c);
 	return 0;
 fail:

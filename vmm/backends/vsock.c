@@ -131,19 +131,44 @@ void vsock_ready(void *to, short revents)
 
 /* --- connections; under the device's lock --- */
 
-static int do_connect(void *to, unsigned id, uint32_t port)
+/* The descriptor for the port of vsock_give(), or -1 with errno. */
+static int take_own(struct vsock *v)
+{
+	int fd = v->own_fd;
+
+	v->own_fd = -1;
+	errno = ECONNREFUSED; /* the guest has it already */
+	return fd;
+}
+
+static int connect_path(const struct vsock *v, uint32_t port)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct vsock *v = to;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd, code;
 
+	errno = ECONNREFUSED;
+	fd = v->path ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
 	if (fd < 0)
-		return -errno;
+		return -1;
 	/* vsock_open() checked that the path fits. A full backlog, EAGAIN, is a refusal as well. */
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.*s_%" PRIu32,
 		 (int)(sizeof(addr.sun_path) - 1 - PORT_CHARS), v->path, port);
-	if (connect(fd, (void *)&addr, sizeof(addr)) < 0 ||
-	    vsock_watch(v, EPOLL_CTL_ADD, fd, EPOLLIN, id) < 0) {
+	if (connect(fd, (void *)&addr, sizeof(addr)) == 0)
+		return fd;
+	code = errno;
+	close(fd);
+	errno = code;
+	return -1;
+}
+
+static int do_connect(void *to, unsigned id, uint32_t port)
+{
+	struct vsock *v = to;
+	int fd = v->own_port && port == v->own_port ? take_own(v) : connect_path(v, port);
+
+	if (fd < 0)
+		return -errno;
+	if (vsock_watch(v, EPOLL_CTL_ADD, fd, EPOLLIN, id) < 0) {
 		int code = errno;
 
 		close(fd);
@@ -256,14 +281,41 @@ void vsock_serve(struct vsock *v, const struct vsock_user *user)
 
 /* --- open, close --- */
 
+static void empty(struct vsock *v)
+{
+	*v = (struct vsock)VSOCK_EMPTY;
+	memset(v->callers, -1, sizeof(v->callers));
+	memset(v->connections, -1, sizeof(v->connections));
+}
+
+int vsock_give(struct vsock *v, uint32_t port, int fd, struct err *err)
+{
+	if (!vsock_is_open(v)) {
+		empty(v);
+		v->set = epoll_create1(EPOLL_CLOEXEC);
+	}
+	if (v->set < 0) {
+		int code = errno;
+
+		close(fd);
+		return err_sys(err, code, "cannot make an epoll set");
+	}
+	v->own_port = port;
+	v->own_fd = fd;
+	return 0;
+}
+
+bool vsock_is_open(const struct vsock *v)
+{
+	return v->set >= 0;
+}
+
 int vsock_open(struct vsock *v, const char *path, struct err *err)
 {
 	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - PORT_CHARS;
 	int ret;
 
-	*v = (struct vsock)VSOCK_EMPTY;
-	memset(v->callers, -1, sizeof(v->callers));
-	memset(v->connections, -1, sizeof(v->connections));
+	empty(v);
 	if (strlen(path) > most)
 		return err_set(
 			err, ENAMETOOLONG,
@@ -286,6 +338,8 @@ void vsock_close(struct vsock *v)
 {
 	for (unsigned i = 0; v->path && i < VSOCK_CALLERS; i++)
 		drop_caller(v, i);
+	if (v->own_fd >= 0)
+		close(v->own_fd);
 	if (v->set >= 0)
 		close(v->set);
 	if (v->listener >= 0) {

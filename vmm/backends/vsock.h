@@ -21,17 +21,19 @@
 #define VSOCK_CALLERS 256
 
 struct vsock {
-	const char *path; /* NULL: not open; borrowed */
+	const char *path; /* NULL: no Unix sockets; borrowed */
 	int listener;
-	int set;						    /* epoll(7); -1: not open */
+	int set;	   /* epoll(7); -1: not open */
+	uint32_t own_port; /* of the host, which the guest reaches at own_fd */
+	int own_fd;	   /* -1: none, or the guest has it */
 	int callers[VSOCK_CALLERS], connections[VSOCK_CONNECTIONS]; /* descriptors; -1: none */
 	unsigned next; /* the caller that is replaced next if all places are in use */
 	struct vsock_user user;
 };
 
-#define VSOCK_EMPTY                       \
-	{                                 \
-		.listener = -1, .set = -1 \
+#define VSOCK_EMPTY                                     \
+	{                                               \
+		.listener = -1, .set = -1, .own_fd = -1 \
 	}
 
 /*
@@ -39,6 +41,13 @@ struct vsock {
  * the host refuses.
  */
 int vsock_open(struct vsock *v, const char *path, struct err *err);
+/*
+ * Gives the guest `fd`, a connected stream socket, when it connects to `port` of the host, once.
+ * Takes the descriptor, also on failure. Called behind vsock_open(), or in place of it, on
+ * VSOCK_EMPTY: then there are no Unix sockets.
+ */
+int vsock_give(struct vsock *v, uint32_t port, int fd, struct err *err);
+bool vsock_is_open(const struct vsock *v);
 /* Closes all connections and removes the socket. Allowed on VSOCK_EMPTY. */
 void vsock_close(struct vsock *v);
 

@@ -18,6 +18,7 @@
 #define PORT_PIC_2	 0xa0
 #define PORT_SERIAL	 0x3f8 /* 16550A */
 #define SERIAL_PORTS	 8
+#define PORT_CHANNEL	 0x2f8 /* 16550A: the channel of straddle test, where a PC has COM2 */
 #define PORT_ELCR	 0x4d0
 #define ELCR_PORTS	 2
 #define PORT_PVPANIC	 0x505 /* QEMU's docs/specs/pvpanic */
@@ -39,6 +40,7 @@
 	OWNER(PORT_RTC, RTC_PORTS, "clock")                                        \
 	OWNER(PORT_PIC_2, PIC_PORTS, "second interrupt controller")                \
 	OWNER(PORT_SERIAL, SERIAL_PORTS, "serial line")                            \
+	OWNER(PORT_CHANNEL, SERIAL_PORTS, "second serial line")                    \
 	OWNER(PORT_ELCR, ELCR_PORTS, "interrupt controllers' edge/level register") \
 	OWNER(PORT_PVPANIC, PVPANIC_PORTS, "pvpanic device")                       \
 	OWNER(PORT_PM, PM_PORTS, "power management block")                         \
@@ -59,9 +61,10 @@
 #define VIRTIO_BAR_SIZE	  0x8000 /* of each virtio device: devices/virtio_pci.h */
 
 /* Global system interrupts */
-#define GSI_SERIAL 4
-#define GSI_RTC	   8
-#define GSI_PM	   9 /* generic event device */
+#define GSI_CHANNEL 3
+#define GSI_SERIAL  4
+#define GSI_RTC	    8
+#define GSI_PM	    9 /* generic event device */
 /* Pin p (0: INTA) of slot s of bus 0; the DSDT's _PRT says the same. */
 #define GSI_PCI(s, p) (16 + ((s) + (p)) % 8)
 

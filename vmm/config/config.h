@@ -24,11 +24,13 @@ enum serial_kind {
 	SERIAL_FILE,
 	SERIAL_PTY,
 	SERIAL_UNIX,
+	SERIAL_FD, /* not an option's value: a descriptor that straddle test opened */
 };
 
 struct config_line {
 	enum serial_kind kind;
 	char *path;	/* of a file or a socket */
+	int fd;		/* of SERIAL_FD: both ways, borrowed */
 	uint64_t limit; /* bytes of a file; 0: none */
 };
 
@@ -42,6 +44,7 @@ enum config_command {
 	CMD_CHECK = 1 << 2,
 	CMD_BIND = 1 << 3,   /* operands are BDFs */
 	CMD_UNBIND = 1 << 4, /* the same */
+	CMD_TEST = 1 << 5,   /* operands, behind "--", are the guest's command */
 };
 
 #define CONFIG_INITRDS_MAX 16
@@ -130,6 +133,22 @@ enum vfio_backend {
 	VFIO_IOMMUFD,
 };
 
+#define CONFIG_SPLATS_MAX 16
+
+/* straddle test: what the guest is given, and how long it may take. */
+struct config_test {
+	bool no_init;	     /* --init none: the user's initrd has an init of its own */
+	char *root;	     /* --root: "none", "host", a folder or an image; NULL: none */
+	char *modules;	     /* --modules; NULL: those of the kernel's release on this host */
+	unsigned boot_limit; /* seconds until init speaks */
+	unsigned idle_limit; /* seconds without a byte */
+	unsigned limit;	     /* seconds for the case */
+	char *allow_splats[CONFIG_SPLATS_MAX]; /* extended regular expressions */
+	unsigned nr_allow_splats;
+	char *output; /* folder for what a failed case leaves; NULL: straddle-test */
+	char *core;   /* --core; NULL: none */
+};
+
 struct config {
 	/* boot */
 	char *kernel;
@@ -173,8 +192,11 @@ struct config {
 	uint64_t balloon;	    /* bytes, at first */
 	uint32_t vsock_cid;	    /* 0: no such device */
 	char *vsock_socket;	    /* NULL: the kernel serves it */
+	uint32_t vsock_port;	    /* of the host: who connects there gets vsock_fd; 0: none */
+	int vsock_fd;		    /* of straddle test, never an option's; borrowed */
 	struct config_line serial;  /* default: stdio, or none if the console is there */
 	struct config_line console; /* virtio */
+	struct config_line channel; /* a second serial line; never an option's */
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
 	unsigned debug_exit_base; /* 0: (v << 1) | 1 */
@@ -188,13 +210,17 @@ struct config {
 	char *control;	   /* --control SOCKET */
 	char *plan_file;   /* --plan FILE: replay */
 	char *config_file; /* --config FILE */
+	struct config_test test;
 	/* straddle plan */
 	bool json;
 	bool probe; /* --probe: attach the devices and ask for usable IOVAs */
 	char *dtb_file;
 	bool has_host; /* --host vendor=...; false: ask this host */
 	struct host_facts host;
-	/* straddle bind, unbind: the words that are not options (borrowed from argv) */
+	/*
+	 * straddle bind, unbind: the words that are not options; straddle test: those behind
+	 * "--". Borrowed from argv.
+	 */
 	char *const *operands;
 	unsigned nr_operands;
 	/* --help, --version: printed instead of anything else */
@@ -203,10 +229,11 @@ struct config {
 	uint64_t given;
 };
 
-#define CONFIG_EMPTY                                                   \
-	{                                                              \
-		.memory = GIB, .page_size = 4 * KIB, .cpus = 1,        \
-		.serial = { .kind = SERIAL_STDIO }, .stop_timeout = 10 \
+#define CONFIG_EMPTY                                                          \
+	{                                                                     \
+		.memory = GIB, .page_size = 4 * KIB, .cpus = 1,               \
+		.serial = { .kind = SERIAL_STDIO }, .stop_timeout = 10,       \
+		.test = { .boot_limit = 60, .idle_limit = 30, .limit = 600 }, \
 	}
 
 struct config_option {

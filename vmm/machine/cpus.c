@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* --- exits --- */
 
@@ -126,6 +127,7 @@ static void *cpu_thread(void *arg)
 
 	snprintf(name, sizeof(name), "cpu%u", (unsigned)(cpu - m->cpus));
 	thread_name(name);
+	__atomic_store_n(&cpu->tid, gettid(), __ATOMIC_RELEASE);
 	switch (vcpu_run(&cpu->vcpu, &bus, &err)) {
 	case VCPU_STOPPED:
 		break;

@@ -93,6 +93,7 @@ static int machine_create_devices(struct machine *m, struct err *err)
 		.ports = &m->ports,
 		.loop = m->parts.loop,
 		.console = m->parts.console,
+		.channel = m->parts.channel,
 		.has_debug_exit = m->parts.has_debug_exit,
 		.debug_exit_port = m->parts.debug_exit_port,
 		.ender = { device_ends, m },

@@ -57,6 +57,7 @@ struct machine_parts {
 	struct machine_leaver leaver; /* ends the process if storage does not answer */
 	struct loop *loop;
 	struct console *console;	/* the serial line */
+	struct console *channel;	/* the second one, of straddle test; NULL: none */
 	struct console *virtio_console; /* the line behind the virtio console */
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
@@ -73,6 +74,7 @@ struct machine_cpu {
 	struct vcpu vcpu;
 	struct machine *machine;
 	pthread_t thread;
+	pid_t tid; /* atomic: of the thread; 0 before it runs */
 	bool has_thread;
 	uint64_t cpu_time; /* of the thread in ns, when machine_is_busy() was called last */
 };

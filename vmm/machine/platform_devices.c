@@ -36,30 +36,48 @@ static void serial_in_room(void *to)
 
 static size_t console_input(void *to, const uint8_t *data, size_t n)
 {
-	struct machine_devices *d = to;
+	struct machine_uart *u = to;
 
-	return serial_input(&d->serial, data, n);
+	return serial_input(&u->serial, data, n);
 }
 
 static void console_room(void *to)
 {
-	struct machine_devices *d = to;
+	struct machine_uart *u = to;
 
-	serial_output_room(&d->serial);
+	serial_output_room(&u->serial);
 }
 
 static void platform_console_quit(void *to)
 {
-	const struct machine_devices *d = to;
+	const struct machine_devices_parts *parts = &((struct machine_uart *)to)->devices->parts;
 
-	d->parts.quit(d->parts.to);
+	parts->quit(parts->to);
 }
 
 void machine_devices_attach(struct machine_devices *d)
 {
-	const struct console_user user = { console_input, console_room, platform_console_quit, d };
+	for (unsigned i = 0; i < UARTS; i++) {
+		struct machine_uart *u = &d->uarts[i];
+		const struct console_user user = { console_input, console_room,
+						   platform_console_quit, u };
 
-	console_attach(d->parts.console, &user);
+		if (u->console)
+			console_attach(u->console, &user);
+	}
+}
+
+static void create_uart(struct machine_devices *d, unsigned i, struct console *console,
+			unsigned gsi)
+{
+	struct machine_uart *u = &d->uarts[i];
+	const struct serial_out out = { serial_put, serial_ready, console };
+	const struct serial_in in = { serial_in_room, console };
+
+	u->devices = d;
+	u->console = console;
+	if (console)
+		serial_init(&u->serial, (struct irq_line){ set_irq, d, gsi }, out, in);
 }
 
 /* --- clocks and timers --- */
@@ -203,13 +221,13 @@ int machine_devices_create(struct machine_devices *d, const struct machine_devic
 			   struct err *err)
 {
 	const struct device_ender ender = parts->ender;
-	struct serial_out out = { serial_put, serial_ready, parts->console };
-	struct serial_in in = { serial_in_room, parts->console };
 	const struct {
 		uint64_t port, ports;
 		struct device *dev;
 	} list[] = {
-		{ PORT_SERIAL, SERIAL_PORTS, &d->serial.dev },
+		{ PORT_SERIAL, SERIAL_PORTS, &d->uarts[UART_SERIAL].serial.dev },
+		{ PORT_CHANNEL, parts->channel ? SERIAL_PORTS : 0,
+		  &d->uarts[UART_CHANNEL].serial.dev },
 		{ PORT_RTC, RTC_PORTS, &d->rtc.dev },
 		{ PORT_PM, PM_PORTS, &d->pm.dev },
 		{ PORT_I8042, I8042_PORTS, &d->i8042.dev },
@@ -220,7 +238,8 @@ int machine_devices_create(struct machine_devices *d, const struct machine_devic
 	int ret;
 
 	d->parts = *parts;
-	serial_init(&d->serial, (struct irq_line){ set_irq, d, GSI_SERIAL }, out, in);
+	create_uart(d, UART_SERIAL, parts->console, GSI_SERIAL);
+	create_uart(d, UART_CHANNEL, parts->channel, GSI_CHANNEL);
 	ret = create_rtc(d, err);
 	if (ret < 0)
 		return ret;
@@ -245,7 +264,9 @@ void machine_devices_destroy(struct machine_devices *d)
 {
 	if (!d->parts.loop)
 		return;
-	console_attach(d->parts.console, NULL);
+	for (unsigned i = 0; i < UARTS; i++)
+		if (d->uarts[i].console)
+			console_attach(d->uarts[i].console, NULL);
 	close_timer(d, &d->rtc_timer);
 	watchdog_destroy(&d->watchdog);
 	close_timer(d, &d->watchdog_timer);

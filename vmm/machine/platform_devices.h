@@ -29,7 +29,8 @@ struct machine_devices_parts {
 	const struct kvm *kvm;
 	struct bus *ports;
 	struct loop *loop;
-	struct console *console;
+	struct console *console; /* the serial line */
+	struct console *channel; /* the second one; NULL: none */
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
 	struct device_ender ender;
@@ -38,9 +39,20 @@ struct machine_devices_parts {
 	void *to;
 };
 
+struct machine_devices;
+
+/* A UART and the line behind it. */
+struct machine_uart {
+	struct machine_devices *devices;
+	struct serial serial;
+	struct console *console; /* NULL: there is no such UART */
+};
+
+enum { UART_SERIAL, UART_CHANNEL, UARTS };
+
 struct machine_devices {
 	struct machine_devices_parts parts;
-	struct serial serial;
+	struct machine_uart uarts[UARTS];
 	struct rtc rtc;
 	int rtc_timer; /* timerfd */
 	struct pm pm;

@@ -172,11 +172,12 @@ static void vm_memory_changed(void *to)
 static int open_lines(struct vm *vm, struct err *err)
 {
 	static const char *const names[VM_LINES] = {
-		[VM_SERIAL] = "serial", [VM_CONSOLE] = "console"
+		[VM_SERIAL] = "serial", [VM_CONSOLE] = "console", [VM_CHANNEL] = "channel"
 	};
 	const struct config_line *wanted[VM_LINES] = {
 		[VM_SERIAL] = &vm->config.serial,
 		[VM_CONSOLE] = &vm->config.console,
+		[VM_CHANNEL] = &vm->config.channel,
 	};
 
 	for (unsigned i = 0; i < VM_LINES; i++) {
@@ -366,6 +367,7 @@ int vm_run(struct vm *vm, struct err *err)
 		.loop = &vm->loop,
 		.console = &vm->lines[VM_SERIAL],
 		.virtio_console = &vm->lines[VM_CONSOLE],
+		.channel = c->channel.kind ? &vm->lines[VM_CHANNEL] : NULL,
 		.has_debug_exit = c->has_debug_exit,
 		.debug_exit_port = c->debug_exit_port,
 	};
@@ -455,6 +457,17 @@ void vm_continue_lines(struct vm *vm)
 void vm_resize_console(struct vm *vm)
 {
 	machine_resize_console(&vm->machine);
+}
+
+unsigned vm_cpu_threads(const struct vm *vm, pid_t *tids, unsigned cap)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < vm->machine.nr_cpus && n < cap; i++) {
+		tids[n] = __atomic_load_n(&vm->machine.cpus[i].tid, __ATOMIC_ACQUIRE);
+		n += tids[n] != 0;
+	}
+	return n;
 }
 
 /* --- close --- */

@@ -46,7 +46,8 @@ struct vm_user {
 	bool watch_dead;
 };
 
-enum { VM_SERIAL, VM_CONSOLE, VM_LINES };
+/* The lines before VM_CONSOLES are searched for panics. */
+enum { VM_SERIAL, VM_CONSOLE, VM_CONSOLES, VM_CHANNEL = VM_CONSOLES, VM_LINES };
 
 enum vm_blame {
 	VM_BLAME_USER, /* a plan or a guest that is not possible */
@@ -119,6 +120,8 @@ void vm_suspend_lines(struct vm *vm);
 void vm_continue_lines(struct vm *vm);
 /* The terminal has another size. */
 void vm_resize_console(struct vm *vm);
+/* Writes the ids of the vCPUs' threads, `cap` at most. Returns how many run. */
+unsigned vm_cpu_threads(const struct vm *vm, pid_t *tids, unsigned cap);
 
 /* The following are called by vm_user.ended. */
 

@@ -71,7 +71,7 @@ static uint64_t printed(struct vm *vm, struct panic_line *panic)
 	uint64_t bytes = 0;
 
 	*panic = (struct panic_line){ 0 };
-	for (unsigned i = 0; i < vm->nr_lines; i++) {
+	for (unsigned i = 0; i < vm->nr_lines && i < VM_CONSOLES; i++) {
 		struct panic_line of_line;
 
 		bytes += console_printed(&vm->lines[i], &of_line);
@@ -195,7 +195,7 @@ void vm_watch_begin_guest(struct vm *vm)
 	if (vm->death_timer >= 0)
 		watch_tick(vm->death_timer, DEATH_TICK_MS);
 	for (unsigned i = 0; i < vm->nr_lines; i++)
-		console_new_guest(&vm->lines[i], vm->panic_event);
+		console_new_guest(&vm->lines[i], i < VM_CONSOLES ? vm->panic_event : -1);
 }
 
 void vm_watch_power_off(struct vm *vm)

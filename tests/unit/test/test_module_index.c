@@ -33,7 +33,7 @@ static struct module_index make_index(const char *dep, const char *builtin, cons
 
 static enum module_where add(const struct module_index *x, const char *name)
 {
-	enum module_where where;
+	enum module_where where = MODULE_NOWHERE;
 
 	if (module_index_check(x, &err) || module_list_add(&list, x, name, &where, &err))
 		fail_msg("%s", err.text);

@@ -8,6 +8,7 @@
 #include "vmm/machine/virtio/serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -43,8 +44,17 @@ static int vsock_backend_open(struct virtio_backend *b, const struct config *c,
 	*own = (struct vsock_backend){ cid, VHOST_EMPTY, VSOCK_EMPTY };
 	if (c->vsock_socket) {
 		ret = vsock_open(&own->bridge, c->vsock_socket, err);
-		return ret < 0 ? err_prefix(err, ret, "--vsock cid=%u,", cid) : 0;
+		if (ret < 0)
+			return err_prefix(err, ret, "--vsock cid=%u,", cid);
 	}
+	if (c->vsock_port) {
+		int fd = fcntl(c->vsock_fd, F_DUPFD_CLOEXEC, 0);
+
+		return fd < 0 ? err_sys(err, errno, "cannot duplicate a socket")
+			      : vsock_give(&own->bridge, c->vsock_port, fd, err);
+	}
+	if (c->vsock_socket)
+		return 0;
 	ret = vhost_open(&own->kernel, "/dev/vhost-vsock", err);
 	if (ret < 0) {
 		snprintf(why, sizeof(why), "%s", err->text);
@@ -67,7 +77,7 @@ static int vsock_backend_listen(struct virtio_backend *b, struct guest_memory *m
 {
 	struct vsock_backend *own = b->own;
 
-	return own->bridge.path ? 0 : vhost_listen(&own->kernel, m, err);
+	return vsock_is_open(&own->bridge) ? 0 : vhost_listen(&own->kernel, m, err);
 }
 
 /* --- the device --- */
@@ -82,7 +92,7 @@ static int vsock_create(struct virtio_slot *s, struct err *err)
 	if (!vsock)
 		return -ENOMEM;
 	s->dev = &vsock->dev;
-	if (own->bridge.path)
+	if (vsock_is_open(&own->bridge))
 		return virtio_vsock_init_port(vsock, own->cid, &port, err);
 	virtio_vsock_init(vsock, own->cid, &server);
 	return 0;
@@ -114,7 +124,7 @@ static int vsock_device_serve(struct virtio_slot *s, struct err *err)
 	struct vsock *bridge = &vsock_backend_of(s)->bridge;
 	const struct vsock_user user = { socket_called, socket_event, s };
 
-	if (!bridge->path)
+	if (!vsock_is_open(bridge))
 		return loop_watch(s->loop, s->error, POLLIN, virtio_serve_ring_failed, s, err);
 	vsock_serve(bridge, &user);
 	return virtio_serve_alone(s, bridge->set, vsock_ready, bridge, err);
