@@ -20,6 +20,8 @@ $(foreach h,$(if $(UAPI),iommufd.h vfio.h),$(if $(wildcard $(BUILD)/uapi/linux/$
 FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -MMD -MP -I. -I$(BUILD) \
 	 -fPIE -fstack-protector-strong -DSTRADDLE_VERSION='"$(VERSION)"' \
 	 -isystem $(BUILD)/uapi
+# Nothing here unwinds its own stack, so the program need not carry the tables for it; debuggers have those of -g.
+LEAN  := -fno-asynchronous-unwind-tables
 LINK  := -pie -Wl,-z,relro,-z,now
 # libfdt, jansson and liburing are linked in: three fewer files to load at every start. The unpackers stay shared,
 # because they are as large as the rest of straddle together, and are on every system.
@@ -71,7 +73,7 @@ define compile
 endef
 
 $(BUILD)/obj/%.o: %.c Makefile
-	$(compile)$(CC) $(FLAGS) $(CFLAGS) -D_FORTIFY_SOURCE=2 -c $< -o $@
+	$(compile)$(CC) $(FLAGS) $(LEAN) $(CFLAGS) -D_FORTIFY_SOURCE=2 -c $< -o $@
 $(BUILD)/san/%.o: %.c Makefile
 	$(compile)$(CC) $(FLAGS) $(SAN) -c $< -o $@
 $(BUILD)/fuzzer/%.o: %.c Makefile

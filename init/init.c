@@ -22,9 +22,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define SYSLOG_CONSOLE_LEVEL 8 /* SYSLOG_ACTION_CONSOLE_LEVEL: syslog(2) */
+#define CONSOLE_LEVEL	     7 /* all but debug messages */
 
 #define SPEC_PATH "/straddle/spec"
 
@@ -115,6 +119,11 @@ int main(void)
 		fprintf(stderr, "This is the init of straddle test: process 1 of its guests.\n");
 		return 2;
 	}
+	/*
+	 * "quiet" keeps the kernel's warnings off the console (level 4 and above), where the host
+	 * looks for them. From here on they are printed.
+	 */
+	(void)klogctl(SYSLOG_CONSOLE_LEVEL, NULL, CONSOLE_LEVEL);
 	work();
 	sync();
 	(void)reboot(RB_POWER_OFF);
