@@ -70,7 +70,8 @@ static int open_channel(const struct spec *spec, struct err *err)
 }
 
 /* Greets, makes the root and runs the command. */
-static int run(const struct spec *spec, const struct modules *modules, bool *told, struct err *err)
+static int run_spec(const struct spec *spec, const struct modules *modules, bool *told,
+		    struct err *err)
 {
 	int ret = 0;
 
@@ -105,7 +106,7 @@ static void work(void)
 		say("there is no channel to the host: %s", err.text);
 		return;
 	}
-	if (run(&spec, &modules, &told, &err) == 0)
+	if (run_spec(&spec, &modules, &told, &err) == 0)
 		return;
 	say("%s", err.text);
 	if (!told &&

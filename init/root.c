@@ -144,7 +144,7 @@ static int mount_fs(const char *tag, struct err *err)
 
 /* --- a disk --- */
 
-static bool has(const uint8_t *head, size_t len, size_t at, const char *magic)
+static bool has_magic(const uint8_t *head, size_t len, size_t at, const char *magic)
 {
 	size_t size = strlen(magic);
 
@@ -154,20 +154,20 @@ static bool has(const uint8_t *head, size_t len, size_t at, const char *magic)
 /* Numbers from include/uapi/linux/magic.h and the file systems' own headers. */
 enum root_disk root_disk_kind(const uint8_t *head, size_t len)
 {
-	if (has(head, len, 1024 + 56, "\x53\xef")) /* struct ext2_super_block.s_magic */
+	if (has_magic(head, len, 1024 + 56, "\x53\xef")) /* struct ext2_super_block.s_magic */
 		return ROOT_DISK_EXT;
-	if (has(head, len, 0, "XFSB"))
+	if (has_magic(head, len, 0, "XFSB"))
 		return ROOT_DISK_XFS;
-	if (has(head, len, 0x10040, "_BHRfS_M")) /* struct btrfs_super_block.magic */
+	if (has_magic(head, len, 0x10040, "_BHRfS_M")) /* struct btrfs_super_block.magic */
 		return ROOT_DISK_BTRFS;
-	if (has(head, len, 0, "hsqs"))
+	if (has_magic(head, len, 0, "hsqs"))
 		return ROOT_DISK_SQUASHFS;
-	if (has(head, len, 1024, "\xe2\xe1\xf5\xe0"))
+	if (has_magic(head, len, 1024, "\xe2\xe1\xf5\xe0"))
 		return ROOT_DISK_EROFS;
-	if (has(head, len, 54, "FAT") ||
-	    has(head, len, 82, "FAT32")) /* the kind, in boot sectors */
+	if (has_magic(head, len, 54, "FAT") ||
+	    has_magic(head, len, 82, "FAT32")) /* the kind, in boot sectors */
 		return ROOT_DISK_VFAT;
-	if (has(head, len, 510, "\x55\xaa"))
+	if (has_magic(head, len, 510, "\x55\xaa"))
 		return ROOT_DISK_PARTITIONS;
 	return ROOT_DISK_UNKNOWN;
 }

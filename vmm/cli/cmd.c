@@ -2,6 +2,7 @@
 
 #include "vmm/host/image.h"
 #include "vmm/plan/topology.h"
+#include "vmm/test/verdict.h"
 #include "vmm/vm/prepare.h"
 
 #include <stdlib.h>
@@ -28,23 +29,38 @@ static const char statuses[] = "\nExit status of straddle run:\n"
 			       "second one or\n"
 			       "           --stop-timeout ends the guest\n";
 
+static void print_verdicts(void)
+{
+	printf("\nExit status of straddle test:\n  0 to %d  %s\n", VERDICT_COMMAND_MAX,
+	       verdict_help(VERDICT_COMMAND));
+	for (enum verdict v = VERDICT_COMMAND + 1; v < VERDICTS; v++)
+		printf("  %d  %s: %s\n", verdict_status(v, 0), verdict_word(v), verdict_help(v));
+}
+
 static void print_help(enum config_command cmd)
 {
-	static const char *const titles[] = {
-		[CMD_RUN] = "usage: straddle run --kernel FILE [OPTION...]\n\n"
-			    "Starts a guest; Ctrl-A X quits, Ctrl-A H lists the keys.\n",
-		[CMD_PLAN] = "usage: straddle plan [OPTION...]\n\n"
-			     "Shows the memory map that straddle run would use; touches nothing.\n",
-		[CMD_CHECK] = "usage: straddle check [OPTION...]\n\n"
-			      "Says what this host can do, a line each. Status 0: it runs stock "
-			      "kernels,\nand with --vfio: the guest would start.\n",
-		[CMD_BIND] = "usage: straddle bind DEVICE...\n\n"
-			     "Gives PCI devices, such as 0000:41:00.0, to vfio-pci; refuses those "
-			     "that are in use.\n",
-		[CMD_UNBIND] =
-			"usage: straddle unbind DEVICE...\n\n"
-			"Gives PCI devices back to the drivers that the kernel chooses. If a "
-			"guest has one,\nit is asked to release the device first.\n",
+	static const struct {
+		enum config_command cmd;
+		const char *text;
+	} titles[] = {
+		{ CMD_RUN, "usage: straddle run --kernel FILE [OPTION...]\n\n"
+			   "Starts a guest; Ctrl-A X quits, Ctrl-A H lists the keys.\n" },
+		{ CMD_TEST,
+		  "usage: straddle test --kernel FILE [OPTION...] -- COMMAND [ARG...]\n\n"
+		  "Boots a guest, runs the command in it, and ends with its status.\n"
+		  "Built-in commands: @facts, @memory, @cat, @status N (docs/test.md).\n" },
+		{ CMD_PLAN,
+		  "usage: straddle plan [OPTION...]\n\n"
+		  "Shows the memory map that straddle run would use; touches nothing.\n" },
+		{ CMD_CHECK, "usage: straddle check [OPTION...]\n\n"
+			     "Says what this host can do, a line each. Status 0: it runs stock "
+			     "kernels,\nand with --vfio: the guest would start.\n" },
+		{ CMD_BIND, "usage: straddle bind DEVICE...\n\n"
+			    "Gives PCI devices, such as 0000:41:00.0, to vfio-pci; refuses those "
+			    "that are in use.\n" },
+		{ CMD_UNBIND, "usage: straddle unbind DEVICE...\n\n"
+			      "Gives PCI devices back to the drivers that the kernel chooses. If a "
+			      "guest has one,\nit is asked to release the device first.\n" },
 	};
 	size_t len = config_help(cmd, NULL, 0);
 	char *text = malloc(len + 1);
@@ -52,7 +68,12 @@ static void print_help(enum config_command cmd)
 	if (!text)
 		return;
 	config_help(cmd, text, len + 1);
-	printf("%s\n%s%s", titles[cmd], text, cmd == CMD_RUN ? statuses : "");
+	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
+		if (titles[i].cmd == cmd)
+			printf("%s\n", titles[i].text);
+	printf("%s%s", text, cmd == CMD_RUN ? statuses : "");
+	if (cmd == CMD_TEST)
+		print_verdicts();
 	free(text);
 }
 

@@ -25,6 +25,7 @@ enum status {
 
 /* argv are the words behind the command's name. Each returns the exit status. */
 int cmd_run(int argc, char *argv[]);
+int cmd_test(int argc, char *argv[]);
 int cmd_plan(int argc, char *argv[]);
 int cmd_check(int argc, char *argv[]);
 int cmd_bind(int argc, char *argv[]);

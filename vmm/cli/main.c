@@ -18,6 +18,7 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{ "run", cmd_run, true, "start a guest" },
+	{ "test", cmd_test, true, "run a command in a guest, and say how it ended" },
 	{ "plan", cmd_plan, false, "show the memory map that a guest would get; touches nothing" },
 	{ "check", cmd_check, false, "say what this host can do" },
 	{ "bind", cmd_bind, true,
@@ -85,7 +86,8 @@ int main(int argc, char *argv[])
 		if (!strcmp(argv[1], commands[i].name))
 			return main_run_command(&commands[i], argc - 2, argv + 2);
 	err_set(&err, EINVAL,
-		"'%s' is not a command; use run, plan, check, bind or unbind (straddle --help)",
+		"'%s' is not a command; use run, test, plan, check, bind or unbind (straddle "
+		"--help)",
 		argv[1]);
 	return complain(&err, STATUS_USAGE);
 }

@@ -280,7 +280,7 @@ static int check_files(const struct config *c, enum config_command cmd, struct e
 	if (c->append && !c->kernel)
 		return err_set(err, EINVAL,
 			       "--append needs a kernel to give it to; add --kernel FILE");
-	if (cmd == CMD_RUN && !c->kernel)
+	if (cmd & (CMD_RUN | CMD_TEST) && !c->kernel)
 		return err_set(err, EINVAL, "there is nothing to boot; add --kernel FILE");
 	return 0;
 }
@@ -423,6 +423,8 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 	if (cmd & (CMD_BIND | CMD_UNBIND))
 		return check_operands(c, cmd, err);
 	ret = check_files(c, cmd, err);
+	if (ret == 0 && cmd == CMD_TEST)
+		ret = config_check_test(c, err);
 	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(steps); i++)
 		ret = steps[i].settle ? steps[i].settle(c, err) : steps[i].judge(c, err);
 	return ret;

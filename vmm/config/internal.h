@@ -42,11 +42,28 @@ int config_set_fs(struct config *c, const char *value, struct err *err);
 int config_set_pmem(struct config *c, const char *value, struct err *err);
 /* In config/vsock.c. */
 int config_set_vsock(struct config *c, const char *value, struct err *err);
+/* In config/test.c: straddle test. */
+int config_set_root(struct config *c, const char *value, struct err *err);
+int config_set_modules(struct config *c, const char *value, struct err *err);
+int config_set_init(struct config *c, const char *value, struct err *err);
+int config_set_boot_limit(struct config *c, const char *value, struct err *err);
+int config_set_idle_limit(struct config *c, const char *value, struct err *err);
+int config_set_limit(struct config *c, const char *value, struct err *err);
+int config_add_splat(struct config *c, const char *value, struct err *err);
+int config_set_output(struct config *c, const char *value, struct err *err);
+int config_set_core(struct config *c, const char *value, struct err *err);
 /* In config/host.c: facts of another host. */
 int config_set_host_pci(struct config *c, const char *value, struct err *err);
 int config_set_host_resv(struct config *c, const char *value, struct err *err);
 int config_set_host_usable(struct config *c, const char *value, struct err *err);
 
+/* Values that several options have (config/options.c): a copy of the text; of a file's name. */
+int config_copy_string(char **to, const char *value, struct err *err);
+int config_copy_path(char **to, const char *value, struct err *err);
+int config_parse_seconds(unsigned *to, uint64_t min, const char *value, struct err *err);
+
+/* What straddle test needs and cannot have together. */
+int config_check_test(const struct config *c, struct err *err);
 /* Combinations of --vfio, and of --host with its parts; for config_check(). */
 int config_check_vfio(const struct config *c, struct err *err);
 int config_check_host(struct config *c, struct err *err);

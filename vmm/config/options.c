@@ -13,7 +13,7 @@
 
 /* --- plain values --- */
 
-static int set_string(char **to, const char *value, struct err *err)
+int config_copy_string(char **to, const char *value, struct err *err)
 {
 	char *copy = strdup(value);
 
@@ -24,11 +24,11 @@ static int set_string(char **to, const char *value, struct err *err)
 	return 0;
 }
 
-static int set_path(char **to, const char *value, struct err *err)
+int config_copy_path(char **to, const char *value, struct err *err)
 {
 	if (!*value)
 		return err_set(err, EINVAL, "a file name is missing");
-	return set_string(to, value, err);
+	return config_copy_string(to, value, err);
 }
 
 static int set_any_size(uint64_t *to, const char *value, struct err *err)
@@ -65,8 +65,8 @@ static int set_flag(bool *to, const char *value, struct err *err)
 		return set(&c->field, value, err);                                   \
 	}
 
-SETTER(set_path, kernel)
-SETTER(set_string, append)
+SETTER(config_copy_path, kernel)
+SETTER(config_copy_string, append)
 SETTER(set_any_size, memory) /* 0 is judged by config_check, with the other rules of RAM */
 SETTER(set_size, max_memory)
 SETTER(set_size, low_memory)
@@ -79,12 +79,12 @@ SETTER(set_flag, clock)
 SETTER(set_flag, watchdog)
 SETTER(set_size, fold)
 SETTER(set_flag, probe)
-SETTER(set_path, control)
-SETTER(set_path, plan_file)
-SETTER(set_path, config_file)
+SETTER(config_copy_path, control)
+SETTER(config_copy_path, plan_file)
+SETTER(config_copy_path, config_file)
 SETTER(set_flag, verbose)
 SETTER(set_flag, json)
-SETTER(set_path, dtb_file)
+SETTER(config_copy_path, dtb_file)
 SETTER(set_flag, help)
 SETTER(set_flag, version)
 
@@ -143,7 +143,7 @@ static int set_initrd(struct config *c, const char *value, struct err *err)
 	if (c->nr_initrds == CONFIG_INITRDS_MAX)
 		return err_set(err, EINVAL, "there can be at most %u; join some with cat",
 			       CONFIG_INITRDS_MAX);
-	ret = set_path(&c->initrds[c->nr_initrds], value, err);
+	ret = config_copy_path(&c->initrds[c->nr_initrds], value, err);
 	if (ret == 0)
 		c->nr_initrds++;
 	return ret;
@@ -203,7 +203,7 @@ static int set_line(struct config_line *line, const char *value, struct err *err
 		line->kind = kinds[i].kind;
 		if (!kinds[i].path)
 			return 0;
-		ret = set_path(&line->path, value + len, err);
+		ret = config_copy_path(&line->path, value + len, err);
 		if (ret < 0 || line->kind != SERIAL_FILE)
 			return ret;
 		return set_limit(line, err);
@@ -255,7 +255,7 @@ int config_debug_exit_status(const struct config *c, unsigned value)
 
 #define SECONDS_MAX (10 * 365 * 86400u)
 
-static int set_seconds(unsigned *to, uint64_t min, const char *value, struct err *err)
+int config_parse_seconds(unsigned *to, uint64_t min, const char *value, struct err *err)
 {
 	uint64_t seconds;
 	int ret = config_parse_number(value, min, SECONDS_MAX, &seconds, err);
@@ -267,12 +267,12 @@ static int set_seconds(unsigned *to, uint64_t min, const char *value, struct err
 
 static int set_timeout(struct config *c, const char *value, struct err *err)
 {
-	return set_seconds(&c->timeout, 1, value, err);
+	return config_parse_seconds(&c->timeout, 1, value, err);
 }
 
 static int set_stop_timeout(struct config *c, const char *value, struct err *err)
 {
-	return set_seconds(&c->stop_timeout, 0, value, err);
+	return config_parse_seconds(&c->stop_timeout, 0, value, err);
 }
 
 static int set_panic_watch(struct config *c, const char *value, struct err *err)
@@ -292,8 +292,10 @@ static int set_balloon(struct config *c, const char *value, struct err *err)
 /* --- the table --- */
 
 #define RUN_PLAN (CMD_RUN | CMD_PLAN)
-#define MAKES	 (CMD_RUN | CMD_PLAN | CMD_CHECK) /* makes a plan */
-#define ALL	 (CMD_RUN | CMD_PLAN | CMD_CHECK | CMD_BIND | CMD_UNBIND)
+#define BOOTS	 (CMD_RUN | CMD_TEST | CMD_PLAN)
+#define MAKES	 (BOOTS | CMD_CHECK) /* makes a plan */
+#define RUNS	 (MAKES & ~CMD_TEST) /* a device that straddle test uses itself */
+#define ALL	 (MAKES | CMD_BIND | CMD_UNBIND)
 
 /* For readable rows */
 #define IN_FILE	  true
@@ -303,13 +305,13 @@ static int set_balloon(struct config *c, const char *value, struct err *err)
 
 /* In the order of --help. */
 static const struct config_option options[] = {
-	{ "kernel", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
-	  "the kernel to boot: bzImage or ELF vmlinux", set_kernel },
-	{ "initrd", 0, "FILE", RUN_PLAN, IN_FILE, MANY,
+	{ "kernel", 0, "FILE", BOOTS, IN_FILE, ONCE, "the kernel to boot: bzImage or ELF vmlinux",
+	  set_kernel },
+	{ "initrd", 0, "FILE", BOOTS, IN_FILE, MANY,
 	  "initial RAM disk, given to the kernel; may be repeated: the kernel\n"
 	  "unpacks one after the other. FILE may be a pipe, as for --kernel",
 	  set_initrd },
-	{ "append", 0, "TEXT", RUN_PLAN, IN_FILE, ONCE, "the kernel's command line", set_append },
+	{ "append", 0, "TEXT", BOOTS, IN_FILE, ONCE, "the kernel's command line", set_append },
 	{ "cpus", 0, "N[,TOPOLOGY]", RUN_PLAN, IN_FILE, ONCE,
 	  "number of CPUs (default 1); TOPOLOGY is sockets=N,cores=N,threads=N:\n"
 	  "cores of a socket, threads of a core; what is left out is computed",
@@ -419,7 +421,7 @@ static const struct config_option options[] = {
 	  "unix:PATH or none; of a file that grows beyond 1G the older half is\n"
 	  "cut, or with file:PATH,limit=SIZE beyond that (0: never)",
 	  set_serial },
-	{ "console", 0, "WHERE", MAKES, IN_FILE, ONCE,
+	{ "console", 0, "WHERE", RUNS, IN_FILE, ONCE,
 	  "a virtio console, hvc0 to Linux; its other end is as for --serial;\n"
 	  "with stdio the serial line goes nowhere, if not given (default none)",
 	  set_console },
@@ -447,6 +449,37 @@ static const struct config_option options[] = {
 	  "a Unix socket for commands, a line each, answered in JSON:\n"
 	  "balloon SIZE, memory, resize DISK, power-button, quit",
 	  set_control },
+	{ "root", 0, "WHAT", CMD_TEST, IN_FILE, ONCE,
+	  "the root file system of the command: none (default: the initrds),\n"
+	  "host (this host's own), a folder, or an image of a file system;\n"
+	  "what the guest writes there is lost at the end",
+	  config_set_root },
+	{ "modules", 0, "DIR", CMD_TEST, IN_FILE, ONCE,
+	  "the kernel's modules (default: /lib/modules of its release)", config_set_modules },
+	{ "init", 0, "WHOSE", CMD_TEST, IN_FILE, ONCE,
+	  "auto (default): straddle's init, which runs the command; none: that\n"
+	  "of --initrd, and the case is judged by console, end and limits",
+	  config_set_init },
+	{ "boot-limit", 0, "SECONDS", CMD_TEST, IN_FILE, ONCE,
+	  "end a guest whose init has not started by then (default 60; 0: none)",
+	  config_set_boot_limit },
+	{ "idle-limit", 0, "SECONDS", CMD_TEST, IN_FILE, ONCE,
+	  "end a guest that gives no sign for so long (default 30; 0: none)",
+	  config_set_idle_limit },
+	{ "limit", 0, "SECONDS", CMD_TEST, IN_FILE, ONCE,
+	  "end a guest that takes longer (default 600; 0: none). Limits count\n"
+	  "the time in which the host let the guest's CPUs run",
+	  config_set_limit },
+	{ "allow-splat", 0, "REGEX", CMD_TEST, IN_FILE, MANY,
+	  "do not fail for a warning, BUG or the like whose line matches", config_add_splat },
+	{ "output", 0, "DIR", CMD_TEST, IN_FILE, ONCE,
+	  "where a failed case leaves console, registers, plan and result.json\n"
+	  "(default: straddle-test)",
+	  config_set_output },
+	{ "core", 0, "FILE", CMD_TEST, IN_FILE, ONCE,
+	  "write the memory of a guest that did not end well, as an ELF core for\n"
+	  "gdb and crash: as large as what the guest has used",
+	  config_set_core },
 	{ "host", 0, "HOST", CMD_PLAN, ARGV_ONLY, ONCE,
 	  "plan for another host: vendor=amd|hygon|intel|other and, if need be,\n"
 	  "family=N,phys-bits=N,guest-phys-bits=N,mem-encrypt-bits=N; without\n"
@@ -475,13 +508,13 @@ static const struct config_option options[] = {
 	  set_json },
 	{ "dtb", 0, "FILE", CMD_PLAN, ARGV_ONLY, ONCE,
 	  "write the plan as a device tree that --plan reads", set_dtb_file },
-	{ "plan", 0, "FILE", RUN_PLAN, IN_FILE, ONCE,
+	{ "plan", 0, "FILE", BOOTS, IN_FILE, ONCE,
 	  "use the plan of a --dtb file instead of making one", set_plan_file },
-	{ "config", 0, "FILE", RUN_PLAN, ARGV_ONLY, ONCE,
+	{ "config", 0, "FILE", BOOTS, ARGV_ONLY, ONCE,
 	  "read more options from a file: lines of memory = 4G, # for comments;\n"
 	  "what the command line gives wins; --no-rng takes back a flag",
 	  set_config_file },
-	{ "fold", 0, "SIZE", RUN_PLAN, ARGV_ONLY, ONCE,
+	{ "fold", 0, "SIZE", BOOTS, ARGV_ONLY, ONCE,
 	  "for tests: all RAM is this much host memory, over and over, so that\n"
 	  "any size starts on any host; only a guest that knows can use it",
 	  set_fold },

@@ -27,6 +27,12 @@ void config_free(struct config *c)
 	free(c->plan_file);
 	free(c->config_file);
 	free(c->dtb_file);
+	free(c->test.root);
+	free(c->test.modules);
+	for (unsigned i = 0; i < c->test.nr_allow_splats; i++)
+		free(c->test.allow_splats[i]);
+	free(c->test.output);
+	free(c->test.core);
 	for (unsigned i = 0; i < c->nr_vfio; i++) {
 		free(c->vfio[i].name);
 		free(c->vfio[i].rom_file);
@@ -74,6 +80,8 @@ static const char *command_name(enum config_command cmd)
 		return "bind";
 	case CMD_UNBIND:
 		return "unbind";
+	case CMD_TEST:
+		return "test";
 	}
 	return "";
 }
@@ -322,12 +330,25 @@ static int parse_letters(struct config *c, struct source *from, enum config_comm
 	return ret;
 }
 
+/* All words behind "--" are the guest's command, also those that look like options. */
+static void take_command(struct config *c, struct args *args)
+{
+	c->operands = args->argv + args->at;
+	c->nr_operands = (unsigned)(args->argc - args->at);
+	args->at = args->argc;
+}
+
 /* Operands must follow each other, because config.operands is a part of argv. */
 static int add_operand(struct config *c, enum config_command cmd, const struct args *args,
 		       struct err *err)
 {
 	char *const *operand = &args->argv[args->at - 1];
 
+	if (cmd == CMD_TEST)
+		return err_set(err, EINVAL,
+			       "'%s' is not an option; the guest's command stands behind --: "
+			       "straddle test --kernel FILE -- %s",
+			       SHOWN(*operand), SHOWN(*operand));
 	if (!(cmd & (CMD_BIND | CMD_UNBIND)))
 		return err_set(err, EINVAL,
 			       "'%s' is not an option, and straddle %s takes nothing else; "
@@ -355,6 +376,8 @@ int config_parse(struct config *c, enum config_command cmd, int argc, char *cons
 	while (ret == 0 && !c->help && !c->version && (arg = next_arg(&args))) {
 		if (options_end || arg[0] != '-' || !arg[1])
 			ret = add_operand(c, cmd, &args, err);
+		else if (!strcmp(arg, "--") && cmd == CMD_TEST)
+			take_command(c, &args);
 		else if (!strcmp(arg, "--"))
 			options_end = true;
 		else if (arg[1] == '-')

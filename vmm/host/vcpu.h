@@ -115,8 +115,8 @@ void vcpu_kick(struct vcpu *v, pthread_t thread);
 void vcpu_poll_idle(struct vcpu *v, pthread_t thread);
 bool vcpu_was_idle(struct vcpu *v);
 /*
- * Whether vcpu_is_dead() was true at the last check that vcpu_poll_idle() asked for since the last call;
- * false if there was none.
+ * Whether vcpu_is_dead() was true at the last check that vcpu_poll_idle() asked for since the last
+ * call; false if there was none.
  */
 bool vcpu_died(struct vcpu *v);
 /*

@@ -50,7 +50,7 @@ static const char *named(const char *name)
 	return name && *name ? name : "unnamed";
 }
 
-static bool has(const char *text)
+static bool report_has(const char *text)
 {
 	return text && *text;
 }
@@ -81,7 +81,7 @@ static void yaml_block(FILE *out, const struct test_result *t)
 	fprintf(out, "  waited: %.3f\n  stolen: %.3f\n", real(t->waited), real(t->stolen));
 	if (t->output)
 		yaml_text(out, "output", t->output);
-	if (has(t->console))
+	if (report_has(t->console))
 		yaml_text(out, "console", t->console);
 	fputs("  ...\n", out);
 }
@@ -122,7 +122,7 @@ static void ktap_case(struct report *r, const struct test_result *t)
 	bool failed = !t->passed && !t->skipped;
 	FILE *out = r->cases;
 
-	if (failed && has(t->console))
+	if (failed && report_has(t->console))
 		ktap_lines(out, t->console);
 	if (failed && *t->line)
 		ktap_lines(out, t->line);
@@ -219,7 +219,7 @@ static void junit_case(struct report *r, const struct test_result *t)
 		if (!t->passed)
 			xml_failure(out, t);
 	}
-	if (has(t->console)) {
+	if (report_has(t->console)) {
 		fputs("    <system-out>", out);
 		report_text(out, t->console, report_put_xml_text);
 		fputs("</system-out>\n", out);

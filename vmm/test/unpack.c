@@ -179,7 +179,7 @@ static const struct codec *codec_of(const char *path)
 #define CHUNK (64 * KIB)
 
 /* Returns how it ended: STEP_MORE means that there would be more than UNPACK_MAX bytes. */
-static enum step run(const struct codec *codec, struct input *in, struct buffer *to)
+static enum step unpack_run(const struct codec *codec, struct input *in, struct buffer *to)
 {
 	enum step step = codec->begin(in) ? STEP_MORE : STEP_MEMORY;
 
@@ -232,7 +232,7 @@ int unpack(const char *path, const uint8_t *data, size_t len, struct buffer *to,
 	if (len > UNPACK_MAX)
 		step = STEP_MORE;
 	else if (codec->begin)
-		step = run(codec, &in, to);
+		step = unpack_run(codec, &in, to);
 	else
 		buffer_put(to, data, len);
 	if (to->error)

@@ -1,5 +1,6 @@
 --help
 run --help
+test --help
 plan --help
 check --help
 --version

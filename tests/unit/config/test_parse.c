@@ -154,7 +154,8 @@ static void test_bad_spellings(void **state)
 	refuse(CMD_RUN, "-q", "unknown option -q; straddle run --help lists the options");
 	refuse(CMD_CHECK, "-q", "unknown option -q; straddle check --help");
 	refuse(CMD_CHECK, "--kernel x",
-	       "--kernel is not an option of straddle check; it belongs to straddle run and plan");
+	       "--kernel is not an option of straddle check; it belongs to straddle run, plan and "
+	       "test");
 	refuse(CMD_RUN, "--json",
 	       "--json is not an option of straddle run; it belongs to straddle plan");
 	refuse(CMD_RUN, "--pci 1G", "--pci could be --pci32-window, --pci64-window; write more");
@@ -447,8 +448,8 @@ static void test_vfio(void **state)
 	       "--probe is not an option of straddle run; it belongs to straddle "
 	       "plan");
 	refuse(CMD_BIND, "--vfio x",
-	       "--vfio is not an option of straddle bind; it belongs to straddle run, plan and "
-	       "check");
+	       "--vfio is not an option of straddle bind; it belongs to straddle run, plan, "
+	       "check and test");
 }
 
 /* Words that are no options are for bind and unbind. */

@@ -30,15 +30,10 @@ static void assert_release(const uint8_t *file, size_t len, const char *release)
 
 static void test_bzimage(void **state)
 {
-	static const char *const none[] = { "",
-					    " 6.1",
-					    "../../etc",
-					    "6.1/../..",
-					    "Memtest86+ v6",
-					    "6.1\n",
-					    "6.1\x80",
-					    "6.1234567890123456789012345678901234567890123456789"
-					    "01234567890123" };
+	static const char *const none[] = { "",		 " 6.1",	  "../../etc",
+					    "6.1/../..", "Memtest86+ v6", "6.1\n",
+					    "6.1\x80" };
+	char longest[RELEASE_SIZE + 1] = "";
 	uint8_t file[BZ_SIZE];
 
 	(void)state;
@@ -50,6 +45,13 @@ static void test_bzimage(void **state)
 		make_bzimage(file, none[i], strlen(none[i]) + 1);
 		assert_release(file, sizeof(file), NULL);
 	}
+	memset(longest, '6', RELEASE_SIZE - 1);
+	make_bzimage(file, longest, sizeof(longest));
+	assert_release(file, sizeof(file), longest);
+	longest[RELEASE_SIZE - 1] = '6';
+	make_bzimage(file, longest, sizeof(longest) - 1);
+	file[TEXT_AT + RELEASE_SIZE] = 0;
+	assert_release(file, sizeof(file), NULL);
 	bz_make(file); /* the field is 0 */
 	assert_release(file, sizeof(file), NULL);
 	store_le(file + SETUP_KERNEL_VERSION, 0xffff, 2);

@@ -1,0 +1,78 @@
+/* The options of straddle test: what the guest is given, and its limits. */
+#include "vmm/config/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+int config_set_root(struct config *c, const char *value, struct err *err)
+{
+	return config_copy_path(&c->test.root, value, err);
+}
+
+int config_set_modules(struct config *c, const char *value, struct err *err)
+{
+	return config_copy_path(&c->test.modules, value, err);
+}
+
+int config_set_init(struct config *c, const char *value, struct err *err)
+{
+	c->test.no_init = !strcmp(value, "none");
+	if (!c->test.no_init && strcmp(value, "auto") != 0)
+		return err_set(err, EINVAL, "use auto or none");
+	return 0;
+}
+
+int config_set_boot_limit(struct config *c, const char *value, struct err *err)
+{
+	return config_parse_seconds(&c->test.boot_limit, 0, value, err);
+}
+
+int config_set_idle_limit(struct config *c, const char *value, struct err *err)
+{
+	return config_parse_seconds(&c->test.idle_limit, 0, value, err);
+}
+
+int config_set_limit(struct config *c, const char *value, struct err *err)
+{
+	return config_parse_seconds(&c->test.limit, 0, value, err);
+}
+
+/* Compiled by the search itself (vmm/test/splat.h), because this folder calls no such function. */
+int config_add_splat(struct config *c, const char *value, struct err *err)
+{
+	int ret;
+
+	if (c->test.nr_allow_splats == CONFIG_SPLATS_MAX)
+		return err_set(err, EINVAL, "there can be at most %u; join some with |",
+			       CONFIG_SPLATS_MAX);
+	ret = config_copy_string(&c->test.allow_splats[c->test.nr_allow_splats], value, err);
+	if (ret == 0)
+		c->test.nr_allow_splats++;
+	return ret;
+}
+
+int config_set_output(struct config *c, const char *value, struct err *err)
+{
+	return config_copy_path(&c->test.output, value, err);
+}
+
+int config_set_core(struct config *c, const char *value, struct err *err)
+{
+	return config_copy_path(&c->test.core, value, err);
+}
+
+int config_check_test(const struct config *c, struct err *err)
+{
+	if (c->test.no_init && c->nr_operands)
+		return err_set(err, EINVAL,
+			       "--init none runs no command, but '%s' is given; leave one of them "
+			       "out",
+			       SHOWN(c->operands[0]));
+	if (c->test.no_init && c->test.root)
+		return err_set(err, EINVAL,
+			       "--init none mounts no root; leave --root out, or use a --disk");
+	if (!c->test.no_init && !c->nr_operands)
+		return err_set(err, EINVAL,
+			       "there is no command; add one behind --, such as: -- @facts");
+	return 0;
+}

@@ -1,0 +1,127 @@
+#include "vmm/test/evidence.h"
+
+#include "vmm/plan/fdt.h"
+#include "vmm/plan/json.h"
+#include "vmm/test/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEFAULT_FOLDER "straddle-test"
+
+/* A file that is being written. */
+struct evidence {
+	const char *folder;
+	int dir;
+	int ret; /* the first error; then nothing more is written */
+	struct err *err;
+};
+
+static FILE *begin(struct evidence *e, const char *name)
+{
+	int fd = e->ret < 0 ? -1
+			    : openat(e->dir, name,
+				     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!file && e->ret == 0)
+		e->ret = err_sys(e->err, errno, "%s/%s cannot be written", e->folder, name);
+	if (!file && fd >= 0)
+		close(fd);
+	return file;
+}
+
+static void finish(struct evidence *e, FILE *file, const char *name)
+{
+	bool failed = ferror(file);
+
+	if ((fclose(file) != 0 || failed) && e->ret == 0)
+		e->ret = err_sys(e->err, errno, "%s/%s cannot be written", e->folder, name);
+}
+
+static void write_text(struct evidence *e, const char *name, const char *text)
+{
+	FILE *file = *text ? begin(e, name) : NULL;
+
+	if (!file)
+		return;
+	fputs(text, file);
+	if (text[strlen(text) - 1] != '\n')
+		fputc('\n', file);
+	finish(e, file, name);
+}
+
+static void write_console(struct evidence *e, const struct test_case *t)
+{
+	FILE *file = begin(e, "console.log");
+
+	if (!file)
+		return;
+	test_console_write(&t->console, file);
+	finish(e, file, "console.log");
+}
+
+static void write_plan(struct evidence *e, const struct plan *p)
+{
+	void *blob = malloc(PLAN_FDT_MAX);
+	size_t len = 0;
+	char *json = NULL;
+	FILE *file;
+
+	if (!p->map.nr_regions) { /* there is no plan yet */
+		free(blob);
+		return;
+	}
+	if (plan_json(p, NULL, &json, NULL) == 0)
+		write_text(e, "plan.json", json);
+	free(json);
+	if (blob && plan_to_fdt(p, blob, PLAN_FDT_MAX, &len, NULL) == 0 &&
+	    (file = begin(e, "plan.dtb"))) {
+		fwrite(blob, 1, len, file);
+		finish(e, file, "plan.dtb");
+	}
+	free(blob);
+}
+
+static void write_result(struct evidence *e, const struct test_result *r)
+{
+	struct report report;
+	struct err ignored;
+	FILE *file = begin(e, "result.json");
+
+	if (!file)
+		return;
+	if (report_begin(&report, REPORT_JSON, file, "straddle test", 1, &ignored) == 0) {
+		report_case(&report, r);
+		(void)report_end(&report, r->seconds, &ignored);
+	}
+	finish(e, file, "result.json");
+}
+
+int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err)
+{
+	const struct config *c = &t->vm->config;
+	struct evidence e = { .folder = c->test.output ? c->test.output : DEFAULT_FOLDER,
+			      .err = err };
+
+	result->output = NULL;
+	if (mkdir(e.folder, 0777) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "the folder %s (--output) cannot be made", e.folder);
+	e.dir = open(e.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (e.dir < 0)
+		return err_sys(err, errno, "the folder %s (--output) cannot be opened", e.folder);
+	result->output = e.folder;
+	write_console(&e, t);
+	write_text(&e, "cmdline", c->append ? c->append : "");
+	write_text(&e, "cpus.txt", t->cpus ? t->cpus : "");
+	write_plan(&e, &t->vm->plan);
+	write_result(&e, result);
+	close(e.dir);
+	if (e.ret < 0)
+		result->output = NULL;
+	return e.ret;
+}

@@ -1,0 +1,16 @@
+/*
+ * What a case leaves in a folder: the console with the time of each line, the result as JSON, the
+ * plan and the kernel's command line, and what the CPUs were doing.
+ */
+#ifndef TEST_EVIDENCE_H
+#define TEST_EVIDENCE_H
+
+#include "vmm/test/case.h"
+
+/*
+ * Writes the folder config.test.output, "straddle-test" if that is NULL, and sets result->output.
+ * Files of an earlier case are replaced. -errno and a sentence; result->output is then NULL.
+ */
+int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err);
+
+#endif

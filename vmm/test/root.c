@@ -1,0 +1,333 @@
+#include "vmm/test/root.h"
+
+#include "vmm/base/quote.h"
+#include "vmm/host/unix_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DAEMON_FD 3 /* the listening socket, in the daemon */
+
+/* --- the program --- */
+
+/*
+ * Two programs have this name, with different options: the one in Rust (package virtiofsd), and
+ * that of QEMU before 8.0.
+ */
+struct virtiofsd {
+	char path[4096];
+	bool of_qemu;
+};
+
+/* Where distributions keep it, behind the folders of $PATH. */
+#define DAEMON_FOLDERS "/usr/libexec:/usr/lib:/usr/lib/qemu:/usr/local/libexec:/usr/sbin:/sbin"
+
+static bool find_in(struct virtiofsd *v, const char *folders)
+{
+	while (*folders) {
+		int len = (int)strcspn(folders, ":");
+
+		snprintf(v->path, sizeof(v->path), "%.*s/virtiofsd", len, folders);
+		if (len && access(v->path, X_OK) == 0)
+			return true;
+		folders += len + (folders[len] == ':');
+	}
+	return false;
+}
+
+/*
+ * In a child of a user who is not root: setgroups(2) does nothing and succeeds. QEMU's virtiofsd
+ * drops supplementary groups before anything else, which needs a right that no user has, and which
+ * a user namespace denies as well (user_namespaces(7)). The groups it keeps are the user's own.
+ */
+static int pretend_no_groups(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setgroups, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO), /* of errno 0 */
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { ARRAY_SIZE(code), code };
+
+	if (getuid() == 0)
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		return errno;
+	return 0;
+}
+
+/* Reads what the program says to --version, "" if it cannot be started. */
+static void ask_version(const char *path, char *words, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+	pid_t child;
+	int ends[2];
+
+	*words = '\0';
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return;
+	child = fork();
+	if (child == 0) {
+		(void)pretend_no_groups();
+		if (dup2(ends[1], STDOUT_FILENO) >= 0 && dup2(ends[1], STDERR_FILENO) >= 0)
+			execl(path, path, "--version", NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	while (child > 0 && len < size - 1 && (n = read(ends[0], words + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	words[len] = '\0';
+	close(ends[0]);
+	if (child > 0)
+		waitpid(child, NULL, 0);
+}
+
+/*
+ * Finds the program and asks which one it is: "virtiofsd 1.13.2", or "virtiofsd version 7.2.22"
+ * and QEMU's copyright.
+ */
+static int find_virtiofsd(struct virtiofsd *v, struct err *err)
+{
+	const char *path = getenv("PATH");
+	char words[256];
+
+	if (!(path && find_in(v, path)) && !find_in(v, DAEMON_FOLDERS))
+		return err_set(err, ENOENT,
+			       "--root: there is no virtiofsd, which serves folders; install it "
+			       "(package virtiofsd, or qemu-system-common), or use an image");
+	ask_version(v->path, words, sizeof(words));
+	v->of_qemu = strstr(words, "virtiofsd version");
+	if (!strstr(words, "virtiofsd"))
+		return err_set(err, ENOEXEC,
+			       "--root: %s --version says '%s', which is no virtiofsd; install "
+			       "another, or use an image",
+			       v->path, SHOWN(words));
+	return 0;
+}
+
+/* --- the daemon --- */
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/*
+ * Makes the process root in a user namespace of its own (user_namespaces(7)), where it may mount
+ * and chroot, which virtiofsd does to lock itself in. Returns 0 or an errno.
+ */
+static int become_root(uid_t uid, gid_t gid)
+{
+	char map[64];
+
+	if (uid == 0)
+		return 0;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return errno;
+	snprintf(map, sizeof(map), "0 %u 1\n", uid);
+	if (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", map))
+		return errno;
+	snprintf(map, sizeof(map), "0 %u 1\n", gid);
+	return write_file("/proc/self/gid_map", map) ? 0 : errno;
+}
+
+/*
+ * In the child. The two programs have different options, but both take a socket that listens
+ * already, so that nobody waits for its name to appear.
+ */
+static void exec_virtiofsd(const struct virtiofsd *v, const char *folder, int listener, int report)
+{
+	char source[4096 + 16];
+	char *of_qemus[] = { (char *)v->path,
+			     "--fd=3",
+			     "-o",
+			     source,
+			     "-o",
+			     "sandbox=chroot",
+			     "-o",
+			     "cache=auto",
+			     "--rlimit-nofile=0",
+			     NULL };
+	char *of_rust[] = { (char *)v->path,
+			    "--fd=3",
+			    source,
+			    "--sandbox=chroot",
+			    "--cache=auto",
+			    "--rlimit-nofile=0",
+			    "--log-level=error",
+			    NULL };
+	int code = pretend_no_groups();
+
+	if (code == 0)
+		code = become_root(getuid(), getgid());
+	snprintf(source, sizeof(source), v->of_qemu ? "source=%s" : "--shared-dir=%s", folder);
+	setpgid(0, 0);		  /* so that the terminal's signals do not reach it */
+	signal(SIGPIPE, SIG_DFL); /* because an ignored signal stays ignored over exec */
+	signal(SIGXFSZ, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	report = fcntl(report, F_DUPFD_CLOEXEC, DAEMON_FD + 1);
+	if (code == 0 && (listener == DAEMON_FD ? fcntl(listener, F_SETFD, 0) == 0
+						: dup2(listener, DAEMON_FD) >= 0)) {
+		execv(v->path, v->of_qemu ? of_qemus : of_rust);
+		code = errno;
+	}
+	(void)!write(report, &code, sizeof(code));
+	_exit(127);
+}
+
+static int start_virtiofsd(struct test_root *root, const char *folder, int listener,
+			   struct err *err)
+{
+	struct virtiofsd v;
+	int report[2], code = 0, ret = find_virtiofsd(&v, err);
+
+	if (ret < 0)
+		return ret;
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "--root: cannot make a pipe");
+	root->daemon = fork();
+	if (root->daemon == 0)
+		exec_virtiofsd(&v, folder, listener, report[1]);
+	if (root->daemon < 0)
+		code = errno;
+	close(report[1]);
+	if (root->daemon > 0 && read(report[0], &code, sizeof(code)) == sizeof(code))
+		waitpid(root->daemon, NULL, 0);
+	close(report[0]);
+	if (code) {
+		root->daemon = 0;
+		return err_sys(err, code,
+			       code == EPERM || code == ENOSPC
+				       ? "--root: this host allows no user namespace, in which "
+					 "virtiofsd would run; use an image, or run as root"
+				       : "--root: %s does not start",
+			       v.path);
+	}
+	return 0;
+}
+
+/* --- devices --- */
+
+static int add_folder(struct test_root *root, struct config *c, const char *folder, struct err *err)
+{
+	struct config_fs *fs = &c->fs[c->nr_fs];
+	const char *temporary = getenv("TMPDIR");
+	int listener, ret;
+	char *socket;
+
+	if (c->nr_fs == CONFIG_FS_MAX)
+		return err_set(err, EINVAL, "--root: there are %u --fs already; leave one out",
+			       CONFIG_FS_MAX);
+	/* A Unix socket's name has 107 bytes at most. */
+	if (!temporary || strlen(temporary) > 40)
+		temporary = "/tmp";
+	snprintf(root->folder, sizeof(root->folder), "%s/straddle-XXXXXX", temporary);
+	if (!mkdtemp(root->folder)) {
+		int code = errno;
+
+		root->folder[0] = '\0';
+		return err_sys(err, code, "--root: cannot make a folder in %s", temporary);
+	}
+	if (asprintf(&socket, "%s/fs", root->folder) < 0)
+		return err_sys(err, ENOMEM, "out of memory for a file name");
+	*fs = (struct config_fs){ socket, strdup(TEST_ROOT_TAG) };
+	c->nr_fs++;
+	if (!fs->tag)
+		return err_sys(err, ENOMEM, "out of memory for a name");
+	ret = unix_socket_listen("--root: ", socket, &listener, err);
+	if (ret < 0)
+		return ret;
+	ret = start_virtiofsd(root, folder, listener, err);
+	close(listener);
+	return ret;
+}
+
+static int add_image(struct config *c, struct err *err)
+{
+	struct config_disk *disk = &c->disks[c->nr_disks];
+
+	if (c->nr_disks == CONFIG_DISKS_MAX)
+		return err_set(err, EINVAL, "--root: there are %u --disk already; leave one out",
+			       CONFIG_DISKS_MAX);
+	*disk = (struct config_disk){ .path = strdup(c->test.root),
+				      .serial = strdup(TEST_ROOT_SERIAL),
+				      .readonly = true };
+	c->nr_disks++;
+	return disk->path && disk->serial ? 0 : err_sys(err, ENOMEM, "out of memory for a name");
+}
+
+int test_root_open(struct test_root *root, struct config *c, struct err *err)
+{
+	const char *what = c->test.root;
+	struct stat st;
+
+	if (!what || !strcmp(what, "none"))
+		return 0;
+	if (!strcmp(what, "host"))
+		what = "/";
+	if (stat(what, &st) < 0)
+		return err_set(err, EINVAL,
+			       "--root %s: there is no such folder or image (%s); other words are "
+			       "none and host",
+			       what, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return add_image(c, err);
+	root->read_only = getuid() != 0 && st.st_uid != getuid();
+	return add_folder(root, c, what, err);
+}
+
+const char *test_root_spec(const struct config *c, const struct test_root *root)
+{
+	if (!c->test.root || !strcmp(c->test.root, "none"))
+		return "root=none";
+	return *root->folder ? "root=fs:" TEST_ROOT_TAG : "root=disk:" TEST_ROOT_SERIAL;
+}
+
+bool test_root_is_read_only(const struct test_root *root)
+{
+	return root->read_only;
+}
+
+void test_root_connected(struct test_root *root)
+{
+	char socket[sizeof(root->folder) + 8];
+
+	if (!*root->folder)
+		return;
+	snprintf(socket, sizeof(socket), "%s/fs", root->folder);
+	(void)unlink(socket);
+	(void)rmdir(root->folder);
+}
+
+void test_root_close(struct test_root *root)
+{
+	test_root_connected(root);
+	if (root->daemon > 0) {
+		kill(root->daemon, SIGKILL);
+		waitpid(root->daemon, NULL, 0);
+	}
+	*root = (struct test_root){ .folder = "" };
+}
