@@ -93,7 +93,7 @@ void disk_ring_start(struct disk_queue *q, struct block_request *r)
 /* --- completion --- */
 
 /* Handles the completed steps, and submits the steps that follow them. */
-void disk_ring_reap(struct disk_queue *q)
+static void reap_once(struct disk_queue *q)
 {
 	struct io_uring_cqe *cqe;
 
@@ -105,6 +105,17 @@ void disk_ring_reap(struct disk_queue *q)
 		disk_step_done(q, r, result);
 	}
 	submit(q);
+}
+
+/*
+ * A request of several steps can have its next step done as soon as that is submitted, from the
+ * page cache: it does not have to wait for the eventfd.
+ */
+void disk_ring_reap(struct disk_queue *q)
+{
+	do {
+		reap_once(q);
+	} while (io_uring_cq_ready(&q->ring));
 }
 
 /*
