@@ -72,7 +72,7 @@ refused "twice" 1 "in use by another" image --disk image
 check "disk: nothing is left of the size" [ "$(stat -c %s image)" = 1048576 ]
 if [ "$(id -u)" != 0 ]; then
 	chmod 400 image
-	refused "not to be written" 1 "for writing (or is readonly=on meant?)" image
+	refused "not to be written" 1 "for writing (or is readonly=on or private=on meant?)" image
 	chmod 600 image
 fi
 mkfifo fifo

@@ -12,9 +12,14 @@
 
 /* --- descriptors --- */
 
+static bool writes_image(const struct disk *d)
+{
+	return !d->options.readonly && !d->options.is_private;
+}
+
 static int access_mode(const struct disk *d)
 {
-	return (d->options.readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+	return (writes_image(d) ? O_RDWR : O_RDONLY) | O_CLOEXEC;
 }
 
 static int open_path(const struct disk *d, int flags, struct err *err)
@@ -35,9 +40,8 @@ static int open_path(const struct disk *d, int flags, struct err *err)
 			       "direct=on out",
 			       d->path);
 	return err_sys(err, errno, "--disk %s cannot be opened%s", d->path,
-		       !d->options.readonly && (errno == EACCES || errno == EROFS)
-			       ? " for writing (or is readonly=on "
-				 "meant?)"
+		       writes_image(d) && (errno == EACCES || errno == EROFS)
+			       ? " for writing (or is readonly=on or private=on meant?)"
 			       : "");
 }
 
@@ -122,10 +126,10 @@ static int open_server(struct disk *d, struct err *err)
 		return err_sys(err, -ret, "cannot make an io_uring for --disk %s", d->path);
 	d->no_ring = ret;
 	/*
-	 * Threads also do the requests that a ring cannot: see disk_request_begin() of
+	 * Threads also do the steps that a ring cannot: see disk_request_begin() of
 	 * disk_request.c.
 	 */
-	if (ret < 0 || d->topology.discard_max)
+	if (ret < 0 || d->topology.discard_max || d->options.is_private)
 		return disk_threads_start(d, err);
 	return 0;
 }
@@ -139,8 +143,8 @@ const struct block_queue_ops *disk_queue_ops(const struct disk *d)
 
 static int open_image(struct disk *d, struct err *err)
 {
-	static const char way_out[] = "open it readonly=on in both";
-	bool writes = !d->options.readonly;
+	static const char way_out[] = "open it readonly=on or private=on in both";
+	bool writes = writes_image(d);
 	int ret;
 
 	d->fd = open_path(d, 0, err);
@@ -150,8 +154,8 @@ static int open_image(struct disk *d, struct err *err)
 	if (ret < 0)
 		return ret;
 	if (writes) {
-		ret = file_claim(&d->fd, "--disk", d->path, access_mode(d), "open it readonly=on",
-				 err);
+		ret = file_claim(&d->fd, "--disk", d->path, access_mode(d),
+				 "open it readonly=on or private=on", err);
 		if (ret < 0)
 			return ret;
 	}
@@ -202,6 +206,11 @@ int disk_open(struct disk *d, const char *path, const struct disk_options *optio
 	ret = disk_probe_size(d, err);
 	if (ret < 0)
 		goto fail;
+	if (options->is_private) {
+		ret = disk_overlay_open(&d->overlay, path, d->size, err);
+		if (ret < 0)
+			goto fail;
+	}
 	ret = disk_probe_discard(d, err);
 	if (ret < 0)
 		goto fail;
@@ -217,6 +226,12 @@ fail:
 
 int disk_look_again(struct disk *d, struct err *err)
 {
+	if (d->options.is_private)
+		return err_set(
+			err, EOPNOTSUPP,
+			"--disk %s is private=on: its image is locked against changes, also of its "
+			"size, while a guest has it; make it larger before the guest is started",
+			d->path);
 	return disk_probe_size(d, err);
 }
 
@@ -224,10 +239,12 @@ bool disk_lacks_discard(const struct disk *d, struct err *remark)
 {
 	if (!d->options.discard || d->options.readonly || d->topology.discard_max)
 		return false;
-	err_set(remark, 0, "--disk %s: discard=on, but %s; the guest cannot give space back",
+	err_set(remark, 0, "--disk %s: discard=on, but %s%s; the guest cannot give space back",
 		d->path,
-		d->is_device ? "the device has no discard (its queue/discard_max_bytes is 0)"
-			     : "its file system makes no holes in files");
+		d->options.is_private ? "no holes can be made in a temporary file"
+		: d->is_device ? "the device has no discard (its queue/discard_max_bytes is 0)"
+			       : "its file system makes no holes in files",
+		d->overlay.in_folder);
 	return true;
 }
 
@@ -278,5 +295,6 @@ void disk_close(struct disk *d)
 		close_fd(&q->timer);
 		close_fd(&q->fd);
 	}
+	disk_overlay_close(&d->overlay);
 	close_fd(&d->fd);
 }

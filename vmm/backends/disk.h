@@ -4,11 +4,13 @@
  * Host side: opens, locks and asks the file, and serves its requests: by io_uring, or, where the
  * host does not allow that, by threads that read and write. A disk is opened once and outlives
  * guest resets; each of its queues is served by one thread. Opening the same image twice is refused
- * (vmm/host/file_lock.h).
+ * (vmm/host/file_lock.h) unless it is only read: readonly=on, or private=on, of which the writes go
+ * to an overlay.
  */
 #ifndef BACKENDS_DISK_H
 #define BACKENDS_DISK_H
 
+#include "vmm/backends/disk_overlay.h"
 #include "vmm/base/err.h"
 #include "vmm/base/ports/block.h"
 #include "vmm/base/virtio.h"
@@ -20,6 +22,7 @@
 
 struct disk_options {
 	bool readonly;
+	bool is_private;     /* the guest's writes are for this run only; the image is only read */
 	bool direct;	     /* O_DIRECT: not through the host's page cache */
 	bool discard;	     /* the guest's discards free space on the host */
 	bool raw;	     /* even if the first bytes are those of another format */
@@ -80,6 +83,7 @@ struct disk {
 	bool polls;  /* queues poll, because this process has several CPUs */
 	int no_ring; /* the errno of io_uring, because of which threads serve the disk; 0: rings do
 		      */
+	struct disk_overlay overlay; /* of a private disk */
 	struct disk_threads threads;
 	struct disk_queue queues[VIRTIO_BLK_QUEUES_MAX];
 	/* called with sentences for the user; NULL: none are wanted */
@@ -94,9 +98,9 @@ struct disk {
 				*/
 };
 
-#define DISK_EMPTY       \
-	{                \
-		.fd = -1 \
+#define DISK_EMPTY                          \
+	{                                   \
+		.fd = -1, .overlay.fd = -1, \
 	}
 
 /*
@@ -105,7 +109,10 @@ struct disk {
  */
 int disk_open(struct disk *d, const char *path, const struct disk_options *options,
 	      struct err *err);
-/* Reads the size of the file or device again. -EINVAL: with the new size it cannot be a disk. */
+/*
+ * Reads the size of the file or device again. -EINVAL: with the new size it cannot be a disk.
+ * -EOPNOTSUPP: it is private, and its size stays.
+ */
 int disk_look_again(struct disk *d, struct err *err);
 void disk_close(struct disk *d);
 /* Returns whether discard=on has no effect on this disk, with a remark for the user. */

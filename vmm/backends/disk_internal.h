@@ -1,7 +1,7 @@
 /*
  * The functions that the parts of a disk share: disk.c opens it, disk_probe.c finds its kind and
- * size, disk_request.c splits a request into steps, disk_ring.c and disk_threads.c have the kernel
- * do the steps.
+ * size, disk_request.c splits a request into steps (of private disks by disk_overlay.c),
+ * disk_ring.c and disk_threads.c have the kernel do the steps.
  */
 #ifndef BACKENDS_DISK_INTERNAL_H
 #define BACKENDS_DISK_INTERNAL_H
@@ -22,24 +22,29 @@ int disk_probe_discard(struct disk *d, struct err *err);
 
 /* --- disk_request.c --- */
 
-enum disk_call { DISK_READ, DISK_WRITE, DISK_SYNC, DISK_ALLOCATE, DISK_DISCARD };
+enum disk_call { DISK_READ, DISK_WRITE, DISK_SYNC, DISK_ALLOCATE, DISK_DISCARD, DISK_COPY };
 
 /* A step: one system call, which does the rest of a request or a part of the rest. */
 struct disk_step {
 	enum disk_call call;
+	int fd;
 	const struct iovec *parts; /* READ, WRITE; valid as long as the request */
 	unsigned nr_parts;
 	int flags; /* WRITE: RWF_*; ALLOCATE: FALLOC_FL_* */
 	uint64_t offset, len;
 };
 
-struct disk_step disk_next_step(const struct disk *d, struct block_request *r);
+struct disk_step disk_next_step(const struct disk_queue *q, struct block_request *r);
 /* Called when a step ended: `result` is the call's return value, or a negative errno. */
 void disk_step_done(struct disk_queue *q, struct block_request *r, int result);
-/* Handles the ends of all steps that threads have done. */
+/* Handles the ends of all steps that threads have done, and requests that no longer wait. */
 void disk_take_ended(struct disk_queue *q);
-/* Tells the user, once for each disk, of the error that `what` (such as "writing") met. */
-void disk_say_error(struct disk *d, const char *what, uint64_t offset, int error);
+/*
+ * Tells the user, once for each disk, of the error that `what` (such as "writing") met. `where` is
+ * empty, or " in FOLDER".
+ */
+void disk_say_error(struct disk *d, const char *what, const char *where, uint64_t offset,
+		    int error);
 /* The time in nanoseconds, by the monotonic clock. */
 uint64_t disk_now(void);
 /* Arms `timer`, which becomes readable in `ns` nanoseconds. */
@@ -68,6 +73,8 @@ void disk_threads_stop(struct disk *d);
  * q->completed.
  */
 void disk_threads_take(struct disk_queue *q, struct block_request *r);
+/* Adds the request to q->ended and signals q->completed. Called on any thread. */
+void disk_threads_tell(struct disk_queue *q, struct block_request *r);
 extern const struct block_queue_ops disk_threads_ops;
 
 #endif

@@ -150,10 +150,15 @@ int disk_probe_blocks(struct disk *d, int direct, struct err *err)
 			"direct=on out",
 			d->path, block, DISK_BLOCK_MAX);
 	d->block_size = (uint32_t)min_u64((unsigned)block, DISK_BLOCK_MAX);
-	if (d->is_device) {
+	if (d->is_device)
 		probe_device(d);
+	if (d->options.is_private) { /* less than a cluster is copied first: disk_overlay.h */
+		d->topology.physical = (uint32_t)max_u64(d->topology.physical, DISK_CLUSTER);
+		d->topology.first = 0;
 		return 0;
 	}
+	if (d->is_device)
+		return 0;
 	/* The file system's block, or a page of the page cache. */
 	if (fstat(d->fd, &st) < 0)
 		return err_sys(err, errno, "--disk %s cannot be looked at", d->path);
@@ -218,7 +223,9 @@ static uint64_t queue_number(dev_t dev, const char *name)
  */
 static bool makes_holes(const struct disk *d)
 {
-	return fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)d->size,
+	int fd = d->options.is_private ? d->overlay.fd : d->fd;
+
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)d->size,
 			 DISK_BLOCK_MAX) == 0 ||
 	       (errno != EOPNOTSUPP && errno != ENOSYS);
 }
@@ -232,7 +239,7 @@ int disk_probe_discard(struct disk *d, struct err *err)
 	t->discard_granularity = t->physical;
 	if (!d->options.discard || d->options.readonly)
 		return 0;
-	if (!d->is_device) {
+	if (!d->is_device || d->options.is_private) {
 		t->discard_max = makes_holes(d) ? UINT64_MAX : 0;
 		return 0;
 	}

@@ -27,7 +27,7 @@ static void disk_request_say(struct disk *d, const struct err *sentence)
 		d->say(d->say_to, sentence->text);
 }
 
-void disk_say_error(struct disk *d, const char *what, uint64_t offset, int error)
+void disk_say_error(struct disk *d, const char *what, const char *where, uint64_t offset, int error)
 {
 	struct err err;
 	bool said;
@@ -39,9 +39,10 @@ void disk_say_error(struct disk *d, const char *what, uint64_t offset, int error
 	if (said)
 		return;
 	err_set(&err, 0,
-		"%s %s at byte %" PRIu64 " failed: %s%s; the guest is told, and is told of further "
+		"%s %s%s at byte %" PRIu64
+		" failed: %s%s; the guest is told, and is told of further "
 		"errors of this disk without a word here",
-		what, d->path, offset, strerror(-error),
+		what, d->path, where, offset, strerror(-error),
 		error == -EFBIG ? " (ulimit -f says how large this process may make files)" : "");
 	disk_request_say(d, &err);
 }
@@ -81,7 +82,8 @@ static void unhold(struct disk *d, struct block_request *r, bool got_room)
 	pthread_mutex_unlock(&d->lock);
 	if (!got_room)
 		return;
-	err_set(&err, 0, "there is room for %s again; the guest's writes go on", d->path);
+	err_set(&err, 0, "there is room for %s%s again; the guest's writes go on", d->path,
+		d->overlay.in_folder);
 	disk_request_say(d, &err);
 }
 
@@ -137,19 +139,34 @@ static int space_mode(const struct block_request *r)
 	return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
 }
 
-struct disk_step disk_next_step(const struct disk *d, struct block_request *r)
+static bool discards_device(const struct disk *d, const struct block_request *r)
 {
+	return r->op == BLOCK_DISCARD && d->is_device && !d->options.is_private;
+}
+
+struct disk_step disk_next_step(const struct disk_queue *q, struct block_request *r)
+{
+	const struct disk *d = q->disk;
 	struct disk_step s = {
 		.call = r->op == BLOCK_READ ? DISK_READ : DISK_WRITE,
+		.fd = q->fd,
 		.offset = r->offset + r->moved,
 		.len = r->len - r->moved,
 		.parts = r->parts,
 		.nr_parts = r->nr_parts,
 	};
 
+	if (d->options.is_private) {
+		s.len = r->step.len;
+		s.nr_parts = r->step.nr_parts;
+		if (r->step.how == BLOCK_STEP_PRIVATE)
+			s.fd = d->overlay.fd;
+	}
 	if (r->op == BLOCK_FLUSH || r->syncs) {
 		s.call = DISK_SYNC;
-	} else if (r->op == BLOCK_DISCARD && d->is_device) {
+	} else if (r->step.how == BLOCK_STEP_COPY) {
+		s.call = DISK_COPY;
+	} else if (discards_device(d, r)) {
 		s.call = DISK_DISCARD;
 	} else if (r->op > BLOCK_FLUSH && !r->bounce) {
 		s.call = DISK_ALLOCATE;
@@ -164,14 +181,20 @@ struct disk_step disk_next_step(const struct disk *d, struct block_request *r)
 		if (r->op == BLOCK_WRITE)
 			disk_request_copy(r, r->piece.iov_len, false);
 	}
-	if (s.call == DISK_WRITE && r->stable && d->options.direct)
+	if (s.call == DISK_WRITE && r->stable && d->options.direct && !d->options.is_private)
 		s.flags = RWF_DSYNC;
 	return s;
 }
 
 static void disk_request_begin(struct disk_queue *q, struct block_request *r)
 {
-	if (!q->has_ring || (r->op == BLOCK_DISCARD && q->disk->is_device))
+	struct disk *d = q->disk;
+
+	if (d->options.is_private && !disk_overlay_plan(&d->overlay, r))
+		return; /* it waits: disk_step_done() of another request begins it again */
+	if (r->step.how == BLOCK_STEP_NOTHING)
+		disk_step_done(q, r, 0);
+	else if (!q->has_ring || discards_device(d, r) || r->step.how == BLOCK_STEP_COPY)
 		disk_threads_take(q, r);
 	else
 		disk_ring_start(q, r);
@@ -180,6 +203,8 @@ static void disk_request_begin(struct disk_queue *q, struct block_request *r)
 /* --- flushes --- */
 
 /*
+ * A private disk has none: nothing of it outlives this process, so nothing has to reach storage.
+ *
  * Without O_DIRECT the kernel writes later. If that fails, it reports the error once to each open
  * file; the pages then count as written, and the next fsync succeeds (mm/filemap.c,
  * file_check_and_advance_wb_err). So the first error stays the result of all flushes for as long as
@@ -193,7 +218,7 @@ static int sync_result(struct disk *d, int result)
 
 	if (d->options.direct) {
 		if (result < 0)
-			disk_say_error(d, "flushing", 0, result);
+			disk_say_error(d, "flushing", "", 0, result);
 		return result < 0 ? result : 0;
 	}
 	if (result < 0 && __atomic_compare_exchange_n(&d->sync_error, &none, result, false,
@@ -285,9 +310,9 @@ static void hold(struct disk_queue *q, struct block_request *r, int result)
 	if (!first)
 		return;
 	err_sys(&err, -result,
-		"the host has no room for %s; the guest's writes wait until there is, make some "
+		"the host has no room for %s%s; the guest's writes wait until there is, make some "
 		"(on-full=error gives the guest an error instead)",
-		d->path);
+		d->path, d->overlay.in_folder);
 	disk_request_say(d, &err);
 }
 
@@ -352,15 +377,20 @@ static int make_bounce(struct block_request *r, size_t size)
 void disk_submit(void *queue, struct block_request *r)
 {
 	struct disk_queue *q = queue;
-	bool data = r->op == BLOCK_READ || r->op == BLOCK_WRITE;
+	bool is_private = q->disk->options.is_private;
+	/* Only the image has O_DIRECT, not the file of a private disk that is written. */
+	bool data = r->op == BLOCK_READ || (r->op == BLOCK_WRITE && !is_private);
 
 	r->queue = q;
 	r->moved = 0;
 	r->bounce = NULL;
 	r->tries = 0;
 	r->syncs = r->held = false;
+	r->step = (struct block_step){ 0 };
 	count(q, 1);
-	if (r->op == BLOCK_FLUSH)
+	if (r->op == BLOCK_FLUSH && is_private)
+		disk_request_end(r, 0);
+	else if (r->op == BLOCK_FLUSH)
 		want_sync(q, r);
 	else if (data && q->disk->options.direct && !is_aligned(q->disk, r) &&
 		 make_bounce(r, min_u64(r->len, BOUNCE)) < 0)
@@ -416,23 +446,59 @@ static void failed(struct disk_queue *q, struct block_request *r, int error)
 		hold(q, r, error);
 		return;
 	}
-	disk_say_error(q->disk, names[r->op], r->offset + r->moved, error);
+	disk_say_error(q->disk, names[r->op],
+		       r->step.how == BLOCK_STEP_IMAGE ? "" : q->disk->overlay.in_folder,
+		       r->offset + r->moved, error);
 	disk_request_end(r, error);
 }
 
 /* Called when all steps of the request are done. */
 static void finished(struct disk_queue *q, struct block_request *r)
 {
-	if (r->op == BLOCK_WRITE && r->stable && !q->disk->options.direct)
+	const struct disk_options *options = &q->disk->options;
+
+	if (r->op == BLOCK_WRITE && r->stable && !options->direct && !options->is_private)
 		want_sync(q, r);
 	else
 		disk_request_end(r, 0);
 }
 
-void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
+/* The end of a step of a private disk: also begins the requests that waited for it. */
+static int end_private_step(struct disk_queue *q, struct block_request *r, int result)
+{
+	struct block_request *awake;
+
+	result = disk_overlay_end(&q->disk->overlay, r, result, &awake);
+	while (awake) {
+		struct block_request *next = awake->next;
+
+		disk_threads_tell(awake->queue, awake); /* on the thread of its own queue */
+		awake = next;
+	}
+	return result;
+}
+
+/* The bytes that the step has done, from what its call returned. */
+static uint64_t bytes_done(const struct disk_queue *q, const struct block_request *r, int result)
 {
 	bool space = r->op == BLOCK_DISCARD || r->op == BLOCK_ZERO;
 
+	if (!space || r->bounce || result)
+		return (uint64_t)result;
+	return q->disk->options.is_private ? r->step.len : r->len - r->moved;
+}
+
+void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
+{
+	bool space = r->op == BLOCK_DISCARD || r->op == BLOCK_ZERO;
+	uint64_t n;
+
+	if (r->step.waits) {
+		disk_request_begin(q, r);
+		return;
+	}
+	if (q->disk->options.is_private)
+		result = end_private_step(q, r, result);
 	/* EAGAIN: the ring would have had to wait; on the next try it may (disk_ring.c). */
 	if ((result == -EINTR || result == -EAGAIN) && r->tries++ < TRIES_MAX) {
 		disk_request_begin(q, r);
@@ -445,15 +511,13 @@ void disk_step_done(struct disk_queue *q, struct block_request *r, int result)
 		without_holes(q, r);
 	} else if (result < 0) {
 		failed(q, r, result);
-	} else if (space && !r->bounce) {
-		finished(q, r);
-	} else if (result == 0) { /* the image is shorter now */
+	} else if ((n = bytes_done(q, r, result)) == 0 && r->len) { /* the image is shorter now */
 		failed(q, r, -EIO);
 	} else {
 		if (r->bounce && r->op == BLOCK_READ)
-			disk_request_copy(r, (size_t)result, true);
-		r->moved += (uint64_t)result;
-		advance(r, (size_t)result);
+			disk_request_copy(r, n, true);
+		r->moved += n;
+		advance(r, n);
 		if (r->moved >= r->len)
 			finished(q, r);
 		else

@@ -67,22 +67,23 @@ void disk_ring_start(struct disk_queue *q, struct block_request *r)
 		disk_threads_take(q, r);
 		return;
 	}
-	s = disk_next_step(q->disk, r);
+	s = disk_next_step(q, r);
 	switch (s.call) {
 	case DISK_READ:
-		io_uring_prep_readv(sqe, q->fd, s.parts, s.nr_parts, s.offset);
+		io_uring_prep_readv(sqe, s.fd, s.parts, s.nr_parts, s.offset);
 		break;
 	case DISK_WRITE:
-		io_uring_prep_writev(sqe, q->fd, s.parts, s.nr_parts, s.offset);
+		io_uring_prep_writev(sqe, s.fd, s.parts, s.nr_parts, s.offset);
 		sqe->rw_flags = s.flags;
 		break;
 	case DISK_SYNC:
-		io_uring_prep_fsync(sqe, q->fd, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, s.fd, IORING_FSYNC_DATASYNC);
 		break;
 	case DISK_ALLOCATE:
-		io_uring_prep_fallocate(sqe, q->fd, s.flags, (off_t)s.offset, (off_t)s.len);
+		io_uring_prep_fallocate(sqe, s.fd, s.flags, (off_t)s.offset, (off_t)s.len);
 		break;
-	case DISK_DISCARD: /* a thread does it: see disk_request_begin() */
+	case DISK_DISCARD: /* a thread does these: see disk_request_begin() */
+	case DISK_COPY:
 		break;
 	}
 	if (r->tries) /* then a worker of io_uring does it, which may wait */

@@ -19,28 +19,30 @@ static int result_of(ssize_t ret)
 
 static int take_step(struct disk_queue *q, struct block_request *r)
 {
-	struct disk_step s = disk_next_step(q->disk, r);
+	struct disk_step s = disk_next_step(q, r);
 	uint64_t range[2] = { s.offset, s.len };
 
 	switch (s.call) {
 	case DISK_READ:
-		return result_of(preadv2(q->fd, s.parts, (int)s.nr_parts, (off_t)s.offset, 0));
+		return result_of(preadv2(s.fd, s.parts, (int)s.nr_parts, (off_t)s.offset, 0));
 	case DISK_WRITE:
 		return result_of(
-			pwritev2(q->fd, s.parts, (int)s.nr_parts, (off_t)s.offset, s.flags));
+			pwritev2(s.fd, s.parts, (int)s.nr_parts, (off_t)s.offset, s.flags));
 	case DISK_SYNC:
-		return result_of(fdatasync(q->fd));
+		return result_of(fdatasync(s.fd));
 	case DISK_ALLOCATE:
-		return result_of(fallocate(q->fd, s.flags, (off_t)s.offset, (off_t)s.len));
+		return result_of(fallocate(s.fd, s.flags, (off_t)s.offset, (off_t)s.len));
 	case DISK_DISCARD: /* by d->fd, which has claimed the device: see file_claim() */
 		return result_of(ioctl(q->disk->fd, BLKDISCARD, range));
+	case DISK_COPY:
+		return disk_overlay_copy(&q->disk->overlay, q->fd, r);
 	}
 	return -ENOSYS;
 }
 
 /* --- the threads --- */
 
-static void disk_threads_tell(struct disk_queue *q, struct block_request *r)
+void disk_threads_tell(struct disk_queue *q, struct block_request *r)
 {
 	uint64_t one = 1;
 

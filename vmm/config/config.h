@@ -75,14 +75,15 @@ extern const char *const config_vfio_caps[];
 #define CONFIG_DISKS_MAX 16
 
 /* --disk
- * [path=]FILE[,readonly=on][,direct=on][,discard=on][,on-full=error][,format=raw][,serial=TEXT]
- * [,queues=N][,ring=split]
+ * [path=]FILE[,readonly=on|,private=on][,direct=on][,discard=on][,on-full=error][,format=raw]
+ * [,serial=TEXT][,queues=N][,ring=split]
  * or --disk vhost-user=SOCKET[,queues=N]
  */
 struct config_disk {
 	char *path;
 	char *vhost_user; /* the socket of a process that serves it; or NULL */
 	bool readonly;
+	bool private;	     /* private=on: the guest's writes are for this run only */
 	bool direct;	     /* O_DIRECT */
 	bool discard;	     /* the guest's discards free space on the host */
 	bool fail_when_full; /* on-full=error: a write without room on the host fails */

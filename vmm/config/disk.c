@@ -14,6 +14,7 @@ enum disk_key {
 	KEY_PATH,
 	KEY_VHOST_USER,
 	KEY_READONLY,
+	KEY_PRIVATE,
 	KEY_DIRECT,
 	KEY_DISCARD,
 	KEY_ON_FULL,
@@ -24,11 +25,12 @@ enum disk_key {
 	KEYS
 };
 
-static const char *const names[KEYS] = { "path",    "vhost-user", "readonly", "direct", "discard",
-					 "on-full", "format",	  "serial",   "queues", "ring" };
-static const char keys[] =
-	"path=FILE, readonly=on, direct=on, discard=on, on-full=error, format=raw, serial=TEXT, "
-	"queues=N or ring=split, or vhost-user=SOCKET";
+static const char *const names[KEYS] = { "path",   "vhost-user", "readonly", "private",
+					 "direct", "discard",	 "on-full",  "format",
+					 "serial", "queues",	 "ring" };
+static const char keys[] = "path=FILE, readonly=on, private=on, direct=on, discard=on, "
+			   "on-full=error, format=raw, serial=TEXT, "
+			   "queues=N or ring=split, or vhost-user=SOCKET";
 
 static int set_serial(struct config_disk *d, const char *value, struct err *err)
 {
@@ -73,6 +75,8 @@ static int config_disk_set_key(struct config_disk *d, enum disk_key key, const c
 		return config_set_text(&d->vhost_user, value, err);
 	case KEY_READONLY:
 		return config_set_switch(&d->readonly, "readonly", value, "on", "off", err);
+	case KEY_PRIVATE:
+		return config_set_switch(&d->private, "private", value, "on", "off", err);
 	case KEY_DIRECT:
 		return config_set_switch(&d->direct, "direct", value, "on", "off", err);
 	case KEY_DISCARD:
@@ -127,6 +131,12 @@ int config_set_disk(struct config *c, const char *value, struct err *err)
 		return err_set(err, EINVAL,
 			       "vhost-user= goes with queues= only; leave the rest to the program "
 			       "that serves the disk");
+	if (d->readonly && d->private)
+		return err_set(
+			err, EINVAL,
+			"readonly=on and private=on exclude each other: say readonly=on for a disk "
+			"that the guest cannot write, private=on for one whose writes are gone at "
+			"the end");
 	if (!d->path && !d->vhost_user)
 		return err_set(err, EINVAL, "the file is missing: use path=FILE");
 	return 0;

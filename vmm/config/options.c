@@ -373,6 +373,7 @@ static const struct config_option options[] = {
 	{ "disk", 0, "FILE[,...]", MAKES, IN_FILE, MANY,
 	  "a virtio disk: a raw image or a block device; may be repeated. Keys:\n"
 	  "readonly=on   the guest cannot write; others may read it, too\n"
+	  "private=on    what it writes is gone at the end; others may read it\n"
 	  "direct=on     past the host's page cache (O_DIRECT)\n"
 	  "discard=on    give back the space that the guest does not need\n"
 	  "on-full=error fail what the host has no room for; else it waits\n"

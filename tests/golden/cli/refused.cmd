@@ -52,6 +52,8 @@ plan --disk a,serial=123456789012345678901
 plan --disk a,ring=round
 plan --disk a,format=qcow2
 plan --disk a,on-full=stop
+plan --disk a,private=yes
+plan --disk a,readonly=on,private=on
 plan --net tap
 plan --net user,vhost=on
 plan --net tap=x,mac=01:00:00:00:00:00
@@ -64,6 +66,7 @@ plan --net user,queues=2
 plan --net tap=x,queues=17
 plan --net tap=x,queues=2,queues=2
 plan --disk vhost-user=/run/disk,readonly=on
+plan --disk vhost-user=/run/disk,private=on
 plan --disk a,vhost-user=/run/disk
 plan --net vhost-user=
 plan --net vhost-user=/run/net,vhost=on

@@ -30,6 +30,25 @@ static void test_defaults(void **state)
 	config_free(&c);
 }
 
+static void test_private_disks(void **state)
+{
+	struct config c;
+
+	(void)state;
+	accept(&c, CMD_RUN,
+	       "--kernel|k|--disk|a,private=on,direct=on,discard=on,on-full=error|"
+	       "--disk|b,private=off,readonly=on|--disk|private=on,readonly=off,path=c|--disk|d");
+	assert_true(c.disks[0].private && c.disks[0].direct && c.disks[0].discard);
+	assert_true(c.disks[0].fail_when_full && !c.disks[0].readonly);
+	assert_true(!c.disks[1].private && c.disks[1].readonly);
+	assert_true(c.disks[2].private && !c.disks[2].readonly);
+	assert_false(c.disks[3].private);
+	config_free(&c);
+	refuse(CMD_RUN, "--kernel|k|--disk|a,readonly=on,private=on", "exclude each other");
+	refuse(CMD_RUN, "--kernel|k|--disk|a,private=1", "private=");
+	refuse(CMD_RUN, "--kernel|k|--disk|vhost-user=s,private=on", "queues= only");
+}
+
 static void test_every_option(void **state)
 {
 	struct config c;
@@ -770,6 +789,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_private_disks),
 		cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_bad_spellings),
 		cmocka_unit_test(test_bad_values),

@@ -17,6 +17,25 @@ enum block_op {
 	BLOCK_ZERO,    /* reads zeroes from now on */
 };
 
+/* Where a step of a request to a private disk goes (vmm/backends/disk_overlay.h). */
+enum block_step_how {
+	BLOCK_STEP_IMAGE,
+	BLOCK_STEP_PRIVATE,
+	BLOCK_STEP_COPY,    /* from the image, with the request's data, to the private file */
+	BLOCK_STEP_NOTHING, /* no call is needed */
+};
+
+struct block_step {
+	enum block_step_how how;
+	bool waits;		       /* for another request's claim */
+	bool is_short;		       /* a write ended inside the next cluster */
+	uint64_t len;		       /* bytes */
+	uint64_t claim_from, claim_to; /* clusters; equal: none is claimed */
+	unsigned nr_parts;
+	struct iovec *cut; /* the last part, which has `uncut` bytes after the step; or NULL */
+	size_t uncut;
+};
+
 struct block_request {
 	enum block_op op;
 	bool may_unmap;	      /* BLOCK_ZERO: the space may be given back */
@@ -37,8 +56,9 @@ struct block_request {
 	struct block_request *next, *same_sync; /* in lists; for which one fsync is enough */
 	int result;
 	uint8_t tries;
-	bool syncs; /* it is done but for an fsync */
-	bool held;  /* counted among those that wait for room */
+	bool syncs;		/* it is done but for an fsync */
+	bool held;		/* counted among those that wait for room */
+	struct block_step step; /* the present one, of a private disk */
 };
 
 /* One queue of a disk; one thread at a time. */

@@ -45,6 +45,7 @@ static int disk_backend_open(struct virtio_backend *b, const struct config *c,
 	const struct config_disk *d = &c->disks[b->index];
 	const struct disk_options options = {
 		.readonly = d->readonly,
+		.is_private = d->private,
 		.direct = d->direct,
 		.discard = d->discard,
 		.raw = d->raw,
