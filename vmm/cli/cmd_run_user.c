@@ -1,9 +1,6 @@
 #include "vmm/cli/cmd_run.h"
 
-#include "vmm/host/vcpu.h"
-
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -125,23 +122,7 @@ int run_catch_signals(struct run *run, struct err *err)
 	static const int caught[] = {
 		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH
 	};
-	struct sigaction was;
-	sigset_t set;
-	int ret;
 
-	/*
-	 * Signals that the parent made this process ignore (nohup, a script's &) stay ignored: a
-	 * signalfd would read them.
-	 */
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
-		if (sigaction(caught[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
-			sigaddset(&set, caught[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(err, errno, "cannot block signals");
-	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (run->signals < 0)
-		return err_sys(err, errno, "cannot make a signalfd");
-	ret = loop_watch(&run->vm->loop, run->signals, POLLIN, signal_ready, run, err);
-	return ret < 0 ? ret : vcpu_init_kick(err);
+	return vm_catch_signals(run->vm, caught, ARRAY_SIZE(caught), &run->signals, signal_ready,
+				run, err);
 }

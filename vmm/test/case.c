@@ -1,7 +1,5 @@
 #include "vmm/test/case.h"
 
-#include "vmm/host/vcpu.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -282,21 +280,9 @@ static void case_abandon(void *to, const char *sentence)
 static int catch_signals(struct test_case *t, struct err *err)
 {
 	static const int caught[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
-	struct sigaction was;
-	sigset_t set;
-	int ret;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
-		if (sigaction(caught[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
-			sigaddset(&set, caught[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(err, errno, "cannot block signals");
-	t->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (t->signals < 0)
-		return err_sys(err, errno, "cannot make a signalfd");
-	ret = loop_watch(&t->vm->loop, t->signals, POLLIN, case_signal_ready, t, err);
-	return ret < 0 ? ret : vcpu_init_kick(err);
+	return vm_catch_signals(t->vm, caught, ARRAY_SIZE(caught), &t->signals, case_signal_ready,
+				t, err);
 }
 
 /* --- what the guest is given --- */

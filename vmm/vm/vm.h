@@ -100,6 +100,13 @@ int vm_plan(struct vm *vm, struct err *err);
  * then on. -EINTR: the owner ended it.
  */
 int vm_prepare(struct vm *vm, struct err *err);
+/*
+ * Makes the loop call `ready` for the `n` signals of the list, but for those that the parent made
+ * this process ignore. Called after vm_plan(), and before any thread is made, so that all threads
+ * inherit the mask. *fd is a signalfd, which the caller closes.
+ */
+int vm_catch_signals(struct vm *vm, const int *list, size_t n, int *fd,
+		     void (*ready)(void *to, short revents), void *to, struct err *err);
 /* Runs the guest, and after each reset the next one, until vm->end says how the last one ended. */
 int vm_run(struct vm *vm, struct err *err);
 /* Writes out the guest's output while its reader takes it, and restores the terminal. */

@@ -1,8 +1,12 @@
 #include "vmm/vm/watch.h"
 
+#include "vmm/host/vcpu.h"
+
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -158,6 +162,32 @@ static void death_ticks(void *to, short revents)
 		return;
 	vm->dead = true;
 	machine_stop(&vm->machine);
+}
+
+/* --- signals --- */
+
+int vm_catch_signals(struct vm *vm, const int *list, size_t n, int *fd,
+		     void (*ready)(void *to, short revents), void *to, struct err *err)
+{
+	struct sigaction was;
+	sigset_t set;
+	int ret;
+
+	/*
+	 * Signals that the parent made this process ignore (nohup, a script's &) stay ignored: a
+	 * signalfd would read them.
+	 */
+	sigemptyset(&set);
+	for (size_t i = 0; i < n; i++)
+		if (sigaction(list[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+			sigaddset(&set, list[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_sys(err, errno, "cannot block signals");
+	*fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (*fd < 0)
+		return err_sys(err, errno, "cannot make a signalfd");
+	ret = loop_watch(&vm->loop, *fd, POLLIN, ready, to, err);
+	return ret < 0 ? ret : vcpu_init_kick(err);
 }
 
 /* --- all of them --- */
