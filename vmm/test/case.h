@@ -38,11 +38,10 @@ struct test_case {
 	int signals; /* signalfd, or -1 */
 	int signal;  /* the one that ended the case, or 0 */
 	/* what init said */
-	bool started, ended, faulted;
+	bool ended, faulted;
 	struct channel_exit exit;
 	uint64_t ended_at; /* when init sent its last frame, in ns of time that CPUs could run */
 	char step[256];
-	uint64_t signs;			   /* of life, other than bytes */
 	unsigned quiet_ticks, splat_ticks; /* since the last byte, and since a complaint */
 	/* why the case ends, if it is this file that ends the vm; VERDICTS: it is not */
 	enum verdict stop;
