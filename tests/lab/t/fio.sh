@@ -1,8 +1,9 @@
-# lab: host=lean kernels=lean,debian limit=400
+# lab: host=lean kernels=lean,debian limit=1200
 # fio reads what fio wrote: after a reset of the guest, in the next machine, and after straddle was ended during
 # writes. fio is on the Debian disk, which no guest here writes to.
 . /lab/lib.sh
 image=/tmp/fio
+limit=500 # where the machine is busy, a verified block takes 10 ms
 for way in ring=packed ring=split,direct=on,queues=1; do
 	rm -f $image
 	truncate -s 64M $image
