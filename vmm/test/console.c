@@ -112,7 +112,8 @@ void test_console_write(const struct test_console *c, FILE *to)
 {
 	uint64_t start = tail_start(c);
 
-	fwrite(c->head, 1, c->head_len, to);
+	if (c->head_len)
+		fwrite(c->head, 1, c->head_len, to);
 	if (start)
 		fprintf(to, "\n... %llu bytes are left out ...\n", (unsigned long long)start);
 	for (uint64_t i = start; i < c->tail_bytes; i++)
