@@ -56,6 +56,8 @@ suite golden/acpi tests/golden/acpi.sh
 if [ "${1:-fast}" = all ]; then
 	suite cli tests/guest/cli.sh
 	suite cli/sanitizers env STRADDLE="$BUILD/straddle-san" tests/guest/cli.sh
+	suite suite tests/guest/suite.sh
+	suite suite/sanitizers env STRADDLE="$BUILD/straddle-san" tests/guest/suite.sh
 	for t in "$BUILD"/tests/fault/test_*; do
 		case $t in *.o | *.d | */test_machine) continue ;; esac
 		suite "fault/${t##*/test_}" "$t"

@@ -31,8 +31,9 @@ static const char statuses[] = "\nExit status of straddle run:\n"
 
 static void print_verdicts(void)
 {
-	printf("\nExit status of straddle test:\n  0 to %d  %s\n", VERDICT_COMMAND_MAX,
-	       verdict_help(VERDICT_COMMAND));
+	printf("\nExit status of straddle test, with files 0 if all cases passed, else 1:\n"
+	       "  0 to %d  %s\n",
+	       VERDICT_COMMAND_MAX, verdict_help(VERDICT_COMMAND));
 	for (enum verdict v = VERDICT_COMMAND + 1; v < VERDICTS; v++)
 		printf("  %d  %s: %s\n", verdict_status(v, 0), verdict_word(v), verdict_help(v));
 }
@@ -46,9 +47,12 @@ static void print_help(enum config_command cmd)
 		{ CMD_RUN, "usage: straddle run --kernel FILE [OPTION...]\n\n"
 			   "Starts a guest; Ctrl-A X quits, Ctrl-A H lists the keys.\n" },
 		{ CMD_TEST,
-		  "usage: straddle test --kernel FILE [OPTION...] -- COMMAND [ARG...]\n\n"
+		  "usage: straddle test --kernel FILE [OPTION...] -- COMMAND [ARG...]\n"
+		  "       straddle test FILE|DIR... [OPTION...]\n\n"
 		  "Boots a guest, runs the command in it, and ends with its status.\n"
-		  "Built-in commands: @facts, @memory, @cat, @status N (docs/test.md).\n" },
+		  "Built-in commands: @facts, @memory, @cat, @status N (docs/test.md).\n"
+		  "FILE has cases, DIR files *.test of them (docs/suites.md); options apply to\n"
+		  "all, and TAP goes to standard output.\n" },
 		{ CMD_PLAN,
 		  "usage: straddle plan [OPTION...]\n\n"
 		  "Shows the memory map that straddle run would use; touches nothing.\n" },
@@ -77,10 +81,14 @@ static void print_help(enum config_command cmd)
 	free(text);
 }
 
-static int parse_file(struct config *c, enum config_command cmd, struct err *err)
+int cmd_parse_file(struct config *c, enum config_command cmd, struct err *err)
 {
 	struct image file;
-	int ret = image_open(&file, "--config", c->config_file, err);
+	int ret;
+
+	if (!c->config_file)
+		return 0;
+	ret = image_open(&file, "--config", c->config_file, err);
 
 	if (ret < 0)
 		return ret;
@@ -107,11 +115,9 @@ bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[]
 		*status = 0;
 		return false;
 	}
-	if (c->config_file) {
-		ret = parse_file(c, cmd, &err);
-		if (ret < 0)
-			goto fail;
-	}
+	ret = cmd_parse_file(c, cmd, &err);
+	if (ret < 0)
+		goto fail;
 	ret = config_check(c, cmd, &err);
 	if (ret < 0)
 		goto fail;

@@ -40,6 +40,15 @@ int complain(const struct err *err, enum status status);
  */
 bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[], int *status);
 
+/* Reads the file of --config, if there is one, into *c. -errno and a sentence. */
+int cmd_parse_file(struct config *c, enum config_command cmd, struct err *err);
+
+/*
+ * Runs the cases of files, the operands of *c, which is what was parsed of argv. Returns the exit
+ * status.
+ */
+int cmd_test_suite(const struct config *c, int argc, char *argv[]);
+
 /* Calls vm_make_plan(), and prints a warning if the guest will not find all its CPUs. */
 int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err);
 

@@ -5,23 +5,15 @@
 
 #include "vmm/test/case.h"
 #include "vmm/test/evidence.h"
+#include "vmm/test/reports.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Whether the case leaves a folder: if the user asked for one, or if the guest ran and something
- * else than its command failed.
- */
-static bool leaves(const struct config *c, const struct test_result *r)
-{
-	return c->test.output || (r->verdict != VERDICT_COMMAND && r->seconds > 0);
-}
-
 static void print_result(const struct config *c, const struct test_result *r)
 {
-	if (r->verdict != VERDICT_COMMAND || c->verbose)
+	if ((!r->passed && r->verdict != VERDICT_COMMAND) || c->verbose)
 		fprintf(stderr, "straddle: %s: %s\n", verdict_word(r->verdict), r->sentence);
 	if (r->output)
 		fprintf(stderr, "straddle: console and more are in %s\n", r->output);
@@ -31,13 +23,22 @@ static int cmd_test_run(struct test_case *t)
 {
 	const struct config *c = &t->vm->config;
 	struct test_result result = { .name = c->kernel };
+	struct test_reports reports;
 	struct err err;
 
-	test_case_run(t, &result);
-	if (leaves(c, &result) && test_evidence_write(t, &result, &err) < 0)
+	if (test_reports_open(&reports, &c->suite, NULL, c->kernel, 1, &err) < 0) {
+		complain(&err, STATUS_HOST_ERROR);
+		return verdict_status(VERDICT_HOST_ERROR, 0);
+	}
+	if (test_case_complete(t, &result, &err) < 0)
 		complain(&err, STATUS_HOST_ERROR);
 	print_result(c, &result);
-	return verdict_status(result.verdict, result.command_status);
+	test_reports_case(&reports, &result);
+	if (test_reports_close(&reports, result.seconds, &err) < 0) {
+		complain(&err, STATUS_HOST_ERROR);
+		return verdict_status(VERDICT_HOST_ERROR, 0);
+	}
+	return test_result_status(&result);
 }
 
 int cmd_test(int argc, char *argv[])
@@ -53,7 +54,8 @@ int cmd_test(int argc, char *argv[])
 		return verdict_status(VERDICT_HOST_ERROR, 0);
 	}
 	if (cmd_parse(&t->vm->config, CMD_TEST, argc, argv, &status))
-		status = cmd_test_run(t);
+		status = t->vm->config.nr_operands ? cmd_test_suite(&t->vm->config, argc, argv)
+						   : cmd_test_run(t);
 	else if (status == STATUS_USAGE)
 		status = verdict_status(VERDICT_USAGE, 0);
 	test_case_free(t);

@@ -422,6 +422,11 @@ int config_check(struct config *c, enum config_command cmd, struct err *err)
 
 	if (cmd & (CMD_BIND | CMD_UNBIND))
 		return check_operands(c, cmd, err);
+	if (cmd == CMD_TEST) {
+		ret = config_check_suite(c, err);
+		if (ret < 0 || c->nr_operands) /* each case is judged on its own */
+			return ret;
+	}
 	ret = check_files(c, cmd, err);
 	if (ret == 0 && cmd == CMD_TEST)
 		ret = config_check_test(c, err);

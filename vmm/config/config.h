@@ -44,7 +44,7 @@ enum config_command {
 	CMD_CHECK = 1 << 2,
 	CMD_BIND = 1 << 3,   /* operands are BDFs */
 	CMD_UNBIND = 1 << 4, /* the same */
-	CMD_TEST = 1 << 5,   /* operands, behind "--", are the guest's command */
+	CMD_TEST = 1 << 5,   /* operands are files of cases */
 };
 
 #define CONFIG_INITRDS_MAX 16
@@ -134,7 +134,8 @@ enum vfio_backend {
 	VFIO_IOMMUFD,
 };
 
-#define CONFIG_SPLATS_MAX 16
+#define CONFIG_SPLATS_MAX   16
+#define CONFIG_PATTERNS_MAX 16
 
 /* straddle test: what the guest is given, and how long it may take. */
 struct config_test {
@@ -146,8 +147,31 @@ struct config_test {
 	unsigned limit;	     /* seconds for the case */
 	char *allow_splats[CONFIG_SPLATS_MAX]; /* extended regular expressions */
 	unsigned nr_allow_splats;
-	char *output; /* folder for what a failed case leaves; NULL: straddle-test */
-	char *core;   /* --core; NULL: none */
+	char *output;	    /* folder for what a failed case leaves; NULL: straddle-test */
+	bool always_output; /* and every case leaves something there */
+	char *core;	    /* --core; NULL: none */
+	/* when it passes; expressions are extended regular ones */
+	char *expect; /* "panic", "status 3"; NULL: status 0 */
+	char *console_has[CONFIG_PATTERNS_MAX], *console_lacks[CONFIG_PATTERNS_MAX];
+	unsigned nr_console_has, nr_console_lacks;
+};
+
+/* straddle test: which cases of files run, how, and the reports on them. */
+struct config_suite {
+	unsigned jobs;	 /* cases at a time at most; 0: not given, one */
+	bool count_cpus; /* and no more than the host has CPUs for */
+	bool list, fail_fast;
+	char *filter;		   /* extended regular expression for names; NULL: all */
+	unsigned repeat, retry;	   /* 0: not given */
+	unsigned shard, shards;	   /* the shard-th of that many parts, from 1 on; 0: all */
+	char *junit, *json, *ktap; /* files for reports, or NULL */
+};
+
+#define CONFIG_OPTIONS_MAX 128
+
+/* Which options were given, by index in config_options(). */
+struct config_given {
+	bool at[CONFIG_OPTIONS_MAX];
 };
 
 struct config {
@@ -212,22 +236,22 @@ struct config {
 	char *plan_file;   /* --plan FILE: replay */
 	char *config_file; /* --config FILE */
 	struct config_test test;
+	struct config_suite suite;
 	/* straddle plan */
 	bool json;
 	bool probe; /* --probe: attach the devices and ask for usable IOVAs */
 	char *dtb_file;
 	bool has_host; /* --host vendor=...; false: ask this host */
 	struct host_facts host;
-	/*
-	 * straddle bind, unbind: the words that are not options; straddle test: those behind
-	 * "--". Borrowed from argv.
-	 */
+	/* the words that are not options; borrowed from argv */
 	char *const *operands;
 	unsigned nr_operands;
+	/* straddle test: those behind "--", the guest's command; borrowed */
+	char *const *command;
+	unsigned nr_command;
 	/* --help, --version: printed instead of anything else */
 	bool help, version;
-	/* which options were given, by index in config_options(); for config_check's sentences */
-	uint64_t given;
+	struct config_given given; /* by any source; for config_check's sentences */
 };
 
 #define CONFIG_EMPTY                                                          \
@@ -272,6 +296,28 @@ int config_parse_size_up(const char *text, uint64_t *bytes, struct err *err);
 int config_parse(struct config *c, enum config_command cmd, int argc, char *const argv[],
 		 struct err *err);
 
+/* One source of options, and which of them it and those that win over it gave. */
+struct config_source {
+	struct config_given given; /* by this source */
+	struct config_given fixed; /* by those that win over it */
+	const char *dashes;	   /* how names are written there */
+	const char *assign;
+};
+
+/* A file's lines, over which all that *c has now wins. */
+void config_source_of_lines(struct config_source *from, const struct config *c);
+/*
+ * Applies one line of such a source; value NULL: there is none, as of a flag. -EINVAL and a
+ * sentence that does not say where the line is.
+ */
+int config_apply_line(struct config *c, struct config_source *from, enum config_command cmd,
+		      const char *key, const char *value, struct err *err);
+/*
+ * Splits a line in place, "key = value # comment" as config_parse_file() says. *key is "" on an
+ * empty line, *value NULL where there is none.
+ */
+int config_split_line(char *line, char **key, char **value, struct err *err);
+
 /*
  * Lines of `key = value` or `key` (for options without argument, which also take `= on` and
  * `= off`, and `no-key`). A UTF-8 byte order mark at the beginning is skipped. # begins a comment,
@@ -289,6 +335,9 @@ int config_parse_file(struct config *c, enum config_command cmd, const char *nam
  * order of vfio). -EINVAL and a sentence.
  */
 int config_check(struct config *c, enum config_command cmd, struct err *err);
+
+/* Takes back the options of files of cases, for the configuration of one case. */
+void config_forget_suite(struct config *c);
 
 /*
  * Reads the value of --host,

@@ -11,10 +11,13 @@
 /* No row of config_options(). */
 #define NO_OPTION SIZE_MAX
 
-/* The row with exactly this name of `len` bytes, or NO_OPTION. Its number is its bit in given. */
-size_t config_find_option(const char *name, size_t len);
+/*
+ * The row with exactly this name of `len` bytes that the command has; else that of other commands;
+ * else NO_OPTION. Its number is its place in given.
+ */
+size_t config_find_option(const char *name, size_t len, enum config_command cmd);
 
-/* Whether the option of that name, which there is, was given. */
+/* Whether an option of that name was given. */
 bool config_option_given(const struct config *c, const char *name);
 
 #define CONFIG_BITS_MIN 32
@@ -50,8 +53,22 @@ int config_set_boot_limit(struct config *c, const char *value, struct err *err);
 int config_set_idle_limit(struct config *c, const char *value, struct err *err);
 int config_set_limit(struct config *c, const char *value, struct err *err);
 int config_add_splat(struct config *c, const char *value, struct err *err);
+int config_set_expect(struct config *c, const char *value, struct err *err);
+int config_add_console_has(struct config *c, const char *value, struct err *err);
+int config_add_console_lacks(struct config *c, const char *value, struct err *err);
 int config_set_output(struct config *c, const char *value, struct err *err);
 int config_set_core(struct config *c, const char *value, struct err *err);
+/* In config/suite.c: straddle test with files of cases. */
+int config_set_jobs(struct config *c, const char *value, struct err *err);
+int config_set_list(struct config *c, const char *value, struct err *err);
+int config_set_filter(struct config *c, const char *value, struct err *err);
+int config_set_repeat(struct config *c, const char *value, struct err *err);
+int config_set_retry(struct config *c, const char *value, struct err *err);
+int config_set_shard(struct config *c, const char *value, struct err *err);
+int config_set_fail_fast(struct config *c, const char *value, struct err *err);
+int config_set_junit(struct config *c, const char *value, struct err *err);
+int config_set_json_report(struct config *c, const char *value, struct err *err);
+int config_set_ktap(struct config *c, const char *value, struct err *err);
 /* In config/host.c: facts of another host. */
 int config_set_host_pci(struct config *c, const char *value, struct err *err);
 int config_set_host_resv(struct config *c, const char *value, struct err *err);
@@ -64,6 +81,8 @@ int config_parse_seconds(unsigned *to, uint64_t min, const char *value, struct e
 
 /* What straddle test needs and cannot have together. */
 int config_check_test(const struct config *c, struct err *err);
+/* What files of cases need and cannot have together. */
+int config_check_suite(const struct config *c, struct err *err);
 /* Combinations of --vfio, and of --host with its parts; for config_check(). */
 int config_check_vfio(const struct config *c, struct err *err);
 int config_check_host(struct config *c, struct err *err);

@@ -312,7 +312,7 @@ static const struct config_option options[] = {
 	  "unpacks one after the other. FILE may be a pipe, as for --kernel",
 	  set_initrd },
 	{ "append", 0, "TEXT", BOOTS, IN_FILE, ONCE, "the kernel's command line", set_append },
-	{ "cpus", 0, "N[,TOPOLOGY]", RUN_PLAN, IN_FILE, ONCE,
+	{ "cpus", 0, "N[,TOPOLOGY]", BOOTS, IN_FILE, ONCE,
 	  "number of CPUs (default 1); TOPOLOGY is sockets=N,cores=N,threads=N:\n"
 	  "cores of a socket, threads of a core; what is left out is computed",
 	  config_set_cpus },
@@ -473,6 +473,14 @@ static const struct config_option options[] = {
 	  config_set_limit },
 	{ "allow-splat", 0, "REGEX", CMD_TEST, IN_FILE, MANY,
 	  "do not fail for a warning, BUG or the like whose line matches", config_add_splat },
+	{ "expect", 0, "END", CMD_TEST, IN_FILE, ONCE,
+	  "the case passes, with status 0, if it ends so: 'status N', or one of\n"
+	  "the words below, such as panic (default: 'status 0')",
+	  config_set_expect },
+	{ "console-has", 0, "REGEX", CMD_TEST, IN_FILE, MANY,
+	  "and only if a line of the console matches; may be repeated", config_add_console_has },
+	{ "console-lacks", 0, "REGEX", CMD_TEST, IN_FILE, MANY,
+	  "and only if no line of the console matches; may be repeated", config_add_console_lacks },
 	{ "output", 0, "DIR", CMD_TEST, IN_FILE, ONCE,
 	  "where a failed case leaves console, registers, plan and result.json\n"
 	  "(default: straddle-test)",
@@ -481,6 +489,29 @@ static const struct config_option options[] = {
 	  "write the memory of a guest that did not end well, as an ELF core for\n"
 	  "gdb and crash: as large as what the guest has used",
 	  config_set_core },
+	{ "jobs", 'j', "N|auto", CMD_TEST, ARGV_ONLY, ONCE,
+	  "run so many cases at a time (default 1), or as many as there are\n"
+	  "CPUs for; in both ways as memory, huge pages and devices suffice",
+	  config_set_jobs },
+	{ "list", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE, "print the names of the cases; run none",
+	  config_set_list },
+	{ "filter", 0, "REGEX", CMD_TEST, ARGV_ONLY, ONCE, "only the cases whose name matches",
+	  config_set_filter },
+	{ "shard", 0, "I/N", CMD_TEST, ARGV_ONLY, ONCE,
+	  "only the I-th of N parts of the cases, such as 1/4", config_set_shard },
+	{ "repeat", 0, "N", CMD_TEST, ARGV_ONLY, ONCE, "run each case N times", config_set_repeat },
+	{ "retry", 0, "N", CMD_TEST, ARGV_ONLY, ONCE,
+	  "run a case that fails again, N times at most; if it passes then, it\n"
+	  "is reported as flaky",
+	  config_set_retry },
+	{ "fail-fast", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE,
+	  "start no more cases once one has failed", config_set_fail_fast },
+	{ "junit", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE, "write a report in JUnit's XML",
+	  config_set_junit },
+	{ "json", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE, "write a report in JSON",
+	  config_set_json_report },
+	{ "ktap", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE,
+	  "write a report in the kernel's form of TAP", config_set_ktap },
 	{ "host", 0, "HOST", CMD_PLAN, ARGV_ONLY, ONCE,
 	  "plan for another host: vendor=amd|hygon|intel|other and, if need be,\n"
 	  "family=N,phys-bits=N,guest-phys-bits=N,mem-encrypt-bits=N; without\n"
@@ -524,7 +555,8 @@ static const struct config_option options[] = {
 	{ "version", 0, NULL, ALL, ARGV_ONLY, ONCE, "show the version", set_version },
 };
 
-static_assert(ARRAY_SIZE(options) <= 64, "config.given has a bit for every option");
+static_assert(ARRAY_SIZE(options) <= CONFIG_OPTIONS_MAX,
+	      "config.given has a place for every option");
 
 const struct config_option *config_options(size_t *n)
 {

@@ -31,6 +31,12 @@ void config_free(struct config *c)
 	free(c->test.modules);
 	for (unsigned i = 0; i < c->test.nr_allow_splats; i++)
 		free(c->test.allow_splats[i]);
+	free(c->test.expect);
+	for (unsigned i = 0; i < c->test.nr_console_has; i++)
+		free(c->test.console_has[i]);
+	for (unsigned i = 0; i < c->test.nr_console_lacks; i++)
+		free(c->test.console_lacks[i]);
+	config_forget_suite(c);
 	free(c->test.output);
 	free(c->test.core);
 	for (unsigned i = 0; i < c->nr_vfio; i++) {
@@ -86,16 +92,19 @@ static const char *command_name(enum config_command cmd)
 	return "";
 }
 
-/* "run, plan and check": the commands that have an option. */
-static const char *belongs_to(const struct config_option *o, char buf[64])
+/* "run, plan and check": the commands that have an option of that name. */
+static const char *belongs_to(const char *name, char buf[64])
 {
-	size_t len = 0;
+	const struct config_option *options;
+	size_t len = 0, n;
+	unsigned all = 0;
 
-	for (unsigned left = o->commands; left; left &= left - 1) {
+	options = config_options(&n);
+	for (size_t i = 0; i < n; i++)
+		all |= strcmp(options[i].name, name) ? 0 : options[i].commands;
+	for (unsigned left = all; left; left &= left - 1) {
 		unsigned cmd = left & -left;
-		const char *between = cmd == o->commands || !len ? ""
-				      : left == cmd		 ? " and "
-								 : ", ";
+		const char *between = cmd == all || !len ? "" : left == cmd ? " and " : ", ";
 
 		len += (size_t)snprintf(buf + len, 64 - len, "%s%s", between,
 					command_name((enum config_command)cmd));
@@ -117,22 +126,27 @@ static bool is_name(const char *name, size_t len, const char *wanted)
 	return strlen(wanted) == len && !memcmp(wanted, name, len);
 }
 
-size_t config_find_option(const char *name, size_t len)
+size_t config_find_option(const char *name, size_t len, enum config_command cmd)
+{
+	size_t n, found = NO_OPTION;
+	const struct config_option *options = config_options(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (is_name(name, len, options[i].name) &&
+		    (found == NO_OPTION || options[i].commands & cmd))
+			found = i;
+	return found;
+}
+
+bool config_option_given(const struct config *c, const char *name)
 {
 	size_t n;
 	const struct config_option *options = config_options(&n);
 
 	for (size_t i = 0; i < n; i++)
-		if (is_name(name, len, options[i].name))
-			return i;
-	return NO_OPTION;
-}
-
-bool config_option_given(const struct config *c, const char *name)
-{
-	size_t i = config_find_option(name, strlen(name));
-
-	return i != NO_OPTION && c->given >> i & 1;
+		if (c->given.at[i] && !strcmp(options[i].name, name))
+			return true;
+	return false;
 }
 
 /*
@@ -160,15 +174,8 @@ static size_t find_opposite(const char *name, size_t len)
 
 /* --- applying one --- */
 
-/* The options that one source (the command line or the file) has given so far. */
-struct source {
-	uint64_t given;	    /* by this source */
-	uint64_t fixed;	    /* by one that wins over it */
-	const char *dashes; /* how names are written there */
-	const char *assign;
-};
-
-static int check_use(const struct source *from, size_t id, const char *value, struct err *err)
+static int check_use(const struct config_source *from, size_t id, const char *value,
+		     struct err *err)
 {
 	const struct config_option *o = option_at(id);
 
@@ -178,14 +185,14 @@ static int check_use(const struct source *from, size_t id, const char *value, st
 	if (!o->argument && value && !o->in_file)
 		return err_set(err, EINVAL, "%s%s takes no value, but '%s' is given", from->dashes,
 			       o->name, SHOWN(value));
-	if (!o->repeatable && o->argument && from->given >> id & 1)
+	if (!o->repeatable && o->argument && from->given.at[id])
 		return err_set(err, EINVAL,
 			       "%s%s is given twice, the second time as '%s'; keep one",
 			       from->dashes, o->name, SHOWN(value));
 	return 0;
 }
 
-static int apply(struct config *c, struct source *from, size_t id, const char *value,
+static int apply(struct config *c, struct config_source *from, size_t id, const char *value,
 		 struct err *err)
 {
 	const struct config_option *o = option_at(id);
@@ -193,7 +200,7 @@ static int apply(struct config *c, struct source *from, size_t id, const char *v
 
 	if (ret < 0)
 		return ret;
-	if (from->fixed >> id & 1 && !o->repeatable) {
+	if (from->fixed.at[id] && !o->repeatable) {
 		/* The value does not count, but a mistake in it is reported all the same. */
 		struct config unused = CONFIG_EMPTY;
 
@@ -207,8 +214,7 @@ static int apply(struct config *c, struct source *from, size_t id, const char *v
 				  !value	   ? ""
 				  : *value == '\0' ? "''"
 						   : SHOWN(value));
-	from->given |= UINT64_C(1) << id;
-	c->given |= UINT64_C(1) << id;
+	from->given.at[id] = c->given.at[id] = true;
 	return 0;
 }
 
@@ -266,12 +272,12 @@ static int unknown_option(const char *dashes, const char *name, size_t len, enum
 		       dashes, SHOWN_N(name, len), command_name(cmd));
 }
 
-static int parse_long(struct config *c, struct source *from, enum config_command cmd,
+static int parse_long(struct config *c, struct config_source *from, enum config_command cmd,
 		      const char *text, struct args *args, struct err *err)
 {
 	size_t len = strcspn(text, "=");
 	const char *value = text[len] ? text + len + 1 : NULL;
-	size_t id = config_find_option(text, len);
+	size_t id = config_find_option(text, len, cmd);
 	char commands[64];
 	int ret = 0;
 
@@ -281,7 +287,7 @@ static int parse_long(struct config *c, struct source *from, enum config_command
 		return err_set(err, EINVAL,
 			       "--%s is not an option of straddle %s; it belongs to straddle %s",
 			       option_at(id)->name, command_name(cmd),
-			       belongs_to(option_at(id), commands));
+			       belongs_to(option_at(id)->name, commands));
 	if (id == NO_OPTION)
 		ret = find_by_prefix(text, len, cmd, &id, err);
 	if (ret == -ENOENT)
@@ -305,14 +311,15 @@ static size_t find_letter(char letter, enum config_command cmd)
 }
 
 /* "-v", "-m 1G", "-m1G", "-vm1G". */
-static int parse_letters(struct config *c, struct source *from, enum config_command cmd,
+static int parse_letters(struct config *c, struct config_source *from, enum config_command cmd,
 			 const char *text, struct args *args, struct err *err)
 {
 	size_t len = strcspn(text, "=");
 	int ret = 0;
 
 	/* -memory and -smp, as some programs write them, are not -m emory and -s mp. */
-	if (len > 1 && (config_find_option(text, len) != NO_OPTION || config_is_foreign(text, len)))
+	if (len > 1 &&
+	    (config_find_option(text, len, cmd) != NO_OPTION || config_is_foreign(text, len)))
 		return unknown_option("-", text, len, cmd, err);
 	while (ret == 0 && *text) {
 		const char *value = NULL;
@@ -333,8 +340,8 @@ static int parse_letters(struct config *c, struct source *from, enum config_comm
 /* All words behind "--" are the guest's command, also those that look like options. */
 static void take_command(struct config *c, struct args *args)
 {
-	c->operands = args->argv + args->at;
-	c->nr_operands = (unsigned)(args->argc - args->at);
+	c->command = args->argv + args->at;
+	c->nr_command = (unsigned)(args->argc - args->at);
 	args->at = args->argc;
 }
 
@@ -344,12 +351,7 @@ static int add_operand(struct config *c, enum config_command cmd, const struct a
 {
 	char *const *operand = &args->argv[args->at - 1];
 
-	if (cmd == CMD_TEST)
-		return err_set(err, EINVAL,
-			       "'%s' is not an option; the guest's command stands behind --: "
-			       "straddle test --kernel FILE -- %s",
-			       SHOWN(*operand), SHOWN(*operand));
-	if (!(cmd & (CMD_BIND | CMD_UNBIND)))
+	if (!(cmd & (CMD_BIND | CMD_UNBIND | CMD_TEST)))
 		return err_set(err, EINVAL,
 			       "'%s' is not an option, and straddle %s takes nothing else; "
 			       "straddle %s --help lists the options",
@@ -357,8 +359,8 @@ static int add_operand(struct config *c, enum config_command cmd, const struct a
 	if (!c->nr_operands)
 		c->operands = operand;
 	if (operand != c->operands + c->nr_operands)
-		return err_set(err, EINVAL, "'%s' comes after an option; name all devices together",
-			       SHOWN(*operand));
+		return err_set(err, EINVAL, "'%s' comes after an option; name all %s together",
+			       SHOWN(*operand), cmd == CMD_TEST ? "files" : "devices");
 	c->nr_operands++;
 	return 0;
 }
@@ -366,7 +368,7 @@ static int add_operand(struct config *c, enum config_command cmd, const struct a
 int config_parse(struct config *c, enum config_command cmd, int argc, char *const argv[],
 		 struct err *err)
 {
-	struct source from = { .dashes = "--", .assign = " " };
+	struct config_source from = { .dashes = "--", .assign = " " };
 	struct args args = { argc, 0, argv };
 	bool options_end = false;
 	const char *arg;
@@ -385,6 +387,12 @@ int config_parse(struct config *c, enum config_command cmd, int argc, char *cons
 		else
 			ret = parse_letters(c, &from, cmd, arg + 1, &args, err);
 	}
+	/* "straddle test uname -r" */
+	if (ret < 0 && cmd == CMD_TEST && c->nr_operands)
+		return err_prefix(err, ret,
+				  "'%s' is taken for a file of cases, because a command of the "
+				  "guest stands behind --; ",
+				  SHOWN(c->operands[0]));
 	return ret;
 }
 
@@ -436,8 +444,7 @@ static char *unquote(char *text)
 	return NULL;
 }
 
-/* Splits "key = value # comment". *key is "" on an empty line, *value NULL where there is none. */
-static int split_line(char *line, char **key, char **value, struct err *err)
+int config_split_line(char *line, char **key, char **value, struct err *err)
 {
 	char *equals;
 
@@ -467,19 +474,20 @@ static int split_line(char *line, char **key, char **value, struct err *err)
 	return 0;
 }
 
-static int parse_line(struct config *c, struct source *from, enum config_command cmd, char *line,
-		      struct err *err)
+void config_source_of_lines(struct config_source *from, const struct config *c)
 {
-	char *key, *value;
+	*from = (struct config_source){ .fixed = c->given, .dashes = "", .assign = " = " };
+}
+
+int config_apply_line(struct config *c, struct config_source *from, enum config_command cmd,
+		      const char *key, const char *value, struct err *err)
+{
 	struct suggestion meant;
 	size_t id;
-	int ret = split_line(line, &key, &value, err);
 
-	if (ret < 0 || (!*key && !value))
-		return ret;
 	if (!*key)
 		return err_set(err, EINVAL, "a key is missing before '='; write key = value");
-	id = config_find_option(key, strlen(key));
+	id = config_find_option(key, strlen(key), cmd);
 	if (id == NO_OPTION && !value && (id = find_opposite(key, strlen(key))) != NO_OPTION)
 		value = "off";
 	if (id != NO_OPTION && option_at(id)->in_file && option_at(id)->commands & cmd)
@@ -501,16 +509,27 @@ static int parse_line(struct config *c, struct source *from, enum config_command
 		       SHOWN(key));
 }
 
+static int parse_line(struct config *c, struct config_source *from, enum config_command cmd,
+		      char *line, struct err *err)
+{
+	char *key, *value;
+	int ret = config_split_line(line, &key, &value, err);
+
+	return ret < 0 || (!*key && !value) ? ret
+					    : config_apply_line(c, from, cmd, key, value, err);
+}
+
 int config_parse_file(struct config *c, enum config_command cmd, const char *name, const char *text,
 		      size_t len, struct err *err)
 {
-	struct source from = { .fixed = c->given, .dashes = "", .assign = " = " };
+	struct config_source from;
 	/* Editors of other systems begin UTF-8 with a byte order mark (Unicode 15, section 23.8).
 	 */
 	size_t begin = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
 	unsigned line = 1;
 	int ret = 0;
 
+	config_source_of_lines(&from, c);
 	for (size_t at = begin; ret == 0 && at < len; line++) {
 		const char *newline = memchr(text + at, '\n', len - at);
 		size_t end = newline ? (size_t)(newline - text) : len;

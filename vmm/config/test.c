@@ -37,22 +37,46 @@ int config_set_limit(struct config *c, const char *value, struct err *err)
 	return config_parse_seconds(&c->test.limit, 0, value, err);
 }
 
-/* Compiled by the search itself (vmm/test/splat.h), because this folder calls no such function. */
-int config_add_splat(struct config *c, const char *value, struct err *err)
+/* Expressions are compiled by what uses them, because this folder calls no such function. */
+static int add_expression(char **list, unsigned *n, unsigned max, const char *value,
+			  struct err *err)
 {
 	int ret;
 
-	if (c->test.nr_allow_splats == CONFIG_SPLATS_MAX)
-		return err_set(err, EINVAL, "there can be at most %u; join some with |",
-			       CONFIG_SPLATS_MAX);
-	ret = config_copy_string(&c->test.allow_splats[c->test.nr_allow_splats], value, err);
+	if (*n == max)
+		return err_set(err, EINVAL, "there can be at most %u; join some with |", max);
+	ret = config_copy_string(&list[*n], value, err);
 	if (ret == 0)
-		c->test.nr_allow_splats++;
+		(*n)++;
 	return ret;
+}
+
+int config_add_splat(struct config *c, const char *value, struct err *err)
+{
+	return add_expression(c->test.allow_splats, &c->test.nr_allow_splats, CONFIG_SPLATS_MAX,
+			      value, err);
+}
+
+int config_set_expect(struct config *c, const char *value, struct err *err)
+{
+	return config_copy_string(&c->test.expect, value, err);
+}
+
+int config_add_console_has(struct config *c, const char *value, struct err *err)
+{
+	return add_expression(c->test.console_has, &c->test.nr_console_has, CONFIG_PATTERNS_MAX,
+			      value, err);
+}
+
+int config_add_console_lacks(struct config *c, const char *value, struct err *err)
+{
+	return add_expression(c->test.console_lacks, &c->test.nr_console_lacks, CONFIG_PATTERNS_MAX,
+			      value, err);
 }
 
 int config_set_output(struct config *c, const char *value, struct err *err)
 {
+	c->test.always_output = true;
 	return config_copy_path(&c->test.output, value, err);
 }
 
@@ -63,16 +87,17 @@ int config_set_core(struct config *c, const char *value, struct err *err)
 
 int config_check_test(const struct config *c, struct err *err)
 {
-	if (c->test.no_init && c->nr_operands)
+	if (c->test.no_init && c->nr_command)
 		return err_set(err, EINVAL,
 			       "--init none runs no command, but '%s' is given; leave one of them "
 			       "out",
-			       SHOWN(c->operands[0]));
+			       SHOWN(c->command[0]));
 	if (c->test.no_init && c->test.root)
 		return err_set(err, EINVAL,
 			       "--init none mounts no root; leave --root out, or use a --disk");
-	if (!c->test.no_init && !c->nr_operands)
+	if (!c->test.no_init && !c->nr_command)
 		return err_set(err, EINVAL,
-			       "there is no command; add one behind --, such as: -- @facts");
+			       "there is no command; add one, such as: -- @facts, or in a file "
+			       "of cases: command = @facts");
 	return 0;
 }

@@ -137,6 +137,7 @@ static void case_printed(void *to, const uint8_t *data, size_t n)
 	struct test_case *t = to;
 
 	splat_feed(&t->splat, &t->allow, data, n);
+	test_expect_feed(&t->expect, data, n);
 	t->quiet_ticks = 0;
 }
 
@@ -430,17 +431,21 @@ static void read_the_rest(struct test_case *t)
 	splat_end(&t->splat, &t->allow);
 }
 
-static int allow_splats(struct test_case *t, struct err *err)
+/* Reads what the user allows and expects. */
+static int read_expectations(struct test_case *t, struct err *err)
 {
 	const struct config_test *c = &t->vm->config.test;
+	int ret;
 
 	t->vm->blame = VM_BLAME_USER;
 	for (unsigned i = 0; i < c->nr_allow_splats; i++) {
-		int ret = splat_allow_add(&t->allow, c->allow_splats[i], err);
-
+		ret = splat_allow_add(&t->allow, c->allow_splats[i], err);
 		if (ret < 0)
 			return ret;
 	}
+	ret = test_expect_init(&t->expect, c, err);
+	if (ret < 0)
+		return ret;
 	t->vm->blame = VM_BLAME_HOST;
 	return 0;
 }
@@ -465,7 +470,7 @@ static int case_start(struct test_case *t, struct err *err)
 	struct config *c = &t->vm->config;
 	int ret;
 
-	ret = allow_splats(t, err);
+	ret = read_expectations(t, err);
 	if (ret < 0)
 		return ret;
 	c->no_reboot = true;
@@ -627,7 +632,7 @@ static void case_judge(struct test_case *t, int ret, const struct err *err)
 			    verdict_help(t->splat.found->verdict), t->splat.text);
 	if (!*r->line && t->splat.found)
 		snprintf(r->line, sizeof(r->line), "%s", t->splat.text);
-	r->passed = r->verdict == VERDICT_COMMAND && r->command_status == 0;
+	test_expect_judge(&t->expect, r);
 	r->seconds = seconds_since_start(t);
 	r->waited = (double)t->limits.clock.waited / 1e9;
 	r->stolen = (double)t->limits.clock.stolen / 1e9;
@@ -694,6 +699,7 @@ void test_case_free(struct test_case *t)
 	test_initramfs_close(&t->initramfs);
 	test_root_close(&t->root);
 	splat_allow_free(&t->allow);
+	test_expect_free(&t->expect);
 	free(t->threads);
 	free(t->clock_threads);
 	free(t->tids);

@@ -10,6 +10,7 @@
 
 #include "vmm/test/channel.h"
 #include "vmm/test/console.h"
+#include "vmm/test/expect.h"
 #include "vmm/test/initramfs.h"
 #include "vmm/test/limits.h"
 #include "vmm/test/root.h"
@@ -29,6 +30,7 @@ struct test_case {
 	struct test_limits limits;
 	struct splat splat;
 	struct splat_allow allow;
+	struct test_expect expect;
 	struct cpu_thread *threads; /* of the vCPUs, as of the last tick */
 	struct cpu_clock_thread *clock_threads;
 	pid_t *tids;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -102,6 +103,20 @@ static void write_result(struct evidence *e, const struct test_result *r)
 	finish(e, file, "result.json");
 }
 
+/* And those above it. -1 and errno. */
+static int make_folder(const char *path)
+{
+	char above[PATH_MAX];
+
+	snprintf(above, sizeof(above), "%s", path);
+	for (char *p = strchr(above + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		(void)mkdir(above, 0777);
+		*p = '/';
+	}
+	return mkdir(path, 0777) < 0 && errno != EEXIST ? -1 : 0;
+}
+
 int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err)
 {
 	const struct config *c = &t->vm->config;
@@ -109,7 +124,7 @@ int test_evidence_write(const struct test_case *t, struct test_result *result, s
 			      .err = err };
 
 	result->output = NULL;
-	if (mkdir(e.folder, 0777) < 0 && errno != EEXIST)
+	if (make_folder(e.folder) < 0)
 		return err_sys(err, errno, "the folder %s (--output) cannot be made", e.folder);
 	e.dir = open(e.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (e.dir < 0)
@@ -124,4 +139,21 @@ int test_evidence_write(const struct test_case *t, struct test_result *result, s
 	if (e.ret < 0)
 		result->output = NULL;
 	return e.ret;
+}
+
+/*
+ * A command's own status is no reason for a folder where one case runs, because whoever runs it
+ * sees what the command prints; where many run, nobody does.
+ */
+static bool leaves(const struct config_test *c, const struct test_result *r)
+{
+	if (c->always_output)
+		return true;
+	return !r->passed && r->seconds > 0 && (r->verdict != VERDICT_COMMAND || c->output);
+}
+
+int test_case_complete(struct test_case *t, struct test_result *result, struct err *err)
+{
+	test_case_run(t, result);
+	return leaves(&t->vm->config.test, result) ? test_evidence_write(t, result, err) : 0;
 }

@@ -13,4 +13,10 @@
  */
 int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err);
 
+/*
+ * Runs the case and writes the folder if the user asked for one, or if something else failed than
+ * its command. As test_evidence_write(); *result is valid in any case.
+ */
+int test_case_complete(struct test_case *t, struct test_result *result, struct err *err);
+
 #endif

@@ -71,8 +71,8 @@ static void put_spec(struct buffer *b, const struct config *c, const struct modu
 		put_word(b, "layer", "off");
 	if (input)
 		put_word(b, "stdin", "on");
-	for (unsigned i = 0; i < c->nr_operands; i++)
-		put_word(b, "arg", c->operands[i]);
+	for (unsigned i = 0; i < c->nr_command; i++)
+		put_word(b, "arg", c->command[i]);
 }
 
 /* --- modules --- */

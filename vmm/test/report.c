@@ -81,6 +81,8 @@ static void yaml_block(FILE *out, const struct test_result *t)
 	fprintf(out, "  waited: %.3f\n  stolen: %.3f\n", real(t->waited), real(t->stolen));
 	if (t->output)
 		yaml_text(out, "output", t->output);
+	if (report_has(t->printed))
+		yaml_text(out, "printed", t->printed);
 	if (report_has(t->console))
 		yaml_text(out, "console", t->console);
 	fputs("  ...\n", out);
@@ -124,6 +126,8 @@ static void ktap_case(struct report *r, const struct test_result *t)
 
 	if (failed && report_has(t->console))
 		ktap_lines(out, t->console);
+	if (failed && report_has(t->printed))
+		ktap_lines(out, t->printed);
 	if (failed && *t->line)
 		ktap_lines(out, t->line);
 	fprintf(out, "%s %u ", failed ? "not ok" : "ok", r->summary.cases);
@@ -202,6 +206,15 @@ static void xml_failure(FILE *out, const struct test_result *t)
 	fprintf(out, "</%s>\n", element);
 }
 
+static void xml_output(FILE *out, const char *element, const char *text)
+{
+	if (!report_has(text))
+		return;
+	fprintf(out, "    <%s>", element);
+	report_text(out, text, report_put_xml_text);
+	fprintf(out, "</%s>\n", element);
+}
+
 static void junit_case(struct report *r, const struct test_result *t)
 {
 	FILE *out = r->cases;
@@ -219,11 +232,8 @@ static void junit_case(struct report *r, const struct test_result *t)
 		if (!t->passed)
 			xml_failure(out, t);
 	}
-	if (report_has(t->console)) {
-		fputs("    <system-out>", out);
-		report_text(out, t->console, report_put_xml_text);
-		fputs("</system-out>\n", out);
-	}
+	xml_output(out, "system-out", t->printed);
+	xml_output(out, "system-err", t->console);
 	fputs("  </testcase>\n", out);
 }
 
@@ -273,21 +283,20 @@ static void json_case(struct report *r, const struct test_result *t)
 		fputs(",\n", r->cases);
 	put_json(r,
 		 json_pack("{s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:f, s:o, s:f, s:f, "
-			   "s:o, s:o}",
+			   "s:o, s:o, s:o}",
 			   "name", report_json_text(named(t->name)), "passed", ran && t->passed,
 			   "skipped", t->skipped, "flaky", ran && t->flaky, "verdict",
 			   ran ? report_json_text(verdict_word(t->verdict)) : json_null(), "status",
 			   command ? json_integer((json_int_t)t->command_status) : json_null(),
-			   "exit",
-			   ran ? json_integer(verdict_status(t->verdict, t->command_status))
-			       : json_null(),
+			   "exit", ran ? json_integer(test_result_status(t)) : json_null(),
 			   "attempts", (json_int_t)t->attempts, "sentence",
 			   report_json_text(t->sentence), "line",
 			   *t->line ? report_json_text(t->line) : json_null(), "seconds",
 			   real(t->seconds), "boot_seconds",
 			   t->boot_seconds >= 0 ? json_real(real(t->boot_seconds)) : json_null(),
 			   "waited", real(t->waited), "stolen", real(t->stolen), "output",
-			   report_json_text(t->output), "console", report_json_text(t->console)));
+			   report_json_text(t->output), "console", report_json_text(t->console),
+			   "printed", report_json_text(t->printed)));
 }
 
 static void json_begin(struct report *r)

@@ -21,6 +21,8 @@ static const struct {
 	[VERDICT_HOST_ERROR] = { "host-error", "error of the host, or inside straddle" },
 	[VERDICT_USAGE] = { "usage", "wrong usage, or a plan that is not possible" },
 	[VERDICT_INTERRUPTED] = { "interrupted", "ended by a signal" },
+	[VERDICT_UNEXPECTED] = { "unexpected",
+				 "not the end or console that --expect and the like want" },
 };
 
 const char *verdict_word(enum verdict v)
@@ -47,4 +49,9 @@ int verdict_status(enum verdict v, unsigned command_status)
 	if (v != VERDICT_COMMAND)
 		return VERDICT_STATUS_MIN + (int)v - 1;
 	return command_status > VERDICT_COMMAND_MAX ? VERDICT_COMMAND_MAX : (int)command_status;
+}
+
+int test_result_status(const struct test_result *r)
+{
+	return r->passed ? 0 : verdict_status(r->verdict, r->command_status);
 }

@@ -28,6 +28,7 @@ enum verdict {
 	VERDICT_HOST_ERROR,
 	VERDICT_USAGE,
 	VERDICT_INTERRUPTED, /* by a signal to straddle */
+	VERDICT_UNEXPECTED,  /* it ended otherwise than --expect and the like ask for */
 	VERDICTS,
 };
 
@@ -63,6 +64,10 @@ struct test_result {
 	double stolen;		 /* seconds of the host's own steal time */
 	const char *output;	 /* the folder with what the case left, or NULL */
 	const char *console;	 /* what the console printed last, or NULL */
+	const char *printed;	 /* what command and straddle printed last, if it was caught */
 };
+
+/* The exit status of the case: 0 if it passed, else that of its verdict. */
+int test_result_status(const struct test_result *r);
 
 #endif

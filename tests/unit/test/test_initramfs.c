@@ -72,8 +72,8 @@ static void test_words(void **state)
 
 	(void)state;
 	c.kernel = (char *)"/dev/null";
-	c.operands = command;
-	c.nr_operands = 3;
+	c.command = command;
+	c.nr_command = 3;
 	c.vsock_port = 29556;
 	make(&c, "root=fs:x", true);
 	spec = find("straddle/spec", &size);

@@ -42,6 +42,7 @@ static const struct test_result failed = {
 	.stolen = 0.25,
 	.output = "out/dies",
 	.console = "line 1\r\nline 2\r\n",
+	.printed = "said\n",
 };
 static const struct test_result late = {
 	.name = "hangs",
@@ -123,6 +124,7 @@ static void test_tap(void **state)
 			   "  waited: 0.125\n"
 			   "  stolen: 0.250\n"
 			   "  output: \"out/dies\"\n"
+			   "  printed: \"said\\n\"\n"
 			   "  console: \"line 1\\r\\nline 2\\r\\n\"\n"
 			   "  ...\n"
 			   "not ok 4 - hangs\n"
@@ -160,6 +162,7 @@ static void test_ktap(void **state)
 			    "ok 2 sometimes # passed at attempt 2\n"
 			    "#   line 1\n"
 			    "#   line 2\n"
+			    "#   said\n"
 			    "#   Kernel panic - not syncing: Fatal exception\n"
 			    "not ok 3 dies # panic: The guest's kernel panicked.\n"
 			    "not ok 4 hangs # TIMEOUT idle-limit: No output for 10 s.\n"
@@ -233,11 +236,16 @@ static void test_junit(void **state)
 											 "\n"
 											 "    "
 											 "<system-"
-											 "out>line "
+											 "out>"
+											 "said\n</"
+											 "system-"
+											 "out>\n   "
+											 " <system-"
+											 "err>line "
 											 "1\nline "
 											 "2\n</"
 											 "system-"
-											 "out>\n"
+											 "err>\n"
 											 "  "
 											 "</"
 											 "testcase>"
@@ -299,33 +307,33 @@ static void test_json(void **state)
 	       "\"verdict\":\"command\",\"status\":0,\"exit\":0,\"attempts\":1,"
 	       "\"sentence\":\"The command exited with status 0.\",\"line\":null,\"seconds\":1.5,"
 	       "\"boot_seconds\":0.75,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
-	       "\"console\":null},\n"
+	       "\"console\":null,\"printed\":null},\n"
 	       "{\"name\":\"sometimes\",\"passed\":true,\"skipped\":false,\"flaky\":true,"
 	       "\"verdict\":\"command\",\"status\":0,\"exit\":0,\"attempts\":2,"
 	       "\"sentence\":\"The command exited with status 0.\",\"line\":null,\"seconds\":2.0,"
 	       "\"boot_seconds\":0.5,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
-	       "\"console\":null},\n"
+	       "\"console\":null,\"printed\":null},\n"
 	       "{\"name\":\"dies\",\"passed\":false,\"skipped\":false,\"flaky\":false,"
 	       "\"verdict\":\"panic\",\"status\":null,\"exit\":103,\"attempts\":1,"
 	       "\"sentence\":\"The guest's kernel panicked.\","
 	       "\"line\":\"Kernel panic - not syncing: Fatal exception\",\"seconds\":3.25,"
 	       "\"boot_seconds\":null,\"waited\":0.125,\"stolen\":0.25,\"output\":\"out/dies\","
-	       "\"console\":\"line 1\\r\\nline 2\\r\\n\"},\n"
+	       "\"console\":\"line 1\\r\\nline 2\\r\\n\",\"printed\":\"said\\n\"},\n"
 	       "{\"name\":\"hangs\",\"passed\":false,\"skipped\":false,\"flaky\":false,"
 	       "\"verdict\":\"idle-limit\",\"status\":null,\"exit\":101,\"attempts\":1,"
 	       "\"sentence\":\"No output for 10 s.\",\"line\":null,\"seconds\":0.0,"
 	       "\"boot_seconds\":null,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
-	       "\"console\":null},\n"
+	       "\"console\":null,\"printed\":null},\n"
 	       "{\"name\":\"starts\",\"passed\":false,\"skipped\":false,\"flaky\":false,"
 	       "\"verdict\":\"setup\",\"status\":null,\"exit\":111,\"attempts\":1,"
 	       "\"sentence\":\"There is no '/bin/x'.\",\"line\":null,\"seconds\":0.0,"
 	       "\"boot_seconds\":0.5,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
-	       "\"console\":null},\n"
+	       "\"console\":null,\"printed\":null},\n"
 	       "{\"name\":\"sleeps\",\"passed\":false,\"skipped\":true,\"flaky\":false,"
 	       "\"verdict\":null,\"status\":null,\"exit\":null,\"attempts\":0,"
 	       "\"sentence\":\"needs /dev/kvm\",\"line\":null,\"seconds\":0.0,"
 	       "\"boot_seconds\":null,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
-	       "\"console\":null}\n"
+	       "\"console\":null,\"printed\":null}\n"
 	       "],\"summary\":{\"planned\":7,\"cases\":6,\"passed\":2,\"failed\":3,\"errors\":1,"
 	       "\"skipped\":1,\"flaky\":1,\"seconds\":12.3456}}\n");
 }
@@ -362,7 +370,9 @@ static char *hostile_report(enum report_format f)
 		const char *text = hostile[i / 2];
 		struct test_result *t = &results[i];
 
-		*t = (struct test_result){ .name = text, .output = text, .console = text };
+		*t = (struct test_result){
+			.name = text, .output = text, .console = text, .printed = text
+		};
 		strcpy(t->sentence, text);
 		strcpy(t->line, text);
 		t->verdict = VERDICT_SPLAT;
@@ -502,7 +512,7 @@ static void test_hostile_json(void **state)
 		json_t *one = json_array_get(cases, i);
 		const char *sentence = json_string_value(json_object_get(one, "sentence"));
 
-		assert_int_equal(json_object_size(one), 16);
+		assert_int_equal(json_object_size(one), 17);
 		assert_true(json_is_false(json_object_get(one, "passed")));
 		if (is_utf8(hostile[i / 2]))
 			assert_string_equal(sentence, hostile[i / 2]);
@@ -577,9 +587,13 @@ static void test_hostile_junit(void **state)
 		const char *element;
 		unsigned n;
 	} counts[] = {
-		{ "testsuite", 1 },	{ "testcase", HOSTILE * 2 },
-		{ "failure", HOSTILE }, { "skipped", HOSTILE },
-		{ "error", 0 },		{ "system-out", HOSTILE * 2 - 2 },
+		{ "testsuite", 1 },
+		{ "testcase", HOSTILE * 2 },
+		{ "failure", HOSTILE },
+		{ "skipped", HOSTILE },
+		{ "error", 0 },
+		{ "system-out", HOSTILE * 2 - 2 },
+		{ "system-err", HOSTILE * 2 - 2 },
 	};
 	char *text = hostile_report(REPORT_JUNIT);
 

@@ -1,0 +1,136 @@
+#include "vmm/test/need.h"
+
+#include "vmm/base/units.h"
+#include "vmm/host/cgroup.h"
+#include "vmm/host/memory.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Of a running guest beside its RAM: devices, page tables, initramfs and the helper programs. */
+#define OVERHEAD (64 * MIB)
+
+#define NAMES_MAX \
+	(CONFIG_DISKS_MAX + CONFIG_NETS_MAX + CONFIG_FS_MAX + PMEM_MAX + PCI_DEVICES_MAX + 4)
+
+/* Adds "KIND VALUE"; a value of NULL is none. */
+static int add_name(struct admission_need *need, const char *kind, const char *value,
+		    struct err *err)
+{
+	char *name;
+
+	if (!value)
+		return 0;
+	if (asprintf(&name, "%s %s", kind, value) < 0)
+		return err_sys(err, ENOMEM, "out of memory for the cases");
+	need->names[need->nr_names++] = name;
+	return 0;
+}
+
+/* "41:00.0" is in segment 0000. */
+static int add_device(struct admission_need *need, const char *name, struct err *err)
+{
+	char full[32];
+
+	if (strlen(name) != strlen("41:00.0"))
+		return add_name(need, "device", name, err);
+	snprintf(full, sizeof(full), "0000:%s", name);
+	return add_name(need, "device", full, err);
+}
+
+static int add_disk(struct admission_need *need, const struct config_disk *d, struct err *err)
+{
+	if (d->vhost_user)
+		return add_name(need, "socket", d->vhost_user, err);
+	return d->readonly || d->private ? 0 : add_name(need, "file", d->path, err);
+}
+
+static int add_net(struct admission_need *need, const struct config_net *n, struct err *err)
+{
+	int ret = add_name(need, "tap", n->tap, err);
+
+	return ret < 0 ? ret : add_name(need, "socket", n->vhost_user, err);
+}
+
+static int add_lists(const struct config *c, struct admission_need *need, struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < c->nr_vfio; i++)
+		ret = add_device(need, c->vfio[i].name, err);
+	for (unsigned i = 0; ret == 0 && i < c->nr_disks; i++)
+		ret = add_disk(need, &c->disks[i], err);
+	for (unsigned i = 0; ret == 0 && i < c->nr_nets; i++)
+		ret = add_net(need, &c->nets[i], err);
+	for (unsigned i = 0; ret == 0 && i < c->nr_fs; i++)
+		ret = add_name(need, "socket", c->fs[i].socket, err);
+	for (unsigned i = 0; ret == 0 && i < c->nr_pmem; i++)
+		ret = c->pmem[i].private ? 0 : add_name(need, "file", c->pmem[i].path, err);
+	return ret;
+}
+
+static int add_single(const struct config *c, struct admission_need *need, struct err *err)
+{
+	char cid[16] = "";
+	int ret = add_name(need, "socket", c->control, err);
+
+	if (ret < 0)
+		return ret;
+	ret = add_name(need, "socket", c->vsock_socket, err);
+	if (ret < 0)
+		return ret;
+	ret = add_name(need, "file", c->test.core, err);
+	if (ret < 0 || !c->vsock_cid || c->vsock_socket)
+		return ret;
+	/* The kernel serves it, and a CID is the host's. */
+	snprintf(cid, sizeof(cid), "%u", c->vsock_cid);
+	return add_name(need, "vsock", cid, err);
+}
+
+int test_need_of(const struct config *c, struct admission_need *need, struct err *err)
+{
+	uint64_t ram = c->fold ? min_u64(c->fold, c->memory) : c->memory;
+	enum admission_kind pages = c->page_size == GIB	      ? ADMISSION_HUGE_1G
+				    : c->page_size == 2 * MIB ? ADMISSION_HUGE_2M
+							      : ADMISSION_MEMORY;
+	int ret;
+
+	*need = (struct admission_need){ .amounts = { [ADMISSION_CPUS] = c->cpus } };
+	need->amounts[pages] += ram;
+	need->amounts[ADMISSION_MEMORY] += OVERHEAD;
+	need->names = calloc(NAMES_MAX, sizeof(*need->names));
+	if (!need->names)
+		return err_sys(err, ENOMEM, "out of memory for the cases");
+	ret = add_lists(c, need, err);
+	return ret < 0 ? ret : add_single(c, need, err);
+}
+
+void test_need_free(struct admission_need *need)
+{
+	while (need->nr_names)
+		free(need->names[--need->nr_names]);
+	free(need->names);
+	need->names = NULL;
+}
+
+void test_need_room(const char *root, uint64_t total[ADMISSION_KINDS])
+{
+	struct host_memory memory;
+	struct cgroup_room group;
+	cpu_set_t cpus;
+	unsigned n = (unsigned)max_u64(1, (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+
+	host_memory_probe(root, &memory);
+	cgroup_room_read(root, &group);
+	/* It fails on hosts of more than 1024 CPUs, which need no such care. */
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		n = (unsigned)CPU_COUNT(&cpus);
+	total[ADMISSION_MEMORY] = min_u64(memory.available, group.memory);
+	total[ADMISSION_HUGE_2M] = memory.huge[HOST_PAGES_2M] * 2 * MIB;
+	total[ADMISSION_HUGE_1G] = memory.huge[HOST_PAGES_1G] * GIB;
+	total[ADMISSION_CPUS] = min_u64(n, group.cpus);
+}
