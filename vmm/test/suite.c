@@ -157,6 +157,17 @@ static const char *base_name(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
+/* How a value stands in names: a path by its last part, unless another one ends so, too. */
+static const char *short_value(const struct dimension *d, unsigned at)
+{
+	const char *name = base_name(d->values[at]);
+
+	for (unsigned i = 0; i < d->n; i++)
+		if (i != at && !strcmp(base_name(d->values[i]), name))
+			return d->values[at];
+	return name;
+}
+
 /* "boot memory=512M cpus=4": the section and the values of its matrix. */
 static char *name_case(struct parser *p, const unsigned *at)
 {
@@ -169,8 +180,7 @@ static char *name_case(struct parser *p, const unsigned *at)
 		return NULL;
 	fprintf(file, "%s%s", p->prefix, sec->name);
 	for (unsigned i = 0; i < sec->nr_matrix; i++)
-		fprintf(file, " %s=%s", sec->matrix[i].key,
-			base_name(sec->matrix[i].values[at[i]]));
+		fprintf(file, " %s=%s", sec->matrix[i].key, short_value(&sec->matrix[i], at[i]));
 	if (fclose(file) != 0) {
 		free(text);
 		return NULL;

@@ -99,6 +99,18 @@ static void test_matrix(void **state)
 	assert_int_equal(suite.cases[3].lines[3].number, 5);
 }
 
+/* Values that end alike are told apart. */
+static void test_names(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		parse("[case m]\nmatrix kernel = /k/a/vmlinuz | /k/b/vmlinuz | /k/bzImage\n"
+		      "matrix root = /x/ | host\n"),
+		0);
+	assert_string_equal(suite.cases[0].name, "m kernel=/k/a/vmlinuz root=/x/");
+	assert_string_equal(suite.cases[5].name, "m kernel=bzImage root=host");
+}
+
 /* The command line wins over a case, a case over [default]. */
 static void test_apply(void **state)
 {
@@ -186,6 +198,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_default, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_matrix, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_apply, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_explosion, setup, teardown),
