@@ -4,8 +4,13 @@
 #
 #	boot VMM SECONDS EXITS IO MMIO HALT KIB
 #
+#	life NAME SECONDS
+#	bytes WAY MIB_PER_SECOND
+#
 # SECONDS from exec to the guest's userspace, KVM's exits in that time (all, port I/O, MMIO, HLT),
-# and private memory of the VMM beyond guest RAM at its end.
+# and private memory of the VMM beyond guest RAM at its end. "life" is from exec to the process'
+# end, of a guest that resets itself as soon as it has userspace, and of straddle test with a command that does nothing.
+# "bytes" are those of the channel of straddle test.
 stats=/sys/kernel/debug/kvm
 append="console=ttyS0 quiet panic=-1"
 kernel=/k/cloud/vmlinuz
@@ -58,11 +63,41 @@ qemu()
 		-kernel $kernel -initrd $initrd -append "$append" "$@"
 }
 
+# life NAME STATUS COMMAND...: by the clock of the host, whose resolution is 10 ms.
+life()
+{
+	name=$1 wanted=$2
+	shift 2
+	start=$(uptime)
+	timeout -s KILL 120 "$@" </dev/null >/dev/null 2>$log
+	status=$?
+	line="life $name $(echo "$start $(uptime)" | awk '{ print $2 - $1 }')"
+	[ $status = "$wanted" ] || line="life $name failed: $status $(tail -n 1 $log)"
+	echo "$line" | tee /dev/fd/3
+}
+
+# channel WAY MIB KERNEL: how fast a command's output comes through.
+channel()
+{
+	start=$(uptime)
+	got=$(straddle test --kernel $3 --memory 256M --append quiet --idle-limit 0 --limit 0 \
+		-- @bytes $(($2 << 20)) 2>$log | wc -c)
+	line="bytes $1 $(echo "$start $(uptime) $2" | awk '{ print $3 / ($2 - $1) }')"
+	[ "$got" = $(($2 << 20)) ] || line="bytes $1 failed: $got $(tail -n 1 $log)"
+	echo "$line" | tee /dev/fd/3
+}
+
 run=0
 while [ $run -lt "$(cat /lab/runs)" ]; do
 	boot straddle straddle run --kernel $kernel --initrd $initrd --append "$append" --memory 256M
 	qemu microvm microvm
 	qemu microvm-least microvm,x-option-roms=off,pit=off,pic=off,rtc=off -bios qboot.rom
 	qemu q35 q35,vmport=off,smbus=off,sata=off
+	life run 5 straddle run --kernel $kernel --initrd $initrd --append "$append -- reset" --memory 256M --no-reboot
+	life test 0 straddle test --kernel $kernel --append quiet --memory 256M -- @status 0
+	life microvm 0 /usr/bin/qemu-system-x86_64 -M microvm,accel=kvm -cpu host -m 256 -nodefaults -no-user-config \
+		-no-reboot -display none -serial stdio -kernel $kernel -initrd $initrd -append "$append -- reset"
+	channel serial 1 $kernel # its driver of vsock is a module, which is not there
+	channel vsock 32 /k/lean/vmlinuz
 	run=$((run + 1))
 done
