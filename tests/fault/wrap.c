@@ -190,6 +190,8 @@ static bool fails(const char *name)
 WRAP(int, -fail_code, io_uring_queue_init, (unsigned n, struct io_uring *ring, unsigned flags),
      (n, ring, flags))
 WRAP(int, -fail_code, io_uring_register_eventfd, (struct io_uring * ring, int fd), (ring, fd))
+WRAP(pid_t, -1, fork, (void), ())
+WRAP(int, -1, pipe2, (int fds[2], int flags), (fds, flags))
 WRAP(ssize_t, -1, read, (int fd, void *to, size_t n), (fd, to, n))
 WRAP(int, -1, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms))
 WRAP(int, -1, madvise, (void *at, size_t len, int advice), (at, len, advice))
