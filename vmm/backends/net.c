@@ -15,9 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define LENGTH 4 /* bytes before each frame of a stream */
@@ -27,7 +25,7 @@
  * this buffer.
  */
 #define STREAM_MAX (8u << 20)
-#define PASST_FD   3
+#define TELL_MS	   100	 /* that passt may need to end after its socket */
 #define DRAIN_MAX  4096u /* frames: four times the queue of an interface (txqueuelen) */
 
 /* Sends the rest of a stream's last frame. False: some of it is still left. */
@@ -510,49 +508,24 @@ static const struct net_port_ops stream_ops = {
 	.attach = NULL, /* there is one pair */
 };
 
-/*
- * Runs in the child, so it calls only functions that are allowed after fork in a process of several
- * threads.
- */
-static void exec_passt(int socket, int report)
+static int start_passt(struct program *passt, int socket, struct err *err)
 {
-	char *const argv[] = { "passt", "--foreground", "--quiet", "--one-off", "--fd", "3", NULL };
-	int code;
+	static const char *const argv[] = { "passt",	 "--foreground", "--quiet",
+					    "--one-off", "--fd",	 "3",
+					    NULL };
+	char path[PROGRAM_PATH];
+	const struct program_spec spec = { .what = "--net user",
+					   .path = path,
+					   .argv = argv,
+					   .fds = { socket },
+					   .nr_fds = 1,
+					   .signal = SIGTERM };
 
-	setpgid(0, 0);		  /* so that the terminal's signals do not reach passt */
-	signal(SIGPIPE, SIG_DFL); /* because an ignored signal stays ignored over exec */
-	signal(SIGXFSZ, SIG_DFL);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	report = fcntl(report, F_DUPFD_CLOEXEC, PASST_FD + 1);
-	if (socket == PASST_FD ? fcntl(socket, F_SETFD, 0) == 0 : dup2(socket, PASST_FD) >= 0)
-		execvp(argv[0], argv);
-	code = errno;
-	(void)!write(report, &code, sizeof(code));
-	_exit(127);
-}
-
-/* Starts passt and waits until its exec succeeded or failed. */
-static int start_passt(int socket, struct err *err)
-{
-	int report[2], code = 0;
-	pid_t child;
-
-	if (pipe2(report, O_CLOEXEC) < 0)
-		return err_sys(err, errno, "--net user: cannot make a pipe");
-	child = fork();
-	if (child == 0)
-		exec_passt(socket, report[1]);
-	if (child < 0)
-		code = errno;
-	close(report[1]);
-	if (child > 0 && read(report[0], &code, sizeof(code)) == sizeof(code))
-		waitpid(child, NULL, 0);
-	close(report[0]);
-	if (code == ENOENT)
+	if (!program_find("passt", NULL, path))
 		return err_set(err, ENOENT,
 			       "--net user: there is no passt; install it (package "
 			       "passt), or use tap=NAME");
-	return code ? err_sys(err, code, "--net user: passt does not start") : 0;
+	return program_start(passt, &spec, err);
 }
 
 /* Makes the socket's buffer as large as the host allows (net.core.wmem_max). */
@@ -565,14 +538,16 @@ static void hold_more(int fd)
 }
 
 /* passt serves the other end of the pair's socket, which stays the caller's. */
-static int open_stream(struct net_pair *pair, int other_end, struct err *err)
+static int open_stream(struct net *net, int other_end, struct err *err)
 {
+	struct net_pair *pair = &net->pairs[0];
+
 	pair->stream = true;
 	pair->in = malloc(STREAM_MAX);
 	pair->out = malloc(LENGTH + NET_FRAME_MAX);
 	if (!pair->in || !pair->out)
 		return err_sys(err, ENOMEM, "--net user: out of memory for frames");
-	return start_passt(other_end, err);
+	return start_passt(&net->passt, other_end, err);
 }
 
 int net_open_user(struct net *net, struct err *err)
@@ -588,7 +563,7 @@ int net_open_user(struct net *net, struct err *err)
 	for (unsigned i = 0; i < 2; i++)
 		hold_more(ends[i]);
 	net->pairs[0].fd = ends[0];
-	ret = open_stream(&net->pairs[0], ends[1], err);
+	ret = open_stream(net, ends[1], err);
 	close(ends[1]);
 	if (ret < 0)
 		goto fail;
@@ -597,6 +572,11 @@ int net_open_user(struct net *net, struct err *err)
 fail:
 	net_close(net);
 	return ret;
+}
+
+bool net_tell(const struct net *net, struct err *err)
+{
+	return program_tell(&net->passt, TELL_MS, err);
 }
 
 void net_default_mac(const char *name, uint8_t mac[6])
@@ -630,6 +610,7 @@ void net_close(struct net *net)
 	}
 	if (net->links >= 0)
 		close(net->links);
+	program_end(&net->passt);
 	free(net->pairs);
 	*net = (struct net)NET_EMPTY;
 }

@@ -12,6 +12,7 @@
 #include "vmm/base/err.h"
 #include "vmm/base/ports/net.h"
 #include "vmm/host/loop.h"
+#include "vmm/host/program.h"
 
 /* A pair of queues of the adapter. */
 struct net_pair {
@@ -32,6 +33,7 @@ struct net {
 	struct net_pair *pairs;
 	unsigned nr_pairs;
 	int links; /* readable when some interface of the host changes (rtnetlink); -1: not open */
+	struct program passt;
 };
 
 #define NET_EMPTY           \
@@ -54,8 +56,10 @@ int net_open_tap(struct net *net, const char *name, unsigned queues, enum net_vh
  */
 int net_open_fds(struct net *net, const int *fds, unsigned n, enum net_vhost vhost,
 		 struct err *err);
-/* Starts passt, which ends when this process ends. */
+/* Starts passt, which ends when this process ends: with its signal, or as its socket is closed. */
 int net_open_user(struct net *net, struct err *err);
+/* If passt has ended, says how and returns true. */
+bool net_tell(const struct net *net, struct err *err);
 void net_close(struct net *net);
 /*
  * Makes a MAC address for an adapter without mac=. It is always the same for a host and a `name`,

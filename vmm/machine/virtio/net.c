@@ -140,6 +140,7 @@ static void net_gone(void *to, short revents)
 {
 	struct virtio_slot *s = to;
 	struct net_device *d = s->own;
+	struct err why;
 
 	(void)revents;
 	(void)virtio_serve_woken(s);
@@ -147,6 +148,8 @@ static void net_gone(void *to, short revents)
 		return;
 	d->gone = true;
 	virtio_net_link_down(&d->net);
+	if (net_tell(net_of_slot(s), &why))
+		virtio_slot_say(s, why.text);
 	virtio_slot_say(s, "its tap interface or socket is gone; the guest has no link any more");
 }
 
