@@ -135,4 +135,4 @@ sleep 5
 kill -KILL $straddle
 wait $straddle
 sleep 1
-same "SIGKILL: no daemon is left" 0 "$(pgrep virtiofsd | wc -l)"
+same "SIGKILL: no daemon is left" 0 "$(pidof virtiofsd | wc -w)"
