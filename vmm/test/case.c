@@ -490,6 +490,8 @@ static int case_start(struct test_case *t, struct err *err)
 	ret = vm_plan(t->vm, err);
 	test_root_connected(&t->root);
 	if (ret < 0)
+		(void)test_root_tell(&t->root, err); /* perhaps that is why */
+	if (ret < 0)
 		return ret;
 	ret = watch_guest(t, err);
 	if (ret < 0)

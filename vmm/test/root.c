@@ -16,10 +16,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define DAEMON_FD 3 /* the listening socket, in the daemon */
+#define WHAT	"--root"
+#define TELL_MS 100 /* that the daemon may need to end after its socket */
 
 /* --- the program --- */
 
@@ -28,25 +28,13 @@
  * that of QEMU before 8.0.
  */
 struct virtiofsd {
-	char path[4096];
+	char path[PROGRAM_PATH];
 	bool of_qemu;
 };
 
 /* Where distributions keep it, behind the folders of $PATH. */
 #define DAEMON_FOLDERS "/usr/libexec:/usr/lib:/usr/lib/qemu:/usr/local/libexec:/usr/sbin:/sbin"
-
-static bool find_in(struct virtiofsd *v, const char *folders)
-{
-	while (*folders) {
-		int len = (int)strcspn(folders, ":");
-
-		snprintf(v->path, sizeof(v->path), "%.*s/virtiofsd", len, folders);
-		if (len && access(v->path, X_OK) == 0)
-			return true;
-		folders += len + (folders[len] == ':');
-	}
-	return false;
-}
+#define ASK_MS	       10000
 
 /*
  * In a child of a user who is not root: setgroups(2) does nothing and succeeds. QEMU's virtiofsd
@@ -73,31 +61,11 @@ static int pretend_no_groups(void)
 	return 0;
 }
 
-/* Reads what the program says to --version, "" if it cannot be started. */
-static void ask_version(const char *path, char *words, size_t size)
+/* In a child of a user who is not root. */
+static int get_ready_to_ask(void *to)
 {
-	size_t len = 0;
-	ssize_t n;
-	pid_t child;
-	int ends[2];
-
-	*words = '\0';
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return;
-	child = fork();
-	if (child == 0) {
-		(void)pretend_no_groups();
-		if (dup2(ends[1], STDOUT_FILENO) >= 0 && dup2(ends[1], STDERR_FILENO) >= 0)
-			execl(path, path, "--version", NULL);
-		_exit(127);
-	}
-	close(ends[1]);
-	while (child > 0 && len < size - 1 && (n = read(ends[0], words + len, size - 1 - len)) > 0)
-		len += (size_t)n;
-	words[len] = '\0';
-	close(ends[0]);
-	if (child > 0)
-		waitpid(child, NULL, 0);
+	(void)to;
+	return pretend_no_groups();
 }
 
 /*
@@ -106,14 +74,20 @@ static void ask_version(const char *path, char *words, size_t size)
  */
 static int find_virtiofsd(struct virtiofsd *v, struct err *err)
 {
-	const char *path = getenv("PATH");
+	const char *const argv[] = { v->path, "--version", NULL };
+	const struct program_spec spec = {
+		.what = WHAT, .path = v->path, .argv = argv, .ready = get_ready_to_ask
+	};
 	char words[256];
+	int ret;
 
-	if (!(path && find_in(v, path)) && !find_in(v, DAEMON_FOLDERS))
+	if (!program_find("virtiofsd", DAEMON_FOLDERS, v->path))
 		return err_set(err, ENOENT,
 			       "--root: there is no virtiofsd, which serves folders; install it "
 			       "(package virtiofsd, or qemu-system-common), or use an image");
-	ask_version(v->path, words, sizeof(words));
+	ret = program_ask(&spec, ASK_MS, words, sizeof(words), err);
+	if (ret < 0)
+		return ret;
 	v->of_qemu = strstr(words, "virtiofsd version");
 	if (!strstr(words, "virtiofsd"))
 		return err_set(err, ENOEXEC,
@@ -154,79 +128,58 @@ static int become_root(uid_t uid, gid_t gid)
 	return write_file("/proc/self/gid_map", map) ? 0 : errno;
 }
 
-/*
- * In the child. The two programs have different options, but both take a socket that listens
- * already, so that nobody waits for its name to appear.
- */
-static void exec_virtiofsd(const struct virtiofsd *v, const char *folder, int listener, int report)
+struct place {
+	uid_t uid;
+	gid_t gid;
+};
+
+static int get_ready(void *to)
 {
-	char source[4096 + 16];
-	char *of_qemus[] = { (char *)v->path,
-			     "--fd=3",
-			     "-o",
-			     source,
-			     "-o",
-			     "sandbox=chroot",
-			     "-o",
-			     "cache=auto",
-			     "--rlimit-nofile=0",
-			     NULL };
-	char *of_rust[] = { (char *)v->path,
-			    "--fd=3",
-			    source,
-			    "--sandbox=chroot",
-			    "--cache=auto",
-			    "--rlimit-nofile=0",
-			    "--log-level=error",
-			    NULL };
+	const struct place *place = to;
 	int code = pretend_no_groups();
 
-	if (code == 0)
-		code = become_root(getuid(), getgid());
-	snprintf(source, sizeof(source), v->of_qemu ? "source=%s" : "--shared-dir=%s", folder);
-	setpgid(0, 0);		  /* so that the terminal's signals do not reach it */
-	signal(SIGPIPE, SIG_DFL); /* because an ignored signal stays ignored over exec */
-	signal(SIGXFSZ, SIG_DFL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	report = fcntl(report, F_DUPFD_CLOEXEC, DAEMON_FD + 1);
-	if (code == 0 && (listener == DAEMON_FD ? fcntl(listener, F_SETFD, 0) == 0
-						: dup2(listener, DAEMON_FD) >= 0)) {
-		execv(v->path, v->of_qemu ? of_qemus : of_rust);
-		code = errno;
-	}
-	(void)!write(report, &code, sizeof(code));
-	_exit(127);
+	return code ? code : become_root(place->uid, place->gid);
 }
 
+/*
+ * The two programs have different options, but both take a socket that listens already, so that
+ * nobody waits for its name to appear.
+ */
 static int start_virtiofsd(struct test_root *root, const char *folder, int listener,
 			   struct err *err)
 {
-	struct virtiofsd v;
-	int report[2], code = 0, ret = find_virtiofsd(&v, err);
+	struct virtiofsd v = { .path = "" };
+	char source[PROGRAM_PATH + 16];
+	const char *const of_qemus[] = { v.path, "--fd=3",     "-o",
+					 source, "-o",	       "sandbox=chroot",
+					 "-o",	 "cache=auto", "--rlimit-nofile=0",
+					 NULL };
+	const char *const of_rust[] = { v.path,
+					"--fd=3",
+					source,
+					"--sandbox=chroot",
+					"--cache=auto",
+					"--rlimit-nofile=0",
+					"--log-level=error",
+					NULL };
+	struct place place = { getuid(), getgid() };
+	struct program_spec spec = {
+		.what = WHAT,
+		.path = v.path,
+		.fds = { listener },
+		.nr_fds = 1,
+		.ready = get_ready,
+		.to = &place,
+		.unready = "this host allows no user namespace, in which virtiofsd would run; use "
+			   "an image, or run as root",
+	};
+	int ret = find_virtiofsd(&v, err);
 
 	if (ret < 0)
 		return ret;
-	if (pipe2(report, O_CLOEXEC) < 0)
-		return err_sys(err, errno, "--root: cannot make a pipe");
-	root->daemon = fork();
-	if (root->daemon == 0)
-		exec_virtiofsd(&v, folder, listener, report[1]);
-	if (root->daemon < 0)
-		code = errno;
-	close(report[1]);
-	if (root->daemon > 0 && read(report[0], &code, sizeof(code)) == sizeof(code))
-		waitpid(root->daemon, NULL, 0);
-	close(report[0]);
-	if (code) {
-		root->daemon = 0;
-		return err_sys(err, code,
-			       code == EPERM || code == ENOSPC
-				       ? "--root: this host allows no user namespace, in which "
-					 "virtiofsd would run; use an image, or run as root"
-				       : "--root: %s does not start",
-			       v.path);
-	}
-	return 0;
+	snprintf(source, sizeof(source), v.of_qemu ? "source=%s" : "--shared-dir=%s", folder);
+	spec.argv = v.of_qemu ? of_qemus : of_rust;
+	return program_start(&root->daemon, &spec, err);
 }
 
 /* --- devices --- */
@@ -322,12 +275,14 @@ void test_root_connected(struct test_root *root)
 	(void)rmdir(root->folder);
 }
 
+bool test_root_tell(const struct test_root *root, struct err *err)
+{
+	return program_tell(&root->daemon, TELL_MS, err);
+}
+
 void test_root_close(struct test_root *root)
 {
 	test_root_connected(root);
-	if (root->daemon > 0) {
-		kill(root->daemon, SIGKILL);
-		waitpid(root->daemon, NULL, 0);
-	}
+	program_end(&root->daemon);
 	*root = (struct test_root){ .folder = "" };
 }

@@ -9,16 +9,15 @@
 #define TEST_ROOT_H
 
 #include "vmm/config/config.h"
-
-#include <sys/types.h>
+#include "vmm/host/program.h"
 
 #define TEST_ROOT_TAG	 "straddle-root" /* of the virtiofs device */
 #define TEST_ROOT_SERIAL "straddle-root" /* of the disk */
 
 struct test_root {
 	char folder[64]; /* temporary, with the socket in it; "": none */
-	pid_t daemon;	 /* 0: none */
-	bool read_only;	 /* overlayfs cannot use it */
+	struct program daemon;
+	bool read_only; /* overlayfs cannot use it */
 };
 
 /*
@@ -35,6 +34,8 @@ const char *test_root_spec(const struct config *config, const struct test_root *
 bool test_root_is_read_only(const struct test_root *root);
 /* Called when the virtiofs device is connected: removes the socket's name. */
 void test_root_connected(struct test_root *root);
+/* If the daemon has ended by itself, says how and returns true. */
+bool test_root_tell(const struct test_root *root, struct err *err);
 /* Ends the daemon. Allowed on a zeroed struct. */
 void test_root_close(struct test_root *root);
 
