@@ -30,6 +30,8 @@
 struct virtiofsd {
 	char path[PROGRAM_PATH];
 	bool of_qemu;
+	bool has_readonly; /* has an option that refuses to write */
+	bool announces;	   /* tells of mounts inside the folder, unless told not to */
 };
 
 /* Where distributions keep it, behind the folders of $PATH. */
@@ -61,24 +63,21 @@ static int pretend_no_groups(void)
 	return 0;
 }
 
-/* In a child of a user who is not root. */
+/* QEMU's drops its groups before it even prints its help. */
 static int get_ready_to_ask(void *to)
 {
 	(void)to;
 	return pretend_no_groups();
 }
 
-/*
- * Finds the program and asks which one it is: "virtiofsd 1.13.2", or "virtiofsd version 7.2.22"
- * and QEMU's copyright.
- */
+/* Finds the program and asks for its options, which tell what it is and what it can. */
 static int find_virtiofsd(struct virtiofsd *v, struct err *err)
 {
-	const char *const argv[] = { v->path, "--version", NULL };
+	const char *const argv[] = { v->path, "--help", NULL };
 	const struct program_spec spec = {
 		.what = WHAT, .path = v->path, .argv = argv, .ready = get_ready_to_ask
 	};
-	char words[256];
+	char words[32768];
 	int ret;
 
 	if (!program_find("virtiofsd", DAEMON_FOLDERS, v->path))
@@ -88,16 +87,25 @@ static int find_virtiofsd(struct virtiofsd *v, struct err *err)
 	ret = program_ask(&spec, ASK_MS, words, sizeof(words), err);
 	if (ret < 0)
 		return ret;
-	v->of_qemu = strstr(words, "virtiofsd version");
-	if (!strstr(words, "virtiofsd"))
+	v->of_qemu = strstr(words, "-o source=");
+	v->has_readonly = strstr(words, "--readonly");
+	v->announces = strstr(words, "--no-announce-submounts");
+	if (!v->of_qemu && !strstr(words, "--shared-dir"))
 		return err_set(err, ENOEXEC,
-			       "--root: %s --version says '%s', which is no virtiofsd; install "
+			       "--root: %s --help says '%s', which is no virtiofsd; install "
 			       "another, or use an image",
 			       v->path, SHOWN(words));
 	return 0;
 }
 
 /* --- the daemon --- */
+
+/* In the child, where the daemon will run. */
+struct place {
+	uid_t uid;
+	gid_t gid;
+	bool alone; /* without a user namespace */
+};
 
 static bool write_file(const char *path, const char *text)
 {
@@ -111,75 +119,92 @@ static bool write_file(const char *path, const char *text)
 
 /*
  * Makes the process root in a user namespace of its own (user_namespaces(7)), where it may mount
- * and chroot, which virtiofsd does to lock itself in. Returns 0 or an errno.
+ * and chroot, which virtiofsd does to lock itself in. Some hosts allow the namespace, but nothing
+ * in it, so chroot(2) is tried. Returns 0 or an errno.
  */
-static int become_root(uid_t uid, gid_t gid)
+static int become_root(const struct place *place)
 {
 	char map[64];
 
-	if (uid == 0)
-		return 0;
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		return errno;
-	snprintf(map, sizeof(map), "0 %u 1\n", uid);
+	snprintf(map, sizeof(map), "0 %u 1\n", place->uid);
 	if (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", map))
 		return errno;
-	snprintf(map, sizeof(map), "0 %u 1\n", gid);
-	return write_file("/proc/self/gid_map", map) ? 0 : errno;
+	snprintf(map, sizeof(map), "0 %u 1\n", place->gid);
+	if (!write_file("/proc/self/gid_map", map) || chroot("/") < 0)
+		return errno;
+	return 0;
 }
-
-struct place {
-	uid_t uid;
-	gid_t gid;
-};
 
 static int get_ready(void *to)
 {
 	const struct place *place = to;
-	int code = pretend_no_groups();
+	int code;
 
-	return code ? code : become_root(place->uid, place->gid);
+	if (place->alone || place->uid == 0)
+		return 0;
+	code = pretend_no_groups();
+	return code ? code : become_root(place);
 }
 
 /*
- * The two programs have different options, but both take a socket that listens already, so that
- * nobody waits for its name to appear.
+ * Both programs take a socket that listens already, so that nobody waits for its name to appear.
+ * Without a user namespace virtiofsd cannot lock itself in. A mount that is announced becomes an
+ * automount in the guest, and overlayfs refuses to look up those with EREMOTE
+ * (ovl_lookup_single() of fs/overlayfs/namei.c), so that there would be no /proc.
  */
-static int start_virtiofsd(struct test_root *root, const char *folder, int listener,
-			   struct err *err)
+static int run_virtiofsd(struct program *daemon, const struct virtiofsd *v, const char *folder,
+			 int listener, struct place *place, struct err *err)
 {
-	struct virtiofsd v = { .path = "" };
 	char source[PROGRAM_PATH + 16];
-	const char *const of_qemus[] = { v.path, "--fd=3",     "-o",
-					 source, "-o",	       "sandbox=chroot",
-					 "-o",	 "cache=auto", "--rlimit-nofile=0",
+	const char *const of_qemus[] = { v->path, "--fd=3",	"-o",
+					 source,  "-o",		"sandbox=chroot",
+					 "-o",	  "cache=auto", "--rlimit-nofile=0",
 					 NULL };
-	const char *const of_rust[] = { v.path,
-					"--fd=3",
-					source,
-					"--sandbox=chroot",
-					"--cache=auto",
-					"--rlimit-nofile=0",
-					"--log-level=error",
-					NULL };
-	struct place place = { getuid(), getgid() };
-	struct program_spec spec = {
+	const char *of_rust[12] = { v->path,
+				    "--fd=3",
+				    source,
+				    place->alone ? "--sandbox=none" : "--sandbox=chroot",
+				    "--cache=auto",
+				    "--rlimit-nofile=0",
+				    "--log-level=error" };
+	unsigned n = 7;
+	const struct program_spec spec = {
 		.what = WHAT,
-		.path = v.path,
+		.path = v->path,
+		.argv = v->of_qemu ? of_qemus : of_rust,
 		.fds = { listener },
 		.nr_fds = 1,
 		.ready = get_ready,
-		.to = &place,
+		.to = place,
 		.unready = "this host allows no user namespace, in which virtiofsd would run; use "
 			   "an image, or run as root",
 	};
+
+	if (v->has_readonly)
+		of_rust[n++] = "--readonly";
+	if (v->announces)
+		of_rust[n++] = "--no-announce-submounts";
+	snprintf(source, sizeof(source), v->of_qemu ? "source=%s" : "--shared-dir=%s", folder);
+	return program_start(daemon, &spec, err);
+}
+
+static int start_virtiofsd(struct test_root *root, const char *folder, int listener,
+			   struct err *err)
+{
+	struct place place = { .uid = getuid(), .gid = getgid() };
+	struct virtiofsd v = { .path = "" };
 	int ret = find_virtiofsd(&v, err);
 
 	if (ret < 0)
 		return ret;
-	snprintf(source, sizeof(source), v.of_qemu ? "source=%s" : "--shared-dir=%s", folder);
-	spec.argv = v.of_qemu ? of_qemus : of_rust;
-	return program_start(&root->daemon, &spec, err);
+	ret = run_virtiofsd(&root->daemon, &v, folder, listener, &place, err);
+	if (ret == -ECHILD && v.has_readonly) {
+		place.alone = true;
+		ret = run_virtiofsd(&root->daemon, &v, folder, listener, &place, err);
+	}
+	return ret;
 }
 
 /* --- devices --- */

@@ -2,8 +2,9 @@
  * The root file system of a case: --root none, host, a folder or an image.
  *
  * Host and folders are served by a virtiofsd that this file starts, without rights of its own: a
- * user who is not root gets it in a user namespace in which it is. It ends with this process,
- * whatever ends that. An image is a disk whose changes are thrown away.
+ * user who is not root gets it in a user namespace in which it is, or, where the host allows none,
+ * without. It ends with this process, whatever ends that. An image is a disk whose changes are
+ * thrown away.
  */
 #ifndef TEST_ROOT_H
 #define TEST_ROOT_H
