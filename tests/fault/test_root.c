@@ -13,10 +13,14 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,6 +120,37 @@ static void test_options(void **state)
 	}
 }
 
+/* Whether this kernel, and the container that this may be, can make mounts read-only. */
+static bool can_forbid(void)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit((getuid() && unshare(CLONE_NEWUSER) < 0) || unshare(CLONE_NEWNS) < 0 ||
+		      mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0 ||
+		      syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) <
+			      0);
+	waitpid(pid, &status, 0);
+	return status == 0;
+}
+
+/* Whatever the guest does, nothing here is written to. */
+static void test_nothing_is_written(void **state)
+{
+	struct test_root root;
+
+	(void)state;
+	if (!can_forbid())
+		skip();
+	make_program(OF_QEMU, "(: >new) 2>/dev/null && echo written || echo refused; exit 4");
+	open_root(&root, "/usr");
+	assert_true(test_root_tell(&root, &err));
+	wrap_assert_says(&err, "words: refused");
+	test_root_close(&root);
+}
+
 static void test_refusals(void **state)
 {
 	unsigned before = wrap_held().fds;
@@ -178,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_is_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_user, setup, teardown),
 	};

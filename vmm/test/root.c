@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -137,15 +138,39 @@ static int become_root(const struct place *place)
 	return 0;
 }
 
+/*
+ * Makes all file systems read-only for this process, in its own mount namespace, so that the
+ * guest's root, who could mount the device once more, writes to none of them. A kernel before 5.12
+ * lacks the call.
+ */
+static void forbid_writes(void)
+{
+	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) == 0)
+		(void)syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &read_only,
+			      sizeof(read_only));
+}
+
 static int get_ready(void *to)
 {
 	const struct place *place = to;
 	int code;
 
-	if (place->alone || place->uid == 0)
+	if (place->alone)
 		return 0;
+	if (place->uid == 0) {
+		/* Root of a container may be refused. */
+		if (unshare(CLONE_NEWNS) == 0)
+			forbid_writes();
+		return 0;
+	}
 	code = pretend_no_groups();
-	return code ? code : become_root(place);
+	if (code == 0)
+		code = become_root(place);
+	if (code == 0)
+		forbid_writes();
+	return code;
 }
 
 /*
