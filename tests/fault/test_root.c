@@ -199,6 +199,8 @@ static void look_at_rights(void)
 		print_message("%s\n", err.text);
 		_exit(2);
 	}
+	if (test_root_is_read_only(&root))
+		_exit(3);
 	test_root_close(&root);
 }
 

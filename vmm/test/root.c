@@ -5,16 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,44 +28,20 @@
 struct virtiofsd {
 	char path[PROGRAM_PATH];
 	bool of_qemu;
-	bool has_readonly; /* has an option that refuses to write */
-	bool announces;	   /* tells of mounts inside the folder, unless told not to */
+	bool drops_noatime; /* opens files without O_NOATIME, whatever the guest asks for */
+	bool has_readonly;  /* has an option that refuses to write */
+	bool announces;	    /* tells of mounts inside the folder, unless told not to */
 };
 
 /* Where distributions keep it, behind the folders of $PATH. */
 #define DAEMON_FOLDERS "/usr/libexec:/usr/lib:/usr/lib/qemu:/usr/local/libexec:/usr/sbin:/sbin"
 #define ASK_MS	       10000
 
-/*
- * In a child of a user who is not root: setgroups(2) does nothing and succeeds. QEMU's virtiofsd
- * drops supplementary groups before anything else, which needs a right that no user has, and which
- * a user namespace denies as well (user_namespaces(7)). The groups it keeps are the user's own.
- */
-static int pretend_no_groups(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setgroups, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO), /* of errno 0 */
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog filter = { ARRAY_SIZE(code), code };
-
-	if (getuid() == 0)
-		return 0;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
-		return errno;
-	return 0;
-}
-
 /* QEMU's drops its groups before it even prints its help. */
 static int get_ready_to_ask(void *to)
 {
 	(void)to;
-	return pretend_no_groups();
+	return getuid() == 0 ? 0 : daemon_calls_filter(-1);
 }
 
 /* Finds the program and asks for its options, which tell what it is and what it can. */
@@ -89,6 +62,7 @@ static int find_virtiofsd(struct virtiofsd *v, struct err *err)
 	if (ret < 0)
 		return ret;
 	v->of_qemu = strstr(words, "-o source=");
+	v->drops_noatime = strstr(words, "--preserve-noatime");
 	v->has_readonly = strstr(words, "--readonly");
 	v->announces = strstr(words, "--no-announce-submounts");
 	if (!v->of_qemu && !strstr(words, "--shared-dir"))
@@ -106,6 +80,7 @@ struct place {
 	uid_t uid;
 	gid_t gid;
 	bool alone; /* without a user namespace */
+	int calls;  /* where the listener of its filter goes, or -1 */
 };
 
 static bool write_file(const char *path, const char *text)
@@ -165,7 +140,7 @@ static int get_ready(void *to)
 			forbid_writes();
 		return 0;
 	}
-	code = pretend_no_groups();
+	code = daemon_calls_filter(place->calls);
 	if (code == 0)
 		code = become_root(place);
 	if (code == 0)
@@ -218,17 +193,31 @@ static int run_virtiofsd(struct program *daemon, const struct virtiofsd *v, cons
 static int start_virtiofsd(struct test_root *root, const char *folder, int listener,
 			   struct err *err)
 {
-	struct place place = { .uid = getuid(), .gid = getgid() };
+	struct place place = { .uid = getuid(), .gid = getgid(), .calls = -1 };
 	struct virtiofsd v = { .path = "" };
-	int ret = find_virtiofsd(&v, err);
+	int ends[2] = { -1, -1 }, ret = find_virtiofsd(&v, err);
+	bool served = place.uid == 0 || v.drops_noatime;
 
 	if (ret < 0)
 		return ret;
+	if (!served && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(err, errno, "--root: cannot make a socket");
+	place.calls = ends[1];
 	ret = run_virtiofsd(&root->daemon, &v, folder, listener, &place, err);
 	if (ret == -ECHILD && v.has_readonly) {
 		place.alone = true;
 		ret = run_virtiofsd(&root->daemon, &v, folder, listener, &place, err);
 	}
+	if (ret == 0 && !served && !place.alone) {
+		ret = daemon_calls_serve(&root->calls, ends[0], err);
+		served = ret == 0;
+		if (ret == -EOPNOTSUPP)
+			ret = 0;
+	}
+	root->read_only = !served;
+	for (unsigned i = 0; i < 2; i++)
+		if (ends[i] >= 0)
+			close(ends[i]);
 	return ret;
 }
 
@@ -298,7 +287,6 @@ int test_root_open(struct test_root *root, struct config *c, struct err *err)
 			       what, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return add_image(c, err);
-	root->read_only = getuid() != 0 && st.st_uid != getuid();
 	return add_folder(root, c, what, err);
 }
 
@@ -334,5 +322,6 @@ void test_root_close(struct test_root *root)
 {
 	test_root_connected(root);
 	program_end(&root->daemon);
+	daemon_calls_end(&root->calls);
 	*root = (struct test_root){ .folder = "" };
 }

@@ -11,6 +11,7 @@
 
 #include "vmm/config/config.h"
 #include "vmm/host/program.h"
+#include "vmm/test/daemon_calls.h"
 
 #define TEST_ROOT_TAG	 "straddle-root" /* of the virtiofs device */
 #define TEST_ROOT_SERIAL "straddle-root" /* of the disk */
@@ -18,6 +19,7 @@
 struct test_root {
 	char folder[64]; /* temporary, with the socket in it; "": none */
 	struct program daemon;
+	struct daemon_calls calls;
 	bool read_only; /* overlayfs cannot use it */
 };
 
@@ -30,7 +32,8 @@ int test_root_open(struct test_root *root, struct config *config, struct err *er
 const char *test_root_spec(const struct config *config, const struct test_root *root);
 /*
  * Whether the guest cannot have a writable layer over the root: overlayfs opens files with
- * O_NOATIME, which a virtiofsd without rights may do with the user's own files only (open(2)).
+ * O_NOATIME, which a virtiofsd without rights may do with the user's own files only (open(2)), if
+ * it does not drop the flag, and this kernel has no way to drop it (daemon_calls.h).
  */
 bool test_root_is_read_only(const struct test_root *root);
 /* Called when the virtiofs device is connected: removes the socket's name. */
