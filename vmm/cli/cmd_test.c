@@ -30,7 +30,8 @@ static int cmd_test_run(struct test_case *t)
 		complain(&err, STATUS_HOST_ERROR);
 		return verdict_status(VERDICT_HOST_ERROR, 0);
 	}
-	if (test_case_complete(t, &result, &err) < 0)
+	if (test_core_in_folder(&t->vm->config.test, "straddle", &err) < 0 ||
+	    test_case_complete(t, &result, &err) < 0)
 		complain(&err, STATUS_HOST_ERROR);
 	print_result(c, &result);
 	test_reports_case(&reports, &result);

@@ -485,7 +485,7 @@ static const struct config_option options[] = {
 	  "where a failed case leaves console, registers, plan and result.json\n"
 	  "(default: straddle-test)",
 	  config_set_output },
-	{ "core", 0, "FILE", CMD_TEST, IN_FILE, ONCE,
+	{ "core", 0, "FILE|DIR", CMD_TEST, IN_FILE, ONCE,
 	  "write the memory of a guest that did not end well, as an ELF core for\n"
 	  "gdb and crash: as large as what the guest has used",
 	  config_set_core },

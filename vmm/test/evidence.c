@@ -152,6 +152,20 @@ static bool leaves(const struct config_test *c, const struct test_result *r)
 	return !r->passed && r->seconds > 0 && (r->verdict != VERDICT_COMMAND || c->output);
 }
 
+int test_core_in_folder(struct config_test *c, const char *name, struct err *err)
+{
+	struct stat st;
+	char *path;
+
+	if (!c->core || stat(c->core, &st) < 0 || !S_ISDIR(st.st_mode))
+		return 0;
+	if (asprintf(&path, "%s/%s.core", c->core, name) < 0)
+		return err_sys(err, ENOMEM, "out of memory for a file name");
+	free(c->core);
+	c->core = path;
+	return 0;
+}
+
 int test_case_complete(struct test_case *t, struct test_result *result, struct err *err)
 {
 	test_case_run(t, result);

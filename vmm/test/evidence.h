@@ -14,6 +14,10 @@
 int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err);
 
 /*
+ * Where --core names a folder, lets the core be NAME.core in it. -ENOMEM.
+ */
+int test_core_in_folder(struct config_test *c, const char *name, struct err *err);
+/*
  * Runs the case and writes the folder if the user asked for one, or if something else failed than
  * its command. As test_evidence_write(); *result is valid in any case.
  */

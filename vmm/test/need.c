@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Of a running guest beside its RAM: devices, page tables, initramfs and the helper programs. */
@@ -73,6 +74,14 @@ static int add_lists(const struct config *c, struct admission_need *need, struct
 	return ret;
 }
 
+/* In a folder each case has a file of its own. */
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int add_single(const struct config *c, struct admission_need *need, struct err *err)
 {
 	char cid[16] = "";
@@ -83,7 +92,8 @@ static int add_single(const struct config *c, struct admission_need *need, struc
 	ret = add_name(need, "socket", c->vsock_socket, err);
 	if (ret < 0)
 		return ret;
-	ret = add_name(need, "file", c->test.core, err);
+	if (c->test.core && !is_folder(c->test.core))
+		ret = add_name(need, "file", c->test.core, err);
 	if (ret < 0 || !c->vsock_cid || c->vsock_socket)
 		return ret;
 	/* The kernel serves it, and a CID is the host's. */

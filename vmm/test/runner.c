@@ -64,18 +64,18 @@ struct runner {
 
 /* --- a case's process --- */
 
-/* "boot memory=1.5T/x": a name that a file can have. */
-static void name_folder(const struct runner *r, const struct run *run, char *path, size_t size)
+/* The case's name as a file can have it: "boot memory=1.5T/x" is "boot_memory=1.5T_x". */
+static void name_files(const struct run *run, char *name, size_t size)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				    ".=+-_,@:";
-	size_t at = (size_t)snprintf(path, size, "%s/", r->folder);
+	size_t at = 0;
 
-	for (const char *p = run->of->name; *p && at < size - 32; p++)
-		path[at++] = strchr(plain, *p) && (*p != '.' || p != run->of->name) ? *p : '_';
-	path[at] = '\0';
+	for (const char *p = run->of->name; *p && at < size - 32; p++, at++)
+		name[at] = strchr(plain, *p) && (*p != '.' || at) ? *p : '_';
+	name[at] = '\0';
 	if (run->attempts > 1)
-		snprintf(path + at, size - at, ".attempt-%u", run->attempts);
+		snprintf(name + at, size - at, ".attempt-%u", run->attempts);
 }
 
 static void give_result(struct outcome *to, const struct test_result *result)
@@ -94,14 +94,17 @@ static void give_result(struct outcome *to, const struct test_result *result)
 static int configure_case(const struct runner *r, const struct run *run, struct config *c,
 			  struct err *err)
 {
-	char folder[PATH_MAX];
+	char name[NAME_MAX];
 	int ret = r->user->configure(r->user->to, run->of, c, err);
 
-	if (ret < 0 || c->test.output)
+	if (ret < 0)
 		return ret;
-	name_folder(r, run, folder, sizeof(folder));
-	c->test.output = strdup(folder);
-	return c->test.output ? 0 : err_sys(err, ENOMEM, "out of memory for a file name");
+	name_files(run, name, sizeof(name));
+	if (!c->test.output && asprintf(&c->test.output, "%s/%s", r->folder, name) < 0) {
+		c->test.output = NULL;
+		return err_sys(err, ENOMEM, "out of memory for a file name");
+	}
+	return test_core_in_folder(&c->test, name, err);
 }
 
 static void run_in_process(const struct runner *r, const struct run *run)

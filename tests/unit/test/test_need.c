@@ -72,6 +72,8 @@ static void test_names(void **state)
 	read_need("--fs socket=s,tag=t --disk vhost-user=d --net vhost-user=n "
 		  "--vsock cid=7,socket=v");
 	expect_names("socket d|socket n|socket s|socket v");
+	read_need("--core /tmp"); /* a file for each case */
+	expect_names("");
 	read_need("--pmem p --pmem q,private=on");
 	expect_names("file p");
 	test_need_free(&need);
