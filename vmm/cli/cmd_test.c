@@ -42,7 +42,8 @@ static int cmd_test_run(struct test_case *t)
 	return test_result_status(&result);
 }
 
-int cmd_test(int argc, char *argv[])
+/* Takes *c over. */
+static int cmd_test_one(struct config *c)
 {
 	struct test_case *t = calloc(1, sizeof(*t));
 	struct err err;
@@ -50,16 +51,31 @@ int cmd_test(int argc, char *argv[])
 
 	if (!t || test_case_init(t, &err) < 0) {
 		free(t);
+		config_free(c);
 		err_sys(&err, ENOMEM, "out of memory for the case");
 		complain(&err, STATUS_HOST_ERROR);
 		return verdict_status(VERDICT_HOST_ERROR, 0);
 	}
-	if (cmd_parse(&t->vm->config, CMD_TEST, argc, argv, &status))
-		status = t->vm->config.nr_operands ? cmd_test_suite(&t->vm->config, argc, argv)
-						   : cmd_test_run(t);
-	else if (status == STATUS_USAGE)
-		status = verdict_status(VERDICT_USAGE, 0);
+	t->vm->config = *c;
+	status = cmd_test_run(t);
 	test_case_free(t);
 	free(t);
+	return status;
+}
+
+/* There is no vm before it is clear what runs, because a vm has threads, and many cases fork. */
+int cmd_test(int argc, char *argv[])
+{
+	struct config c = CONFIG_EMPTY;
+	int status;
+
+	if (cmd_parse(&c, CMD_TEST, argc, argv, &status)) {
+		if (!c.nr_operands)
+			return cmd_test_one(&c);
+		status = cmd_test_suite(&c, argc, argv);
+	} else if (status == STATUS_USAGE) {
+		status = verdict_status(VERDICT_USAGE, 0);
+	}
+	config_free(&c);
 	return status;
 }

@@ -180,9 +180,11 @@ static void forget_pipe(struct runner *r, struct run *run)
 }
 
 /* What is known of a case whose process left no result. */
-static void explain_end(struct test_result *result, int status)
+static void explain_end(const struct runner *r, struct test_result *result, int status)
 {
 	*result = (struct test_result){ .verdict = VERDICT_HOST_ERROR, .boot_seconds = -1 };
+	if (r->signal)
+		result->verdict = VERDICT_INTERRUPTED;
 	if (WIFSIGNALED(status))
 		snprintf(result->sentence, sizeof(result->sentence),
 			 "straddle itself was ended by signal %d (%s)", WTERMSIG(status),
@@ -210,7 +212,7 @@ static void end_run(struct runner *r, struct run *run, int status)
 		result.output = *outcome->output ? outcome->output : NULL;
 		result.console = *outcome->console ? outcome->console : NULL;
 	} else {
-		explain_end(&result, status);
+		explain_end(r, &result, status);
 	}
 	printed_drain(&run->printed);
 	result.printed = printed_tail(&run->printed);
@@ -452,11 +454,13 @@ static int plan_runs(struct runner *r, const struct suite *s)
 static void skip_the_rest(struct runner *r)
 {
 	for (unsigned i = 0; i < r->n; i++) {
-		struct test_result result = { .skipped = true, .boot_seconds = -1 };
+		struct test_result result = { .verdict = VERDICT_INTERRUPTED, .boot_seconds = -1 };
 
 		if (r->runs[i].state != RUN_WAITS)
 			continue;
-		snprintf(result.sentence, sizeof(result.sentence), "not run, because %s",
+		result.skipped = !r->runs[i].attempts;
+		snprintf(result.sentence, sizeof(result.sentence), "%s, because %s",
+			 result.skipped ? "not run" : "failed, and not tried again",
 			 r->signal ? "the run was interrupted"
 			 : r->ret  ? "of an error of the host"
 				   : "another case failed (--fail-fast)");
