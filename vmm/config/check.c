@@ -153,6 +153,10 @@ static int check_places(const struct config *c, struct err *err)
 		{ "pci64-window", c->pci64_size, ADDRESS_SPACE_END, MIB, no_more_bits },
 	};
 
+	if (c->high_memory_start && c->layout == LAYOUT_HOLE)
+		return err_set(err, EINVAL,
+			       "--layout hole chooses where the RAM above 4 GiB lies, and so does "
+			       "--high-memory-start; leave one of them out");
 	if (c->high_memory_start && c->high_memory_start < FOUR_GIB)
 		return err_set(err, EINVAL,
 			       "--high-memory-start %s is below 4 GiB, where PCI and the interrupt "
@@ -260,6 +264,7 @@ static int check_node_cpus(const struct config *c, struct err *err)
 static const char *const map_options[] = {
 	"cpus",	       "memory",  "max-memory", "numa",		"page-size",	"phys-bits",
 	"iova-policy", "reserve", "low-memory", "pci32-window", "pci64-window", "high-memory-start",
+	"layout",
 };
 
 static int check_files(const struct config *c, enum config_command cmd, struct err *err)

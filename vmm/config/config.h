@@ -17,6 +17,12 @@ enum iova_policy {
 	IOVA_OFF,    /* --reserve */
 };
 
+/* Where RAM lies. */
+enum ram_layout {
+	LAYOUT_LOWEST, /* at the lowest addresses that are free */
+	LAYOUT_HOLE,   /* on both sides of every range that must stay free (plan/layout.h) */
+};
+
 /* Where a line of characters ends, the serial one or the virtio console. */
 enum serial_kind {
 	SERIAL_NONE,
@@ -185,10 +191,11 @@ struct config {
 	uint64_t max_memory;	    /* bytes; 0: no hotplug */
 	uint64_t low_memory;	    /* bytes below 4 GiB at most; 0: up to 3 GiB */
 	uint64_t high_memory_start; /* GPA; 0: 4 GiB */
-	uint64_t page_size;	    /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
-	uint64_t fold;		    /* tests: all RAM is this much host memory, repeated; 0: off */
-	uint64_t pci32_size;	    /* wanted 32-bit PCI window, bytes; 0: default */
-	uint64_t pci64_size;	    /* wanted 64-bit PCI window, bytes; 0: default */
+	enum ram_layout layout;
+	uint64_t page_size;  /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
+	uint64_t fold;	     /* tests: all RAM is this much host memory, repeated; 0: off */
+	uint64_t pci32_size; /* wanted 32-bit PCI window, bytes; 0: default */
+	uint64_t pci64_size; /* wanted 64-bit PCI window, bytes; 0: default */
 	struct config_node nodes[NODES_MAX];
 	unsigned nr_nodes; /* 0: one node with everything */
 	/* CPUs: all four are set after config_check; cpus == sockets * cores * threads */

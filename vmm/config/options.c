@@ -136,6 +136,14 @@ static int set_iova_policy(struct config *c, const char *value, struct err *err)
 	return err_set(err, EINVAL, "the policy is auto, vendor, host or off");
 }
 
+static int set_layout(struct config *c, const char *value, struct err *err)
+{
+	c->layout = !strcmp(value, "hole") ? LAYOUT_HOLE : LAYOUT_LOWEST;
+	if (c->layout == LAYOUT_LOWEST && strcmp(value, "lowest") != 0)
+		return err_set(err, EINVAL, "use lowest or hole");
+	return 0;
+}
+
 static int set_initrd(struct config *c, const char *value, struct err *err)
 {
 	int ret;
@@ -346,6 +354,12 @@ static const struct config_option options[] = {
 	  "keep these addresses free as well; END is the first address after\n"
 	  "the range; may be repeated: --reserve 0xfd00000000-0x10000000000",
 	  set_reserve },
+	{ "layout", 0, "KIND", MAKES, IN_FILE, ONCE,
+	  "where RAM lies: lowest (default), at the lowest addresses; or hole,\n"
+	  "a test of a map of more than 1 TiB with little memory: half of it\n"
+	  "below 4 GiB, the rest on both sides of all addresses to keep free,\n"
+	  "AMD's among them on other hosts, too",
+	  set_layout },
 	{ "low-memory", 0, "SIZE", MAKES, IN_FILE, ONCE,
 	  "put at most this much of the RAM below 4 GiB (default: up to 3G)", set_low_memory },
 	{ "high-memory-start", 0, "ADDR", MAKES, IN_FILE, ONCE,

@@ -193,6 +193,31 @@ static void try_reserve(struct advice *a)
 }
 
 /*
+ * Tries, for --layout hole, more memory, because each piece of RAM has one unit at least, and the
+ * other layout.
+ */
+static void try_layout(struct advice *a)
+{
+	const struct config before = a->c;
+	uint64_t unit = advice_ram_unit(a), most = (2 * MAP_FORBIDDEN_MAX + 1) * unit;
+	bool found = false;
+
+	if (before.layout != LAYOUT_HOLE)
+		return;
+	while (!before.nr_nodes && !found && a->c.memory < most) {
+		a->c.memory += unit;
+		found = works(a);
+	}
+	if (found)
+		advice_add(a, "--memory %s", SHOWN_SIZE(a->c.memory));
+	a->c = before;
+	a->c.layout = LAYOUT_LOWEST;
+	if (works(a))
+		advice_add(a, "no --layout hole");
+	a->c = before;
+}
+
+/*
  * Tries other policies. With devices, only policies that keep what their IOMMU reserves, because
  * RAM over these ranges could not be mapped.
  */
@@ -311,6 +336,7 @@ void plan_advise(const struct config *c, const struct host_facts *host, struct e
 	try_reserve(&a);
 	try_policy(&a);
 	try_places(&a);
+	try_layout(&a);
 	try_memory(&a);
 	try_node(&a);
 	try_fewer_devices(&a);

@@ -1,6 +1,7 @@
 #include "vmm/plan/map.h"
 
 #include "vmm/base/platform.h"
+#include "vmm/plan/layout.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -118,6 +119,7 @@ static void forbid(struct map *m, struct map_forbidden f)
 	unsigned i = 0, after;
 
 	f.at = span_common(f.at, (struct span){ 0, ADDRESS_SPACE_END });
+	f.last = false; /* only requests say so */
 	if (span_empty(f.at))
 		return;
 	while (i < m->nr_forbidden && m->forbidden[i].at.end <= f.at.base)
@@ -169,13 +171,14 @@ static struct span next_free(const struct map *m, struct span in, uint64_t unit,
 
 /*
  * The table cannot overflow. RAM, hotplug space and 64-bit window follow one another and the 32-bit
- * window is elsewhere, so that a forbidden range splits one region in two at most, and no file.
- * Without any forbidden range, there is RAM of each node, twice for the node that ends low RAM,
- * hotplug space, files, the 64-bit window, two of 32 bits and four fixed regions. Each forbidden
- * range is one reserved region, and one more for each fixed region inside of it.
+ * window is elsewhere, so that a forbidden range splits one region in two at most, and no file; or
+ * it has two pieces of RAM of its own (layout.h). Without any forbidden range, there is RAM of each
+ * node, twice for the node that ends low RAM, hotplug space, files, the 64-bit window, two of 32
+ * bits and four fixed regions. Each forbidden range is one reserved region, and one more for each
+ * fixed region inside of it.
  */
 static_assert(MAP_REGIONS_MAX >=
-		      2 * MAP_FORBIDDEN_MAX + NODES_MAX + PMEM_MAX + 1 + 1 + 1 + 2 + 4 + 4,
+		      3 * MAP_FORBIDDEN_MAX + NODES_MAX + PMEM_MAX + 1 + 1 + 1 + 2 + 4 + 4,
 	      "MAP_REGIONS_MAX");
 
 static void map_add_region(struct map *m, struct span at, enum map_kind kind, unsigned node)
@@ -368,7 +371,7 @@ static int check_request(const struct map_request *req, struct err *err)
 	    req->ram_size % req->align || req->max_memory % req->align ||
 	    req->low_memory % req->align || req->low_memory > ecam.base ||
 	    req->high_memory_start % req->align ||
-	    (req->high_memory_start && req->high_memory_start < FOUR_GIB) ||
+	    (req->high_memory_start && (req->high_memory_start < FOUR_GIB || req->both_sides)) ||
 	    (req->max_memory && req->max_memory < req->ram_size) ||
 	    req->ram_size > ADDRESS_SPACE_END || req->max_memory > ADDRESS_SPACE_END ||
 	    req->pci32_size > FOUR_GIB || req->pci64_size > ADDRESS_SPACE_END ||
@@ -378,6 +381,37 @@ static int check_request(const struct map_request *req, struct err *err)
 	    req->nr_pmem > PMEM_MAX)
 		return err_set(err, EINVAL, "memory map request breaks the rules of map.h");
 	return 0;
+}
+
+/* The places of RAM, in their order; the last one ends where addresses end. */
+static int map_places(const struct map_request *req, uint64_t low_end, struct layout *places,
+		      struct err *err)
+{
+	if (req->both_sides)
+		return layout_both_sides(req, low_end, places, err);
+	places->at[0] = (struct span){ 0, low_end };
+	places->at[1] =
+		(struct span){ max_u64(FOUR_GIB, req->high_memory_start), ADDRESS_SPACE_END };
+	places->n = 2;
+	return 0;
+}
+
+/* Lays the nodes one after the other. Takes what they fill from the places. */
+static int map_lay_ram(struct map *m, const struct map_request *req, struct layout *places,
+		       struct err *err)
+{
+	unsigned nr_nodes = req->nr_nodes ? req->nr_nodes : 1;
+
+	for (unsigned node = 0; node < nr_nodes; node++) {
+		uint64_t left = req->nr_nodes ? req->node_sizes[node] : req->ram_size;
+
+		for (unsigned i = 0; i < places->n; i++)
+			left = lay(m, MAP_RAM, node, &places->at[i].base, places->at[i].end,
+				   req->align, left);
+		if (left)
+			return no_room(m, MAP_RAM, left, err);
+	}
+	return m->regions[0].at.base ? first_mib_forbidden(m, req, err) : 0;
 }
 
 /*
@@ -426,9 +460,9 @@ static uint64_t lay_pci64(struct map *m, const struct map_request *req, uint64_t
 int map_build(struct map *m, const struct map_request *req, struct err *err)
 {
 	uint64_t hotplug = req->max_memory ? req->max_memory - req->ram_size : 0;
-	unsigned nr_nodes = req->nr_nodes ? req->nr_nodes : 1;
-	uint64_t low = 0, high = max_u64(FOUR_GIB, req->high_memory_start);
-	uint64_t low_end, window, left;
+	unsigned last_node = req->nr_nodes ? req->nr_nodes - 1 : 0;
+	uint64_t low_end, window, left, high;
+	struct layout places;
 	int ret;
 
 	m->nr_regions = m->nr_forbidden = m->bits_required = 0; /* the tables stay uncleared */
@@ -440,17 +474,14 @@ int map_build(struct map *m, const struct map_request *req, struct err *err)
 	ret = split_low(m, req, &low_end, &window, err);
 	if (ret < 0)
 		return ret;
-
-	for (unsigned node = 0; node < nr_nodes; node++) {
-		left = req->nr_nodes ? req->node_sizes[node] : req->ram_size;
-		left = lay(m, MAP_RAM, node, &low, low_end, req->align, left);
-		left = lay(m, MAP_RAM, node, &high, ADDRESS_SPACE_END, req->align, left);
-		if (left)
-			return no_room(m, MAP_RAM, left, err);
-	}
-	if (m->regions[0].at.base != 0)
-		return first_mib_forbidden(m, req, err);
-	left = lay(m, MAP_HOTPLUG, nr_nodes - 1, &high, ADDRESS_SPACE_END, GIB, hotplug);
+	ret = map_places(req, low_end, &places, err);
+	if (ret < 0)
+		return ret;
+	ret = map_lay_ram(m, req, &places, err);
+	if (ret < 0)
+		return ret;
+	high = places.at[places.n - 1].base;
+	left = lay(m, MAP_HOTPLUG, last_node, &high, ADDRESS_SPACE_END, GIB, hotplug);
 	if (left)
 		return no_room(m, MAP_HOTPLUG, left, err);
 	left = lay_pmem(m, req, &high);

@@ -44,6 +44,7 @@ struct map_region {
 struct map_forbidden {
 	struct span at;
 	char why[MAP_WHY_MAX];
+	bool last; /* of a request: addresses that a host can use end before it */
 };
 
 #define MAP_FORBIDDEN_MAX 256
@@ -66,6 +67,8 @@ struct map_request {
 			      */
 	uint64_t high_memory_start; /* all above 4 GiB begins here, a multiple of `align`; 0: 4 GiB
 				     */
+	bool both_sides;      /* RAM lies on both sides of every forbidden range (layout.h), and
+			       * high_memory_start is 0 */
 	uint64_t pci32_size;  /* 32-bit windows add up to at least this; 0: 512 MiB, or whatever
 			       * is left if low_memory is given */
 	uint64_t pci64_size;  /* 64-bit windows add up to at least this; 0: 64 GiB, or less if the

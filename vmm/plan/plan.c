@@ -39,11 +39,19 @@ forbid(struct forbidden_list *list, struct span at, const char *why, ...)
 		struct map_forbidden *f = &list->out[list->n];
 
 		f->at = at;
+		f->last = false;
 		va_start(ap, why);
 		vsnprintf(f->why, sizeof(f->why), why, ap);
 		va_end(ap);
 	}
 	list->n++;
+}
+
+/* Says of all entries from number `from` on that the host's usable addresses end before them. */
+static void mark_last(struct forbidden_list *list, unsigned from)
+{
+	for (unsigned i = from; i < list->n && i < list->cap; i++)
+		list->out[i].last = true;
 }
 
 static struct span amd_cpu_hole(const struct host_facts *host)
@@ -70,11 +78,13 @@ static void forbid_amd(struct forbidden_list *list, const struct host_facts *hos
 		forbid(list, ht, "AMD HyperTransport: the IOMMU cannot translate it");
 	if (span_empty(own) || (rule && own.base == ht.base))
 		return;
-	if (host->family >= AMD_TOP_FAMILY)
+	if (host->family >= AMD_TOP_FAMILY) {
 		forbid(list, own, "AMD CPU: top 12 GiB of %u address bits",
 		       host->phys_bits - host->mem_encrypt_bits);
-	else
+		mark_last(list, list->n - 1);
+	} else {
 		forbid(list, own, "AMD CPU: HyperTransport");
+	}
 }
 
 /* Whether an earlier group has the same range: most groups of a host do, and the first is named. */
@@ -134,6 +144,7 @@ static void forbid_unusable(struct forbidden_list *list, const struct host_facts
 	unsigned n = list->n < list->cap ? list->n : list->cap;
 	char beyond[MAP_WHY_MAX];
 	uint64_t from = 0;
+	unsigned first;
 
 	if (!host->nr_usable)
 		return;
@@ -147,7 +158,9 @@ static void forbid_unusable(struct forbidden_list *list, const struct host_facts
 			 (unsigned)__builtin_ctzll(from));
 	else
 		snprintf(beyond, sizeof(beyond), "beyond what the host's IOMMU can map");
+	first = list->n;
 	forbid_rest_of(list, n, (struct span){ from, max_u64(from, ADDRESS_SPACE_END) }, beyond);
+	mark_last(list, first);
 }
 
 unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_policy policy,
@@ -166,6 +179,23 @@ unsigned plan_forbidden(struct map_forbidden *out, unsigned cap, enum iova_polic
 	if (policy == IOVA_AUTO || policy == IOVA_HOST)
 		forbid_unusable(&list, host);
 	return list.n;
+}
+
+/*
+ * What --layout hole forbids beyond that: AMD's range on hosts of others, because a map of an AMD
+ * host is what it tests, unless the policy leaves the rule out.
+ */
+static void forbid_as_on_amd(struct map_request *req, const struct config *c,
+			     const struct host_facts *host)
+{
+	struct forbidden_list list = { req->forbidden, MAP_FORBIDDEN_MAX, req->nr_forbidden };
+
+	if (host_vendor_is_amd(host->vendor) || c->layout != LAYOUT_HOLE ||
+	    (c->iova_policy != IOVA_AUTO && c->iova_policy != IOVA_VENDOR))
+		return;
+	forbid(&list, (struct span){ AMD_HT_BASE, AMD_HT_END },
+	       "AMD HyperTransport, for --layout hole");
+	req->nr_forbidden = list.n;
 }
 
 /* --- plan_build --- */
@@ -247,6 +277,7 @@ int plan_resolve(struct plan *p, const struct config *c, const struct host_facts
 		.max_memory = c->max_memory,
 		.low_memory = c->low_memory,
 		.high_memory_start = c->high_memory_start,
+		.both_sides = c->layout == LAYOUT_HOLE,
 		.pci32_size = c->pci32_size,
 		.pci64_size = c->pci64_size,
 		.align = max_u64(2 * MIB, c->page_size),
@@ -275,6 +306,7 @@ int plan_resolve(struct plan *p, const struct config *c, const struct host_facts
 	memcpy(req.pmem, host->pmem, sizeof(req.pmem));
 	req.nr_forbidden = plan_forbidden(req.forbidden, MAP_FORBIDDEN_MAX, c->iova_policy, host,
 					  c->reserve, c->nr_reserve);
+	forbid_as_on_amd(&req, c, host);
 	if (req.nr_forbidden > MAP_FORBIDDEN_MAX)
 		return err_set(err, ERANGE, "%u ranges must stay free, but the map holds %u",
 			       req.nr_forbidden, MAP_FORBIDDEN_MAX);

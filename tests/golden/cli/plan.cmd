@@ -12,3 +12,6 @@ plan --host vendor=amd,family=25,phys-bits=48 --memory 768G --pci64-window 512G
 plan --host vendor=amd,family=25,phys-bits=48 --memory 4G --page-size 1G --pci32-window 1G
 # CPUs that the guest will not find
 plan --host vendor=amd,family=25,phys-bits=48 --memory 2G --cpus 384,sockets=2,threads=2
+# RAM on both sides of what must stay free
+plan --host vendor=amd --layout hole
+plan --host vendor=intel --layout hole --memory 2G --numa 512M --numa 1.5G --reserve 0x140000000-0x148000000

@@ -7,6 +7,11 @@ plan --host vendor=intel,family=6,phys-bits=36 --memory 1G
 plan --host vendor=intel,family=6,phys-bits=46 --memory 1G --reserve 0-0x1000
 plan --host vendor=intel,family=6,phys-bits=46 --memory 1G --pci32-window 3G
 plan --host vendor=intel,family=6,phys-bits=46 --memory 1G --reserve 0x100000000-0x10000000000000
+plan --host vendor=intel,phys-bits=39 --layout hole
+plan --host vendor=amd --layout hole --phys-bits 40
+plan --host vendor=amd --layout hole --host-usable 0-0x8000000000
+plan --host vendor=intel --layout hole --iova-policy host
+plan --host vendor=amd --layout hole --page-size 1G
 # wrong usage
 plan --memory 0
 plan --memory 12Q
@@ -24,6 +29,8 @@ plan --reserve 5-5
 plan --reserve 0x2000-0x1000
 plan --reserve 1G-2G --reserve 1.5G-3G
 plan --phys-bits 64
+plan --layout holes
+plan --layout hole --high-memory-start 8G
 plan --iova-policy some
 plan --host vendor=via
 plan --json --dtb /tmp/x

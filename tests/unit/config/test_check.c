@@ -92,6 +92,10 @@ static void test_memory_rules(void **state)
 	refuse(CMD_PLAN, "--high-memory-start 4.5G --page-size 1G",
 	       "is not a multiple of 1G, the --page-size; use 4G or 5G");
 	refuse(CMD_PLAN, "--high-memory-start 4096T", "is too much");
+	refuse(CMD_PLAN, "--layout hole --high-memory-start 8G",
+	       "--layout hole chooses where the RAM above 4 GiB lies, and so does "
+	       "--high-memory-start; leave one of them out");
+	refuse(CMD_RUN, "--kernel k --layout holes", "--layout holes: use lowest or hole");
 	refuse(CMD_PLAN, "--pci32-window 2.5G", "--pci32-window 2560M is too much");
 	refuse(CMD_PLAN, "--pci32-window 1K", "--pci32-window 1K is not a multiple of 1M; use 1M");
 	refuse(CMD_PLAN, "--pci64-window 1000000",
@@ -106,6 +110,12 @@ static void test_memory_rules(void **state)
 
 	/* The edges that are allowed. */
 	accept(&c, CMD_PLAN, "--memory 4096T --max-memory 4096T --low-memory 3.5G");
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--layout lowest --high-memory-start 8G");
+	assert_int_equal(c.layout, LAYOUT_LOWEST);
+	config_free(&c);
+	accept(&c, CMD_RUN, "--kernel k --layout hole --low-memory 1G --numa 1G --numa 1G");
+	assert_int_equal(c.layout, LAYOUT_HOLE);
 	config_free(&c);
 	accept(&c, CMD_PLAN, "--memory 2M --reserve 1G-2G --reserve 2G-3G --pci32-window 2G");
 	config_free(&c);
@@ -152,6 +162,7 @@ static void test_exclusions(void **state)
 		"--numa 1G",	       "--cpus 1",
 		"--phys-bits 40",      "--iova-policy off",
 		"--reserve 1G-2G",     "--high-memory-start 4G",
+		"--layout hole",
 	};
 	char line[128], sentence[128];
 

@@ -132,6 +132,8 @@ static bool follow(struct line *l, const char *way)
 		assert_int_equal(drop_option(l, "--host-pci", value), 1);
 	} else if (sscanf(way, "no --reserve %127s", value) == 1) {
 		assert_int_equal(drop_option(l, "--reserve", value), 1);
+	} else if (!strcmp(way, "no --layout hole")) {
+		assert_int_equal(drop_option(l, "--layout", "hole"), 1);
 	} else if (!strcmp(way, "no --reserve")) {
 		assert_true(drop_option(l, "--reserve", "") > 1);
 	} else if (sscanf(way, "a smaller node %u, such as of %127s", &n, value) == 2) {
@@ -262,6 +264,11 @@ static void test_by_hand(void **state)
 	add(&l, "reserve", "0x1000-0x2000");
 	add(&l, "pci64-window", "1000T");
 	refused(&l, "no change of a single option makes room");
+	/* Pieces of a page each */
+	l = machine("vendor=amd", "2G");
+	add(&l, "layout", "hole");
+	add(&l, "page-size", "1G");
+	refused(&l, "has 2 GiB: use --page-size 2M, --memory 3G or no --layout hole");
 	/* Everything above 4 GiB is someone else's. */
 	l = machine("vendor=amd", "80G");
 	add(&l, "host-usable", "0-16G");
@@ -311,6 +318,8 @@ static struct line random_machine(void)
 	if (rnd(8) == 0)
 		add(&l, "low-memory", "%" PRIu64, GIB * (1 + rnd(3)));
 	if (rnd(4) == 0)
+		add(&l, "layout", "hole");
+	else if (rnd(4) == 0)
 		add(&l, "high-memory-start", "%" PRIu64, 4 * GIB + some(GIB, 10));
 	if (rnd(8) == 0)
 		add(&l, "pci32-window", "%" PRIu64, some(MIB, 11));

@@ -615,7 +615,8 @@ static void test_check_refuses(void **state)
 	assert_int_equal(map_check(&map, &err), -EINVAL);
 	fresh();
 	map.forbidden[map.nr_forbidden++] = (struct map_forbidden){
-		{ first(MAP_PCI64)->at.base, first(MAP_PCI64)->at.base + 1 }, "late"
+		.at = { first(MAP_PCI64)->at.base, first(MAP_PCI64)->at.base + 1 },
+		.why = "late",
 	};
 	assert_int_equal(map_check(&map, &err), -EINVAL);
 	fresh();

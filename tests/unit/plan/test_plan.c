@@ -287,6 +287,56 @@ static void expect_spans(const struct span *got, size_t nr, const struct span *w
 		{ 0xfeffc000, 4 * GIB }, E820_RESERVED         \
 	}
 
+/*
+ * --layout hole: the map of an AMD host on every host, unless the policy leaves AMD's rule out, and
+ * what no address follows is no hole.
+ */
+static void test_layout_hole(void **state)
+{
+	const struct span resv = { 32 * GIB, 33 * GIB };
+	struct config c = config(GIB);
+	struct host_facts host = intel;
+
+	(void)state;
+	c.layout = LAYOUT_HOLE;
+	host.phys_bits = 46;
+	build(&c, &host);
+	assert_int_equal(plan.map.nr_forbidden, 1);
+	E820(E820_LOW, { { MIB, 512 * MIB }, E820_USABLE }, E820_HOLE,
+	     { { STRADDLE, HT_BASE }, E820_USABLE }, { { HT_BASE, TIB }, E820_RESERVED },
+	     { { TIB, TIB + 256 * MIB }, E820_USABLE });
+	SPANS(plan_windows(&plan, MAP_PCI64, got, 64), { TIB + GIB, TIB + 65 * GIB });
+	build(&c, &milan);
+	SPANS(plan_ram(&plan, got, 64), { 0, 512 * MIB }, { STRADDLE, HT_BASE },
+	      { TIB, TIB + 256 * MIB });
+	/* The ranges of devices, too; and only these where the policy says so. */
+	host.resv[0] = (struct host_resv){ resv, HOST_RESV_DIRECT, 7 };
+	host.nr_resv = 1;
+	build(&c, &host);
+	SPANS(plan_ram(&plan, got, 64), { 0, 512 * MIB }, { resv.base - 128 * MIB, resv.base },
+	      { resv.end, resv.end + 128 * MIB }, { HT_BASE - 128 * MIB, HT_BASE },
+	      { TIB, TIB + 128 * MIB });
+	c.iova_policy = IOVA_HOST;
+	build(&c, &host);
+	SPANS(plan_ram(&plan, got, 64), { 0, 512 * MIB }, { resv.base - 256 * MIB, resv.base },
+	      { resv.end, resv.end + 256 * MIB });
+	c.iova_policy = IOVA_OFF;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -ERANGE);
+	assert_int_equal(plan_build(&plan, &c, &milan, &err), -ERANGE); /* its top has one side */
+	assert_non_null(strstr(err.text, "and there are none: use --iova-policy vendor or no "
+					 "--layout hole"));
+	/* A small host */
+	c.iova_policy = IOVA_AUTO;
+	assert_int_equal(plan_build(&plan, &c, &intel, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "takes 41 address bits, but the host has 39: use no "
+					 "--layout hole"));
+	host.usable[0] = (struct span){ 0, UINT64_C(1) << 39 };
+	host.nr_usable = 1;
+	assert_int_equal(plan_build(&plan, &c, &host, &err), -ERANGE);
+	assert_non_null(strstr(err.text, "but addresses end at 0x8000000000 (beyond the 39 "
+					 "address bits of the host's IOMMU)"));
+}
+
 static void test_small_intel(void **state)
 {
 	struct config c = config(256 * MIB);
@@ -520,21 +570,14 @@ static void test_bios_area(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_amd_rule),
-		cmocka_unit_test(test_bios_area),
-		cmocka_unit_test(test_host_regions),
-		cmocka_unit_test(test_short_list),
-		cmocka_unit_test(test_small_intel),
-		cmocka_unit_test(test_large_amd),
-		cmocka_unit_test(test_cmos_saturates),
-		cmocka_unit_test(test_straddling),
-		cmocka_unit_test(test_cpu_nodes),
-		cmocka_unit_test(test_usable),
-		cmocka_unit_test(test_unknown_devices),
-		cmocka_unit_test(test_too_many_ranges),
-		cmocka_unit_test(test_bits),
-		cmocka_unit_test(test_check_host),
-		cmocka_unit_test(test_pmem),
+		cmocka_unit_test(test_amd_rule),	cmocka_unit_test(test_bios_area),
+		cmocka_unit_test(test_host_regions),	cmocka_unit_test(test_short_list),
+		cmocka_unit_test(test_layout_hole),	cmocka_unit_test(test_small_intel),
+		cmocka_unit_test(test_large_amd),	cmocka_unit_test(test_cmos_saturates),
+		cmocka_unit_test(test_straddling),	cmocka_unit_test(test_cpu_nodes),
+		cmocka_unit_test(test_usable),		cmocka_unit_test(test_unknown_devices),
+		cmocka_unit_test(test_too_many_ranges), cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_check_host),	cmocka_unit_test(test_pmem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
