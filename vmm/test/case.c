@@ -612,6 +612,17 @@ static void case_judge_end(struct test_case *t, const struct err *err)
 	set_verdict(t, VERDICT_HOST_ERROR, "%s", err->text);
 }
 
+/* Since the last sign of life, as of the last tick: 0 if there was one after it. */
+static void measure_silence(const struct test_case *t, struct test_result *r)
+{
+	const struct cpu_clock *c = &t->limits.clock;
+
+	if (count_signs(t) != t->limits.signs)
+		return;
+	r->silent = (double)c->idle_elapsed / 1e9;
+	r->silent_ran = (double)cpu_clock_idle(c) / 1e9;
+}
+
 static void case_judge(struct test_case *t, int ret, const struct err *err)
 {
 	struct test_result *r = t->result;
@@ -638,6 +649,7 @@ static void case_judge(struct test_case *t, int ret, const struct err *err)
 	r->seconds = seconds_since_start(t);
 	r->waited = (double)t->limits.clock.waited / 1e9;
 	r->stolen = (double)t->limits.clock.stolen / 1e9;
+	measure_silence(t, r);
 	r->console = test_console_tail(&t->console, t->tail, sizeof(t->tail));
 }
 

@@ -283,7 +283,7 @@ static void json_case(struct report *r, const struct test_result *t)
 		fputs(",\n", r->cases);
 	put_json(r,
 		 json_pack("{s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:f, s:o, s:f, s:f, "
-			   "s:o, s:o, s:o}",
+			   "s:f, s:f, s:o, s:o, s:o}",
 			   "name", report_json_text(named(t->name)), "passed", ran && t->passed,
 			   "skipped", t->skipped, "flaky", ran && t->flaky, "verdict",
 			   ran ? report_json_text(verdict_word(t->verdict)) : json_null(), "status",
@@ -294,7 +294,8 @@ static void json_case(struct report *r, const struct test_result *t)
 			   *t->line ? report_json_text(t->line) : json_null(), "seconds",
 			   real(t->seconds), "boot_seconds",
 			   t->boot_seconds >= 0 ? json_real(real(t->boot_seconds)) : json_null(),
-			   "waited", real(t->waited), "stolen", real(t->stolen), "output",
+			   "waited", real(t->waited), "stolen", real(t->stolen), "silent",
+			   real(t->silent), "silent_ran", real(t->silent_ran), "output",
 			   report_json_text(t->output), "console", report_json_text(t->console),
 			   "printed", report_json_text(t->printed)));
 }

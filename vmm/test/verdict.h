@@ -62,6 +62,8 @@ struct test_result {
 	double boot_seconds;	 /* until init spoke; < 0: it never did */
 	double waited;		 /* seconds that vCPU threads waited for a host CPU */
 	double stolen;		 /* seconds of the host's own steal time */
+	double silent;		 /* seconds from the guest's last sign of life to the end */
+	double silent_ran;	 /* of these, in which its CPUs could run */
 	const char *output;	 /* the folder with what the case left, or NULL */
 	const char *console;	 /* what the console printed last, or NULL */
 	const char *printed;	 /* what command and straddle printed last, if it was caught */

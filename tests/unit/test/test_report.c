@@ -40,6 +40,8 @@ static const struct test_result failed = {
 	.boot_seconds = -1,
 	.waited = 0.125,
 	.stolen = 0.25,
+	.silent = 1.5,
+	.silent_ran = 1.25,
 	.output = "out/dies",
 	.console = "line 1\r\nline 2\r\n",
 	.printed = "said\n",
@@ -306,33 +308,39 @@ static void test_json(void **state)
 	       "{\"name\":\"boots\",\"passed\":true,\"skipped\":false,\"flaky\":false,"
 	       "\"verdict\":\"command\",\"status\":0,\"exit\":0,\"attempts\":1,"
 	       "\"sentence\":\"The command exited with status 0.\",\"line\":null,\"seconds\":1.5,"
-	       "\"boot_seconds\":0.75,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
+	       "\"boot_seconds\":0.75,\"waited\":0.0,\"stolen\":0.0,"
+	       "\"silent\":0.0,\"silent_ran\":0.0,\"output\":null,"
 	       "\"console\":null,\"printed\":null},\n"
 	       "{\"name\":\"sometimes\",\"passed\":true,\"skipped\":false,\"flaky\":true,"
 	       "\"verdict\":\"command\",\"status\":0,\"exit\":0,\"attempts\":2,"
 	       "\"sentence\":\"The command exited with status 0.\",\"line\":null,\"seconds\":2.0,"
-	       "\"boot_seconds\":0.5,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
+	       "\"boot_seconds\":0.5,\"waited\":0.0,\"stolen\":0.0,"
+	       "\"silent\":0.0,\"silent_ran\":0.0,\"output\":null,"
 	       "\"console\":null,\"printed\":null},\n"
 	       "{\"name\":\"dies\",\"passed\":false,\"skipped\":false,\"flaky\":false,"
 	       "\"verdict\":\"panic\",\"status\":null,\"exit\":103,\"attempts\":1,"
 	       "\"sentence\":\"The guest's kernel panicked.\","
 	       "\"line\":\"Kernel panic - not syncing: Fatal exception\",\"seconds\":3.25,"
-	       "\"boot_seconds\":null,\"waited\":0.125,\"stolen\":0.25,\"output\":\"out/dies\","
+	       "\"boot_seconds\":null,\"waited\":0.125,\"stolen\":0.25,"
+	       "\"silent\":1.5,\"silent_ran\":1.25,\"output\":\"out/dies\","
 	       "\"console\":\"line 1\\r\\nline 2\\r\\n\",\"printed\":\"said\\n\"},\n"
 	       "{\"name\":\"hangs\",\"passed\":false,\"skipped\":false,\"flaky\":false,"
 	       "\"verdict\":\"idle-limit\",\"status\":null,\"exit\":101,\"attempts\":1,"
 	       "\"sentence\":\"No output for 10 s.\",\"line\":null,\"seconds\":0.0,"
-	       "\"boot_seconds\":null,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
+	       "\"boot_seconds\":null,\"waited\":0.0,\"stolen\":0.0,"
+	       "\"silent\":0.0,\"silent_ran\":0.0,\"output\":null,"
 	       "\"console\":null,\"printed\":null},\n"
 	       "{\"name\":\"starts\",\"passed\":false,\"skipped\":false,\"flaky\":false,"
 	       "\"verdict\":\"setup\",\"status\":null,\"exit\":111,\"attempts\":1,"
 	       "\"sentence\":\"There is no '/bin/x'.\",\"line\":null,\"seconds\":0.0,"
-	       "\"boot_seconds\":0.5,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
+	       "\"boot_seconds\":0.5,\"waited\":0.0,\"stolen\":0.0,"
+	       "\"silent\":0.0,\"silent_ran\":0.0,\"output\":null,"
 	       "\"console\":null,\"printed\":null},\n"
 	       "{\"name\":\"sleeps\",\"passed\":false,\"skipped\":true,\"flaky\":false,"
 	       "\"verdict\":null,\"status\":null,\"exit\":null,\"attempts\":0,"
 	       "\"sentence\":\"needs /dev/kvm\",\"line\":null,\"seconds\":0.0,"
-	       "\"boot_seconds\":null,\"waited\":0.0,\"stolen\":0.0,\"output\":null,"
+	       "\"boot_seconds\":null,\"waited\":0.0,\"stolen\":0.0,"
+	       "\"silent\":0.0,\"silent_ran\":0.0,\"output\":null,"
 	       "\"console\":null,\"printed\":null}\n"
 	       "],\"summary\":{\"planned\":7,\"cases\":6,\"passed\":2,\"failed\":3,\"errors\":1,"
 	       "\"skipped\":1,\"flaky\":1,\"seconds\":12.3456}}\n");
@@ -512,7 +520,7 @@ static void test_hostile_json(void **state)
 		json_t *one = json_array_get(cases, i);
 		const char *sentence = json_string_value(json_object_get(one, "sentence"));
 
-		assert_int_equal(json_object_size(one), 17);
+		assert_int_equal(json_object_size(one), 19);
 		assert_true(json_is_false(json_object_get(one, "passed")));
 		if (is_utf8(hostile[i / 2]))
 			assert_string_equal(sentence, hostile[i / 2]);
