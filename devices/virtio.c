@@ -107,6 +107,23 @@ bool virtio_try_config(struct virtio_device *dev, unsigned offset, const void *b
 	return set_config(dev, offset, bytes, n, false);
 }
 
+/* A queue that is being handled at this moment is looked at by the next call. */
+uint64_t virtio_work(struct virtio_device *dev)
+{
+	for (unsigned i = 0; i < dev->nr_queues; i++) {
+		struct virtio_queue *q = &dev->queues[i];
+		uint16_t now;
+
+		if (!(dev->ops->work >> i & 1) || pthread_mutex_trylock(&q->lock) != 0)
+			continue;
+		now = virtqueue_returned(&q->ring);
+		pthread_mutex_unlock(&q->lock);
+		dev->worked += now != q->seen;
+		q->seen = now;
+	}
+	return dev->worked;
+}
+
 /* --- servers --- */
 
 #define RING_FEATURES                                                      \

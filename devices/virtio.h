@@ -27,6 +27,11 @@ struct virtio_ops {
 	uint8_t type;	/* chapter 5 */
 	uint32_t class; /* class code of PCI, 24 bits */
 	/*
+	 * The queues of which a returned buffer shows that the guest's programs work, a bit each:
+	 * not those whose buffers the host fills by itself, or an idle kernel returns.
+	 */
+	uint64_t work;
+	/*
 	 * The driver wrote to the device's configuration, and the bytes are in state.config. Under
 	 * the transport's lock. NULL: the configuration is read-only, and writes are dropped.
 	 */
@@ -60,12 +65,17 @@ struct virtio_queue_state {
 	bool enabled; /* by the driver; the queue starts when the driver is also ready */
 };
 
+/* For virtio_ops.work. */
+#define VIRTIO_WORK_ALL	     UINT64_MAX
+#define VIRTIO_WORK_TRANSMIT UINT64_C(0xaaaaaaaaaaaaaaaa) /* the second of each pair */
+
 struct virtio_queue {
 	pthread_mutex_t lock;
 	struct virtqueue ring;
 	struct virtio_queue_state state;
 	unsigned size_max;
 	unsigned taken; /* buffers that virtio_take took in this call of `handle` */
+	uint16_t seen;	/* virtqueue_returned() when virtio_work() looked last */
 	int kick;	/* eventfd, borrowed; signalled when the driver kicks the queue */
 };
 
@@ -87,6 +97,7 @@ struct virtio_device {
 	struct server server; /* of the first queues, while the driver is ready; ops NULL: none */
 	unsigned nr_served;   /* queues that `server` serves; `ready` may change the number */
 	bool served;	      /* the server is started */
+	uint64_t worked;      /* the result of virtio_work() */
 	int server_error;     /* eventfd, borrowed: the server gave up a ring; -1: not polled */
 	/* callbacks of the transport, set while the device is plugged */
 	void (*interrupt)(void *to, unsigned queue);
@@ -162,6 +173,13 @@ void virtio_set_config(struct virtio_device *dev, unsigned offset, const void *b
  * while a reset waits for storage.
  */
 bool virtio_try_config(struct virtio_device *dev, unsigned offset, const void *bytes, unsigned n);
+
+/*
+ * Returns a count that has grown since the last call if requests of the driver have completed
+ * (ops->work), by whoever serves them. Costs the queues nothing, as it only looks at the rings. One
+ * thread at a time.
+ */
+uint64_t virtio_work(struct virtio_device *dev);
 
 /* --- for transports --- */
 

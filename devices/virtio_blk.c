@@ -346,6 +346,7 @@ static const struct virtio_ops ops = {
 	.name = "virtio-blk",
 	.type = VIRTIO_ID_BLOCK,
 	.class = VIRTIO_BLK_CLASS,
+	.work = VIRTIO_WORK_ALL,
 	.handle = virtio_blk_handle,
 	.reset = virtio_blk_reset,
 };

@@ -126,6 +126,7 @@ static const struct virtio_ops ops = {
 	.name = "virtio-console",
 	.type = VIRTIO_ID_CONSOLE,
 	.class = CLASS,
+	.work = VIRTIO_WORK_TRANSMIT,
 	.handle = virtio_console_handle,
 	.reset = virtio_console_reset,
 };

@@ -387,6 +387,7 @@ static const struct virtio_ops ops = {
 	.name = "virtio-net",
 	.type = VIRTIO_ID_NET,
 	.class = VIRTIO_NET_CLASS,
+	.work = VIRTIO_WORK_TRANSMIT,
 	.handle = virtio_net_handle,
 	.features_good = virtio_net_features_good,
 	.ready = ready,

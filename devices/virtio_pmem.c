@@ -46,6 +46,7 @@ static const struct virtio_ops ops = {
 	.name = "virtio-pmem",
 	.type = VIRTIO_ID_PMEM,
 	.class = CLASS,
+	.work = VIRTIO_WORK_ALL,
 	.handle = virtio_pmem_handle,
 };
 

@@ -16,17 +16,20 @@ static const struct virtio_ops blk = {
 	.name = "vhost-user-blk",
 	.type = VIRTIO_ID_BLOCK,
 	.class = VIRTIO_BLK_CLASS,
+	.work = VIRTIO_WORK_ALL,
 };
 static const struct virtio_ops net = {
 	.name = "vhost-user-net",
 	.type = VIRTIO_ID_NET,
 	.class = VIRTIO_NET_CLASS,
+	.work = VIRTIO_WORK_TRANSMIT,
 	.features_good = virtio_net_features_good,
 };
 static const struct virtio_ops fs = {
 	.name = "vhost-user-fs",
 	.type = VIRTIO_ID_FS,
 	.class = FS_CLASS,
+	.work = VIRTIO_WORK_ALL,
 };
 
 static void virtio_remote_init(struct virtio_remote *r, const struct virtio_ops *ops,

@@ -431,6 +431,7 @@ static const struct virtio_ops ops = {
 	.name = "virtio-vsock",
 	.type = VIRTIO_ID_VSOCK,
 	.class = CLASS,
+	.work = VIRTIO_WORK_TRANSMIT,
 	.handle = virtio_vsock_handle,
 	.reset = virtio_vsock_reset,
 };

@@ -384,6 +384,21 @@ void virtqueue_push(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t
 	st->unsignalled = (uint16_t)min_u64(st->unsignalled + (uint64_t)entries, st->size);
 }
 
+/*
+ * The index of the used ring is in guest memory, where vhost and vhost-user programs write it as
+ * well (2.7.8). They serve no packed rings (virtio.c), of which only we have the position.
+ */
+uint16_t virtqueue_returned(const struct virtqueue *q)
+{
+	const struct virtqueue_state *st = &q->state;
+
+	if (!st->started)
+		return 0;
+	if (q->packed)
+		return (uint16_t)(st->next_used | (st->used_wrap ? 0x8000 : 0));
+	return load16(q->areas[DEVICE] + RING_INDEX);
+}
+
 bool virtqueue_should_interrupt(struct virtqueue *q)
 {
 	struct virtqueue_state *st = &q->state;

@@ -73,6 +73,11 @@ bool virtqueue_has_more(const struct virtqueue *q);
 /* Returns a buffer to the driver; `written` bytes were written to its writable parts. */
 void virtqueue_push(struct virtqueue *q, uint16_t id, uint16_t entries, uint32_t written);
 /*
+ * A value that changes with each buffer that is returned, by whoever serves the queue; 0 while the
+ * queue is stopped. Not a count: it wraps around, and with packed rings it skips.
+ */
+uint16_t virtqueue_returned(const struct virtqueue *q);
+/*
  * Whether the driver must be interrupted for the buffers that were returned since the last call of
  * this function.
  */

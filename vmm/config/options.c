@@ -479,7 +479,8 @@ static const struct config_option options[] = {
 	  "end a guest whose init has not started by then (default 60; 0: none)",
 	  config_set_boot_limit },
 	{ "idle-limit", 0, "SECONDS", CMD_TEST, IN_FILE, ONCE,
-	  "end a guest that gives no sign for so long (default 30; 0: none)",
+	  "end a guest that prints nothing and does no I/O for so long\n"
+	  "(default 30; 0: none)",
 	  config_set_idle_limit },
 	{ "limit", 0, "SECONDS", CMD_TEST, IN_FILE, ONCE,
 	  "end a guest that takes longer (default 600; 0: none). Limits count\n"

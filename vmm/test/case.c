@@ -47,9 +47,8 @@ static void end_by_limit(struct test_case *t, enum verdict v)
 		break;
 	case VERDICT_IDLE_LIMIT:
 		end_case(t, v,
-			 "the guest gave no sign of life for %u s (--idle-limit); the last that "
-			 "init "
-			 "said was: %s",
+			 "no byte on any channel and no I/O for %u s (--idle-limit); the last that "
+			 "init said was: %s",
 			 limits->idle_limit, step);
 		break;
 	case VERDICT_LIMIT:
@@ -158,7 +157,7 @@ static void judge_splat(struct test_case *t)
 
 static uint64_t count_signs(const struct test_case *t)
 {
-	return t->console.bytes + t->channel.moved;
+	return t->console.bytes + t->channel.moved + vm_work(t->vm);
 }
 
 /* Takes a sample of the vCPUs' times, once all their threads run. */

@@ -470,6 +470,11 @@ unsigned vm_cpu_threads(const struct vm *vm, pid_t *tids, unsigned cap)
 	return n;
 }
 
+uint64_t vm_work(const struct vm *vm)
+{
+	return machine_virtio_work(&vm->machine.virtio);
+}
+
 /* --- close --- */
 
 /*

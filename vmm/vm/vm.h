@@ -130,6 +130,12 @@ void vm_resize_console(struct vm *vm);
 /* Writes the ids of the vCPUs' threads, `cap` at most. Returns how many run. */
 unsigned vm_cpu_threads(const struct vm *vm, pid_t *tids, unsigned cap);
 
+/*
+ * A count that has grown since the last call if the guest's virtio devices have completed requests
+ * of its programs (virtio_work()). Passed-through devices are not seen.
+ */
+uint64_t vm_work(const struct vm *vm);
+
 /* The following are called by vm_user.ended. */
 
 /* Writes the state of every vCPU to the file, as text: registers, code, the last exits. */

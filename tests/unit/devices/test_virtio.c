@@ -380,6 +380,78 @@ static void test_disk(void **state)
 	virtio_blk_destroy(&blk);
 }
 
+/* --- work --- */
+
+/* One look at the device: whether its requests show that the guest works. */
+static bool worked(void)
+{
+	static uint64_t last;
+	uint64_t now = virtio_work(dev);
+	bool more = now > last;
+
+	last = now;
+	return more;
+}
+
+static void test_work(void **state)
+{
+	static const struct block_queue_ops ops = { submit, flush, look_out, drain };
+	const struct virtio_blk_disk disk = {
+		.size = 1 << 20, .block_size = 512, .nr_queues = 1, .ops = &ops
+	};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(virtio_blk_init(&blk, &disk, &err), 0);
+	plug(&blk.dev);
+	start_blk(0, 0);
+	virtio_start(dev);
+	(void)worked();
+	assert_false(worked());
+	offer(0, 1, 0);
+	assert_false(worked()); /* a request that does not complete is none */
+	serve(0);
+	assert_true(worked());
+	assert_false(worked());
+	/* What another process serves is seen as well. */
+	store_le(memory + RING(0) + 0x2002, used(0) + 1, 2);
+	assert_true(worked());
+	assert_false(worked());
+	/* A queue that is being handled is not waited for, and not forgotten. */
+	store_le(memory + RING(0) + 0x2002, used(0) + 1, 2);
+	pthread_mutex_lock(&dev->queues[0].lock);
+	assert_false(worked());
+	pthread_mutex_unlock(&dev->queues[0].lock);
+	assert_true(worked());
+	virtio_reset(dev);
+	virtio_blk_destroy(&blk);
+}
+
+/* Input that the host has, and what an idle kernel gives back, are no work; output is. */
+static void test_no_work(void **state)
+{
+	const struct console_port port = { 0 };
+
+	(void)state;
+	virtio_console_init(&console, &port, 80, 25);
+	plug(&console.dev);
+	for (unsigned i = 0; i < 2; i++) {
+		set_queue(i);
+		virtio_start(dev);
+		(void)worked();
+		store_le(memory + RING(i) + 0x2002, 1, 2);
+		assert_int_equal(worked(), i == 1);
+		virtio_reset(dev);
+	}
+	plug_balloon();
+	start_balloon(0);
+	virtio_start(dev);
+	(void)worked();
+	store_le(memory + RING(INFLATE) + 0x2002, 1, 2);
+	assert_false(worked());
+	virtio_reset(dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +462,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reports_in_turns, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_input_without_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_work, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_work, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

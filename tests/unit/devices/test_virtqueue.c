@@ -300,6 +300,30 @@ static void use_one(uint16_t id)
 	virtqueue_push(&q, b.id, b.entries, 8);
 }
 
+/* A look at a queue from outside sees each buffer that is returned, and nothing else. */
+static void test_returned(void **state)
+{
+	(void)state;
+	for (unsigned packed = 0; packed < 2; packed++) {
+		uint16_t was;
+
+		begin(packed, 8, false);
+		was = virtqueue_returned(&q);
+		for (unsigned i = 0; i < 40; i++) {
+			const struct part part = { DATA, 8, WRITE };
+
+			offer((uint16_t)(i % 8), &part, 1);
+			assert_true(virtqueue_pop(&q, &b));
+			assert_int_equal(virtqueue_returned(&q), was);
+			virtqueue_push(&q, b.id, b.entries, 8);
+			assert_int_not_equal(virtqueue_returned(&q), was);
+			was = virtqueue_returned(&q);
+		}
+		virtqueue_stop(&q);
+		assert_int_equal(virtqueue_returned(&q), 0);
+	}
+}
+
 static void test_interrupt_flags(void **state)
 {
 	(void)state;
@@ -650,6 +674,7 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_indirect),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_returned),
 		cmocka_unit_test(test_interrupt_flags),
 		cmocka_unit_test(test_interrupt_index),
 		cmocka_unit_test(test_kicks),

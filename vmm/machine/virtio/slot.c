@@ -190,6 +190,15 @@ int machine_virtio_resize(struct machine_virtio *m, enum device_kind kind, const
 	return s->ops->resize(s, err);
 }
 
+uint64_t machine_virtio_work(const struct machine_virtio *m)
+{
+	uint64_t work = 0;
+
+	for (unsigned i = 0; i < m->nr_slots; i++)
+		work += virtio_work(m->slots[i]->dev);
+	return work;
+}
+
 void machine_virtio_cancel_waits(struct machine_virtio *m)
 {
 	for (unsigned i = 0; i < m->nr_slots; i++) {

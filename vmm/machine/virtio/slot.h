@@ -81,6 +81,8 @@ struct virtio_slot *machine_virtio_find(const struct machine_virtio *m, enum dev
  */
 int machine_virtio_resize(struct machine_virtio *m, enum device_kind kind, const char *name,
 			  struct err *err);
+/* The devices' virtio_work(), added up. On the loop's thread. */
+uint64_t machine_virtio_work(const struct machine_virtio *m);
 /*
  * The process ends: devices stop waiting for programs that do not answer. On the loop's thread,
  * before machine_virtio_destroy().
