@@ -2,12 +2,12 @@
  * straddle check: what the host has for passthrough, and whether a guest with the devices of --vfio
  * would start. Opens no device.
  */
-#include "vmm/cli/cmd_check.h"
-
 #include "vfio/ready.h"
 #include "vfio/sysfs.h"
-#include "vmm/cli/cmd.h"
 #include "vmm/host/memory.h"
+#include "vmm/plan/topology.h"
+#include "vmm/vm/check_report.h"
+#include "vmm/vm/prepare.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -42,7 +42,7 @@ static bool may_lock_all(void)
 	       st.st_ino == USER_INIT_INO;
 }
 
-static void check_memlock(const struct report *r, uint64_t needed)
+static void check_memlock(const struct check_report *r, uint64_t needed)
 {
 	struct rlimit limit = { 0, 0 };
 	bool lifted = may_lock_all(), enough;
@@ -52,45 +52,44 @@ static void check_memlock(const struct report *r, uint64_t needed)
 	kib = limit.rlim_max / KIB;
 	enough = limit.rlim_max == RLIM_INFINITY || lifted || limit.rlim_max >= needed;
 	if (limit.rlim_max == RLIM_INFINITY)
-		report_line(r, "memlock", "unlimited");
+		check_line(r, "memlock", "unlimited");
 	else if (lifted)
-		report_line(r, "memlock", "%" PRIu64 " KiB, which CAP_IPC_LOCK lifts", kib);
+		check_line(r, "memlock", "%" PRIu64 " KiB, which CAP_IPC_LOCK lifts", kib);
 	else
-		report_line(r, "memlock", "%" PRIu64 " KiB%s%s", kib,
-			    enough ? ""
-				   : ", too little for that guest: raise memlock in "
-				     "/etc/security/limits.conf, or LimitMEMLOCK=",
-			    "; iommufd counts all guests of a user together");
-	report_fact(r, "memlock",
-		    json_pack("{s:b,s:o}", "ok", enough, "limit",
-			      limit.rlim_max == RLIM_INFINITY
-				      ? json_null()
-				      : json_integer((json_int_t)limit.rlim_max)));
+		check_line(r, "memlock", "%" PRIu64 " KiB%s%s", kib,
+			   enough ? ""
+				  : ", too little for that guest: raise memlock in "
+				    "/etc/security/limits.conf, or LimitMEMLOCK=",
+			   "; iommufd counts all guests of a user together");
+	check_fact(r, "memlock",
+		   json_pack("{s:b,s:o}", "ok", enough, "limit",
+			     limit.rlim_max == RLIM_INFINITY
+				     ? json_null()
+				     : json_integer((json_int_t)limit.rlim_max)));
 }
 
 /* --- interrupts, memory --- */
 
-static void check_interrupts(const struct report *r, const struct vfio_host *h)
+static void check_interrupts(const struct check_report *r, const struct vfio_host *h)
 {
-	report_line(
-		r, "irqs", "%s; %s",
-		h->remaps_interrupts ? "remapped by the IOMMU"
-		: h->unsafe_interrupts
-			? "not remapped, and a module parameter allows that "
-			  "(allow_unsafe_interrupts)"
-			: "not remapped, as far as /proc/interrupts shows: VFIO refuses devices "
-			  "(EPERM) until the firmware enables that",
-		h->posts_interrupts ? "KVM may post them without an exit"
-				    : "KVM does not post them (on AMD: kvm_amd.avic=1)");
-	report_fact(r, "interrupts",
-		    json_pack("{s:b,s:b,s:b}", "remapped", h->remaps_interrupts, "unsafe_allowed",
-			      h->unsafe_interrupts, "posted", h->posts_interrupts));
+	check_line(r, "irqs", "%s; %s",
+		   h->remaps_interrupts ? "remapped by the IOMMU"
+		   : h->unsafe_interrupts
+			   ? "not remapped, and a module parameter allows that "
+			     "(allow_unsafe_interrupts)"
+			   : "not remapped, as far as /proc/interrupts shows: VFIO refuses devices "
+			     "(EPERM) until the firmware enables that",
+		   h->posts_interrupts ? "KVM may post them without an exit"
+				       : "KVM does not post them (on AMD: kvm_amd.avic=1)");
+	check_fact(r, "interrupts",
+		   json_pack("{s:b,s:b,s:b}", "remapped", h->remaps_interrupts, "unsafe_allowed",
+			     h->unsafe_interrupts, "posted", h->posts_interrupts));
 	if (h->dma_entries)
-		report_line(r, "maps", "at most %lld for type1 (dma_entry_limit)", h->dma_entries);
+		check_line(r, "maps", "at most %lld for type1 (dma_entry_limit)", h->dma_entries);
 }
 
-static void say_huge_pages(const struct report *r, const struct host_memory *m, unsigned pages,
-			   const char *size)
+static void say_huge_pages(const struct check_report *r, const struct host_memory *m,
+			   unsigned pages, const char *size)
 {
 	char nodes[512] = "";
 	size_t len = 0;
@@ -99,8 +98,8 @@ static void say_huge_pages(const struct report *r, const struct host_memory *m, 
 		len += (size_t)snprintf(nodes + len, sizeof(nodes) - len, "%snode %u: %" PRIu64,
 					i ? ", " : " (", m->nodes[i].number,
 					m->nodes[i].huge[pages]);
-	report_line(r, "memory", "%" PRIu64 " free pages of %s%s%s", m->huge[pages], size, nodes,
-		    *nodes ? ")" : "");
+	check_line(r, "memory", "%" PRIu64 " free pages of %s%s%s", m->huge[pages], size, nodes,
+		   *nodes ? ")" : "");
 }
 
 static json_t *memory_fact(const struct host_memory *m)
@@ -121,17 +120,17 @@ static json_t *memory_fact(const struct host_memory *m)
  * Reports whether the host has enough memory, because RAM of a guest with devices is populated at
  * the start.
  */
-static bool report_check_memory(const struct report *r, const struct config *c)
+static bool check_memory(const struct check_report *r, const struct config *c)
 {
 	int pages = host_pages(c->page_size);
 	struct host_memory m;
 	char why[256] = "";
 
 	host_memory_probe("", &m);
-	report_line(r, "memory", "%" PRIu64 " MiB available", m.available / MIB);
+	check_line(r, "memory", "%" PRIu64 " MiB available", m.available / MIB);
 	say_huge_pages(r, &m, HOST_PAGES_2M, "2 MiB");
 	say_huge_pages(r, &m, HOST_PAGES_1G, "1 GiB");
-	report_fact(r, "memory", memory_fact(&m));
+	check_fact(r, "memory", memory_fact(&m));
 	if (!c->nr_vfio)
 		return true;
 	if (pages >= 0 && m.huge[pages] < c->memory / c->page_size)
@@ -144,12 +143,12 @@ static bool report_check_memory(const struct report *r, const struct config *c)
 			 "devices pin all %" PRIu64 " MiB of --memory, and the host has %" PRIu64
 			 " MiB",
 			 c->memory / MIB, (m.available + m.swap) / MIB);
-	report_line(r, "ram", "%s%s", *why ? "no: " : "yes", why);
-	report_fact(r, "ram", report_answer(why));
+	check_line(r, "ram", "%s%s", *why ? "no: " : "yes", why);
+	check_fact(r, "ram", check_answer(why));
 	return !*why;
 }
 
-static void check_access(const struct report *r, const char *name, const char *path)
+static void check_access(const struct check_report *r, const char *name, const char *path)
 {
 	char why[128] = "";
 
@@ -157,45 +156,45 @@ static void check_access(const struct report *r, const char *name, const char *p
 		snprintf(why, sizeof(why), "%s %s", path,
 			 errno == ENOENT ? "does not exist (modprobe vfio-pci, iommufd)"
 					 : strerror(errno));
-	report_line(r, name, "%s%s", *why ? "no: " : "yes", why);
-	report_fact(r, name, report_answer(why));
+	check_line(r, name, "%s%s", *why ? "no: " : "yes", why);
+	check_fact(r, name, check_answer(why));
 }
 
-static void check_groups(const struct report *r)
+static void check_groups(const struct check_report *r)
 {
 	struct vfio_bound bound[BOUND_MAX];
 	char kind[32];
 	unsigned groups, n = sysfs_bound("", bound, BOUND_MAX, &groups);
 	json_t *list = json_array();
 
-	report_line(r, "iommu", "%s, %u IOMMU groups", sysfs_iommu_kind("", kind), groups);
+	check_line(r, "iommu", "%s, %u IOMMU groups", sysfs_iommu_kind("", kind), groups);
 	for (unsigned i = 0; i < n && i < BOUND_MAX; i++) {
 		const struct vfio_bound *b = &bound[i];
 
-		report_line(r, "bound", "%s: IOMMU group %u, driver %s", b->name, b->group,
-			    b->driver);
+		check_line(r, "bound", "%s: IOMMU group %u, driver %s", b->name, b->group,
+			   b->driver);
 		json_array_append_new(list, json_pack("{s:s,s:i,s:s}", "name", b->name, "group",
 						      b->group, "driver", b->driver));
 	}
 	if (n > BOUND_MAX)
-		report_line(r, "bound", "and %u more", n - BOUND_MAX);
+		check_line(r, "bound", "and %u more", n - BOUND_MAX);
 	else if (!n)
-		report_line(r, "bound", "no device: straddle bind DEVICE hands one to vfio-pci");
-	report_fact(r, "iommu", json_pack("{s:s,s:i}", "kind", kind, "groups", groups));
-	report_fact(r, "bound", list);
+		check_line(r, "bound", "no device: straddle bind DEVICE hands one to vfio-pci");
+	check_fact(r, "iommu", json_pack("{s:s,s:i}", "kind", kind, "groups", groups));
+	check_fact(r, "bound", list);
 }
 
 /* Reports the ranges that the devices' groups reserve. */
-static json_t *report_check_reserved(const struct report *r, const struct host_facts *host)
+static json_t *check_reserved(const struct check_report *r, const struct host_facts *host)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < host->nr_resv; i++) {
 		const struct host_resv *v = &host->resv[i];
 
-		report_line(r, "forbid", "%#" PRIx64 "-%#" PRIx64 "  IOMMU group %u: %s%s",
-			    v->at.base, v->at.end, v->group, host_resv_name(v->type),
-			    v->type == HOST_RESV_DIRECT_RELAXABLE ? ", may be used" : "");
+		check_line(r, "forbid", "%#" PRIx64 "-%#" PRIx64 "  IOMMU group %u: %s%s",
+			   v->at.base, v->at.end, v->group, host_resv_name(v->type),
+			   v->type == HOST_RESV_DIRECT_RELAXABLE ? ", may be used" : "");
 		json_array_append_new(
 			list, json_pack("{s:I,s:I,s:s}", "start", (json_int_t)v->at.base, "end",
 					(json_int_t)v->at.end, "type", host_resv_name(v->type)));
@@ -221,8 +220,8 @@ static int check_ready(const struct vfio_id *id, const struct config_vfio *wante
 }
 
 /* Reports whether a device could be attached now, without opening it. */
-static bool report_check_device(const struct report *r, const struct config *c, unsigned i,
-				struct host_facts *host, json_t *list)
+static bool check_device(const struct check_report *r, const struct config *c, unsigned i,
+			 struct host_facts *host, json_t *list)
 {
 	const char *name = c->vfio[i].name;
 	struct host_facts own = { .nr_pci = 0 };
@@ -243,39 +242,43 @@ static bool report_check_device(const struct report *r, const struct config *c, 
 	name = id.name;
 	snprintf(group, sizeof(group), "IOMMU group %u", id.group);
 	vfio_reset_methods("", &id, resets);
-	report_line(r, "device", "%s: %s, driver %s%s%s%s", name,
-		    id.has_group ? group : "no IOMMU group", *id.driver ? id.driver : "none",
-		    *resets ? ", resets: " : "", resets,
-		    strcmp(resets, "none") ? "" : ", so each guest finds it as the last left it");
-	reserved = report_check_reserved(r, &own);
+	check_line(r, "device", "%s: %s, driver %s%s%s%s", name,
+		   id.has_group ? group : "no IOMMU group", *id.driver ? id.driver : "none",
+		   *resets ? ", resets: " : "", resets,
+		   strcmp(resets, "none") ? "" : ", so each guest finds it as the last left it");
+	reserved = check_reserved(r, &own);
 	ret = check_ready(&id, &c->vfio[i], &own, (enum iommu_backend)c->vfio_backend, &err);
 out:
 	if (ret < 0)
-		report_line(r, "device", "%s: no: %s", name, err.text);
+		check_line(r, "device", "%s: no: %s", name, err.text);
 	json_array_append_new(list, json_pack("{s:s,s:o,s:s,s:o?}", "name", name, "ready",
-					      report_answer(ret < 0 ? err.text : ""), "resets",
+					      check_answer(ret < 0 ? err.text : ""), "resets",
 					      resets, "reserved", reserved));
 	return ret == 0;
 }
 
 /* Whether `run` with these options would get as far as mapping memory. */
-static bool check_guest(const struct report *r, const struct config *c, struct host_facts *host)
+static bool check_guest(const struct check_report *r, const struct config *c,
+			struct host_facts *host)
 {
-	struct err err = { "" };
+	struct err err = { "" }, lacks = { "" };
 	struct plan plan;
-	bool fits = cmd_make_plan(&plan, c, host, &err) == 0;
+	bool fits = vm_make_plan(&plan, c, host, &err) == 0;
 
 	if (fits)
-		report_line(r, "guest",
-			    "yes: a plan exists, by what sysfs says (straddle plan --probe "
-			    "asks the kernel)");
+		check_line(r, "guest",
+			   "yes: a plan exists, by what sysfs says (straddle plan --probe "
+			   "asks the kernel)");
 	else
-		report_line(r, "guest", "no: %s", err.text);
-	report_fact(r, "guest", report_answer(fits ? "" : err.text));
+		check_line(r, "guest", "no: %s", err.text);
+	check_fact(r, "guest", check_answer(fits ? "" : err.text));
+	if (fits && topology_lacks(&plan, &lacks))
+		check_line(r, "cpus", "%s", lacks.text);
+	check_fact(r, "cpus", check_answer(lacks.text));
 	return fits;
 }
 
-bool check_vfio(const struct report *r, const struct config *c, struct host_facts *host)
+bool check_vfio(const struct check_report *r, const struct config *c, struct host_facts *host)
 {
 	json_t *devices = json_array();
 	struct vfio_host vfio;
@@ -287,9 +290,9 @@ bool check_vfio(const struct report *r, const struct config *c, struct host_fact
 	check_access(r, "iommufd", "/dev/iommu");
 	check_interrupts(r, &vfio);
 	check_memlock(r, c->memory);
-	ready = report_check_memory(r, c);
+	ready = check_memory(r, c);
 	for (unsigned i = 0; i < c->nr_vfio; i++)
-		ready &= report_check_device(r, c, i, host, devices);
-	report_fact(r, "devices", devices);
+		ready &= check_device(r, c, i, host, devices);
+	check_fact(r, "devices", devices);
 	return c->nr_vfio ? check_guest(r, c, host) && ready : true;
 }
