@@ -32,6 +32,10 @@ check "check as JSON says what it says in lines" \
 	[ "$("$straddle" check --json | jq -r .cpu.vendor)" = "$("$straddle" check | sed -n 's/^cpu *\([a-z]*\),.*/\1/p')" ]
 "$straddle" check --json >/dev/full 2>err
 check "a full disk behind check --json: status 1" [ $? = 1 ]
+"$straddle" test --kernel /bin/true --output evidence -- @facts 2>err
+check "a case that never started: status 113" [ $? = 113 ]
+check "a case that never started: what the host can do is among the evidence" \
+	[ "$("$straddle" check --json | jq -c 'del(.memory)')" = "$(jq -c 'del(.memory)' evidence/check.json)" ]
 
 # --- signals that are errors of a write ---
 

@@ -3,6 +3,7 @@
 #include "vmm/plan/fdt.h"
 #include "vmm/plan/json.h"
 #include "vmm/test/report.h"
+#include "vmm/vm/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,6 +118,20 @@ static int make_folder(const char *path)
 	return mkdir(path, 0777) < 0 && errno != EEXIST ? -1 : 0;
 }
 
+/* What this host can do, because the reason of a failure may be there. */
+static void write_check(struct evidence *e, const struct config *c)
+{
+	FILE *file = begin(e, "check.json");
+	struct err err;
+	bool able;
+
+	if (!file)
+		return;
+	if (check_host(c, true, file, &able, &err) < 0 && e->ret == 0)
+		e->ret = err_set(e->err, EIO, "%s/check.json: %s", e->folder, err.text);
+	finish(e, file, "check.json");
+}
+
 int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err)
 {
 	const struct config *c = &t->vm->config;
@@ -134,6 +149,8 @@ int test_evidence_write(const struct test_case *t, struct test_result *result, s
 	write_text(&e, "cmdline", c->append ? c->append : "");
 	write_text(&e, "cpus.txt", t->cpus ? t->cpus : "");
 	write_plan(&e, &t->vm->plan);
+	if (!result->passed)
+		write_check(&e, c);
 	write_result(&e, result);
 	close(e.dir);
 	if (e.ret < 0)

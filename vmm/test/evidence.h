@@ -1,6 +1,7 @@
 /*
  * What a case leaves in a folder: the console with the time of each line, the result as JSON, the
- * plan and the kernel's command line, and what the CPUs were doing.
+ * plan and the kernel's command line, what the CPUs were doing and, of a case that failed, what
+ * `straddle check` says of the host.
  */
 #ifndef TEST_EVIDENCE_H
 #define TEST_EVIDENCE_H

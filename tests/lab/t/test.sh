@@ -76,6 +76,7 @@ same "cloud: and is not changed" 1 "$([ -e /tmp/folder/new ] || echo 1)"
 # Every way to die.
 run_case lean -- @panic
 ends "panic" 103 panic
+same "panic: what the host can do is known" 1 "$(grep -c '"kernels":{"ok":true' $case/check.json)"
 words=rdinit=/none
 run_case cloud -- @status 0
 words=
