@@ -22,14 +22,14 @@ static char dir[] = "/tmp/straddle-fake-XXXXXX";
 static char path[sizeof(dir) + 8];
 static struct loop loop;
 static struct control control;
-static struct machine machine;
+static struct vm vm;
 static struct err err;
 
 static int set_up(void **state)
 {
 	wrap_setup(state);
 	return loop_create(&loop, &err) < 0 ||
-	       control_open(&control, path, &loop, vm_command, &machine, &err) < 0;
+	       control_open(&control, path, &loop, vm_command, &vm, &err) < 0;
 }
 
 static int tear_down(void **state)
@@ -134,15 +134,37 @@ static void test_no_utf8(void **state)
 	close(fd);
 }
 
+/* A guest that is kept hears nothing, and can be looked at; one that runs cannot. */
+static void test_kept(void **state)
+{
+	int fd = call();
+
+	(void)state;
+	vm.machine.nr_cpus = 2;
+	vm.machine.parts.loop = &loop;
+	ask(fd, "registers 0\n", "the commands are balloon SIZE");
+	ask(fd, "core x\n", "the commands are balloon SIZE");
+	vm.kept = true;
+	ask(fd, "memory\n", "the guest is stopped; the commands are registers CPU, core FILE");
+	ask(fd, "power-button\n", "the guest is stopped");
+	ask(fd, "registers\n", "the command is registers CPU");
+	ask(fd, "registers 2\n", "CPUs are 0 to 1");
+	ask(fd, "registers -1\n", "CPUs are 0 to 1");
+	ask(fd, "registers 1x\n", "CPUs are 0 to 1");
+	assert_true(vm.kept);
+	ask(fd, "quit\n", "true");
+	assert_false(vm.kept);
+	vm.machine.nr_cpus = 0;
+	close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_silent_clients),
-		TEST(test_all_wait),
-		TEST(test_no_descriptor),
-		TEST(test_no_utf8),
+		TEST(test_silent_clients), TEST(test_all_wait), TEST(test_no_descriptor),
+		TEST(test_no_utf8),	   TEST(test_kept),
 	};
 	int ret;
 

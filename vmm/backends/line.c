@@ -438,6 +438,16 @@ uint64_t console_printed(struct console *c, struct panic_line *panic)
 	return printed;
 }
 
+size_t console_unwritten(struct console *c)
+{
+	size_t len;
+
+	pthread_mutex_lock(&c->lock);
+	len = c->broken ? 0 : c->len;
+	pthread_mutex_unlock(&c->lock);
+	return len;
+}
+
 bool console_ready(struct console *c)
 {
 	bool ready;

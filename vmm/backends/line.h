@@ -94,6 +94,9 @@ void console_forget_panic(struct console *c);
 /* Returns how many bytes the guest printed, and in *panic the state of the search for a panic. */
 uint64_t console_printed(struct console *c, struct panic_line *panic);
 
+/* Returns how many bytes of output are not written yet. */
+size_t console_unwritten(struct console *c);
+
 /* Called by the UART, on any thread. */
 void console_put(struct console *c, uint8_t byte);
 bool console_ready(struct console *c);

@@ -227,10 +227,15 @@ bool machine_is_dead(const struct machine *m)
 	return m->nr_cpus;
 }
 
+void machine_describe_cpu(const struct machine *m, unsigned i, FILE *to)
+{
+	vcpu_describe(&m->cpus[i].vcpu, m->parts.ram, to);
+}
+
 void machine_describe(const struct machine *m, FILE *to)
 {
 	for (unsigned i = 0; i < m->nr_cpus; i++) {
-		vcpu_describe(&m->cpus[i].vcpu, m->parts.ram, to);
+		machine_describe_cpu(m, i, to);
 		fprintf(to, "\n");
 	}
 }

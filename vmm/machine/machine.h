@@ -149,5 +149,7 @@ bool machine_is_dead(const struct machine *m);
  * machine_destroy().
  */
 void machine_describe(const struct machine *m, FILE *to);
+/* The same of one vCPU, by its number. */
+void machine_describe_cpu(const struct machine *m, unsigned i, FILE *to);
 
 #endif

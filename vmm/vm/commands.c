@@ -42,7 +42,10 @@ static void command_finish(struct control_client *client, int ret, struct err *e
 		answer(client, json_pack("{s:b}", "ok", 1));
 }
 
-static int do_balloon(struct machine *m, struct control_client *client, const char *arg,
+/* Each returns 0, ANSWERED or -errno and a sentence. */
+#define ANSWERED 1
+
+static int do_balloon(struct vm *vm, struct control_client *client, const char *arg,
 		      struct err *err)
 {
 	uint64_t size;
@@ -51,57 +54,98 @@ static int do_balloon(struct machine *m, struct control_client *client, const ch
 	(void)client;
 	if (ret < 0)
 		return err_prefix(err, ret, "balloon %s: ", arg);
-	return machine_balloon(m, size, err);
+	return machine_balloon(&vm->machine, size, err);
 }
 
-static int do_memory(struct machine *m, struct control_client *client, const char *arg,
-		     struct err *err)
+static int do_memory(struct vm *vm, struct control_client *client, const char *arg, struct err *err)
 {
-	int ret = machine_ask_memory(m, err);
+	int ret = machine_ask_memory(&vm->machine, err);
 
 	(void)arg;
 	client->waiting = ret == 0;
 	return ret;
 }
 
-static int do_resize(struct machine *m, struct control_client *client, const char *arg,
-		     struct err *err)
+static int do_resize(struct vm *vm, struct control_client *client, const char *arg, struct err *err)
 {
 	(void)client;
-	return machine_resize_disk(m, arg, err);
+	return machine_resize_disk(&vm->machine, arg, err);
 }
 
-static int do_power_button(struct machine *m, struct control_client *client, const char *arg,
+static int do_power_button(struct vm *vm, struct control_client *client, const char *arg,
 			   struct err *err)
 {
 	(void)client;
 	(void)arg;
 	(void)err;
-	machine_power_button(m);
+	machine_power_button(&vm->machine);
 	return 0;
 }
 
-static int do_quit(struct machine *m, struct control_client *client, const char *arg,
-		   struct err *err)
+static int do_quit(struct vm *vm, struct control_client *client, const char *arg, struct err *err)
 {
 	(void)client;
 	(void)arg;
 	(void)err;
-	machine_stop(m);
+	if (vm->kept)
+		vm_stop(vm);
+	else
+		machine_stop(&vm->machine);
 	return 0;
 }
 
+static int do_registers(struct vm *vm, struct control_client *client, const char *arg,
+			struct err *err)
+{
+	char *text = NULL, *end;
+	unsigned long cpu = strtoul(arg, &end, 10);
+	size_t size;
+	FILE *file;
+	int ret;
+
+	if (*arg < '0' || *arg > '9' || *end || cpu >= vm->machine.nr_cpus)
+		return err_set(err, EINVAL, "registers %s: the guest's CPUs are 0 to %u", arg,
+			       vm->machine.nr_cpus - 1);
+	file = open_memstream(&text, &size);
+	if (!file)
+		return err_sys(err, ENOMEM, "out of memory for the answer");
+	machine_describe_cpu(&vm->machine, (unsigned)cpu, file);
+	ret = fclose(file) == 0 ? ANSWERED : err_sys(err, ENOMEM, "out of memory for the answer");
+	if (ret == ANSWERED)
+		answer(client, json_pack("{s:b,s:s}", "ok", 1, "text", text));
+	free(text);
+	return ret;
+}
+
+/* The loop does not run meanwhile, so the owner's wish to end is seen here alone. */
+static int do_core(struct vm *vm, struct control_client *client, const char *arg, struct err *err)
+{
+	int ret = vm_write_core(vm, arg, err);
+
+	(void)client;
+	if (ret == -EINTR)
+		vm_stop(vm);
+	return ret;
+}
+
+/* A guest that is kept is stopped: it answers nothing, and only then its CPUs can be looked at. */
+enum { RUNNING = 1, KEPT = 2 };
+
 static const struct {
 	const char *name, *argument;
-	int (*run)(struct machine *m, struct control_client *client, const char *arg,
-		   struct err *err);
+	unsigned when;
+	int (*run)(struct vm *vm, struct control_client *client, const char *arg, struct err *err);
 } commands[] = {
-	{ "balloon", "SIZE", do_balloon }, { "memory", NULL, do_memory },
-	{ "resize", "DISK", do_resize },   { "power-button", NULL, do_power_button },
-	{ "quit", NULL, do_quit },
+	{ "balloon", "SIZE", RUNNING, do_balloon },
+	{ "memory", NULL, RUNNING, do_memory },
+	{ "resize", "DISK", RUNNING, do_resize },
+	{ "power-button", NULL, RUNNING, do_power_button },
+	{ "registers", "CPU", KEPT, do_registers },
+	{ "core", "FILE", KEPT, do_core },
+	{ "quit", NULL, RUNNING | KEPT, do_quit },
 };
 
-static int command_dispatch(struct machine *m, struct control_client *client, char *line,
+static int command_dispatch(struct vm *vm, struct control_client *client, char *line,
 			    struct err *err)
 {
 	char *rest = NULL;
@@ -109,24 +153,30 @@ static int command_dispatch(struct machine *m, struct control_client *client, ch
 	const char *arg = strtok_r(NULL, " \t\r", &rest);
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(commands); i++) {
-		if (strcmp(name, commands[i].name) != 0)
+		if (strcmp(name, commands[i].name) != 0 ||
+		    !(commands[i].when & (vm->kept ? KEPT : RUNNING)))
 			continue;
 		if (!arg == !commands[i].argument && !strtok_r(NULL, " \t\r", &rest))
-			return commands[i].run(m, client, arg, err);
+			return commands[i].run(vm, client, arg, err);
 		return err_set(err, EINVAL, "the command is %s%s%s", name,
 			       commands[i].argument ? " " : "",
 			       commands[i].argument ? commands[i].argument : "");
 	}
+	if (vm->kept)
+		return err_set(err, EINVAL,
+			       "the guest is stopped; the commands are registers CPU, core FILE "
+			       "and quit");
 	return err_set(err, EINVAL,
 		       "the commands are balloon SIZE, memory, resize DISK, power-button and quit");
 }
 
-void vm_command(void *machine, struct control_client *client, char *line)
+void vm_command(void *to, struct control_client *client, char *line)
 {
+	struct vm *vm = to;
 	struct err err;
-	int ret = command_dispatch(machine, client, line, &err);
+	int ret = command_dispatch(vm, client, line, &err);
 
-	if (!client->waiting)
+	if (!client->waiting && ret != ANSWERED)
 		command_finish(client, ret, &err);
 }
 

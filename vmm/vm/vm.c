@@ -240,8 +240,7 @@ int vm_prepare(struct vm *vm, struct err *err)
 	if (fault_find_cut(err)) /* cut before inotify watched the file */
 		return -EIO;
 	if (vm->config.control) {
-		ret = control_open(&vm->control, vm->config.control, &vm->loop, vm_command,
-				   &vm->machine, err);
+		ret = vm_open_control(vm, vm->config.control, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -283,11 +282,16 @@ static void vm_balloon_numbers(void *to, const uint64_t *numbers)
 	vm_command_memory(&vm->control, &vm->machine, numbers);
 }
 
-/* Whether the process ends with this guest. */
+/*
+ * Whether the process ends with this guest. One that is kept waits for its owner, who is asked by
+ * the loop then, and must not be asked here.
+ */
 static bool process_ends(void *to)
 {
 	struct vm *vm = to;
 
+	if (__atomic_load_n(&vm->kept, __ATOMIC_ACQUIRE))
+		return false;
 	return vm_watch_wants_end(vm) || vm->config.no_reboot || vm->machine.end != MACHINE_RESET;
 }
 
@@ -394,6 +398,7 @@ int vm_run(struct vm *vm, struct err *err)
 void vm_stop(struct vm *vm)
 {
 	vm->asked_to_stop = true;
+	__atomic_store_n(&vm->kept, false, __ATOMIC_RELEASE);
 	machine_stop(&vm->machine);
 }
 
@@ -439,6 +444,39 @@ int vm_write_core(struct vm *vm, const char *path, struct err *err)
 	if (ret == 0)
 		ret = core_write(&core, path, err);
 	free(cpus);
+	return ret;
+}
+
+/* --- a guest that is kept --- */
+
+size_t vm_unwritten(struct vm *vm)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < vm->nr_lines; i++)
+		n += console_unwritten(&vm->lines[i]);
+	return n;
+}
+
+int vm_open_control(struct vm *vm, const char *path, struct err *err)
+{
+	return control_open(&vm->control, path, &vm->loop, vm_command, vm, err);
+}
+
+/* Other threads may stop the loop meanwhile, such as one that finds a device broken. */
+int vm_keep(struct vm *vm, struct err *err)
+{
+	int ret = 0;
+
+	vm_watch_rest(vm);
+	__atomic_store_n(&vm->kept, true, __ATOMIC_RELEASE);
+	if (vm->user.ends(vm->user.to))
+		vm_stop(vm);
+	while (ret == 0 && vm->kept) {
+		ret = loop_run(&vm->loop, err);
+		loop_rearm(&vm->loop);
+	}
+	__atomic_store_n(&vm->kept, false, __ATOMIC_RELEASE);
 	return ret;
 }
 

@@ -84,6 +84,7 @@ struct vm {
 	bool asked_to_stop; /* by vm_stop(), the owner or --stop-timeout */
 	bool overdue;	    /* the guest did not power off within --stop-timeout */
 	bool timed_out;	    /* --timeout ended it */
+	bool kept;	    /* atomic: vm_keep() waits */
 	/* all of the guest's CPUs had stopped for good when it was ended, or were why it was */
 	bool dead;
 	double mapping; /* seconds that it took to map RAM for devices */
@@ -116,7 +117,7 @@ void vm_free(struct vm *vm);
 
 /* The following are called on the loop's thread, while the guest runs. */
 
-/* Ends the guest at once, without asking it. */
+/* Ends the guest at once, without asking it, or the wait of vm_keep(). */
 void vm_stop(struct vm *vm);
 /* Presses the power button and starts --stop-timeout. False: it was pressed before. */
 bool vm_power_off(struct vm *vm);
@@ -145,6 +146,16 @@ void vm_describe(const struct vm *vm, FILE *to);
  * still write to memory meanwhile. -EINTR: the owner wants the vm to end, and did not before.
  */
 int vm_write_core(struct vm *vm, const char *path, struct err *err);
+/* How many bytes of the guest's output are on their way to the lines' readers. */
+size_t vm_unwritten(struct vm *vm);
+/* Opens the control socket, if --control did not. `path` must outlive the vm. */
+int vm_open_control(struct vm *vm, const char *path, struct err *err);
+/*
+ * Keeps the guest as it ended, with its CPUs stopped, and serves the loop until vm_stop() is called
+ * or the control socket gets `quit`. No timer of the vm runs meanwhile; what the owner watches is
+ * served. Returns at once if the owner wants the vm to end.
+ */
+int vm_keep(struct vm *vm, struct err *err);
 
 /* The following are called after vm_run(). */
 

@@ -228,6 +228,15 @@ void vm_watch_begin_guest(struct vm *vm)
 		console_new_guest(&vm->lines[i], i < VM_CONSOLES ? vm->panic_event : -1);
 }
 
+void vm_watch_rest(struct vm *vm)
+{
+	start_timer(vm->stop_timer, 0);
+	start_timer(vm->timer, 0);
+	watch_tick(vm->panic_timer, 0);
+	watch_tick(vm->death_timer, 0);
+	loop_forget(&vm->loop, vm->panic_event);
+}
+
 void vm_watch_power_off(struct vm *vm)
 {
 	start_timer(vm->stop_timer, vm->config.stop_timeout);
