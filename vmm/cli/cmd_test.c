@@ -5,6 +5,7 @@
 
 #include "vmm/test/case.h"
 #include "vmm/test/evidence.h"
+#include "vmm/test/keep.h"
 #include "vmm/test/reports.h"
 
 #include <errno.h>
@@ -19,47 +20,70 @@ static void print_result(const struct config *c, const struct test_result *r)
 		fprintf(stderr, "straddle: console and more are in %s\n", r->output);
 }
 
-static int cmd_test_run(struct test_case *t)
-{
-	const struct config *c = &t->vm->config;
-	struct test_result result = { .name = c->kernel };
+/* The one case, with what is written of it. */
+struct one_case {
+	struct test_case test; /* the first field: cmd_test_finish() gets it */
+	struct test_result result;
 	struct test_reports reports;
+	bool failed; /* to write something */
+};
+
+/* Writes and prints how the case ended: with --keep before its guest is looked at. */
+static void cmd_test_finish(struct test_case *t)
+{
+	struct one_case *one = (struct one_case *)t;
 	struct err err;
 
-	if (test_reports_open(&reports, &c->suite, NULL, c->kernel, 1, &err) < 0) {
+	if (test_evidence_leave(t, &one->result, &err) < 0)
+		complain(&err, STATUS_HOST_ERROR);
+	print_result(&t->vm->config, &one->result);
+	test_reports_case(&one->reports, &one->result);
+	if (test_reports_close(&one->reports, one->result.seconds, &err) < 0) {
+		complain(&err, STATUS_HOST_ERROR);
+		one->failed = true;
+	}
+}
+
+static int cmd_test_run(struct one_case *one)
+{
+	struct test_case *t = &one->test;
+	struct config *c = &t->vm->config;
+	struct err err;
+
+	one->result = (struct test_result){ .name = c->kernel };
+	if (test_core_in_folder(&c->test, "straddle", &err) < 0 ||
+	    test_reports_open(&one->reports, &c->suite, NULL, c->kernel, 1, &err) < 0) {
 		complain(&err, STATUS_HOST_ERROR);
 		return verdict_status(VERDICT_HOST_ERROR, 0);
 	}
-	if (test_core_in_folder(&t->vm->config.test, "straddle", &err) < 0 ||
-	    test_case_complete(t, &result, &err) < 0)
-		complain(&err, STATUS_HOST_ERROR);
-	print_result(c, &result);
-	test_reports_case(&reports, &result);
-	if (test_reports_close(&reports, result.seconds, &err) < 0) {
-		complain(&err, STATUS_HOST_ERROR);
-		return verdict_status(VERDICT_HOST_ERROR, 0);
-	}
-	return test_result_status(&result);
+	t->keeps = cmd_test_finish;
+	test_case_run(t, &one->result);
+	if (!t->kept)
+		cmd_test_finish(t);
+	if (c->test.keep && !t->kept && !one->result.passed && test_keep_lacks(t))
+		fprintf(stderr, "straddle: --keep: %s\n", test_keep_lacks(t));
+	return one->failed ? verdict_status(VERDICT_HOST_ERROR, 0)
+			   : test_result_status(&one->result);
 }
 
 /* Takes *c over. */
 static int cmd_test_one(struct config *c)
 {
-	struct test_case *t = calloc(1, sizeof(*t));
+	struct one_case *one = calloc(1, sizeof(*one));
 	struct err err;
 	int status;
 
-	if (!t || test_case_init(t, &err) < 0) {
-		free(t);
+	if (!one || test_case_init(&one->test, &err) < 0) {
+		free(one);
 		config_free(c);
 		err_sys(&err, ENOMEM, "out of memory for the case");
 		complain(&err, STATUS_HOST_ERROR);
 		return verdict_status(VERDICT_HOST_ERROR, 0);
 	}
-	t->vm->config = *c;
-	status = cmd_test_run(t);
-	test_case_free(t);
-	free(t);
+	one->test.vm->config = *c;
+	status = cmd_test_run(one);
+	test_case_free(&one->test);
+	free(one);
 	return status;
 }
 

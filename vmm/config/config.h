@@ -149,13 +149,14 @@ struct config_test {
 	char *root;	     /* --root: "none", "host", a folder or an image; NULL: none */
 	char *modules;	     /* --modules; NULL: those of the kernel's release on this host */
 	unsigned boot_limit; /* seconds until init speaks */
-	unsigned idle_limit; /* seconds without a byte */
+	unsigned idle_limit; /* seconds without a byte or I/O */
 	unsigned limit;	     /* seconds for the case */
 	char *allow_splats[CONFIG_SPLATS_MAX]; /* extended regular expressions */
 	unsigned nr_allow_splats;
 	char *output;	    /* folder for what a failed case leaves; NULL: straddle-test */
 	bool always_output; /* and every case leaves something there */
 	char *core;	    /* --core; NULL: none */
+	bool keep;	    /* --keep: a guest that failed is stopped and waits to be looked at */
 	/* when it passes; expressions are extended regular ones */
 	char *expect; /* "panic", "status 3"; NULL: status 0 */
 	char *console_has[CONFIG_PATTERNS_MAX], *console_lacks[CONFIG_PATTERNS_MAX];

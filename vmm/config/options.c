@@ -88,6 +88,11 @@ SETTER(config_copy_path, dtb_file)
 SETTER(set_flag, help)
 SETTER(set_flag, version)
 
+static int set_keep(struct config *c, const char *value, struct err *err)
+{
+	return set_flag(&c->test.keep, value, err);
+}
+
 static int set_page_size(struct config *c, const char *value, struct err *err)
 {
 	uint64_t size;
@@ -504,6 +509,10 @@ static const struct config_option options[] = {
 	  "write the memory of a guest that did not end well, as an ELF core for\n"
 	  "gdb and crash: as large as what the guest has used",
 	  config_set_core },
+	{ "keep", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE,
+	  "stop a guest that failed instead of ending it, say how to look at it,\n"
+	  "and wait for Ctrl-C, SIGTERM or quit on a control socket",
+	  set_keep },
 	{ "jobs", 'j', "N|auto", CMD_TEST, ARGV_ONLY, ONCE,
 	  "run so many cases at a time (default 1), or as many as there are\n"
 	  "CPUs for; in both ways as memory, huge pages and devices suffice",

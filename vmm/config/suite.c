@@ -117,6 +117,11 @@ int config_check_suite(const struct config *c, struct err *err)
 			       "'%s' is a file of cases, which have commands of their own; leave "
 			       "out what follows --, or the file",
 			       SHOWN(c->operands[0]));
+	if (c->nr_operands && c->test.keep)
+		return err_set(err, EINVAL,
+			       "--keep waits with one guest, and '%s' is a file of cases; run the "
+			       "case alone, or leave --keep out",
+			       SHOWN(c->operands[0]));
 	for (size_t i = 0; !c->nr_operands && i < ARRAY_SIZE(of_files); i++)
 		if (of_files[i].given)
 			return err_set(err, EINVAL,

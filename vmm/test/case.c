@@ -1,5 +1,7 @@
 #include "vmm/test/case.h"
 
+#include "vmm/test/keep.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +20,9 @@
 #define LEAVE_NS     (10 * UINT64_C(1000000000)) /* for a guest to power off after its command */
 #define SETTLE_TICKS 5 /* a complaint of the kernel is complete when so long nothing followed */
 #define SETTLE_MAX   30
+#define REST_MS	     20 /* between two looks for the last output of a guest that is kept */
+#define REST_LOOKS   5	/* without any, and it is complete */
+#define REST_MAX     500
 
 /* --- why a case ends --- */
 
@@ -233,7 +238,9 @@ static bool case_signalled(void *to)
 	return t->signal;
 }
 
-/* Keeps what the vCPUs were doing, and the core, unless the guest ended well. */
+static void keep_guest(struct test_case *t);
+
+/* Writes down what the vCPUs were doing, and the core, unless the guest ended well. */
 static void case_guest_ended(void *to)
 {
 	struct test_case *t = to;
@@ -252,6 +259,8 @@ static void case_guest_ended(void *to)
 	(void)fclose(file);
 	if (t->vm->config.test.core && vm_write_core(t->vm, t->vm->config.test.core, &err) < 0)
 		fprintf(stderr, "straddle: --core: %s\n", err.text);
+	if (t->vm->config.test.keep)
+		keep_guest(t);
 }
 
 static void case_signal_ready(void *to, short revents)
@@ -271,7 +280,8 @@ static void case_abandon(void *to, const char *sentence)
 	struct err err;
 
 	err_set(&err, 0, "%s", sentence);
-	case_judge(t, -EIO, &err);
+	if (!t->kept)
+		case_judge(t, -EIO, &err);
 	fprintf(stderr, "straddle: %s\n", t->result->sentence);
 	_exit(verdict_status(t->result->verdict, t->result->command_status));
 }
@@ -652,6 +662,47 @@ static void case_judge(struct test_case *t, int ret, const struct err *err)
 	r->console = test_console_tail(&t->console, t->tail, sizeof(t->tail));
 }
 
+/* --- a guest that is kept --- */
+
+/*
+ * The output that was on its way when the guest's CPUs stopped: threads of the devices still hand
+ * it on, and they end with the machine only.
+ */
+static void read_what_comes(struct test_case *t)
+{
+	const struct timespec rest = { 0, REST_MS * 1000000 };
+
+	for (unsigned i = 0, quiet = 0; i < REST_MAX && quiet < REST_LOOKS; i++) {
+		uint64_t before = t->console.bytes + t->channel.moved;
+
+		(void)nanosleep(&rest, NULL);
+		test_console_drain(&t->console);
+		test_channel_drain(&t->channel, case_waits);
+		quiet = t->console.bytes + t->channel.moved == before && !vm_unwritten(t->vm)
+				? quiet + 1
+				: 0;
+	}
+	splat_end(&t->splat, &t->allow);
+}
+
+/* Judges the case now, and keeps the guest if something else than its command failed. */
+static void keep_guest(struct test_case *t)
+{
+	const struct itimerspec never = { { 0, 0 }, { 0, 0 } };
+	struct err err;
+
+	read_what_comes(t);
+	err_set(&err, EIO, "%s", t->vm->machine.report);
+	case_judge(t, 0, &err);
+	if (test_keep_lacks(t))
+		return;
+	(void)timerfd_settime(t->timer, 0, &never, NULL);
+	t->kept = true;
+	if (t->keeps)
+		t->keeps(t);
+	test_keep(t);
+}
+
 void test_case_run(struct test_case *t, struct test_result *result)
 {
 	struct err err = { "" };
@@ -663,7 +714,8 @@ void test_case_run(struct test_case *t, struct test_result *result)
 	ret = run_case(t, &err);
 	if (ret < 0)
 		read_the_rest(t);
-	case_judge(t, ret, &err);
+	if (!t->kept)
+		case_judge(t, ret, &err);
 }
 
 /* --- making and freeing --- */
@@ -717,4 +769,5 @@ void test_case_free(struct test_case *t)
 	free(t->clock_threads);
 	free(t->tids);
 	free(t->cpus);
+	free(t->control);
 }

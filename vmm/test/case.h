@@ -50,6 +50,13 @@ struct test_case {
 	char why[1024];
 	bool triple_fault;
 	char *cpus; /* what every vCPU was doing at the end, or NULL */
+	/*
+	 * --keep: called when *result is complete and its guest waits to be looked at, so that what
+	 * is known is written before; then `kept` is true. May be NULL.
+	 */
+	void (*keeps)(struct test_case *t);
+	bool kept;
+	char *control; /* the path of the control socket of a guest that is kept, or NULL */
 	struct timespec start;
 	char tail[4096]; /* of the console, for the result */
 };

@@ -183,8 +183,7 @@ int test_core_in_folder(struct config_test *c, const char *name, struct err *err
 	return 0;
 }
 
-int test_case_complete(struct test_case *t, struct test_result *result, struct err *err)
+int test_evidence_leave(const struct test_case *t, struct test_result *result, struct err *err)
 {
-	test_case_run(t, result);
 	return leaves(&t->vm->config.test, result) ? test_evidence_write(t, result, err) : 0;
 }

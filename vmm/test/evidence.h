@@ -19,9 +19,9 @@ int test_evidence_write(const struct test_case *t, struct test_result *result, s
  */
 int test_core_in_folder(struct config_test *c, const char *name, struct err *err);
 /*
- * Runs the case and writes the folder if the user asked for one, or if something else failed than
- * its command. As test_evidence_write(); *result is valid in any case.
+ * Writes the folder if the user asked for one, or if something else failed than the command. As
+ * test_evidence_write().
  */
-int test_case_complete(struct test_case *t, struct test_result *result, struct err *err);
+int test_evidence_leave(const struct test_case *t, struct test_result *result, struct err *err);
 
 #endif

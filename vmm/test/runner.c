@@ -117,10 +117,12 @@ static void run_in_process(const struct runner *r, const struct run *run)
 	if (!t || test_case_init(t, &err) < 0)
 		_exit(1);
 	ret = configure_case(r, run, &t->vm->config, &err);
-	if (ret == 0)
-		ret = test_case_complete(t, &result, &err);
-	else
+	if (ret == 0) {
+		test_case_run(t, &result);
+		ret = test_evidence_leave(t, &result, &err);
+	} else {
 		snprintf(result.sentence, sizeof(result.sentence), "%s", err.text);
+	}
 	if (ret < 0)
 		fprintf(stderr, "straddle: %s\n", err.text);
 	give_result(run->outcome, &result);
