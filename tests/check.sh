@@ -58,6 +58,8 @@ if [ "${1:-fast}" = all ]; then
 	suite cli/sanitizers env STRADDLE="$BUILD/straddle-san" tests/guest/cli.sh
 	suite suite tests/guest/suite.sh
 	suite suite/sanitizers env STRADDLE="$BUILD/straddle-san" tests/guest/suite.sh
+	suite slurm tests/guest/slurm.sh
+	suite slurm/sanitizers env STRADDLE="$BUILD/straddle-san" tests/guest/slurm.sh
 	for t in "$BUILD"/tests/fault/test_*; do
 		case $t in *.o | *.d | */test_machine) continue ;; esac
 		suite "fault/${t##*/test_}" "$t"

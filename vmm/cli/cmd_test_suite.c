@@ -9,6 +9,7 @@
 #include "vmm/test/expect.h"
 #include "vmm/test/reports.h"
 #include "vmm/test/runner.h"
+#include "vmm/test/slurm_suite.h"
 #include "vmm/test/splat.h"
 
 #include <dirent.h>
@@ -30,6 +31,8 @@ struct suite_run {
 	int argc;
 	char **argv;
 	struct suite suite;
+	struct config_suite how;
+	const char *task_report; /* of a task of Slurm, for the process that waits for it */
 	struct test_reports reports;
 	bool live;	 /* standard error is a terminal */
 	bool live_shown; /* and the line is there */
@@ -108,15 +111,32 @@ static int read_operand(struct suite_run *r, const char *path, struct err *err)
 	return read_cases(r, path, prefix, err);
 }
 
+/* A task of --slurm runs its one case, and its report is not for the user. */
+static int choose_task(struct suite_run *r, struct err *err)
+{
+	int ret = slurm_suite_choose(&r->suite, &r->task_report, err);
+
+	if (!r->task_report)
+		return ret;
+	r->how.slurm = false;
+	r->how.jobs = 1;
+	r->how.count_cpus = false;
+	r->how.junit = r->how.ktap = NULL;
+	r->how.json = (char *)r->task_report;
+	return ret;
+}
+
 static int read_suite(struct suite_run *r, struct err *err)
 {
-	for (unsigned i = 0; i < r->options->nr_operands; i++) {
-		int ret = read_operand(r, r->options->operands[i], err);
+	int ret;
 
+	for (unsigned i = 0; i < r->options->nr_operands; i++) {
+		ret = read_operand(r, r->options->operands[i], err);
 		if (ret < 0)
 			return ret;
 	}
-	return suite_select(&r->suite, &r->options->suite, err);
+	ret = suite_select(&r->suite, &r->how, err);
+	return ret < 0 ? ret : choose_task(r, err);
 }
 
 /* --- a case's configuration --- */
@@ -219,17 +239,25 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static int run_cases(struct suite_run *r, struct runner *runner)
+static int run_on_slurm(struct suite_run *r, const char *folder, const struct runner_user *user,
+			struct err *err)
+{
+	const struct slurm_suite all = { &r->suite, &r->how, folder, user, r->argc, r->argv };
+
+	return slurm_suite_run(&all, err);
+}
+
+static int run_cases(struct suite_run *r, struct runner *runner, const char *folder,
+		     const struct runner_user *user)
 {
 	const struct config *c = r->options;
 	double begin = seconds_now();
 	struct err err, unwritten;
-	int ret =
-		test_reports_open(&r->reports, &c->suite, stdout, c->operands[0], r->suite.n, &err);
+	int ret = test_reports_open(&r->reports, &r->how, stdout, c->operands[0], r->suite.n, &err);
 
 	if (ret < 0)
 		return fail_suite(&err, VERDICT_HOST_ERROR);
-	ret = runner_run(runner, &err);
+	ret = r->how.slurm ? run_on_slurm(r, folder, user, &err) : runner_run(runner, &err);
 	hide_live(r);
 	if (test_reports_close(&r->reports, seconds_now() - begin, &unwritten) < 0 && ret == 0)
 		return fail_suite(&unwritten, VERDICT_HOST_ERROR);
@@ -244,24 +272,26 @@ static int plan_cases(struct suite_run *r)
 	const struct runner_user user = { suite_run_configure, suite_run_ended, suite_run_changed,
 					  r };
 	const struct config *c = r->options;
+	const char *folder = c->test.output ? c->test.output : DEFAULT_FOLDER;
 	struct runner *runner;
 	struct err err;
 	int ret, status;
 
-	runner = runner_new(&r->suite, &c->suite, c->test.output ? c->test.output : DEFAULT_FOLDER,
-			    &user, &ret, &err);
+	runner = runner_new(&r->suite, &r->how, folder, &user, &ret, &err);
 	if (!runner)
 		return fail_suite(&err, ret == -EINVAL ? VERDICT_USAGE : VERDICT_HOST_ERROR);
-	status = c->suite.list ? list_cases(r) : run_cases(r, runner);
+	status = c->suite.list ? list_cases(r) : run_cases(r, runner, folder, &user);
 	runner_free(runner);
 	return status;
 }
 
 int cmd_test_suite(const struct config *c, int argc, char *argv[])
 {
-	struct suite_run r = {
-		.options = c, .argc = argc, .argv = argv, .live = isatty(STDERR_FILENO)
-	};
+	struct suite_run r = { .options = c,
+			       .argc = argc,
+			       .argv = argv,
+			       .how = c->suite,
+			       .live = isatty(STDERR_FILENO) };
 	struct err err;
 	int status;
 

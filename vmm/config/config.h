@@ -168,6 +168,7 @@ struct config_suite {
 	unsigned jobs;	 /* cases at a time at most; 0: not given, one */
 	bool count_cpus; /* and no more than the host has CPUs for */
 	bool list, fail_fast;
+	bool slurm;		   /* on the nodes of a Slurm cluster */
 	char *filter;		   /* extended regular expression for names; NULL: all */
 	unsigned repeat, retry;	   /* 0: not given */
 	unsigned shard, shards;	   /* the shard-th of that many parts, from 1 on; 0: all */

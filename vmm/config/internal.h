@@ -66,6 +66,7 @@ int config_set_repeat(struct config *c, const char *value, struct err *err);
 int config_set_retry(struct config *c, const char *value, struct err *err);
 int config_set_shard(struct config *c, const char *value, struct err *err);
 int config_set_fail_fast(struct config *c, const char *value, struct err *err);
+int config_set_slurm(struct config *c, const char *value, struct err *err);
 int config_set_junit(struct config *c, const char *value, struct err *err);
 int config_set_json_report(struct config *c, const char *value, struct err *err);
 int config_set_ktap(struct config *c, const char *value, struct err *err);

@@ -530,6 +530,8 @@ static const struct config_option options[] = {
 	  config_set_retry },
 	{ "fail-fast", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE,
 	  "start no more cases once one has failed", config_set_fail_fast },
+	{ "slurm", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE,
+	  "run the cases on the nodes of a Slurm cluster, as one job array", config_set_slurm },
 	{ "junit", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE, "write a report in JUnit's XML",
 	  config_set_junit },
 	{ "json", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE, "write a report in JSON",

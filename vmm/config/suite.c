@@ -75,6 +75,14 @@ int config_set_fail_fast(struct config *c, const char *value, struct err *err)
 	return 0;
 }
 
+int config_set_slurm(struct config *c, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	c->suite.slurm = true;
+	return 0;
+}
+
 int config_set_junit(struct config *c, const char *value, struct err *err)
 {
 	return config_copy_path(&c->suite.junit, value, err);
@@ -109,7 +117,7 @@ int config_check_suite(const struct config *c, struct err *err)
 	} of_files[] = {
 		{ s->jobs, "jobs" },	       { s->list, "list" },   { s->filter, "filter" },
 		{ s->repeat, "repeat" },       { s->retry, "retry" }, { s->shards, "shard" },
-		{ s->fail_fast, "fail-fast" },
+		{ s->fail_fast, "fail-fast" }, { s->slurm, "slurm" },
 	};
 
 	if (c->nr_operands && c->nr_command)

@@ -22,3 +22,4 @@ test --kernel /dev/null --jobs 2 -- true
 test --kernel /dev/null --expect soon -- true
 test --kernel /dev/null --expect usage -- true
 test --kernel /dev/null --console-has '[' -- true
+test --kernel /dev/null --slurm -- true
