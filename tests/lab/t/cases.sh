@@ -1,34 +1,11 @@
-# lab: host=lean kernels=lean,cloud510,cloud,cloud612 with=modules limit=2400
+# lab: host=lean kernels=lean with=modules limit=1500
 # straddle test with files of cases: real guests, several at a time, in every report; the end of the runner. The cases
-# are in /lab/cases; those of kernels.test are the lab's own tests of Debian's kernels.
+# are in /lab/cases.
 . /lab/lib.sh
+. /lab/cases.sh
 
-tap=/tmp/tap json=/tmp/json
-cd /tmp || exit 1
-
-# suite FILE OPTION...: runs it, sets $status; reports are in $tap and $json.
-suite()
-{
-	file=$1
-	shift
-	rm -rf straddle-test $json
-	straddle test "/lab/cases/$file.test" --json $json "$@" >$tap 2>/tmp/error
-	status=$?
-	cp /tmp/error "$log"
-	shown=
-}
 # of_json NAME KEY: a value in the JSON report, which has a line for each case.
 of_json() { grep -F "\"name\":\"$1\"" $json | grep -o "\"$2\":[^,]*" | head -1 | cut -d: -f2; }
-
-# Passes each of its results on as one of this test's.
-suite kernels -j 2 --limit 400 --boot-limit 200
-while read -r line; do
-	case $line in
-	"ok "*) ok "kernels: ${line#ok * - }" ;;
-	"not ok "*) not_ok "kernels: ${line#not ok * - }" "$(grep -A 3 -F "$line" $tap | sed -n 's/  message: //p')" ;;
-	esac
-done <$tap
-same "kernels: all of them" "24 0" "$(grep -c '^ok' $tap) $status"
 
 # Endings that are expected, and some that are not.
 suite ends -j 2 --junit /tmp/junit --ktap /tmp/ktap --boot-limit 200
@@ -37,7 +14,7 @@ same "ends: passed" 6 "$(grep -c '^ok ' $tap)"
 for name in panic no-root reset halted silent "status command=@status 0"; do
 	same "ends: $name" true "$(of_json "$name" passed)"
 done
-same "ends: a status" "3 command" "$(of_json 'status command=sh -c \"exit 3\"' status) command"
+same "ends: a status" 3 "$(of_json "status command=@status 3" status)"
 same "ends: a status above 99" 200 "$(of_json "status command=@status 200" status)"
 same "ends: another end than expected" '"unexpected"' "$(of_json unlike verdict)"
 same "ends: words that do not come" '"unexpected"' "$(of_json lacks verdict)"
@@ -62,8 +39,8 @@ same "one disk: no two guests at a time" "0 3" "$status $(grep -c '^ok' $tap)"
 
 # A hundred of them.
 printf '[case short]\nkernel = /k/lean/vmlinuz\nmemory = 128M\nappend = quiet\ncommand = @status 0\n' >short.test
-straddle test short.test --repeat 100 -j 2 --boot-limit 200 --json $json >$tap 2>/tmp/error
-same "100 cases, two at a time" "0 100" "$? $(grep -c '^ok' $tap)"
+run_suite short.test --repeat 100 -j 2 --boot-limit 200
+same "100 cases, two at a time" "0 100" "$status $(grep -c '^ok' $tap)"
 
 # A full disk for what cases leave: the cases' results count all the same.
 mkdir -p full
