@@ -51,7 +51,7 @@ if mount -t tmpfs -o size=64k none full 2>/dev/null; then
 fi
 
 # SIGKILL of the runner ends guests and helper programs; SIGTERM ends them and leaves reports.
-printf '[default]\nkernel = /k/lean/vmlinuz\nmodules = /lab/modules\nroot = /lab\ncommand = @idle 1000\n[case a]\n[case b]\n' >idle.test
+printf '[default]\nkernel = /k/lean/vmlinuz\nmemory = 256M\nidle-limit = 0\nmodules = /lab/modules\nroot = /lab\ncommand = @idle 1000\n[case a]\n[case b]\n' >idle.test
 for signal in TERM KILL; do
 	rm -f $json
 	straddle test idle.test -j 2 --json $json >$tap 2>/tmp/error &
