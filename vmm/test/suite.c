@@ -401,30 +401,29 @@ int suite_parse(struct suite *s, const char *file, const char *prefix, const cha
 
 static int compare_names(const void *a, const void *b)
 {
-	const struct suite_case *const *x = a, *const *y = b;
+	const struct suite_case *x = a, *y = b;
 
-	return strcmp((*x)->name, (*y)->name);
+	return strcmp(x->name, y->name);
 }
 
 /* Reports are read by names, and what cases leave lies in folders of their names. */
 static int check_names(const struct suite *s, struct err *err)
 {
-	const struct suite_case **sorted = calloc(s->n ? s->n : 1, sizeof(*sorted));
+	struct suite_case *sorted = calloc(s->n ? s->n : 1, sizeof(*sorted));
 	int ret = 0;
 
 	if (!sorted)
 		return no_memory(err);
-	for (unsigned i = 0; i < s->n; i++)
-		sorted[i] = &s->cases[i];
+	if (s->n)
+		memcpy(sorted, s->cases, s->n * sizeof(*sorted));
 	qsort(sorted, s->n, sizeof(*sorted), compare_names);
 	for (unsigned i = 1; i < s->n && ret == 0; i++)
-		if (!strcmp(sorted[i - 1]->name, sorted[i]->name))
+		if (!strcmp(sorted[i - 1].name, sorted[i].name))
 			ret = err_set(err, EINVAL,
 				      "%s:%u: the case '%s' is also in %s:%u; give one of them "
 				      "another name",
-				      SHOWN(sorted[i]->file), sorted[i]->line,
-				      SHOWN(sorted[i]->name), SHOWN(sorted[i - 1]->file),
-				      sorted[i - 1]->line);
+				      SHOWN(sorted[i].file), sorted[i].line, SHOWN(sorted[i].name),
+				      SHOWN(sorted[i - 1].file), sorted[i - 1].line);
 	free(sorted);
 	return ret;
 }
