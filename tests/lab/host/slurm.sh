@@ -36,6 +36,8 @@ NodeName=node1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((slurm_port + 1)
 NodeName=node2 NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((slurm_port + 2)) CPUs=4 RealMemory=2048
 PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
 END
+	# Nothing uses control groups, but a daemon that is to find out their version wants them mounted.
+	echo CgroupPlugin=cgroup/v1 >"$cluster/cgroup.conf"
 }
 
 # start_node N: starts the daemon of node N as process 1 of a namespace of its own, so that whoever kills it kills all
@@ -50,9 +52,12 @@ start_node()
 	node=$!
 }
 
+# children PROCESS: its child processes; busybox has no pgrep.
+children() { sed -n "s/^\([0-9]*\) (.*) [A-Z] $1 .*/\1/p" /proc/[0-9]*/stat 2>/dev/null; }
+
 # kill_node PROCESS: the node dies at once.
 # shellcheck disable=SC2046 # one process
-kill_node() { kill -KILL $(pgrep -P "$1"); }
+kill_node() { kill -KILL $(children "$1"); }
 
 idle_nodes() { sinfo -h -t idle -o %D 2>/dev/null; }
 
@@ -66,8 +71,8 @@ start_slurm()
 	node1=$node
 	start_node 2
 	node2=$node
-	tries=60
-	until [ "$(idle_nodes)" = 2 ] || [ "$((tries -= 1))" = 0 ]; do
+	end=$(($(date +%s) + 120))
+	until [ "$(idle_nodes)" = 2 ] || [ "$(date +%s)" -ge $end ]; do
 		sleep 1
 	done
 }
@@ -78,6 +83,6 @@ stop_slurm()
 		kill_node "$node" 2>/dev/null
 	done
 	# shellcheck disable=SC2046 # its helper process
-	kill -KILL $controller $(pgrep -P $controller) 2>/dev/null
+	kill -KILL $controller $(children $controller) 2>/dev/null
 	wait $controller $node1 $node2 2>/dev/null
 }
