@@ -32,6 +32,7 @@ SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 SlurmdTimeout=$slurm_timeout
 ReturnToService=2
+MinJobAge=3600
 NodeName=node1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((slurm_port + 1)) CPUs=4 RealMemory=2048
 NodeName=node2 NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((slurm_port + 2)) CPUs=4 RealMemory=2048
 PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
