@@ -60,6 +60,8 @@ static int main_run_command(const struct command *c, int argc, char *argv[])
 	if (c->acts)
 		signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	/* A parent that ignores it passes that on, and then nobody could wait for a child. */
+	signal(SIGCHLD, SIG_DFL);
 	if (fault_init(&err) < 0)
 		return complain(&err, STATUS_HOST_ERROR);
 	return c->run(argc, argv);
