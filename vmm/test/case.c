@@ -162,7 +162,7 @@ static void judge_splat(struct test_case *t)
 
 static uint64_t count_signs(const struct test_case *t)
 {
-	return t->console.bytes + t->channel.moved + vm_work(t->vm);
+	return t->console.bytes + t->channel.moved + t->work;
 }
 
 /* Takes a sample of the vCPUs' times, once all their threads run. */
@@ -179,6 +179,7 @@ static enum verdict tick_limits(struct test_case *t)
 		(void)cpu_thread_read(t->tids[i], &t->threads[i]);
 	cpu_host_read(&host);
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	t->work = vm_work(t->vm);
 	sample.wall = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	return test_limits_tick(&t->limits, &sample, count_signs(t));
 }
@@ -248,6 +249,7 @@ static void case_guest_ended(void *to)
 	size_t size;
 	FILE *file;
 
+	t->work = vm_work(t->vm); /* the devices end with the machine */
 	if (t->vm->end == MACHINE_POWEROFF)
 		return;
 	free(t->cpus);
@@ -283,7 +285,7 @@ static void case_abandon(void *to, const char *sentence)
 	if (!t->kept)
 		case_judge(t, -EIO, &err);
 	fprintf(stderr, "straddle: %s\n", t->result->sentence);
-	_exit(verdict_status(t->result->verdict, t->result->command_status));
+	_exit(test_result_status(t->result));
 }
 
 static int catch_signals(struct test_case *t, struct err *err)

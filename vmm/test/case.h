@@ -42,6 +42,7 @@ struct test_case {
 	/* what init said */
 	bool ended, faulted;
 	struct channel_exit exit;
+	uint64_t work;	   /* of the devices, as of the last tick or the guest's end */
 	uint64_t ended_at; /* when init sent its last frame, in ns of time that CPUs could run */
 	char step[256];
 	unsigned quiet_ticks, splat_ticks; /* since the last byte, and since a complaint */
