@@ -375,7 +375,9 @@ int suite_parse(struct suite *s, const char *file, const char *prefix, const cha
 	};
 	if (!p->file)
 		ret = no_memory(err);
-	for (size_t at = 0; at < len && ret == 0; number++) {
+	/* A byte order mark, as config_parse_file() has it. */
+	for (size_t at = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; at < len && ret == 0;
+	     number++) {
 		const char *newline = memchr(text + at, '\n', len - at);
 		size_t end = newline ? (size_t)(newline - text) : len, n = end - at;
 		char *line;

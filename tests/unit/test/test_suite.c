@@ -53,7 +53,7 @@ static const char *shown(unsigned i)
 static void test_one(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("# nothing\n\n[case boot] # the first\nkernel = k\nrng\n"
+	assert_int_equal(parse("\xef\xbb\xbf# nothing\n\n[case boot] # the first\nkernel = k\nrng\n"
 			       "command = sh -c 'exit  7' \"a b\"\\ c ''\nexpect = status 7\n"),
 			 0);
 	assert_int_equal(suite.n, 1);
