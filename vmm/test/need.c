@@ -139,7 +139,8 @@ void test_need_room(const char *root, uint64_t total[ADMISSION_KINDS])
 	/* It fails on hosts of more than 1024 CPUs, which need no such care. */
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		n = (unsigned)CPU_COUNT(&cpus);
-	total[ADMISSION_MEMORY] = min_u64(memory.available, group.memory);
+	/* 0 would count nothing: in a group that is full cases run one at a time. */
+	total[ADMISSION_MEMORY] = max_u64(1, min_u64(memory.available, group.memory));
 	total[ADMISSION_HUGE_2M] = memory.huge[HOST_PAGES_2M] * 2 * MIB;
 	total[ADMISSION_HUGE_1G] = memory.huge[HOST_PAGES_1G] * GIB;
 	total[ADMISSION_CPUS] = min_u64(n, group.cpus);
