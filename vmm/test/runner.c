@@ -38,6 +38,7 @@ struct run {
 	enum run_state state;
 	unsigned attempts;
 	pid_t pid;
+	struct test_result last; /* of the attempt before, without its strings */
 	struct outcome *outcome; /* shared with the process */
 	struct printed printed;
 	struct runner *runner;
@@ -224,6 +225,8 @@ static void end_run(struct runner *r, struct run *run, int status)
 	r->counts.running--;
 	if (tries_again(r, run, &result)) {
 		run->state = RUN_WAITS;
+		run->last = result;
+		run->last.output = run->last.console = run->last.printed = NULL;
 		r->counts.waiting++;
 		r->waiters[run - r->runs].need = &run->need;
 	} else {
@@ -394,15 +397,25 @@ static void runner_tick(void *to, short revents)
 	r->user->changed(r->user->to, &r->counts);
 }
 
+void runner_signals(sigset_t *set)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction was;
+
+	sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (sigaction(ends[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+			sigaddset(set, ends[i]);
+}
+
 static int watch_events(struct runner *r)
 {
 	const struct itimerspec second = { { 1, 0 }, { 1, 0 } };
 	sigset_t set;
 	int ret;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < 5; i++)
-		sigaddset(&set, (int[]){ SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT }[i]);
+	runner_signals(&set);
+	sigaddset(&set, SIGCHLD);
 	if (sigprocmask(SIG_BLOCK, &set, &r->mask) < 0)
 		return err_sys(&r->err, errno, "cannot block signals");
 	r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -456,13 +469,17 @@ static int plan_runs(struct runner *r, const struct suite *s)
 static void skip_the_rest(struct runner *r)
 {
 	for (unsigned i = 0; i < r->n; i++) {
-		struct test_result result = { .verdict = VERDICT_INTERRUPTED, .boot_seconds = -1 };
+		struct test_result result = { .skipped = true, .boot_seconds = -1 };
+		size_t len = 0;
 
 		if (r->runs[i].state != RUN_WAITS)
 			continue;
-		result.skipped = !r->runs[i].attempts;
-		snprintf(result.sentence, sizeof(result.sentence), "%s, because %s",
-			 result.skipped ? "not run" : "failed, and not tried again",
+		if (r->runs[i].attempts) {
+			result = r->runs[i].last;
+			len = strlen(result.sentence);
+		}
+		snprintf(result.sentence + len, sizeof(result.sentence) - len, "%s, because %s",
+			 len ? "; not tried again" : "not run",
 			 r->signal ? "the run was interrupted"
 			 : r->ret  ? "of an error of the host"
 				   : "another case failed (--fail-fast)");

@@ -13,6 +13,8 @@
 #include "vmm/test/suite.h"
 #include "vmm/test/verdict.h"
 
+#include <signal.h>
+
 struct runner_counts {
 	unsigned waiting, running, passed, failed, skipped;
 	enum admission_answer waits_for; /* what the largest waiting case waits for */
@@ -30,6 +32,9 @@ struct runner_user {
 	void (*changed)(void *to, const struct runner_counts *counts);
 	void *to;
 };
+
+/* The signals that end a run: those that its parent does not ignore, as nohup does. */
+void runner_signals(sigset_t *set);
 
 struct runner;
 
