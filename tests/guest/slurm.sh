@@ -104,13 +104,13 @@ check "a node dies: the other case ran once" [ "$(jq -c '.cases[] | select(.name
 # --- the end of the run ---
 
 rm pipe && mkfifo pipe
-"$straddle" test b.test --slurm --json c.json >c.tap 2>c.err &
+SQUEUE_PARTITION=none SCANCEL_INTERACTIVE=1 "$straddle" test b.test --slurm --json c.json >c.tap 2>c.err &
 runner=$!
 eventually is_waiting c.json
 sleep 2
-kill -INT $runner
+kill -TERM $runner
 wait $runner
-check "Ctrl-C: status 114" [ $? = 114 ]
-check "Ctrl-C: the report has all cases" [ "$(jq -c '.summary.cases' c.json)" = 2 ]
+check "SIGTERM: status 114" [ $? = 114 ]
+check "SIGTERM: the report has all cases" [ "$(jq -c '.summary.cases' c.json)" = 2 ]
 none_runs() { [ -z "$(squeue -h)" ]; }
-check "Ctrl-C: nothing is left" eventually none_runs
+check "SIGTERM: nothing is left" eventually none_runs

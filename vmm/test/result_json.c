@@ -141,6 +141,8 @@ static void read_case(struct reader *rd, struct result_json *r)
 	t->boot_seconds = read_seconds(rd, "boot_seconds", true);
 	t->waited = read_seconds(rd, "waited", false);
 	t->stolen = read_seconds(rd, "stolen", false);
+	t->silent = read_seconds(rd, "silent", false);
+	t->silent_ran = read_seconds(rd, "silent_ran", false);
 	t->name = r->name = keep_text(rd, read_string(rd, "name", false));
 	t->output = r->output = keep_text(rd, read_string(rd, "output", true));
 	t->console = r->console = keep_text(rd, read_string(rd, "console", true));

@@ -432,7 +432,8 @@ static int submit_part(struct jobs *j, unsigned base, unsigned at_once)
 			j->state[i].listed = false;
 		}
 	for (unsigned g = 1; g <= groups && ret == 0; g++)
-		ret = adjust_group(j, job, base, g, first);
+		ret = is_cancelled(j) ? err_set(j->err, EINTR, "cancelled")
+				      : adjust_group(j, job, base, g, first);
 	return ret == 0 ? release_array(j, job, base) : ret;
 }
 
@@ -447,7 +448,8 @@ static int submit_all(struct jobs *j)
 	if (at_once && arrays)
 		at_once = at_once > arrays ? at_once / arrays : 1;
 	for (unsigned base = 0; base < j->n && ret == 0; base += SLURM_ARRAY_MAX)
-		ret = submit_part(j, base, at_once);
+		ret = is_cancelled(j) ? err_set(j->err, EINTR, "cancelled")
+				      : submit_part(j, base, at_once);
 	return ret;
 }
 
@@ -752,6 +754,19 @@ static void cancel_all(const struct jobs *j)
 	(void)run_words(&w, NULL, &ignored);
 }
 
+/* Variables of the user's that hide jobs from squeue, or keep scancel from cancelling them. */
+static void forget_filters(void)
+{
+	static const char *const names[] = {
+		"SQUEUE_ACCOUNT",  "SQUEUE_LICENSES",	  "SQUEUE_PARTITION", "SQUEUE_QOS",
+		"SCANCEL_ACCOUNT", "SCANCEL_INTERACTIVE", "SCANCEL_NAME",     "SCANCEL_PARTITION",
+		"SCANCEL_QOS",	   "SCANCEL_STATE",	  "SCANCEL_USER",     "SCANCEL_WCKEY",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unsetenv(names[i]);
+}
+
 int slurm_run(const struct slurm *s, const struct slurm_task *tasks, unsigned n, struct err *err)
 {
 	struct jobs *j = calloc(1, sizeof(*j));
@@ -763,6 +778,7 @@ int slurm_run(const struct slurm *s, const struct slurm_task *tasks, unsigned n,
 		free(j);
 		return err_sys(err, ENOMEM, "out of memory for %u cases", n);
 	}
+	forget_filters();
 	*j = (struct jobs){ .s = s, .tasks = tasks, .state = state, .n = n, .err = err };
 	ret = make_shared_folder(j);
 	if (ret == 0) {

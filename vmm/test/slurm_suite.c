@@ -202,6 +202,11 @@ static void slurm_case_ended(void *to, unsigned task, const struct slurm_end *en
 						 .boot_seconds = -1 };
 		snprintf(r.result.sentence, sizeof(r.result.sentence), "%s", err.text);
 	}
+	/* A node skips its only case for an error of its own. */
+	if (r.result.skipped) {
+		r.result.skipped = false;
+		r.result.verdict = VERDICT_HOST_ERROR;
+	}
 	add_loss(&m->parts[task], &r.result, end->runs);
 	tell_result(m, task, &r.result);
 	result_json_free(&r);
@@ -269,11 +274,7 @@ static int run_tasks(struct slurm_cases *m, struct err *err)
 
 	if (mkdir(m->s->folder, 0777) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "the folder %s (--output) cannot be made", m->s->folder);
-	sigemptyset(&m->signals);
-	sigaddset(&m->signals, SIGINT);
-	sigaddset(&m->signals, SIGTERM);
-	sigaddset(&m->signals, SIGHUP);
-	sigaddset(&m->signals, SIGQUIT);
+	runner_signals(&m->signals);
 	sigprocmask(SIG_BLOCK, &m->signals, &before);
 	ret = slurm_run(&jobs, m->tasks, m->s->cases->n, err);
 	skip_unfinished(m, ret);

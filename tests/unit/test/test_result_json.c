@@ -58,6 +58,7 @@ static void expect_round_trip(const struct test_result *t)
 	assert_string_equal(r.result.line, t->line);
 	assert_true(r.result.seconds == t->seconds && r.result.boot_seconds == t->boot_seconds);
 	assert_true(r.result.waited == t->waited && r.result.stolen == t->stolen);
+	assert_true(r.result.silent == t->silent && r.result.silent_ran == t->silent_ran);
 	expect_same_text(r.result.output, t->output);
 	expect_same_text(r.result.console, t->console);
 	expect_same_text(r.result.printed, t->printed);
@@ -84,6 +85,8 @@ static void test_round_trips(void **state)
 				t.seconds = 1.5;
 				t.waited = 0.125;
 				t.stolen = 2;
+				t.silent = 3;
+				t.silent_ran = 2.5;
 				t.output = "out/x";
 				t.printed = "ok\n";
 				t.console = "one\r\ntwo\t\033\n";
@@ -147,7 +150,8 @@ static const char whole[] =
 	"{\"version\":1,\"cases\":[{\"name\":\"n\",\"passed\":true,\"skipped\":false,"
 	"\"flaky\":false,\"verdict\":\"command\",\"status\":0,\"exit\":0,\"attempts\":1,"
 	"\"sentence\":\"s\",\"line\":null,\"seconds\":1.0,\"boot_seconds\":null,"
-	"\"waited\":0.0,\"stolen\":0.0,\"output\":null,\"console\":null,\"printed\":null}]}";
+	"\"waited\":0.0,\"stolen\":0.0,\"silent\":0.0,\"silent_ran\":0.0,\"output\":null,"
+	"\"console\":null,\"printed\":null}]}";
 
 /* The report above with `from` made `to`. Returns the parser's answer. */
 static int parse_with(const char *from, const char *to)

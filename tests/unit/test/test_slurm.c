@@ -432,7 +432,7 @@ static void test_cancelled(void **state)
 	struct slurm s = options();
 
 	(void)state;
-	told.cancel_after = 3;
+	told.cancel_after = 6; /* asked for each array and group of needs, too */
 	write_text("fates", "0 RUNNING\n1 DONE\n");
 	assert_int_equal(slurm_run(&s, tasks, 2, &err), -EINTR);
 	assert_int_equal(told.done, 1);
@@ -442,15 +442,37 @@ static void test_cancelled(void **state)
 	expect_left(false);
 }
 
+static void test_cancelled_at_first(void **state)
+{
+	struct slurm s = options();
+
+	(void)state;
+	told.cancel_after = 2;
+	setenv("SQUEUE_PARTITION", "none", 1);
+	write_text("fates", "0 DONE\n1 DONE\n");
+	assert_int_equal(slurm_run(&s, tasks, 2, &err), -EINTR);
+	assert_int_equal(told.done, 0);
+	expect_call("scancel --user=");
+	expect_left(false);
+	assert_null(getenv("SQUEUE_PARTITION"));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_slurm, remove_slurm)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_all_pass),	 TEST(test_no_tasks),	   TEST(test_needs),
-		TEST(test_lost),	 TEST(test_many),	   TEST(test_refused_needs),
-		TEST(test_not_released), TEST(test_no_submission), TEST(test_silence),
+		TEST(test_all_pass),
+		TEST(test_no_tasks),
+		TEST(test_needs),
+		TEST(test_lost),
+		TEST(test_many),
+		TEST(test_refused_needs),
+		TEST(test_not_released),
+		TEST(test_no_submission),
+		TEST(test_silence),
 		TEST(test_cancelled),
+		TEST(test_cancelled_at_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
