@@ -105,6 +105,17 @@ kill -KILL $runner
 wait $runner 2>/dev/null
 check "SIGKILL: nothing is left" gone "${pids[@]}"
 
+(trap '' HUP; exec "$straddle" test wait.test --filter a --json hup.json >/dev/null 2>&1) &
+runner=$!
+eventually grep -q . "/proc/$runner/task/$runner/children"
+kill -HUP $runner
+sleep 1
+check "nohup: a closed terminal ends nothing" kill -TERM $runner
+wait $runner
+check "nohup: SIGTERM does" [ $? = 114 ]
+(trap '' CHLD; exec "$straddle" test a.test --filter one >ignored.tap)
+check "a parent that ignores its children" [ "$(grep -c '^ok ' ignored.tap)" = 2 ]
+
 "$straddle" test wait.test --filter 'a' --retry 1 --json killed.json >killed.tap &
 runner=$!
 for n in 1 2; do
