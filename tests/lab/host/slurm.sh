@@ -86,4 +86,5 @@ stop_slurm()
 	# shellcheck disable=SC2046 # its helper process
 	kill -KILL $controller $(children $controller) 2>/dev/null
 	wait $controller $node1 $node2 2>/dev/null
+	return 0 # that of the last wait is how its process was ended
 }
