@@ -46,30 +46,16 @@ int config_set_pmem(struct config *c, const char *value, struct err *err);
 /* In config/vsock.c. */
 int config_set_vsock(struct config *c, const char *value, struct err *err);
 /* In config/test.c: straddle test. */
-int config_set_root(struct config *c, const char *value, struct err *err);
-int config_set_modules(struct config *c, const char *value, struct err *err);
 int config_set_init(struct config *c, const char *value, struct err *err);
-int config_set_boot_limit(struct config *c, const char *value, struct err *err);
-int config_set_idle_limit(struct config *c, const char *value, struct err *err);
-int config_set_limit(struct config *c, const char *value, struct err *err);
 int config_add_splat(struct config *c, const char *value, struct err *err);
-int config_set_expect(struct config *c, const char *value, struct err *err);
 int config_add_console_has(struct config *c, const char *value, struct err *err);
 int config_add_console_lacks(struct config *c, const char *value, struct err *err);
 int config_set_output(struct config *c, const char *value, struct err *err);
-int config_set_core(struct config *c, const char *value, struct err *err);
 /* In config/suite.c: straddle test with files of cases. */
 int config_set_jobs(struct config *c, const char *value, struct err *err);
-int config_set_list(struct config *c, const char *value, struct err *err);
-int config_set_filter(struct config *c, const char *value, struct err *err);
 int config_set_repeat(struct config *c, const char *value, struct err *err);
 int config_set_retry(struct config *c, const char *value, struct err *err);
 int config_set_shard(struct config *c, const char *value, struct err *err);
-int config_set_fail_fast(struct config *c, const char *value, struct err *err);
-int config_set_slurm(struct config *c, const char *value, struct err *err);
-int config_set_junit(struct config *c, const char *value, struct err *err);
-int config_set_json_report(struct config *c, const char *value, struct err *err);
-int config_set_ktap(struct config *c, const char *value, struct err *err);
 /* In config/host.c: facts of another host. */
 int config_set_host_pci(struct config *c, const char *value, struct err *err);
 int config_set_host_resv(struct config *c, const char *value, struct err *err);

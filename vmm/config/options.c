@@ -58,6 +58,12 @@ static int set_flag(bool *to, const char *value, struct err *err)
 	return 0;
 }
 
+/* Seconds of which 0 is no limit. */
+static int set_time_limit(unsigned *to, const char *value, struct err *err)
+{
+	return config_parse_seconds(to, 0, value, err);
+}
+
 /* For the options that are no more than one field of struct config. */
 #define SETTER(set, field)                                                           \
 	static int set_##field(struct config *c, const char *value, struct err *err) \
@@ -88,10 +94,28 @@ SETTER(config_copy_path, dtb_file)
 SETTER(set_flag, help)
 SETTER(set_flag, version)
 
-static int set_keep(struct config *c, const char *value, struct err *err)
-{
-	return set_flag(&c->test.keep, value, err);
-}
+/* And one of its parts. */
+#define SETTER_OF(part, set, field)                                                           \
+	static int set_##part##_##field(struct config *c, const char *value, struct err *err) \
+	{                                                                                     \
+		return set(&c->part.field, value, err);                                       \
+	}
+
+SETTER_OF(test, config_copy_path, root)
+SETTER_OF(test, config_copy_path, modules)
+SETTER_OF(test, set_time_limit, boot_limit)
+SETTER_OF(test, set_time_limit, idle_limit)
+SETTER_OF(test, set_time_limit, limit)
+SETTER_OF(test, config_copy_string, expect)
+SETTER_OF(test, config_copy_path, core)
+SETTER_OF(test, set_flag, keep)
+SETTER_OF(suite, set_flag, list)
+SETTER_OF(suite, set_flag, fail_fast)
+SETTER_OF(suite, set_flag, slurm)
+SETTER_OF(suite, config_copy_string, filter)
+SETTER_OF(suite, config_copy_path, junit)
+SETTER_OF(suite, config_copy_path, json)
+SETTER_OF(suite, config_copy_path, ktap)
 
 static int set_page_size(struct config *c, const char *value, struct err *err)
 {
@@ -473,30 +497,30 @@ static const struct config_option options[] = {
 	  "the root file system of the command: none (default: the initrds),\n"
 	  "host (this host's own), a folder, or an image of a file system;\n"
 	  "what the guest writes there is lost at the end",
-	  config_set_root },
+	  set_test_root },
 	{ "modules", 0, "DIR", CMD_TEST, IN_FILE, ONCE,
-	  "the kernel's modules (default: /lib/modules of its release)", config_set_modules },
+	  "the kernel's modules (default: /lib/modules of its release)", set_test_modules },
 	{ "init", 0, "WHOSE", CMD_TEST, IN_FILE, ONCE,
 	  "auto (default): straddle's init, which runs the command; none: that\n"
 	  "of --initrd, and the case is judged by console, end and limits",
 	  config_set_init },
 	{ "boot-limit", 0, "SECONDS", CMD_TEST, IN_FILE, ONCE,
 	  "end a guest whose init has not started by then (default 60; 0: none)",
-	  config_set_boot_limit },
+	  set_test_boot_limit },
 	{ "idle-limit", 0, "SECONDS", CMD_TEST, IN_FILE, ONCE,
 	  "end a guest that prints nothing and does no I/O for so long\n"
 	  "(default 30; 0: none)",
-	  config_set_idle_limit },
+	  set_test_idle_limit },
 	{ "limit", 0, "SECONDS", CMD_TEST, IN_FILE, ONCE,
 	  "end a guest that takes longer (default 600; 0: none). Limits count\n"
 	  "the time in which the host let the guest's CPUs run",
-	  config_set_limit },
+	  set_test_limit },
 	{ "allow-splat", 0, "REGEX", CMD_TEST, IN_FILE, MANY,
 	  "do not fail for a warning, BUG or the like whose line matches", config_add_splat },
 	{ "expect", 0, "END", CMD_TEST, IN_FILE, ONCE,
 	  "the case passes, with status 0, if it ends so: 'status N', or one of\n"
 	  "the words below, such as panic (default: 'status 0')",
-	  config_set_expect },
+	  set_test_expect },
 	{ "console-has", 0, "REGEX", CMD_TEST, IN_FILE, MANY,
 	  "and only if a line of the console matches; may be repeated", config_add_console_has },
 	{ "console-lacks", 0, "REGEX", CMD_TEST, IN_FILE, MANY,
@@ -508,19 +532,19 @@ static const struct config_option options[] = {
 	{ "core", 0, "FILE|DIR", CMD_TEST, IN_FILE, ONCE,
 	  "write the memory of a guest that did not end well, as an ELF core for\n"
 	  "gdb and crash: as large as what the guest has used",
-	  config_set_core },
+	  set_test_core },
 	{ "keep", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE,
 	  "stop a guest that failed instead of ending it, say how to look at it,\n"
 	  "and wait for Ctrl-C, SIGTERM or quit on a control socket",
-	  set_keep },
+	  set_test_keep },
 	{ "jobs", 'j', "N|auto", CMD_TEST, ARGV_ONLY, ONCE,
 	  "run so many cases at a time (default 1), or as many as there are\n"
 	  "CPUs for; in both ways as memory, huge pages and devices suffice",
 	  config_set_jobs },
 	{ "list", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE, "print the names of the cases; run none",
-	  config_set_list },
+	  set_suite_list },
 	{ "filter", 0, "REGEX", CMD_TEST, ARGV_ONLY, ONCE, "only the cases whose name matches",
-	  config_set_filter },
+	  set_suite_filter },
 	{ "shard", 0, "I/N", CMD_TEST, ARGV_ONLY, ONCE,
 	  "only the I-th of N parts of the cases, such as 1/4", config_set_shard },
 	{ "repeat", 0, "N", CMD_TEST, ARGV_ONLY, ONCE, "run each case N times", config_set_repeat },
@@ -529,15 +553,14 @@ static const struct config_option options[] = {
 	  "is reported as flaky",
 	  config_set_retry },
 	{ "fail-fast", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE,
-	  "start no more cases once one has failed", config_set_fail_fast },
+	  "start no more cases once one has failed", set_suite_fail_fast },
 	{ "slurm", 0, NULL, CMD_TEST, ARGV_ONLY, ONCE,
-	  "run the cases on the nodes of a Slurm cluster, as one job array", config_set_slurm },
+	  "run the cases on the nodes of a Slurm cluster, as one job array", set_suite_slurm },
 	{ "junit", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE, "write a report in JUnit's XML",
-	  config_set_junit },
-	{ "json", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE, "write a report in JSON",
-	  config_set_json_report },
+	  set_suite_junit },
+	{ "json", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE, "write a report in JSON", set_suite_json },
 	{ "ktap", 0, "FILE", CMD_TEST, ARGV_ONLY, ONCE,
-	  "write a report in the kernel's form of TAP", config_set_ktap },
+	  "write a report in the kernel's form of TAP", set_suite_ktap },
 	{ "host", 0, "HOST", CMD_PLAN, ARGV_ONLY, ONCE,
 	  "plan for another host: vendor=amd|hygon|intel|other and, if need be,\n"
 	  "family=N,phys-bits=N,guest-phys-bits=N,mem-encrypt-bits=N; without\n"

@@ -26,19 +26,6 @@ int config_set_jobs(struct config *c, const char *value, struct err *err)
 	return c->suite.count_cpus ? 0 : set_number(&c->suite.jobs, 1, JOBS_MAX, value, err);
 }
 
-int config_set_list(struct config *c, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	c->suite.list = true;
-	return 0;
-}
-
-int config_set_filter(struct config *c, const char *value, struct err *err)
-{
-	return config_copy_string(&c->suite.filter, value, err);
-}
-
 int config_set_repeat(struct config *c, const char *value, struct err *err)
 {
 	return set_number(&c->suite.repeat, 1, REPEAT_MAX, value, err);
@@ -65,37 +52,6 @@ int config_set_shard(struct config *c, const char *value, struct err *err)
 		ret = set_number(&c->suite.shard, 1, c->suite.shards, first, err);
 	free(first);
 	return ret;
-}
-
-int config_set_fail_fast(struct config *c, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	c->suite.fail_fast = true;
-	return 0;
-}
-
-int config_set_slurm(struct config *c, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	c->suite.slurm = true;
-	return 0;
-}
-
-int config_set_junit(struct config *c, const char *value, struct err *err)
-{
-	return config_copy_path(&c->suite.junit, value, err);
-}
-
-int config_set_json_report(struct config *c, const char *value, struct err *err)
-{
-	return config_copy_path(&c->suite.json, value, err);
-}
-
-int config_set_ktap(struct config *c, const char *value, struct err *err)
-{
-	return config_copy_path(&c->suite.ktap, value, err);
 }
 
 void config_forget_suite(struct config *c)

@@ -4,37 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-int config_set_root(struct config *c, const char *value, struct err *err)
-{
-	return config_copy_path(&c->test.root, value, err);
-}
-
-int config_set_modules(struct config *c, const char *value, struct err *err)
-{
-	return config_copy_path(&c->test.modules, value, err);
-}
-
 int config_set_init(struct config *c, const char *value, struct err *err)
 {
 	c->test.no_init = !strcmp(value, "none");
 	if (!c->test.no_init && strcmp(value, "auto") != 0)
 		return err_set(err, EINVAL, "use auto or none");
 	return 0;
-}
-
-int config_set_boot_limit(struct config *c, const char *value, struct err *err)
-{
-	return config_parse_seconds(&c->test.boot_limit, 0, value, err);
-}
-
-int config_set_idle_limit(struct config *c, const char *value, struct err *err)
-{
-	return config_parse_seconds(&c->test.idle_limit, 0, value, err);
-}
-
-int config_set_limit(struct config *c, const char *value, struct err *err)
-{
-	return config_parse_seconds(&c->test.limit, 0, value, err);
 }
 
 /* Expressions are compiled by what uses them, because this folder calls no such function. */
@@ -57,11 +32,6 @@ int config_add_splat(struct config *c, const char *value, struct err *err)
 			      value, err);
 }
 
-int config_set_expect(struct config *c, const char *value, struct err *err)
-{
-	return config_copy_string(&c->test.expect, value, err);
-}
-
 int config_add_console_has(struct config *c, const char *value, struct err *err)
 {
 	return add_expression(c->test.console_has, &c->test.nr_console_has, CONFIG_PATTERNS_MAX,
@@ -78,11 +48,6 @@ int config_set_output(struct config *c, const char *value, struct err *err)
 {
 	c->test.always_output = true;
 	return config_copy_path(&c->test.output, value, err);
-}
-
-int config_set_core(struct config *c, const char *value, struct err *err)
-{
-	return config_copy_path(&c->test.core, value, err);
 }
 
 int config_check_test(const struct config *c, struct err *err)
