@@ -6,6 +6,7 @@
 
 #include "vmm/base/quote.h"
 #include "vmm/host/image.h"
+#include "vmm/test/evidence.h"
 #include "vmm/test/expect.h"
 #include "vmm/test/reports.h"
 #include "vmm/test/runner.h"
@@ -21,8 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_FOLDER "straddle-test"
-#define SUFFIX	       ".test" /* of the files in a folder */
+#define SUFFIX ".test" /* of the files in a folder */
 
 #define STATUS_FAILED 1 /* some case did not pass */
 
@@ -272,7 +272,7 @@ static int plan_cases(struct suite_run *r)
 	const struct runner_user user = { suite_run_configure, suite_run_ended, suite_run_changed,
 					  r };
 	const struct config *c = r->options;
-	const char *folder = c->test.output ? c->test.output : DEFAULT_FOLDER;
+	const char *folder = c->test.output ? c->test.output : TEST_EVIDENCE_FOLDER;
 	struct runner *runner;
 	struct err err;
 	int ret, status;

@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEFAULT_FOLDER "straddle-test"
-
 /* A file that is being written. */
 struct evidence {
 	const char *folder;
@@ -135,7 +133,7 @@ static void write_check(struct evidence *e, const struct config *c)
 int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err)
 {
 	const struct config *c = &t->vm->config;
-	struct evidence e = { .folder = c->test.output ? c->test.output : DEFAULT_FOLDER,
+	struct evidence e = { .folder = c->test.output ? c->test.output : TEST_EVIDENCE_FOLDER,
 			      .err = err };
 
 	result->output = NULL;

@@ -8,9 +8,13 @@
 
 #include "vmm/test/case.h"
 
+/* Where cases leave what they leave, without --output. */
+#define TEST_EVIDENCE_FOLDER "straddle-test"
+
 /*
- * Writes the folder config.test.output, "straddle-test" if that is NULL, and sets result->output.
- * Files of an earlier case are replaced. -errno and a sentence; result->output is then NULL.
+ * Writes the folder config.test.output, TEST_EVIDENCE_FOLDER if that is NULL, and sets
+ * result->output. Files of an earlier case are replaced. -errno and a sentence; result->output is
+ * then NULL.
  */
 int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err);
 
