@@ -155,14 +155,14 @@ run_process(const struct runner *r, const struct run *run, pid_t parent, int out
 
 /* --- results --- */
 
-static void count_result(struct runner *r, const struct test_result *result)
+void runner_count(struct runner_counts *counts, const struct test_result *result)
 {
 	if (result->skipped)
-		r->counts.skipped++;
+		counts->skipped++;
 	else if (result->passed)
-		r->counts.passed++;
+		counts->passed++;
 	else
-		r->counts.failed++;
+		counts->failed++;
 }
 
 static void report_run(struct runner *r, struct run *run, struct test_result *result)
@@ -171,7 +171,7 @@ static void report_run(struct runner *r, struct run *run, struct test_result *re
 	result->name = run->of->name;
 	result->attempts = run->attempts;
 	result->flaky = result->passed && run->attempts > 1;
-	count_result(r, result);
+	runner_count(&r->counts, result);
 	r->user->ended(r->user->to, result);
 	r->stop |= r->how->fail_fast && !result->passed && !result->skipped;
 }

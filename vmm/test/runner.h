@@ -20,6 +20,9 @@ struct runner_counts {
 	enum admission_answer waits_for; /* what the largest waiting case waits for */
 };
 
+/* Counts a case that has ended or is skipped. */
+void runner_count(struct runner_counts *counts, const struct test_result *result);
+
 struct runner_user {
 	/*
 	 * Gives *c the configuration of a case, judged by config_check(). Called for every case

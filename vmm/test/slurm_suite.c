@@ -133,12 +133,7 @@ static void tell_result(struct slurm_cases *m, unsigned task, struct test_result
 {
 	m->parts[task].ended = true;
 	result->name = m->tasks[task].name;
-	if (result->skipped)
-		m->counts.skipped++;
-	else if (result->passed)
-		m->counts.passed++;
-	else
-		m->counts.failed++;
+	runner_count(&m->counts, result);
 	m->stop |= m->s->how->fail_fast && !result->passed && !result->skipped;
 	m->s->user->ended(m->s->user->to, result);
 }
