@@ -2,6 +2,7 @@
 
 #include "vmm/base/quote.h"
 #include "vmm/host/loop.h"
+#include "vmm/host/signals.h"
 #include "vmm/test/evidence.h"
 #include "vmm/test/need.h"
 #include "vmm/test/printed.h"
@@ -400,12 +401,8 @@ static void runner_tick(void *to, short revents)
 void runner_signals(sigset_t *set)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	struct sigaction was;
 
-	sigemptyset(set);
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-		if (sigaction(ends[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
-			sigaddset(set, ends[i]);
+	signals_not_ignored(ends, ARRAY_SIZE(ends), set);
 }
 
 static int watch_events(struct runner *r)

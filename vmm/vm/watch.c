@@ -1,5 +1,6 @@
 #include "vmm/vm/watch.h"
 
+#include "vmm/host/signals.h"
 #include "vmm/host/vcpu.h"
 
 #include <errno.h>
@@ -169,18 +170,10 @@ static void death_ticks(void *to, short revents)
 int vm_catch_signals(struct vm *vm, const int *list, size_t n, int *fd,
 		     void (*ready)(void *to, short revents), void *to, struct err *err)
 {
-	struct sigaction was;
 	sigset_t set;
 	int ret;
 
-	/*
-	 * Signals that the parent made this process ignore (nohup, a script's &) stay ignored: a
-	 * signalfd would read them.
-	 */
-	sigemptyset(&set);
-	for (size_t i = 0; i < n; i++)
-		if (sigaction(list[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
-			sigaddset(&set, list[i]);
+	signals_not_ignored(list, n, &set);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return err_sys(err, errno, "cannot block signals");
 	*fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
