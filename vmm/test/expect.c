@@ -1,6 +1,7 @@
 #include "vmm/test/expect.h"
 
 #include "vmm/base/quote.h"
+#include "vmm/test/expression.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -41,18 +42,12 @@ static int read_expect(struct test_expect *e, const char *text, struct err *err)
 static int compile(struct test_expect_pattern *list, unsigned *nr, const char *option,
 		   char *const *texts, unsigned n, struct err *err)
 {
-	char why[256];
-
 	for (; *nr < n; (*nr)++) {
 		struct test_expect_pattern *p = &list[*nr];
-		int ret = regcomp(&p->regex, texts[*nr], REG_EXTENDED | REG_NOSUB);
+		int ret = expression_compile(&p->regex, option, texts[*nr], err);
 
-		if (ret) {
-			regerror(ret, &p->regex, why, sizeof(why));
-			return err_set(err, EINVAL,
-				       "%s: '%s' is no extended regular expression: %s", option,
-				       SHOWN(texts[*nr]), why);
-		}
+		if (ret < 0)
+			return ret;
 		p->text = texts[*nr];
 	}
 	return 0;
@@ -64,11 +59,11 @@ int test_expect_init(struct test_expect *e, const struct config_test *options, s
 
 	if (ret < 0)
 		return ret;
-	ret = compile(e->has, &e->nr_has, "--console-has", options->console_has,
+	ret = compile(e->has, &e->nr_has, "--console-has:", options->console_has,
 		      options->nr_console_has, err);
 	if (ret < 0)
 		return ret;
-	return compile(e->lacks, &e->nr_lacks, "--console-lacks", options->console_lacks,
+	return compile(e->lacks, &e->nr_lacks, "--console-lacks:", options->console_lacks,
 		       options->nr_console_lacks, err);
 }
 

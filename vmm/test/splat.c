@@ -1,6 +1,7 @@
 #include "vmm/test/splat.h"
 
 #include "vmm/base/quote.h"
+#include "vmm/test/expression.h"
 
 #include <errno.h>
 #include <string.h>
@@ -116,7 +117,6 @@ const struct splat_words *splat_list(size_t *n)
 
 int splat_allow_add(struct splat_allow *a, const char *regex, struct err *err)
 {
-	char why[256];
 	int ret;
 
 	if (a->n == SPLAT_ALLOW_MAX)
@@ -124,15 +124,10 @@ int splat_allow_add(struct splat_allow *a, const char *regex, struct err *err)
 			       "--allow-splat '%s' is one too many: %d are allowed; join some "
 			       "with |",
 			       SHOWN(regex), SPLAT_ALLOW_MAX);
-	ret = regcomp(&a->regex[a->n], regex, REG_EXTENDED | REG_NOSUB);
-	if (ret) {
-		regerror(ret, &a->regex[a->n], why, sizeof(why));
-		return err_set(err, EINVAL,
-			       "--allow-splat '%s' is no extended regular expression: %s",
-			       SHOWN(regex), why);
-	}
-	a->n++;
-	return 0;
+	ret = expression_compile(&a->regex[a->n], "--allow-splat", regex, err);
+	if (ret == 0)
+		a->n++;
+	return ret;
 }
 
 void splat_allow_free(struct splat_allow *a)

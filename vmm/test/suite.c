@@ -2,9 +2,9 @@
 
 #include "vmm/base/quote.h"
 #include "vmm/config/config.h"
+#include "vmm/test/expression.h"
 
 #include <errno.h>
-#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -433,15 +433,11 @@ static int check_names(const struct suite *s, struct err *err)
 static int filter_cases(struct suite *s, const char *filter, struct err *err)
 {
 	unsigned n = 0;
-	char why[256];
 	regex_t regex;
-	int ret = regcomp(&regex, filter, REG_EXTENDED | REG_NOSUB);
+	int ret = expression_compile(&regex, "--filter", filter, err);
 
-	if (ret) {
-		regerror(ret, &regex, why, sizeof(why));
-		return err_set(err, EINVAL, "--filter '%s' is no extended regular expression: %s",
-			       SHOWN(filter), why);
-	}
+	if (ret < 0)
+		return ret;
 	for (unsigned i = 0; i < s->n; i++)
 		if (!regexec(&regex, s->cases[i].name, 0, NULL, 0))
 			s->cases[n++] = s->cases[i];
