@@ -2,7 +2,7 @@
 
 #include "vmm/base/quote.h"
 #include "vmm/base/units.h"
-#include "vmm/test/program.h"
+#include "vmm/test/slurm_command.h"
 #include "vmm/test/slurm_script.h"
 #include "vmm/test/slurm_text.h"
 
@@ -108,7 +108,7 @@ static int run_words(struct words *w, char **output, struct err *err)
 
 	w->list[w->n] = NULL;
 	ret = w->failed ? err_sys(err, ENOMEM, "out of memory for a command")
-			: program_run(w->list, ANSWER_SECONDS, output, err);
+			: slurm_command_run(w->list, ANSWER_SECONDS, output, err);
 	for (unsigned i = 0; i < w->n; i++)
 		free(w->list[i]);
 	return ret;

@@ -1,5 +1,5 @@
 /* Programs that are run to their end: their output, and each way to fail. */
-#include "vmm/test/program.h"
+#include "vmm/test/slurm_command.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,7 +16,8 @@ static struct err err;
 
 static int run_shell(const char *script, unsigned seconds, char **output)
 {
-	return program_run((char *[]){ "sh", "-c", (char *)script, NULL }, seconds, output, &err);
+	return slurm_command_run((char *[]){ "sh", "-c", (char *)script, NULL }, seconds, output,
+				 &err);
 }
 
 static void test_output(void **state)
@@ -51,8 +52,9 @@ static void test_failures(void **state)
 	assert_string_equal(err.text, "sh ended with signal 15");
 	assert_int_equal(run_shell("head -c 300000 /dev/zero >&2; exit 1", 10, &output), -EIO);
 	assert_null(output);
-	assert_int_equal(program_run((char *[]){ "no-such-program", NULL }, 10, &output, &err),
-			 -ENOENT);
+	assert_int_equal(
+		slurm_command_run((char *[]){ "no-such-program", NULL }, 10, &output, &err),
+		-ENOENT);
 	assert_string_equal(err.text, "there is no program no-such-program in PATH");
 }
 

@@ -1,4 +1,4 @@
-#include "vmm/test/program.h"
+#include "vmm/test/slurm_command.h"
 
 #include "vmm/base/quote.h"
 #include "vmm/test/buffer.h"
@@ -19,7 +19,7 @@
 
 enum { FROM_OUTPUT, FROM_ERROR, STREAMS };
 
-struct program {
+struct slurm_command {
 	const char *name;
 	pid_t pid;
 	int fds[STREAMS]; /* our ends of its streams, -1 when closed */
@@ -27,7 +27,7 @@ struct program {
 	struct err *err;
 };
 
-static int64_t program_ms(void)
+static int64_t slurm_command_ms(void)
 {
 	struct timespec now;
 
@@ -39,7 +39,7 @@ static int64_t program_ms(void)
  * Starts it. `theirs` are its ends of the pipes. Signals that straddle blocks or ignores would stay
  * so in the program (execve(2)), so they are as in a shell again.
  */
-static int spawn_program(struct program *p, char *const argv[], const int *theirs)
+static int spawn_command(struct slurm_command *p, char *const argv[], const int *theirs)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -65,7 +65,7 @@ static int spawn_program(struct program *p, char *const argv[], const int *their
 	return code;
 }
 
-static int start_program(struct program *p, char *const argv[])
+static int start_command(struct slurm_command *p, char *const argv[])
 {
 	int pipes[STREAMS][2], theirs[STREAMS], code;
 
@@ -81,7 +81,7 @@ static int start_program(struct program *p, char *const argv[])
 		p->fds[i] = pipes[i][0];
 		theirs[i] = pipes[i][1];
 	}
-	code = spawn_program(p, argv, theirs);
+	code = spawn_command(p, argv, theirs);
 	for (int i = 0; i < STREAMS; i++)
 		close(theirs[i]);
 	if (code == ENOENT)
@@ -90,9 +90,9 @@ static int start_program(struct program *p, char *const argv[])
 }
 
 /* Reads what there is. A stream that has ended is closed. */
-static void read_stream(struct program *p, int i)
+static void read_stream(struct slurm_command *p, int i)
 {
-	static const size_t max[STREAMS] = { PROGRAM_OUTPUT_MAX, COMPLAINT_MAX };
+	static const size_t max[STREAMS] = { SLURM_COMMAND_OUTPUT_MAX, COMPLAINT_MAX };
 	char bytes[4096];
 	ssize_t n = read(p->fds[i], bytes, sizeof(bytes));
 
@@ -105,11 +105,11 @@ static void read_stream(struct program *p, int i)
 }
 
 /* Reads both streams to their ends. False: the time is over. */
-static bool read_streams(struct program *p, int64_t end)
+static bool read_streams(struct slurm_command *p, int64_t end)
 {
 	while (p->fds[FROM_OUTPUT] >= 0 || p->fds[FROM_ERROR] >= 0) {
 		struct pollfd polls[STREAMS];
-		int64_t left = end - program_ms();
+		int64_t left = end - slurm_command_ms();
 
 		if (left <= 0)
 			return false;
@@ -125,7 +125,7 @@ static bool read_streams(struct program *p, int64_t end)
 }
 
 /* What it complained of: the first line. */
-static const char *complaint(struct program *p)
+static const char *complaint(struct slurm_command *p)
 {
 	char *text;
 
@@ -139,7 +139,7 @@ static const char *complaint(struct program *p)
 }
 
 /* Judges the status of wait(2). */
-static int judge_status(struct program *p, int status)
+static int judge_status(struct slurm_command *p, int status)
 {
 	const char *text = complaint(p);
 
@@ -152,17 +152,17 @@ static int judge_status(struct program *p, int status)
 		       WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
-int program_run(char *const argv[], unsigned seconds, char **output, struct err *err)
+int slurm_command_run(char *const argv[], unsigned seconds, char **output, struct err *err)
 {
-	struct program p = { .name = argv[0],
-			     .fds = { -1, -1 },
-			     .kept = { BUFFER_EMPTY, BUFFER_EMPTY },
-			     .err = err };
-	int ret = start_program(&p, argv), status = 0;
+	struct slurm_command p = { .name = argv[0],
+				   .fds = { -1, -1 },
+				   .kept = { BUFFER_EMPTY, BUFFER_EMPTY },
+				   .err = err };
+	int ret = start_command(&p, argv), status = 0;
 	bool in_time;
 
 	if (ret == 0) {
-		in_time = read_streams(&p, program_ms() + (int64_t)seconds * 1000);
+		in_time = read_streams(&p, slurm_command_ms() + (int64_t)seconds * 1000);
 		if (!in_time)
 			kill(-p.pid, SIGKILL);
 		while (waitpid(p.pid, &status, 0) < 0 && errno == EINTR)
