@@ -9,6 +9,7 @@
 #define TEST_CONSOLE_H
 
 #include "vmm/host/loop.h"
+#include "vmm/test/ends.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,10 +33,7 @@ struct test_console {
 	struct timespec start;
 	uint64_t bytes; /* that the guest printed */
 	bool in_line;	/* the last byte was no line end */
-	char *head;
-	size_t head_len, head_size;
-	char *tail;	     /* a ring */
-	uint64_t tail_bytes; /* bytes that went there, so far */
+	struct ends kept;
 };
 
 #define TEST_CONSOLE_EMPTY \

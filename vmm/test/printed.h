@@ -1,23 +1,21 @@
 /*
- * What a case prints: the beginning and the end of what comes through a pipe, because a command
- * that prints without end must not fill the host's memory.
+ * What a case prints, read from a pipe: its beginning and its end (ends.h).
  */
 #ifndef TEST_PRINTED_H
 #define TEST_PRINTED_H
 
+#include "vmm/test/ends.h"
+
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #define PRINTED_HEAD (1024u * 1024) /* bytes that are kept of the beginning */
 #define PRINTED_TAIL (256u * 1024)  /* and of what follows, the last ones */
 #define PRINTED_SHOW 4096u	    /* of the end, for reports */
 
 struct printed {
-	int fd;		/* our end of the pipe, non-blocking, owned; -1: none */
-	char *head;	/* PRINTED_HEAD bytes, once something came; NULL: nothing, or no memory */
-	char *tail;	/* a ring of PRINTED_TAIL bytes */
-	uint64_t bytes; /* that came */
+	int fd;		  /* our end of the pipe, non-blocking, owned; -1: none */
+	struct ends kept; /* open once something came */
+	uint64_t bytes;	  /* that came and for which there was memory */
 	char *shown;
 };
 

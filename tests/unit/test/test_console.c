@@ -105,7 +105,7 @@ static void test_endless(void **state)
 	for (unsigned i = 0; i < 12000; i++)
 		print(line, sizeof(line));
 	print("the end\n", 8);
-	assert_in_range(console.head_len, TEST_CONSOLE_HEAD - 2000, TEST_CONSOLE_HEAD);
+	assert_in_range(console.kept.head_len, TEST_CONSOLE_HEAD - 2000, TEST_CONSOLE_HEAD);
 	text = kept();
 	assert_non_null(strstr(text, "bytes are left out ...\n"));
 	assert_in_range(strlen(text), TEST_CONSOLE_HEAD,
