@@ -5,6 +5,7 @@
 #include "vmm/cli/cmd.h"
 
 #include "vmm/base/quote.h"
+#include "vmm/host/clock.h"
 #include "vmm/host/image.h"
 #include "vmm/test/evidence.h"
 #include "vmm/test/expect.h"
@@ -19,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SUFFIX ".test" /* of the files in a folder */
@@ -231,14 +231,6 @@ static int fail_suite(const struct err *err, enum verdict v)
 	return verdict_status(v, 0);
 }
 
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static int run_on_slurm(struct suite_run *r, const char *folder, const struct runner_user *user,
 			struct err *err)
 {
@@ -251,7 +243,7 @@ static int run_cases(struct suite_run *r, struct runner *runner, const char *fol
 		     const struct runner_user *user)
 {
 	const struct config *c = r->options;
-	double begin = seconds_now();
+	uint64_t begin = host_clock_ns();
 	struct err err, unwritten;
 	int ret = test_reports_open(&r->reports, &r->how, stdout, c->operands[0], r->suite.n, &err);
 
@@ -259,7 +251,7 @@ static int run_cases(struct suite_run *r, struct runner *runner, const char *fol
 		return fail_suite(&err, VERDICT_HOST_ERROR);
 	ret = r->how.slurm ? run_on_slurm(r, folder, user, &err) : runner_run(runner, &err);
 	hide_live(r);
-	if (test_reports_close(&r->reports, seconds_now() - begin, &unwritten) < 0 && ret == 0)
+	if (test_reports_close(&r->reports, host_clock_since(begin), &unwritten) < 0 && ret == 0)
 		return fail_suite(&unwritten, VERDICT_HOST_ERROR);
 	if (ret < 0)
 		return fail_suite(&err, ret == -EINTR ? VERDICT_INTERRUPTED : VERDICT_HOST_ERROR);

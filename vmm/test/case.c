@@ -1,5 +1,6 @@
 #include "vmm/test/case.h"
 
+#include "vmm/host/clock.h"
 #include "vmm/test/keep.h"
 
 #include <errno.h>
@@ -75,13 +76,7 @@ static void end_by_limit(struct test_case *t, enum verdict v)
 
 static double seconds_since_start(const struct test_case *t)
 {
-	struct timespec now;
-
-	if (!t->start.tv_sec)
-		return 0;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - t->start.tv_sec) +
-	       (double)(now.tv_nsec - t->start.tv_nsec) / 1e9;
+	return t->start ? host_clock_since(t->start) : 0;
 }
 
 /* --- what init says --- */
@@ -170,7 +165,6 @@ static enum verdict tick_limits(struct test_case *t)
 {
 	unsigned n = t->vm->plan.cpus;
 	struct cpu_host host;
-	struct timespec now;
 	struct cpu_sample sample = { .host = &host, .threads = t->threads, .nr_threads = n };
 
 	if (vm_cpu_threads(t->vm, t->tids, n) < n)
@@ -178,9 +172,8 @@ static enum verdict tick_limits(struct test_case *t)
 	for (unsigned i = 0; i < n; i++)
 		(void)cpu_thread_read(t->tids[i], &t->threads[i]);
 	cpu_host_read(&host);
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	sample.wall = host_clock_ns();
 	t->work = vm_work(t->vm);
-	sample.wall = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	return test_limits_tick(&t->limits, &sample, count_signs(t));
 }
 
@@ -522,7 +515,7 @@ static int run_case(struct test_case *t, struct err *err)
 	ret = begin_limits(t, err);
 	if (ret < 0)
 		return ret;
-	clock_gettime(CLOCK_MONOTONIC, &t->start);
+	t->start = host_clock_ns();
 	test_console_start(&t->console);
 	ret = vm_run(t->vm, err);
 	read_the_rest(t);

@@ -57,8 +57,8 @@ struct test_case {
 	 */
 	void (*keeps)(struct test_case *t);
 	bool kept;
-	char *control; /* the path of the control socket of a guest that is kept, or NULL */
-	struct timespec start;
+	char *control;	 /* the path of the control socket of a guest that is kept, or NULL */
+	uint64_t start;	 /* of the guest, by host_clock_ns(); 0: not yet */
 	char tail[4096]; /* of the console, for the result */
 };
 

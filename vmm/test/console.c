@@ -1,5 +1,7 @@
 #include "vmm/test/console.h"
 
+#include "vmm/host/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,14 +14,9 @@
 
 static void begin_line(struct test_console *c)
 {
-	struct timespec now;
 	char stamp[32];
-	int n;
+	int n = snprintf(stamp, sizeof(stamp), "%9.3f | ", host_clock_since(c->start));
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	n = snprintf(stamp, sizeof(stamp), "%9.3f | ",
-		     (double)(now.tv_sec - c->start.tv_sec) +
-			     (double)(now.tv_nsec - c->start.tv_nsec) / 1e9);
 	ends_put(&c->kept, stamp, (size_t)n);
 }
 
@@ -102,7 +99,7 @@ int test_console_open(struct test_console *c, struct loop *loop, int fd, FILE *c
 
 void test_console_start(struct test_console *c)
 {
-	clock_gettime(CLOCK_MONOTONIC, &c->start);
+	c->start = host_clock_ns();
 }
 
 void test_console_close(struct test_console *c)

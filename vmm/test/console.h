@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
 #define TEST_CONSOLE_HEAD (8u * 1024 * 1024) /* bytes that are kept of the beginning */
 #define TEST_CONSOLE_TAIL (256u * 1024)	     /* and of the end */
@@ -30,7 +29,7 @@ struct test_console {
 	int fd;	    /* our end; non-blocking, owned */
 	FILE *copy; /* all that is printed goes there as well; NULL: nowhere */
 	struct test_console_user user;
-	struct timespec start;
+	uint64_t start; /* of the guest, by host_clock_ns() */
 	uint64_t bytes; /* that the guest printed */
 	bool in_line;	/* the last byte was no line end */
 	struct ends kept;

@@ -2,6 +2,7 @@
 
 #include "vmm/base/quote.h"
 #include "vmm/base/units.h"
+#include "vmm/host/clock.h"
 #include "vmm/test/slurm_command.h"
 #include "vmm/test/slurm_script.h"
 #include "vmm/test/slurm_text.h"
@@ -617,16 +618,8 @@ static void pause_for(const struct jobs *j, unsigned ms)
 		nanosleep(&slice, NULL);
 }
 
-static time_t slurm_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 /* One look at all tasks. *answered is when Slurm has answered last. */
-static int look(struct jobs *j, time_t *answered)
+static int look(struct jobs *j, uint64_t *answered)
 {
 	struct err silent;
 	int asked = ask_squeue(j, &silent), ret = find_results(j);
@@ -634,9 +627,9 @@ static int look(struct jobs *j, time_t *answered)
 	if (ret < 0)
 		return ret;
 	if (asked == 0) {
-		*answered = slurm_seconds();
+		*answered = host_clock_ns();
 		find_lost(j);
-	} else if (slurm_seconds() - *answered > SILENCE_SECONDS && has_stage(j, STAGE_GIVEN)) {
+	} else if (host_clock_since(*answered) > SILENCE_SECONDS && has_stage(j, STAGE_GIVEN)) {
 		return err_set(j->err, ETIMEDOUT, "Slurm has not answered for %d minutes: %s",
 			       SILENCE_SECONDS / 60, silent.text);
 	}
@@ -647,7 +640,7 @@ static int wait_for_all(struct jobs *j)
 {
 	unsigned most = j->s->poll_ms ? j->s->poll_ms : POLL_MAX_MS;
 	unsigned pause = most < POLL_FIRST_MS ? most : POLL_FIRST_MS;
-	time_t answered = slurm_seconds();
+	uint64_t answered = host_clock_ns();
 	int ret = 0;
 
 	while (ret == 0 && has_stage(j, STAGE_GIVEN)) {

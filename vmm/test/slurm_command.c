@@ -1,6 +1,7 @@
 #include "vmm/test/slurm_command.h"
 
 #include "vmm/base/quote.h"
+#include "vmm/host/clock.h"
 #include "vmm/test/buffer.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define COMPLAINT_MAX 4096 /* bytes of its standard error that are kept */
@@ -29,10 +29,7 @@ struct slurm_command {
 
 static int64_t slurm_command_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(host_clock_ns() / 1000000);
 }
 
 /*
