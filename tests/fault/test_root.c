@@ -199,7 +199,7 @@ static void look_at_rights(void)
 		print_message("%s\n", err.text);
 		_exit(2);
 	}
-	if (test_root_is_read_only(&root))
+	if (root.read_only)
 		_exit(3);
 	test_root_close(&root);
 }

@@ -342,8 +342,8 @@ static int add_init(struct test_case *t, struct err *err)
 	ret = test_root_open(&t->root, c, err);
 	if (ret < 0)
 		return ret;
-	ret = test_initramfs_make(&t->initramfs, c, test_root_spec(c, &t->root),
-				  test_root_is_read_only(&t->root), case_input() >= 0, err);
+	ret = test_initramfs_make(&t->initramfs, c, test_root_spec(c, &t->root), t->root.read_only,
+				  case_input() >= 0, err);
 	if (ret < 0)
 		return ret;
 	c->initrds[c->nr_initrds] = strdup(t->initramfs.path);

@@ -297,11 +297,6 @@ const char *test_root_spec(const struct config *c, const struct test_root *root)
 	return *root->folder ? "root=fs:" TEST_ROOT_TAG : "root=disk:" TEST_ROOT_SERIAL;
 }
 
-bool test_root_is_read_only(const struct test_root *root)
-{
-	return root->read_only;
-}
-
 void test_root_connected(struct test_root *root)
 {
 	char socket[sizeof(root->folder) + 8];

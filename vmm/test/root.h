@@ -20,7 +20,12 @@ struct test_root {
 	char folder[64]; /* temporary, with the socket in it; "": none */
 	struct program daemon;
 	struct daemon_calls calls;
-	bool read_only; /* overlayfs cannot use it */
+	/*
+	 * The guest cannot have a writable layer over it: overlayfs opens files with O_NOATIME,
+	 * which a virtiofsd without rights may do with the user's own files only (open(2)), if it
+	 * does not drop the flag, and this kernel has no way to drop it (daemon_calls.h).
+	 */
+	bool read_only;
 };
 
 /*
@@ -30,12 +35,6 @@ struct test_root {
 int test_root_open(struct test_root *root, struct config *config, struct err *err);
 /* "root=fs:TAG" and the like, for init's specification. */
 const char *test_root_spec(const struct config *config, const struct test_root *root);
-/*
- * Whether the guest cannot have a writable layer over the root: overlayfs opens files with
- * O_NOATIME, which a virtiofsd without rights may do with the user's own files only (open(2)), if
- * it does not drop the flag, and this kernel has no way to drop it (daemon_calls.h).
- */
-bool test_root_is_read_only(const struct test_root *root);
 /* Called when the virtiofs device is connected: removes the socket's name. */
 void test_root_connected(struct test_root *root);
 /* If the daemon has ended by itself, says how and returns true. */
