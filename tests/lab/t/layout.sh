@@ -2,20 +2,7 @@
 # straddle test --layout hole: a guest of more than 1 TiB on 1 GiB, by a stock kernel, too. What it says of itself is
 # what was planned, and RAM on both sides of the hole holds what was written, with and without a device.
 . /lab/lib.sh
-
-case=/tmp/case out=/tmp/out
-
-# run_case KERNEL OPTION... -- COMMAND: sets $status; output is in $out.
-run_case()
-{
-	kernel=$1
-	shift
-	rm -rf $case
-	timeout -s KILL $limit straddle test --kernel "$K/$kernel/vmlinuz" --output $case --append quiet --layout hole "$@" \
-		>$out 2>"$log"
-	status=$?
-	shown=
-}
+. /lab/case.sh
 
 # verified NAME: each usable range above 1 MiB was verified, up to the hole but for pages that the kernel has.
 verified()
@@ -45,14 +32,14 @@ for kernel in lean cloud; do
 		"$(planned e820 | grep -c "end=$((0xFD00000000)) type=usable")"
 	same "$kernel: plan: and begins at 1 TiB" 1 \
 		"$(planned e820 | grep -c "^start=$((0x10000000000)) .*type=usable")"
-	run_case $kernel --memory $memory -- @facts
+	run_case $kernel --layout hole --memory $memory -- @facts
 	same "$kernel: @facts: status" 0 "$status"
 	awk -f /lab/json.awk <$out >"$facts"
 	planned e820 >/tmp/want
 	said e820 | sed 's/type=System RAM/type=usable/; s/type=Reserved/type=reserved/; s/type=ACPI Tables/type=acpi/' \
 		>/tmp/got
 	same_lines "$kernel: @facts has the planned E820" /tmp/want /tmp/got
-	run_case $kernel --memory $memory -- @memory
+	run_case $kernel --layout hole --memory $memory -- @memory
 	same "$kernel: @memory: status" 0 "$status"
 	verified "$kernel: @memory"
 done
@@ -61,13 +48,13 @@ done
 take $nvme
 straddle plan --json --layout hole --memory 512M --vfio $nvme | awk -f /lab/json.awk >"$plan"
 for backend in type1 iommufd; do
-	run_case lean --memory 512M --vfio $nvme --vfio-backend $backend -- @memory
+	run_case lean --layout hole --memory 512M --vfio $nvme --vfio-backend $backend -- @memory
 	same "$backend: @memory: status" 0 "$status"
 	verified "$backend: @memory"
 done
 give $nvme
 
 # Too few address bits are a mistake of the user's, or of the host's, and not of the guest's.
-run_case lean --phys-bits 40 -- @status 0
+run_case lean --layout hole --phys-bits 40 -- @status 0
 same "too few address bits: status" 113 "$status"
-same "too few address bits: sentence" 1 "$(grep -c 'takes 41 address bits, but the guest has 40' "$log")"
+same "too few address bits: sentence" 1 "$(grep -c 'takes 41 address bits, but the guest has 40' $error)"

@@ -2,31 +2,7 @@
 # straddle test: a command's status and streams, and every way in which a case ends, told apart. Run by a user who
 # may use /dev/kvm and not much else.
 . /lab/lib.sh
-
-case=/tmp/case out=/tmp/out error=/tmp/error
-
-words= # more of the kernel's command line
-
-# run_case KERNEL OPTION... -- COMMAND...: sets $status; output is in $out, straddle's own words in $error.
-run_case()
-{
-	kernel=$1
-	shift
-	rm -rf $case
-	timeout -s KILL $limit straddle test --kernel "$K/$kernel/vmlinuz" --output $case --append "quiet $words" "$@" \
-		>$out 2>$error
-	status=$?
-	cp $case/console.log "$log" 2>/dev/null || cp $error "$log"
-	shown=
-	printf '    | %s\n' "$status $(tail -n 2 $error | tr '\n' ' ')"
-}
-
-# ends NAME STATUS WORD: the last case ended so, by its status and in its result.
-ends()
-{
-	same "$1: status" "$2" "$status"
-	same "$1: result.json" "\"$3\"" "$(grep -o '"verdict": *"[^"]*"' $case/result.json | cut -d: -f2 | tr -d ' ')"
-}
+. /lab/case.sh
 
 # A command's status, in its own words and as a signal.
 run_case lean -- @status 7

@@ -3,83 +3,63 @@
 # at once. How long that took is printed, and judged in the time in which the guest's CPUs could run. And 100 MiB of
 # bytes in both directions.
 . /lab/lib.sh
+. /lab/case.sh
+exec </dev/null
 
-case=/tmp/case out=/tmp/out error=/tmp/error
-
-words= # more of the kernel's command line
-
-# run_case KERNEL OPTION... -- COMMAND...: as in test.sh.
-run_case()
+# ends_soon NAME STATUS WORD [SECONDS]: and that was noticed within SECONDS (2) of the time in which the guest's CPUs
+# could run.
+ends_soon()
 {
-	kernel=$1
-	shift
-	rm -rf $case
-	timeout -s KILL $limit straddle test --kernel "$K/$kernel/vmlinuz" --output $case --append "quiet $words" "$@" \
-		>$out 2>$error </dev/null
-	status=$?
-	cp $case/console.log "$log" 2>/dev/null || cp $error "$log"
-	shown=
-}
-
-# result KEY: a number of the result.
-result_of() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" $case/result.json | head -n 1; }
-
-# ends NAME STATUS WORD [SECONDS]: the last case ended so, and that was noticed within SECONDS (2) of the time in
-# which the guest's CPUs could run.
-ends()
-{
-	same "$1: status" "$2" "$status"
-	same "$1: result.json" "\"$3\"" "$(grep -o '"verdict": *"[^"]*"' $case/result.json | cut -d: -f2 | tr -d ' ')"
+	ends "$1" "$2" "$3"
 	same "$1: is noticed within ${4:-2} s" 1 \
 		"$(result_of silent_ran | awk -v most="${4:-2}" '{ print $1 <= most }')"
 	printf '    | %s: %s s after the last sign, CPUs could run for %s s of them; %s s in all\n' "$1" \
 		"$(result_of silent)" "$(result_of silent_ran)" "$(result_of seconds)"
-	printf '    | %s\n' "$(tail -n 2 $error | tr '\n' ' ')"
 }
 
 # Before init: no root at all, one that is not there, an init that ends, one that is none.
 run_case cloud --init none
-ends "no root, no initrd" 103 panic
+ends_soon "no root, no initrd" 103 panic
 for kernel in lean cloud; do
 	words="root=/dev/vda1"
 	run_case $kernel --init none
-	ends "$kernel: no such root" 103 panic
+	ends_soon "$kernel: no such root" 103 panic
 	words=rdinit=/none
 	run_case $kernel -- @status 0
-	ends "$kernel: no init" 103 panic
+	ends_soon "$kernel: no init" 103 panic
 	mkdir -p /tmp/initrd/bin && cp /bin/busybox /tmp/initrd/bin/ && ln -sf busybox /tmp/initrd/bin/false
 	(cd /tmp/initrd && find . | cpio -o -H newc 2>/dev/null) >/tmp/initrd.cpio
 	words=rdinit=/bin/false
 	run_case $kernel --init none --initrd /tmp/initrd.cpio
-	ends "$kernel: init=/bin/false" 103 panic
+	ends_soon "$kernel: init=/bin/false" 103 panic
 	words=
 done
 
 # Later: init ends, the kernel panics or has no memory.
 run_case cloud -- @exit
-ends "cloud: lost init" 103 panic
+ends_soon "cloud: lost init" 103 panic
 run_case lean --initrd "$K/lean/initrd" -- /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'
-ends "sysrq c" 103 panic
+ends_soon "sysrq c" 103 panic
 run_case lean --memory 128M -- @oom
-ends "out of memory" 108 out-of-memory
+ends_soon "out of memory" 108 out-of-memory
 
 # A module that oopses, and the kernel goes on: made of one of Debian's (with_oops in tests/lab/lab).
 run_case cloud --initrd /lab/oops.cpio --initrd "$K/cloud/initrd" -- /bin/busybox sh -c \
 	'/bin/busybox insmod /oops.ko; /bin/busybox sleep 100'
-ends "a module that oopses" 104 splat 5
+ends_soon "a module that oopses" 104 splat 5
 same "a module that oopses: its line" 1 "$(grep -c 'invalid opcode: 0000 \[#1\]' $case/console.log)"
 
 # What no system call asks for: see die.c. Each comes after the guest has printed.
 run_case lean --initrd "$K/lean/initrd" -- /bin/die fault
-ends "triple fault" 106 crash
+ends_soon "triple fault" 106 crash
 same "triple fault: the sentence" 1 "$(grep -c 'the guest crashed by a triple fault' $error)"
 run_case lean --initrd "$K/lean/initrd" -- /bin/die mmio
-ends "KVM error" 106 crash
+ends_soon "KVM error" 106 crash
 same "KVM error: where" 1 "$(grep -c '^rip 00000000d0000000' $case/cpus.txt)"
 run_case lean --initrd "$K/lean/initrd" -- /bin/die halt
-ends "all CPUs halted, interrupts off" 107 halted
+ends_soon "all CPUs halted, interrupts off" 107 halted
 run_case lean --idle-limit 3 --initrd "$K/lean/initrd" -- /bin/die spin
-ends "spins, interrupts off" 101 idle-limit 5
+ends_soon "spins, interrupts off" 101 idle-limit 5
 
 # 100 MiB there and back by vsock, and as much as is sensible by the serial line.
 there_and_back()

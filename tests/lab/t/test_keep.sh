@@ -2,8 +2,9 @@
 # straddle test --keep: a guest that failed is stopped and can be looked at; what is known of it is written before; the
 # status is the usual one; nothing is left of it.
 . /lab/lib.sh
+. /lab/case.sh
 
-case=/tmp/case out=/tmp/out error=/tmp/error control=/tmp/case/control
+control=$case/control
 
 # keep OPTION... -- COMMAND...: a case in the background, until its guest waits.
 keep()
@@ -29,8 +30,6 @@ ends()
 	same "$1: status" "$2" "$?"
 	same "$1: no socket is left" "" "$(ls $control 2>/dev/null)"
 }
-
-verdict() { grep -o '"verdict": *"[^"]*"' $case/result.json | cut -d '"' -f 4; }
 
 # A panic: all evidence is there while the guest waits, and it can be looked at.
 keep --memory 256M -- @panic

@@ -2,8 +2,8 @@
 # straddle test --root of folders, by root and by a user without rights, and by both programs that are called virtiofsd:
 # what the command sees, the writable layer over files of others, and that the host's files stay as they are.
 . /lab/lib.sh
+. /lab/case.sh
 
-out=/tmp/out error=/tmp/error
 user=
 
 # as_wanted COMMAND...: becomes that, as a user without rights if $user is set.
@@ -13,20 +13,13 @@ as_wanted()
 	exec "$@"
 }
 
-# run_case OPTION... -- COMMAND...: with virtiofsd from the folder $path; sets $status.
-run_case()
-{
-	rm -rf /tmp/case
-	(
-		export PATH="$path:$PATH"
-		as_wanted timeout -s KILL $limit straddle test --kernel "$K/cloud/vmlinuz" --modules /lab/modules \
-			--output /tmp/case --append quiet "$@"
-	) >$out 2>$error
-	status=$?
-	cp /tmp/case/console.log "$log" 2>/dev/null || cp $error "$log"
-	shown=
-	printf '    | %s\n' "$status $(tail -n 2 $error | tr '\n' ' ')"
-}
+# in_place OPTION... -- COMMAND...: with virtiofsd from the folder $path.
+in_place()
+(
+	export PATH="$path:$PATH"
+	as_wanted timeout -s KILL $limit straddle test --kernel "$K/cloud/vmlinuz" --modules /lab/modules \
+		--output $case --append quiet "$@"
+)
 
 # What a command does in a root that belongs to others: reads, changes, deletes, and runs what it has copied.
 changes='set -e; head -n 1 /etc/passwd | cut -c 1-4; echo new >>/etc/passwd; tail -n 1 /etc/passwd
@@ -42,7 +35,7 @@ daemon() { cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -o -e '--f[
 # The layer of $1.
 changed()
 {
-	run_case --root host -- sh -c "$changes"
+	as_case in_place --root host -- sh -c "$changes"
 	same "$1: --root host: status" 0 "$status"
 	same "$1: --root host can be written to" "$wanted" "$(tr '\n' ' ' <$out | sed 's/ $//')"
 	same "$1: the host's files are as they were" "$lines 1" "$(($(wc -l </etc/passwd))) $(find /lab/banner | wc -l)"
@@ -58,11 +51,11 @@ for kind in qemu rust; do
 
 	mkdir -p /tmp/folder/bin && cp /bin/busybox /tmp/folder/bin/ && ln -sf busybox /tmp/folder/bin/sh
 	chown -R user /tmp/folder
-	run_case --root /tmp/folder -- sh -c 'echo new >/new; /bin/busybox cat /new'
+	as_case in_place --root /tmp/folder -- sh -c 'echo new >/new; /bin/busybox cat /new'
 	same "$kind: a folder of one's own" "0 new" "$status $(cat $out)"
 
 	# The guest's root mounts the device once more.
-	run_case --root /tmp/folder -- sh -c '/bin/busybox mkdir /m && /bin/busybox mount -t virtiofs straddle-root /m &&
+	as_case in_place --root /tmp/folder -- sh -c '/bin/busybox mkdir /m && /bin/busybox mount -t virtiofs straddle-root /m &&
 		/bin/busybox mount -o remount,rw /m && echo mounted; echo bad >/m/bad || echo refused'
 	same "$kind: the guest cannot write to the host" "mounted refused" "$(tr '\n' ' ' <$out | sed 's/ $//')"
 	same "$kind: and has not" 0 "$(find /tmp/folder -name bad | wc -l)"
