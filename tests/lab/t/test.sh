@@ -72,7 +72,7 @@ same "halted: the core is sparse" 1 "$([ "$(stat -c %s /tmp/core)" -gt 400000000
 rm -f /tmp/core
 run_case lean --idle-limit 3 -- @hang
 ends "hang" 101 idle-limit
-same "hang: how long it was silent" 1 "$(sed -n 's/.*"silent": *\([0-9.]*\).*/\1/p' $case/result.json | awk '{ print $1 >= 3 }')"
+same "hang: how long it was silent" 1 "$(result_of silent | awk '{ print ($1 >= 3) }')"
 run_case lean --limit 12 -- @idle 100
 ends "too long" 102 limit
 run_case cloud --boot-limit 1 -- @status 0
