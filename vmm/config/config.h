@@ -311,6 +311,7 @@ struct config_source {
 	struct config_given fixed; /* by those that win over it */
 	const char *dashes;	   /* how names are written there */
 	const char *assign;
+	const char *also; /* a key there that is no option, to be suggested as well; NULL: none */
 };
 
 /* A file's lines, over which all that *c has now wins. */

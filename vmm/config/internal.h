@@ -83,11 +83,11 @@ struct suggestion {
 
 /*
  * Returns, for a name of `len` bytes that no option of the command has, the option that other
- * monitors call by this name, else the one that differs by a slip or two. Both fields are NULL if
- * there is none.
+ * monitors call by this name, else the one that differs by a slip or two, `also` among them unless
+ * it is NULL. Both fields are NULL if there is none.
  */
 struct suggestion config_suggest(const char *name, size_t len, enum config_command cmd,
-				 bool in_file);
+				 bool in_file, const char *also);
 /* Whether other monitors have an option of exactly this name, and straddle has none. */
 bool config_is_foreign(const char *name, size_t len);
 

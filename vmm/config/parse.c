@@ -260,7 +260,7 @@ static int find_by_prefix(const char *name, size_t len, enum config_command cmd,
 static int unknown_option(const char *dashes, const char *name, size_t len, enum config_command cmd,
 			  struct err *err)
 {
-	const struct suggestion meant = config_suggest(name, len, cmd, false);
+	const struct suggestion meant = config_suggest(name, len, cmd, false, NULL);
 
 	if (meant.needless)
 		return err_set(err, EINVAL, "unknown option %s%s; leave it out, because %s", dashes,
@@ -497,7 +497,7 @@ int config_apply_line(struct config *c, struct config_source *from, enum config_
 			       "'%s' cannot stand in a configuration file; give it on the command "
 			       "line",
 			       SHOWN(key));
-	meant = config_suggest(key, strlen(key), cmd, true);
+	meant = config_suggest(key, strlen(key), cmd, true, from->also);
 	if (meant.needless)
 		return err_set(err, EINVAL, "unknown key '%s'; leave it out, because %s",
 			       SHOWN(key), meant.needless);

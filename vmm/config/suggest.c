@@ -99,9 +99,9 @@ static bool is_of(const struct config_option *o, enum config_command cmd, bool i
 	return o->commands & cmd && (o->in_file || !in_file);
 }
 
-/* One slip, or one in three letters. NULL if no option is so near. */
+/* One slip, or one in three letters. NULL if no option is so near, nor `also`. */
 static const char *nearest_option(const char *name, size_t len, enum config_command cmd,
-				  bool in_file)
+				  bool in_file, const char *also)
 {
 	const char *best = NULL;
 	unsigned nearest;
@@ -111,6 +111,10 @@ static const char *nearest_option(const char *name, size_t len, enum config_comm
 	if (len > NAME_LEN_MAX)
 		return NULL;
 	nearest = len < 6 ? 2 : (unsigned)len / 3 + 1;
+	if (also && edit_distance(name, len, also) < nearest) {
+		nearest = edit_distance(name, len, also);
+		best = also;
+	}
 	for (size_t i = 0; i < n; i++) {
 		unsigned distance;
 
@@ -126,7 +130,7 @@ static const char *nearest_option(const char *name, size_t len, enum config_comm
 }
 
 struct suggestion config_suggest(const char *name, size_t len, enum config_command cmd,
-				 bool in_file)
+				 bool in_file, const char *also)
 {
 	const struct foreign *f = find_foreign(name, len);
 	size_t n;
@@ -135,5 +139,7 @@ struct suggestion config_suggest(const char *name, size_t len, enum config_comma
 	for (size_t i = 0; f && f->means.option && i < n; i++)
 		if (!strcmp(options[i].name, f->means.option) && !is_of(&options[i], cmd, in_file))
 			f = NULL;
-	return f ? f->means : (struct suggestion){ nearest_option(name, len, cmd, in_file), NULL };
+	if (f)
+		return f->means;
+	return (struct suggestion){ nearest_option(name, len, cmd, in_file, also), NULL };
 }

@@ -517,6 +517,7 @@ int suite_apply(const struct suite_case *of, struct config *c, struct err *err)
 	config_source_of_lines(&from, c);
 	for (unsigned i = 0; i < of->nr_lines; i++) {
 		const struct suite_line *l = &of->lines[i];
+	from.also = "command";
 		int ret = config_apply_line(c, &from, CMD_TEST, l->key, l->value, err);
 
 		if (ret < 0)

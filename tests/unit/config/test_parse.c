@@ -232,7 +232,8 @@ static void test_foreign_table(void **state)
 	(void)state;
 	options = config_options(&n);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		struct suggestion s = config_suggest(names[i], strlen(names[i]), CMD_RUN, false);
+		struct suggestion s =
+			config_suggest(names[i], strlen(names[i]), CMD_RUN, false, NULL);
 		bool found = s.needless;
 
 		assert_true(config_is_foreign(names[i], strlen(names[i])));

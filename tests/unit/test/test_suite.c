@@ -121,7 +121,7 @@ static void test_apply(void **state)
 	assert_int_equal(parse("[default]\nkernel = k\nmemory = 1G\nlimit = 9\ncommand = a\n"
 			       "[case one]\nlimit = 8\nrng\nmatrix command = b | c d\n"
 			       "[case two]\nlimit = x\n[case three]\nlimt = 4\n"
-			       "[case four]\njobs = 4\n"),
+			       "[case four]\njobs = 4\n[case five]\ncomand = a\n"),
 			 0);
 	assert_int_equal(config_parse(&c, CMD_TEST, 3, argv, &err), 0);
 	assert_int_equal(suite_apply(&suite.cases[1], &c, &err), 0);
@@ -138,6 +138,8 @@ static void test_apply(void **state)
 	config_free(&c);
 	assert_int_equal(suite_apply(&suite.cases[3], &c, &err), -EINVAL);
 	assert_string_equal(err.text, "x.test:13: unknown key 'limt'; did you mean limit?");
+	assert_int_equal(suite_apply(&suite.cases[5], &c, &err), -EINVAL);
+	assert_string_equal(err.text, "x.test:17: unknown key 'comand'; did you mean command?");
 	config_free(&c);
 	assert_int_equal(suite_apply(&suite.cases[4], &c, &err), -EINVAL);
 	assert_string_equal(err.text, "x.test:15: 'jobs' cannot stand in a configuration file; "
