@@ -66,20 +66,6 @@ struct runner {
 
 /* --- a case's process --- */
 
-/* The case's name as a file can have it: "boot memory=1.5T/x" is "boot_memory=1.5T_x". */
-static void name_files(const struct run *run, char *name, size_t size)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				    ".=+-_,@:";
-	size_t at = 0;
-
-	for (const char *p = run->of->name; *p && at < size - 32; p++, at++)
-		name[at] = strchr(plain, *p) && (*p != '.' || at) ? *p : '_';
-	name[at] = '\0';
-	if (run->attempts > 1)
-		snprintf(name + at, size - at, ".attempt-%u", run->attempts);
-}
-
 static void give_result(struct outcome *to, const struct test_result *result)
 {
 	to->result = *result;
@@ -96,12 +82,14 @@ static void give_result(struct outcome *to, const struct test_result *result)
 static int configure_case(const struct runner *r, const struct run *run, struct config *c,
 			  struct err *err)
 {
-	char name[NAME_MAX];
+	char name[NAME_MAX], attempt[32] = "";
 	int ret = r->user->configure(r->user->to, run->of, c, err);
 
 	if (ret < 0)
 		return ret;
-	name_files(run, name, sizeof(name));
+	if (run->attempts > 1)
+		snprintf(attempt, sizeof(attempt), ".attempt-%u", run->attempts);
+	snprintf(name, sizeof(name), "%s%s", run->of->folder, attempt);
 	if (!c->test.output && asprintf(&c->test.output, "%s/%s", r->folder, name) < 0) {
 		c->test.output = NULL;
 		return err_sys(err, ENOMEM, "out of memory for a file name");

@@ -3,6 +3,7 @@
 #include "vmm/base/quote.h"
 #include "vmm/config/config.h"
 #include "vmm/test/expression.h"
+#include "vmm/test/suite_folders.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -43,8 +44,7 @@ static bool is_full(size_t n)
 	return !(n & (n - 1));
 }
 
-/* Keeps allocated memory until suite_free(). NULL: no memory. */
-static void *suite_keep(struct suite *s, void *data)
+void *suite_keep(struct suite *s, void *data)
 {
 	if (data && is_full(s->nr_kept)) {
 		void **more = realloc(s->kept, (s->nr_kept ? 2 * s->nr_kept : 1) * sizeof(*more));
@@ -408,7 +408,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Reports are read by names, and what cases leave lies in folders of their names. */
+/* Reports are read by names. */
 static int check_names(const struct suite *s, struct err *err)
 {
 	struct suite_case *sorted = calloc(s->n ? s->n : 1, sizeof(*sorted));
@@ -505,7 +505,9 @@ int suite_select(struct suite *s, const struct config_suite *how, struct err *er
 	}
 	if (how->shards)
 		take_shard(s, how->shard, how->shards);
-	return how->repeat > 1 ? repeat_cases(s, how->repeat, err) : 0;
+	if (how->repeat > 1)
+		ret = repeat_cases(s, how->repeat, err);
+	return ret == 0 ? suite_name_folders(s, err) : ret;
 }
 
 /* --- a case's configuration --- */
@@ -515,9 +517,9 @@ int suite_apply(const struct suite_case *of, struct config *c, struct err *err)
 	struct config_source from;
 
 	config_source_of_lines(&from, c);
+	from.also = "command";
 	for (unsigned i = 0; i < of->nr_lines; i++) {
 		const struct suite_line *l = &of->lines[i];
-	from.also = "command";
 		int ret = config_apply_line(c, &from, CMD_TEST, l->key, l->value, err);
 
 		if (ret < 0)

@@ -44,6 +44,7 @@ struct suite_line {
 /* One case. Strings and arrays belong to the suite. */
 struct suite_case {
 	const char *name;
+	const char *folder; /* where it leaves what it leaves (suite_folders.h); NULL before */
 	const char *file;
 	unsigned line; /* of its section */
 	struct suite_line *lines;
@@ -68,7 +69,8 @@ int suite_parse(struct suite *s, const char *file, const char *prefix, const cha
 		struct err *err);
 /*
  * Leaves of the cases those that --filter and --shard choose, each as often as --repeat says, under
- * names of their own. -EINVAL and a sentence: two cases have one name, or none is chosen.
+ * names and with folders of their own. -EINVAL and a sentence: two cases have one name, or none is
+ * chosen.
  */
 int suite_select(struct suite *s, const struct config_suite *how, struct err *err);
 /*
@@ -76,6 +78,8 @@ int suite_select(struct suite *s, const struct config_suite *how, struct err *er
  * -EINVAL and a sentence that begins with "FILE:LINE: ".
  */
 int suite_apply(const struct suite_case *of, struct config *c, struct err *err);
+/* Keeps allocated memory until suite_free(). Returns it; or NULL, and it is freed: no memory. */
+void *suite_keep(struct suite *s, void *data);
 /* Frees all. Allowed on a zeroed struct. */
 void suite_free(struct suite *s);
 
