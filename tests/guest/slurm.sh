@@ -73,7 +73,18 @@ check "Slurm refuses the array: why" grep -q '^straddle: sbatch: .*partition' no
 
 # --- a node dies ---
 
-# The first run of the case waits for a pipe's writer on some node, which dies. The second one finds an empty file.
+# The first run of the case waits for a pipe's writer on some node, which dies. The second one finds an empty file. Slurm
+# is busy meanwhile: it takes neither what is first submitted again, nor what is first to be released.
+mkdir busy
+for name in sbatch scontrol; do
+	cat >busy/$name <<-END
+		#!/bin/sh
+		echo "\$1" >>"$work/busy/$name.calls"
+		[ "\$(wc -l <"$work/busy/$name.calls")" != 2 ] || { echo "$name: error: Socket timed out" >&2; exit 1; }
+		exec "$slurm/bin/$name" "\$@"
+	END
+	chmod +x busy/$name
+done
 mkfifo pipe
 cat >b.test <<'END'
 [default]
@@ -84,9 +95,10 @@ kernel = pipe
 [case later]
 kernel = /dev/null
 END
+none_runs() { [ -z "$(squeue -h)" ]; }
 waiting() { squeue -h -r -t running -o '%K %N' | sed -n 's/^0 //p'; }
 is_waiting() { [ -n "$(waiting)" ] && pgrep -f -- "--slurm --json $1" >/dev/null; }
-"$straddle" test b.test --slurm --json b.json >b.tap 2>b.err &
+PATH=$work/busy:$PATH "$straddle" test b.test --slurm --json b.json >b.tap 2>b.err &
 runner=$!
 eventually is_waiting b.json
 sleep 2
@@ -101,6 +113,9 @@ check "a node dies: why" [ "$(jq -r '.cases[] | select(.name == "wait").sentence
 	grep -c "because it was lost: Slurm's job [0-9]*_0 on $lost ended with NODE_FAIL\.")" = 1 ]
 check "a node dies: the other case ran once" [ "$(jq -c '.cases[] | select(.name == "later") | .attempts' b.json)" = 1 ]
 
+check "Slurm is busy: it was asked again" [ "$(wc -l <busy/sbatch.calls) $(wc -l <busy/scontrol.calls)" = "4 3" ]
+check "Slurm is busy: nothing is left of what it did not release" eventually none_runs
+
 # --- the end of the run ---
 
 rm pipe && mkfifo pipe
@@ -112,5 +127,4 @@ kill -TERM $runner
 wait $runner
 check "SIGTERM: status 114" [ $? = 114 ]
 check "SIGTERM: the report has all cases" [ "$(jq -c '.summary.cases' c.json)" = 2 ]
-none_runs() { [ -z "$(squeue -h)" ]; }
 check "SIGTERM: nothing is left" eventually none_runs

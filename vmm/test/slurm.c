@@ -408,6 +408,22 @@ static int keep_array(struct jobs *j, uint64_t job, unsigned base)
 	return 0;
 }
 
+/* Cancels an array that is still held; its tasks are to be run as before. */
+static void take_back(struct jobs *j, uint64_t job, unsigned base)
+{
+	struct words w = { .n = 0 };
+	struct err ignored;
+
+	add_word(&w, "scancel");
+	add_word(&w, "%llu", (unsigned long long)job);
+	(void)run_words(&w, NULL, &ignored);
+	for (unsigned i = base; i < array_end(j, base); i++)
+		if (j->state[i].stage == STAGE_GIVEN && j->state[i].job == job) {
+			j->state[i].stage = STAGE_TODO;
+			j->state[i].runs--;
+		}
+}
+
 /* Submits those tasks from `base` on that are to be run. */
 static int submit_part(struct jobs *j, unsigned base, unsigned at_once)
 {
@@ -435,7 +451,11 @@ static int submit_part(struct jobs *j, unsigned base, unsigned at_once)
 	for (unsigned g = 1; g <= groups && ret == 0; g++)
 		ret = is_cancelled(j) ? err_set(j->err, EINTR, "cancelled")
 				      : adjust_group(j, job, base, g, first);
-	return ret == 0 ? release_array(j, job, base) : ret;
+	if (ret == 0)
+		ret = release_array(j, job, base);
+	if (ret < 0)
+		take_back(j, job, base);
+	return ret;
 }
 
 /* Submits all tasks that are to be run. */
@@ -618,22 +638,36 @@ static void pause_for(const struct jobs *j, unsigned ms)
 		nanosleep(&slice, NULL);
 }
 
-/* One look at all tasks. *answered is when Slurm has answered last. */
+static bool are_left(const struct jobs *j)
+{
+	return has_stage(j, STAGE_GIVEN) || has_stage(j, STAGE_TODO);
+}
+
+/*
+ * One look at all tasks. *answered is when Slurm has last done all that it was asked: whose
+ * controller is started again, or is busy, refuses for a while, also lost tasks that are to run
+ * again.
+ */
 static int look(struct jobs *j, uint64_t *answered)
 {
-	struct err silent;
-	int asked = ask_squeue(j, &silent), ret = find_results(j);
+	struct err why;
+	int asked = ask_squeue(j, &why), ret = find_results(j);
 
 	if (ret < 0)
 		return ret;
 	if (asked == 0) {
-		*answered = host_clock_ns();
 		find_lost(j);
-	} else if (host_clock_since(*answered) > SILENCE_SECONDS && has_stage(j, STAGE_GIVEN)) {
-		return err_set(j->err, ETIMEDOUT, "Slurm has not answered for %d minutes: %s",
-			       SILENCE_SECONDS / 60, silent.text);
+		if (has_stage(j, STAGE_TODO) && (asked = submit_all(j)) < 0)
+			why = *j->err;
+		if (asked == -EINTR)
+			return asked;
 	}
-	return has_stage(j, STAGE_TODO) ? submit_all(j) : 0;
+	if (asked == 0)
+		*answered = host_clock_ns();
+	else if (host_clock_since(*answered) > SILENCE_SECONDS && are_left(j))
+		return err_set(j->err, ETIMEDOUT, "Slurm has refused for %d minutes: %s",
+			       SILENCE_SECONDS / 60, why.text);
+	return 0;
 }
 
 static int wait_for_all(struct jobs *j)
@@ -643,7 +677,7 @@ static int wait_for_all(struct jobs *j)
 	uint64_t answered = host_clock_ns();
 	int ret = 0;
 
-	while (ret == 0 && has_stage(j, STAGE_GIVEN)) {
+	while (ret == 0 && are_left(j)) {
 		tell_progress(j);
 		pause_for(j, pause);
 		if (is_cancelled(j))
