@@ -769,6 +769,14 @@ static int make_shared_folder(struct jobs *j)
 
 /* --- all --- */
 
+static bool has_rerun(const struct jobs *j)
+{
+	for (unsigned i = 0; i < j->n; i++)
+		if (j->state[i].runs > 1)
+			return true;
+	return false;
+}
+
 /* By their name, because an sbatch that was killed may have submitted an array all the same. */
 static void cancel_all(const struct jobs *j)
 {
@@ -812,7 +820,8 @@ int slurm_run(const struct slurm *s, const struct slurm_task *tasks, unsigned n,
 		ret = submit_all(j);
 		if (ret == 0)
 			ret = wait_for_all(j);
-		if (ret < 0)
+		/* A task that was taken for lost may have ended, and its second run not. */
+		if (ret < 0 || has_rerun(j))
 			cancel_all(j);
 	}
 	if (*j->folder && !has_stage(j, STAGE_LOST))
