@@ -156,17 +156,22 @@ int slurm_command_run(char *const argv[], unsigned seconds, char **output, struc
 				   .kept = { BUFFER_EMPTY, BUFFER_EMPTY },
 				   .err = err };
 	int ret = start_command(&p, argv), status = 0;
+	pid_t ended;
 	bool in_time;
 
 	if (ret == 0) {
 		in_time = read_streams(&p, slurm_command_ms() + (int64_t)seconds * 1000);
 		if (!in_time)
 			kill(-p.pid, SIGKILL);
-		while (waitpid(p.pid, &status, 0) < 0 && errno == EINTR)
+		while ((ended = waitpid(p.pid, &status, 0)) < 0 && errno == EINTR)
 			;
-		ret = in_time ? judge_status(&p, status)
-			      : err_set(err, ETIMEDOUT, "%s did not answer within %u s", p.name,
-					seconds);
+		if (!in_time)
+			ret = err_set(err, ETIMEDOUT, "%s did not answer within %u s", p.name,
+				      seconds);
+		else if (ended < 0)
+			ret = err_sys(err, errno, "cannot tell how %s ended", p.name);
+		else
+			ret = judge_status(&p, status);
 	}
 	buffer_put(&p.kept[FROM_OUTPUT], "", 1);
 	if (ret == 0 && p.kept[FROM_OUTPUT].error)
