@@ -41,13 +41,13 @@ memory = 3G
 [case "it's" $x]
 memory = 128M
 END
-"$straddle" test a.test --slurm -j 3 --json a.json --junit a.xml --output out >a.tap 2>a.err
+"$straddle" test a.test --slurm -j 3 --json a.json --junit a.xml --output new/out >a.tap 2>a.err
 check "some fail: status 1" [ $? = 1 ]
 check "one report: TAP" [ "$(grep -c '^ok ' a.tap) $(grep -c '^not ok ' a.tap) $(sed -n 2p a.tap)" = "6 2 1..8" ]
 check "one report: JSON" [ "$(jq -c '[.summary.passed, .summary.failed, ([.cases[].attempts] | max)]' a.json)" = '[6,2,1]' ]
 check "one report: JUnit" [ "$(grep -c '<testcase ' a.xml)" = 8 ]
 check "nothing on standard error" [ ! -s a.err ]
-check "cases leave their folders" [ -s out/bad/result.json ]
+check "cases leave their folders" [ -s new/out/bad/result.json ]
 check "any name" [ "$(jq -c '.cases[] | select(.name | startswith("\"it")) | [.name, .passed]' a.json)" = \
 	'["\"it'"'"'s\" $x",true]' ]
 check "no node is large enough: lost" [ "$(jq -c '.cases[] | select(.name == "large") | [.passed, .verdict]' a.json)" = \

@@ -102,20 +102,6 @@ static void write_result(struct evidence *e, const struct test_result *r)
 	finish(e, file, "result.json");
 }
 
-/* And those above it. -1 and errno. */
-static int make_folder(const char *path)
-{
-	char above[PATH_MAX];
-
-	snprintf(above, sizeof(above), "%s", path);
-	for (char *p = strchr(above + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		(void)mkdir(above, 0777);
-		*p = '/';
-	}
-	return mkdir(path, 0777) < 0 && errno != EEXIST ? -1 : 0;
-}
-
 /* What this host can do, because the reason of a failure may be there. */
 static void write_check(struct evidence *e, const struct config *c)
 {
@@ -130,15 +116,32 @@ static void write_check(struct evidence *e, const struct config *c)
 	finish(e, file, "check.json");
 }
 
+int test_output_folder(const char *path, struct err *err)
+{
+	char above[PATH_MAX];
+
+	snprintf(above, sizeof(above), "%s", path);
+	for (char *p = strchr(above + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		(void)mkdir(above, 0777);
+		*p = '/';
+	}
+	if (mkdir(path, 0777) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "the folder %s (--output) cannot be made", path);
+	return 0;
+}
+
 int test_evidence_write(const struct test_case *t, struct test_result *result, struct err *err)
 {
 	const struct config *c = &t->vm->config;
 	struct evidence e = { .folder = c->test.output ? c->test.output : TEST_EVIDENCE_FOLDER,
 			      .err = err };
+	int ret;
 
 	result->output = NULL;
-	if (make_folder(e.folder) < 0)
-		return err_sys(err, errno, "the folder %s (--output) cannot be made", e.folder);
+	ret = test_output_folder(e.folder, err);
+	if (ret < 0)
+		return ret;
 	e.dir = open(e.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (e.dir < 0)
 		return err_sys(err, errno, "the folder %s (--output) cannot be opened", e.folder);

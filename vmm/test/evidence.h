@@ -11,6 +11,8 @@
 /* Where cases leave what they leave, without --output. */
 #define TEST_EVIDENCE_FOLDER "straddle-test"
 
+/* Makes the folder of --output, and those above it. -errno and a sentence. */
+int test_output_folder(const char *path, struct err *err);
 /*
  * Writes the folder config.test.output, TEST_EVIDENCE_FOLDER if that is NULL, and sets
  * result->output. Files of an earlier case are replaced. -errno and a sentence; result->output is

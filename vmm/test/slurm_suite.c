@@ -1,6 +1,7 @@
 #include "vmm/test/slurm_suite.h"
 
 #include "vmm/base/quote.h"
+#include "vmm/test/evidence.h"
 #include "vmm/test/limits.h"
 #include "vmm/test/need.h"
 #include "vmm/test/result_json.h"
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -265,10 +265,10 @@ static int run_tasks(struct slurm_cases *m, struct err *err)
 				    .rerun = slurm_case_lost,
 				    .ended = slurm_case_ended };
 	sigset_t before;
-	int ret;
+	int ret = test_output_folder(m->s->folder, err);
 
-	if (mkdir(m->s->folder, 0777) < 0 && errno != EEXIST)
-		return err_sys(err, errno, "the folder %s (--output) cannot be made", m->s->folder);
+	if (ret < 0)
+		return ret;
 	runner_signals(&m->signals);
 	sigprocmask(SIG_BLOCK, &m->signals, &before);
 	ret = slurm_run(&jobs, m->tasks, m->s->cases->n, err);
