@@ -52,6 +52,8 @@ struct runner {
 	struct run *runs; /* the largest first */
 	struct admission_waiter *waiters;
 	unsigned n;
+	unsigned first;	   /* no run before this one waits */
+	unsigned *running; /* counts.running indices of `runs` */
 	struct admission admission;
 	struct runner_counts counts;
 	struct loop loop;
@@ -121,7 +123,7 @@ static void run_in_process(const struct runner *r, const struct run *run)
 
 /* The case has the signals of the runner's start, no input, and a pipe for what it prints. */
 static void __attribute__((noreturn))
-run_process(const struct runner *r, const struct run *run, pid_t parent, int out)
+run_process(const struct runner *r, struct run *run, pid_t parent, int out)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -135,8 +137,9 @@ run_process(const struct runner *r, const struct run *run, pid_t parent, int out
 	close(r->signals);
 	close(r->timer);
 	close(r->loop.wake);
-	for (unsigned i = 0; i < r->n; i++)
-		printed_close(&r->runs[i].printed);
+	printed_close(&run->printed);
+	for (unsigned i = 0; i < r->counts.running; i++)
+		printed_close(&r->runs[r->running[i]].printed);
 	sigprocmask(SIG_SETMASK, &r->mask, NULL);
 	run_in_process(r, run);
 	_exit(0);
@@ -195,6 +198,15 @@ static bool tries_again(const struct runner *r, const struct run *run,
 	       result->verdict != VERDICT_USAGE;
 }
 
+static void wait_for_room(struct runner *r, struct run *run)
+{
+	unsigned i = (unsigned)(run - r->runs);
+
+	r->counts.waiting++;
+	r->waiters[i].need = &run->need;
+	r->first = i < r->first ? i : r->first;
+}
+
 static void end_run(struct runner *r, struct run *run, int status)
 {
 	struct outcome *outcome = run->outcome;
@@ -211,13 +223,11 @@ static void end_run(struct runner *r, struct run *run, int status)
 	if (result.output)
 		printed_write(&run->printed, result.output);
 	admission_give(&r->admission, &run->need);
-	r->counts.running--;
 	if (tries_again(r, run, &result)) {
 		run->state = RUN_WAITS;
 		run->last = result;
 		run->last.output = run->last.console = run->last.printed = NULL;
-		r->counts.waiting++;
-		r->waiters[run - r->runs].need = &run->need;
+		wait_for_room(r, run);
 	} else {
 		report_run(r, run, &result);
 	}
@@ -292,7 +302,7 @@ static int start_run(struct runner *r, struct run *run)
 	run->state = RUN_RUNS;
 	r->waiters[run - r->runs].need = NULL;
 	r->counts.waiting--;
-	r->counts.running++;
+	r->running[r->counts.running++] = (unsigned)(run - r->runs);
 	return 0;
 
 give:
@@ -303,32 +313,37 @@ forget:
 	return ret;
 }
 
+/* Of the cases that wait the first, which is the largest; NULL: none waits. */
+static const struct admission_waiter *first_waiter(struct runner *r)
+{
+	while (r->first < r->n && !r->waiters[r->first].need)
+		r->first++;
+	return r->first < r->n ? &r->waiters[r->first] : NULL;
+}
+
 /* Starts what fits. */
 static void start_runs(struct runner *r)
 {
+	const struct admission_waiter *first;
 	ptrdiff_t i;
 
-	while (!r->stop && (i = admission_next(&r->admission, r->waiters, r->n)) >= 0) {
-		int ret = start_run(r, &r->runs[i]);
+	while (!r->stop && (first = first_waiter(r)) &&
+	       (i = admission_next(&r->admission, &r->waiters[r->first], r->n - r->first)) >= 0) {
+		int ret = start_run(r, &r->runs[r->first + (size_t)i]);
 
 		if (ret < 0)
 			fail_runner(r, ret);
 	}
-	r->counts.waits_for = ADMISSION_NOW;
-	for (unsigned k = 0; k < r->n; k++)
-		if (r->waiters[k].need) {
-			r->counts.waits_for = admission_ask(&r->admission, r->waiters[k].need);
-			break;
-		}
+	first = first_waiter(r);
+	r->counts.waits_for = first ? admission_ask(&r->admission, first->need) : ADMISSION_NOW;
 }
 
 /* --- events --- */
 
 static void signal_runs(struct runner *r, int signal)
 {
-	for (unsigned i = 0; i < r->n; i++)
-		if (r->runs[i].state == RUN_RUNS)
-			kill(r->runs[i].pid, signal);
+	for (unsigned i = 0; i < r->counts.running; i++)
+		kill(r->runs[r->running[i]].pid, signal);
 }
 
 static void go_on(struct runner *r)
@@ -343,11 +358,15 @@ static void reap_runs(struct runner *r)
 {
 	int status;
 
-	for (unsigned i = 0; i < r->n; i++) {
-		struct run *run = &r->runs[i];
+	for (unsigned i = 0; i < r->counts.running;) {
+		struct run *run = &r->runs[r->running[i]];
 
-		if (run->state == RUN_RUNS && waitpid(run->pid, &status, WNOHANG) == run->pid)
-			end_run(r, run, status);
+		if (waitpid(run->pid, &status, WNOHANG) != run->pid) {
+			i++;
+			continue;
+		}
+		r->running[i] = r->running[--r->counts.running];
+		end_run(r, run, status);
 	}
 }
 
@@ -428,7 +447,8 @@ static int plan_runs(struct runner *r, const struct suite *s)
 {
 	r->runs = calloc(s->n ? s->n : 1, sizeof(*r->runs));
 	r->waiters = calloc(s->n ? s->n : 1, sizeof(*r->waiters));
-	if (!r->runs || !r->waiters)
+	r->running = calloc(s->n ? s->n : 1, sizeof(*r->running));
+	if (!r->runs || !r->waiters || !r->running)
 		return err_sys(&r->err, ENOMEM, "out of memory for the cases");
 	while (r->n < s->n) {
 		struct run *run = &r->runs[r->n];
@@ -541,5 +561,6 @@ void runner_free(struct runner *r)
 	admission_free(&r->admission);
 	free(r->runs);
 	free(r->waiters);
+	free(r->running);
 	free(r);
 }
