@@ -76,14 +76,14 @@ life()
 	echo "$line" | tee /dev/fd/3
 }
 
-# channel WAY MIB KERNEL: how fast a command's output comes through.
+# channel WAY KIB KERNEL: how fast a command's output comes through.
 channel()
 {
 	start=$(uptime)
 	got=$(straddle test --kernel $3 --memory 256M --append quiet --idle-limit 0 --limit 0 \
-		-- @bytes $(($2 << 20)) 2>$log | wc -c)
-	line="bytes $1 $(echo "$start $(uptime) $2" | awk '{ print $3 / ($2 - $1) }')"
-	[ "$got" = $(($2 << 20)) ] || line="bytes $1 failed: $got $(tail -n 1 $log)"
+		-- @bytes $(($2 << 10)) 2>$log | wc -c)
+	line="bytes $1 $(echo "$start $(uptime) $2" | awk '{ print $3 / 1024 / ($2 - $1) }')"
+	[ "$got" = $(($2 << 10)) ] || line="bytes $1 failed: $got $(tail -n 1 $log)"
 	echo "$line" | tee /dev/fd/3
 }
 
@@ -97,7 +97,7 @@ while [ $run -lt "$(cat /lab/runs)" ]; do
 	life test 0 straddle test --kernel $kernel --append quiet --memory 256M -- @status 0
 	life microvm 0 /usr/bin/qemu-system-x86_64 -M microvm,accel=kvm -cpu host -m 256 -nodefaults -no-user-config \
 		-no-reboot -display none -serial stdio -kernel $kernel -initrd $initrd -append "$append -- reset"
-	channel serial 1 $kernel # its driver of vsock is a module, which is not there
-	channel vsock 32 /k/lean/vmlinuz
+	channel serial 32 $kernel # its driver of vsock is a module, which is not there
+	channel vsock 32768 /k/lean/vmlinuz
 	run=$((run + 1))
 done
