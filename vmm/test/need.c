@@ -2,15 +2,14 @@
 
 #include "vmm/base/units.h"
 #include "vmm/host/cgroup.h"
+#include "vmm/host/cpus.h"
 #include "vmm/host/memory.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* Of a running guest beside its RAM: devices, page tables, initramfs and the helper programs. */
 #define OVERHEAD (64 * MIB)
@@ -131,17 +130,12 @@ void test_need_room(const char *root, uint64_t total[ADMISSION_KINDS])
 {
 	struct host_memory memory;
 	struct cgroup_room group;
-	cpu_set_t cpus;
-	unsigned n = (unsigned)max_u64(1, (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
 
 	host_memory_probe(root, &memory);
 	cgroup_room_read(root, &group);
-	/* It fails on hosts of more than 1024 CPUs, which need no such care. */
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		n = (unsigned)CPU_COUNT(&cpus);
 	/* 0 would count nothing: in a group that is full cases run one at a time. */
 	total[ADMISSION_MEMORY] = max_u64(1, min_u64(memory.available, group.memory));
 	total[ADMISSION_HUGE_2M] = memory.huge[HOST_PAGES_2M] * 2 * MIB;
 	total[ADMISSION_HUGE_1G] = memory.huge[HOST_PAGES_1G] * GIB;
-	total[ADMISSION_CPUS] = min_u64(n, group.cpus);
+	total[ADMISSION_CPUS] = cpus_usable(root);
 }

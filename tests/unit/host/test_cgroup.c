@@ -1,9 +1,11 @@
 /* What control groups leave a process: the least of its own and all above. */
 #include "vmm/host/cgroup.h"
+#include "vmm/host/cpus.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,32 @@ static void expect_room(uint64_t memory, unsigned cpus)
 	assert_int_equal(room.cpus, cpus);
 }
 
+/* Of the CPUs that this process may run on, no more than the groups' share is worth, and one at
+ * least.
+ */
+static void test_cpus(void **state)
+{
+	cpu_set_t all, one;
+	unsigned n;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	n = (unsigned)CPU_COUNT(&all);
+	assert_int_equal(cpus_usable(root), n);
+	shell("echo 150000 100000 >sys/fs/cgroup/a/cpu.max");
+	assert_int_equal(cpus_usable(root), n < 2 ? n : 2);
+	shell("echo 1 100000 >sys/fs/cgroup/a/cpu.max");
+	assert_int_equal(cpus_usable(root), 1);
+	shell("rm sys/fs/cgroup/a/cpu.max");
+	CPU_ZERO(&one);
+	for (unsigned i = 0; !CPU_COUNT(&one); i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(cpus_usable(root), 1);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
 static void test_none(void **state)
 {
 	(void)state;
@@ -82,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_least, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cpus, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
