@@ -167,6 +167,28 @@ static void test_errors(void **state)
 	fault_catch(NULL);
 }
 
+/* Bytes stay as they are; a page that is not there is an error of this call alone. */
+static void test_touch(void **state)
+{
+	uint64_t done;
+
+	(void)state;
+	assert_int_equal(fault_init(&err), 0);
+	memset(mapped, 0x5a, SIZE);
+	assert_int_equal(fault_touch(mapped, SIZE, 4 * KIB, &done), 0);
+	assert_int_equal(done, SIZE);
+	for (size_t i = 0; i < SIZE; i++)
+		assert_int_equal(mapped[i], 0x5a);
+	assert_int_equal(fault_touch(mapped, 4 * KIB + 1, 2 * MIB, &done), 0);
+	assert_int_equal(done, 4 * KIB + 1);
+	assert_int_equal(ftruncate(file, SIZE - 4 * KIB), 0);
+	for (unsigned i = 0; i < 2; i++) { /* the second signal is not blocked */
+		assert_int_equal(fault_touch(mapped, SIZE, 4 * KIB, &done), -EFAULT);
+		assert_int_equal(done, SIZE - 4 * KIB);
+	}
+	expect_end(touch_cut, "a file that was mapped was cut short");
+}
+
 static void test_killed(void **state)
 {
 	char said[512];
@@ -212,6 +234,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_missing, map, unmap),
 		cmocka_unit_test_setup_teardown(test_errors, map, unmap),
+		cmocka_unit_test_setup_teardown(test_touch, map, unmap),
 		cmocka_unit_test_setup_teardown(test_killed, map, unmap),
 		cmocka_unit_test_setup_teardown(test_explain, map, unmap),
 		cmocka_unit_test_setup_teardown(test_list, map, unmap),

@@ -37,6 +37,7 @@ static bool fail_later; /* and all after it */
 static struct wrap_call failed;
 
 static wrap_ioctl_fn *ioctl_answer;
+static wrap_madvise_fn *madvise_answer;
 static const char *redirect_from, *redirect_to;
 static const char *fail_path;
 static int fail_path_code;
@@ -107,6 +108,11 @@ void wrap_ioctl(wrap_ioctl_fn *answer)
 	ioctl_answer = answer;
 }
 
+void wrap_madvise(wrap_madvise_fn *answer)
+{
+	madvise_answer = answer;
+}
+
 void wrap_redirect(const char *from, const char *to)
 {
 	redirect_from = from;
@@ -148,6 +154,7 @@ void wrap_reset(void)
 	pick(NULL, 0, 0);
 	counting = false;
 	wrap_ioctl(NULL);
+	wrap_madvise(NULL);
 	wrap_redirect(NULL, NULL);
 	wrap_fail_path(NULL, 0);
 	wrap_short_reads(0);
@@ -194,7 +201,6 @@ WRAP(pid_t, -1, fork, (void), ())
 WRAP(int, -1, pipe2, (int fds[2], int flags), (fds, flags))
 WRAP(ssize_t, -1, read, (int fd, void *to, size_t n), (fd, to, n))
 WRAP(int, -1, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms))
-WRAP(int, -1, madvise, (void *at, size_t len, int advice), (at, len, advice))
 WRAP(int, fail_code, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg),
      (thread, attr, start, arg))
@@ -232,6 +238,19 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 	if (ret > 0 && on_submitted)
 		on_submitted(ring, (unsigned)ret);
 	return ret;
+}
+
+int __real_madvise(void *at, size_t len, int advice);
+int __wrap_madvise(void *at, size_t len, int advice);
+int __wrap_madvise(void *at, size_t len, int advice)
+{
+	int ret;
+
+	if (fails("madvise"))
+		return -1;
+	if (madvise_answer && madvise_answer(at, len, advice, &ret))
+		return ret;
+	return __real_madvise(at, len, advice);
 }
 
 int __real_fstat(int fd, struct stat *st);

@@ -47,6 +47,9 @@ struct wrap_call wrap_failed(void);
  */
 typedef bool wrap_ioctl_fn(int fd, unsigned long request, void *arg, int *ret);
 void wrap_ioctl(wrap_ioctl_fn *answer);
+/* The same for madvise(2). */
+typedef bool wrap_madvise_fn(void *at, size_t len, int advice, int *ret);
+void wrap_madvise(wrap_madvise_fn *answer);
 /* Opening `from`, or what begins as it does if it ends with a *, opens `to`; both outlive the test.
  */
 void wrap_redirect(const char *from, const char *to);

@@ -30,13 +30,16 @@ static void print(struct run *run, const char *sentence)
 	fwrite(line, 1, n, stderr);
 }
 
-/* Prints progress on a terminal as it goes on, elsewhere once, at the end. */
+/*
+ * Prints progress on a terminal as it goes on, in one line that is erased at the end; elsewhere
+ * once, at the end, what was mapped.
+ */
 static void print_progress(struct run *run, const struct vm_event *event, const char *sentence)
 {
 	if (run->tty) {
 		fprintf(stderr, "\rstraddle: %s\33[K", sentence);
 		run->in_line = true;
-	} else if (event->bytes >= event->total) {
+	} else if (event->kind == VM_EVENT_MAPPING && event->bytes >= event->total) {
 		print(run, sentence);
 	}
 }
@@ -48,12 +51,13 @@ void run_event(void *to, const struct vm_event *event)
 
 	vm_event_sentence(event, sentence, sizeof(sentence));
 	switch (event->kind) {
+	case VM_EVENT_TOUCHING:
 	case VM_EVENT_MAPPING:
 		print_progress(run, event, sentence);
 		break;
-	case VM_EVENT_MAPPED:
+	case VM_EVENT_READY:
 		if (run->in_line)
-			fputc('\n', stderr);
+			fputs("\r\33[K", stderr);
 		run->in_line = false;
 		break;
 	case VM_EVENT_RESET:

@@ -134,6 +134,13 @@ struct config_pmem {
 	bool private; /* the guest's writes stay in memory and are lost at the end */
 };
 
+/* Whether RAM is touched before the guest starts; see config_prefaults(). */
+enum config_prefault {
+	PREFAULT_AUTO, /* it does not */
+	PREFAULT_OFF,
+	PREFAULT_ON,
+};
+
 enum vfio_backend {
 	VFIO_AUTO,
 	VFIO_TYPE1,
@@ -194,7 +201,8 @@ struct config {
 	uint64_t low_memory;	    /* bytes below 4 GiB at most; 0: up to 3 GiB */
 	uint64_t high_memory_start; /* GPA; 0: 4 GiB */
 	enum ram_layout layout;
-	uint64_t page_size;  /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
+	uint64_t page_size; /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
+	enum config_prefault prefault;
 	uint64_t fold;	     /* tests: all RAM is this much host memory, repeated; 0: off */
 	uint64_t pci32_size; /* wanted 32-bit PCI window, bytes; 0: default */
 	uint64_t pci64_size; /* wanted 64-bit PCI window, bytes; 0: default */
@@ -364,6 +372,9 @@ void config_free(struct config *c);
 
 /* The exit status for a value (7 bits) that the guest wrote to the debug-exit port. */
 int config_debug_exit_status(const struct config *c, unsigned value);
+
+/* Whether all of RAM is touched before the guest starts. */
+bool config_prefaults(const struct config *c);
 
 /* Whether another process serves a device, for which the guest's RAM must be a file. */
 bool config_shares_ram(const struct config *c);

@@ -130,6 +130,21 @@ static int set_page_size(struct config *c, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_prefault(struct config *c, const char *value, struct err *err)
+{
+	bool on;
+	int ret = set_flag(&on, value, err);
+
+	if (ret == 0)
+		c->prefault = on ? PREFAULT_ON : PREFAULT_OFF;
+	return ret;
+}
+
+bool config_prefaults(const struct config *c)
+{
+	return c->prefault == PREFAULT_ON;
+}
+
 static int set_phys_bits(struct config *c, const char *value, struct err *err)
 {
 	uint64_t bits;
@@ -367,6 +382,10 @@ static const struct config_option options[] = {
 	  config_set_numa },
 	{ "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
 	  "the host's pages that RAM is made of (default 4K)", set_page_size },
+	{ "prefault", 0, "on|off", MAKES, IN_FILE, ONCE,
+	  "touch all of the RAM before the guest starts, on all CPUs at once\n"
+	  "(default: off)",
+	  set_prefault },
 	{ "phys-bits", 0, "N", MAKES, IN_FILE, ONCE,
 	  "address bits that the guest's CPUs announce, 33 to 52\n"
 	  "(default: as many as the host can map)",

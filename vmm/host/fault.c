@@ -3,6 +3,7 @@
 #include "vmm/host/terminal.h"
 
 #include <errno.h>
+#include <setjmp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@ static struct fault_range ranges[FAULT_RANGES];
 static unsigned nr_ranges; /* how many were ever used */
 
 static __thread struct fault_bad *catching;
+static __thread sigjmp_buf *touching; /* fault_touch() runs on this thread */
 
 /* --- the list --- */
 
@@ -154,6 +156,10 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	if (info->si_code == BUS_MCEERR_AO) {
 		/* The kernel found the error before any access to the page. */
 		say_bad(r, at, "; nothing is lost until it is used");
+	} else if (touching) {
+		/* It is the access that raised the signal, so no lock is held and nothing half
+		 * done. */
+		siglongjmp(*touching, info->si_code == BUS_MCEERR_AR ? EHWPOISON : EFAULT);
 	} else if (info->si_code == BUS_MCEERR_AR && r && r->is_guest && catching) {
 		catching->gpa = r->gpa + (at - (uintptr_t)r->at);
 		catching->hit = 1;
@@ -185,6 +191,23 @@ int fault_init(struct err *err)
 void fault_catch(struct fault_bad *bad)
 {
 	catching = bad;
+}
+
+int fault_touch(uint8_t *at, uint64_t len, uint64_t step, uint64_t *done)
+{
+	volatile uint64_t touched = 0;
+	sigjmp_buf back;
+	int code = sigsetjmp(back, 1);
+
+	if (code == 0) {
+		touching = &back;
+		/* An atomic OR with 0, because another thread may write to the page already. */
+		for (; touched < len; touched += step)
+			__asm__ volatile("lock orb $0, %0" : "+m"(at[touched]));
+	}
+	touching = NULL;
+	*done = min_u64(touched, len);
+	return -code;
 }
 
 /* --- KVM's EFAULT, which does not name the address --- */

@@ -51,6 +51,13 @@ struct fault_bad {
  */
 void fault_catch(struct fault_bad *bad);
 
+/*
+ * Writes to a byte of each page of `len` bytes at `at`, `step` apart, and changes none of them, so
+ * that the memory is there afterwards. Returns 0, or -EFAULT if a page cannot be had, or -EHWPOISON
+ * if it cannot be read or written any more, and in that case *done, the bytes before that page.
+ */
+int fault_touch(uint8_t *at, uint64_t len, uint64_t step, uint64_t *done);
+
 /* Whether a file that is guest memory has been truncated; then the sentence names it. */
 bool fault_find_cut(struct err *err);
 /* Writes why KVM could not reach guest memory (EFAULT). False: the reason is not known. */

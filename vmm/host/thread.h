@@ -14,12 +14,13 @@
 #include <stdint.h>
 
 enum thread_role {
-	THREAD_VCPU,	/* runs a vCPU */
-	THREAD_QUEUE,	/* serves queues of a device */
-	THREAD_STORAGE, /* waits in calls to storage */
-	THREAD_LINE,	/* writes the guest's output to a line */
-	THREAD_CPUID,	/* asks KVM for CPUID ahead of time */
-	THREAD_LEAVE,	/* ends a process whose storage does not answer */
+	THREAD_VCPU,	 /* runs a vCPU */
+	THREAD_QUEUE,	 /* serves queues of a device */
+	THREAD_STORAGE,	 /* waits in calls to storage */
+	THREAD_LINE,	 /* writes the guest's output to a line */
+	THREAD_CPUID,	 /* asks KVM for CPUID ahead of time */
+	THREAD_PREFAULT, /* touches guest RAM before the guest starts */
+	THREAD_LEAVE,	 /* ends a process whose storage does not answer */
 	THREAD_ROLES,
 };
 

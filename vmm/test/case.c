@@ -219,6 +219,8 @@ static void case_event(void *to, const struct vm_event *event)
 	t->triple_fault |= event->kind == VM_EVENT_REGISTERS;
 	if (event->kind != VM_EVENT_REMARK && !t->vm->config.verbose)
 		return;
+	if (event->kind == VM_EVENT_TOUCHING || event->kind == VM_EVENT_READY)
+		return; /* for terminals */
 	fprintf(stderr, "straddle: %s\n", vm_event_sentence(event, sentence, sizeof(sentence)));
 }
 

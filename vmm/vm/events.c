@@ -1,15 +1,17 @@
 #include "vmm/vm/events.h"
 
+#include "vmm/base/pieces.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
-static void mapping_sentence(const struct vm_event *e, char *buf, size_t size)
+static void progress_sentence(const struct vm_event *e, const char *verb, const char *purpose,
+			      char *buf, size_t size)
 {
-	double gib = (double)e->bytes / GIB, total = (double)e->total / GIB;
-	double rate = e->seconds > 0 ? gib / e->seconds : 0;
+	struct pieces_progress p = pieces_progress(e->bytes, e->total, e->seconds);
 
-	snprintf(buf, size, "mapped %.1f of %.1f GiB for devices, %.1f GiB/s, %.0f s left", gib,
-		 total, rate, rate > 0 ? (total - gib) / rate : 0);
+	snprintf(buf, size, "%s %.1f of %.1f GiB%s, %.1f GiB/s, %.0f s left", verb, p.gib, p.total,
+		 purpose, p.rate, p.left);
 }
 
 static void unclaimed_sentence(const struct vm_event *e, char *buf, size_t size)
@@ -29,10 +31,13 @@ const char *vm_event_sentence(const struct vm_event *e, char *buf, size_t size)
 	case VM_EVENT_LINE:
 		snprintf(buf, size, "%s line is %s", e->line, e->path);
 		break;
-	case VM_EVENT_MAPPING:
-		mapping_sentence(e, buf, size);
+	case VM_EVENT_TOUCHING:
+		progress_sentence(e, "touched", " of RAM", buf, size);
 		break;
-	case VM_EVENT_MAPPED:
+	case VM_EVENT_MAPPING:
+		progress_sentence(e, "mapped", " for devices", buf, size);
+		break;
+	case VM_EVENT_READY:
 		snprintf(buf, size, "%s", "");
 		break;
 	case VM_EVENT_UNMAPPING:

@@ -15,8 +15,9 @@
 enum vm_event_kind {
 	VM_EVENT_REMARK,    /* text: a remark on the configuration */
 	VM_EVENT_LINE,	    /* a pseudo-terminal was made: line, path */
+	VM_EVENT_TOUCHING,  /* RAM is being touched (--prefault): bytes of total, in seconds */
 	VM_EVENT_MAPPING,   /* RAM is being mapped for devices: bytes of total, in seconds */
-	VM_EVENT_MAPPED,    /* mapping ended, complete or not */
+	VM_EVENT_READY,	    /* touching and mapping ended, complete or not */
 	VM_EVENT_UNMAPPING, /* RAM is being unmapped: bytes; mapping them took `seconds` */
 	VM_EVENT_RESET,	    /* the guest reset itself and is built again */
 	VM_EVENT_REGISTERS, /* the reset was a triple fault: text, several lines of registers */
@@ -36,7 +37,7 @@ struct vm_event {
 };
 
 /*
- * Writes the event as one sentence without a line end, "" for VM_EVENT_MAPPED, which has none; text
+ * Writes the event as one sentence without a line end, "" for VM_EVENT_READY, which has none; text
  * of several lines keeps its "\n" between them. Returns `buf`.
  */
 const char *vm_event_sentence(const struct vm_event *event, char *buf, size_t size);

@@ -1,5 +1,7 @@
 #include "vmm/vm/memory.h"
 
+#include "vmm/host/cpus.h"
+
 #include <assert.h>
 
 static_assert(PLAN_LIST_MAX + PMEM_MAX <= MEMORY_BLOCKS_MAX, "any plan's memory can be listed");
@@ -15,8 +17,9 @@ static int add_files(struct vm_memory *m, const struct virtio_backends *backends
 	return ret;
 }
 
-int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
-		   const struct virtio_backends *backends, struct err *err)
+/* After its return no page of RAM has been touched yet. */
+static int make_ram(struct vm_memory *m, const struct plan *plan, const struct config *config,
+		    struct err *err)
 {
 	const struct ram_backing backing = {
 		.page_size = plan->page_size,
@@ -25,11 +28,28 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 	};
 	struct span spans[PLAN_LIST_MAX];
 	size_t n = plan_ram(plan, spans, PLAN_LIST_MAX);
-	int ret = ram_create(&m->ram, spans, n, &backing, err);
+
+	if (config_prefaults(config)) {
+		int ret = prefault_open(&m->prefault, cpus_usable(""), err);
+
+		if (ret < 0)
+			return ret;
+	}
+	return ram_create(&m->ram, spans, n, &backing, err);
+}
+
+int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
+		   const struct virtio_backends *backends, struct err *err)
+{
+	int ret = make_ram(m, plan, config, err);
 
 	guest_memory_init(&m->guest);
 	if (ret < 0)
 		return ret;
+	/*
+	 * Memory policies (mbind(2): a block, or a part of it, to a node of the host) are set here,
+	 * because the first touch chooses the node, and nothing has touched RAM so far.
+	 */
 	for (size_t i = 0; i < m->ram.nr_blocks; i++) {
 		ret = guest_memory_add(&m->guest, &m->ram.blocks[i], err);
 		if (ret < 0)
@@ -38,12 +58,35 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 	ret = add_files(m, backends, err);
 	if (ret < 0)
 		return ret;
-	return virtio_listen(backends, &m->guest, err);
+	ret = virtio_listen(backends, &m->guest, err);
+	if (ret < 0 || !m->prefault)
+		return ret;
+	return prefault_begin(m->prefault, &m->ram, err);
 }
 
-void vm_memory_reset(struct vm_memory *m, bool mapped)
+int vm_memory_await(struct vm_memory *m, struct span at, const struct prefault_watch *watch,
+		    struct err *err)
 {
-	if (mapped)
+	return m->prefault ? prefault_await(m->prefault, at, watch, err) : 0;
+}
+
+static void end_prefault(struct vm_memory *m)
+{
+	prefault_close(m->prefault);
+	m->prefault = NULL;
+}
+
+int vm_memory_await_all(struct vm_memory *m, const struct prefault_watch *watch, struct err *err)
+{
+	int ret = m->prefault ? prefault_await_all(m->prefault, watch, err) : 0;
+
+	end_prefault(m);
+	return ret;
+}
+
+void vm_memory_reset(struct vm_memory *m, bool kept)
+{
+	if (kept)
 		m->ram.fresh = false;
 	else
 		ram_clear(&m->ram);
@@ -51,6 +94,7 @@ void vm_memory_reset(struct vm_memory *m, bool mapped)
 
 void vm_memory_end(struct vm_memory *m)
 {
+	end_prefault(m);
 	while (m->guest.last)
 		guest_memory_forget(&m->guest, m->guest.last);
 }

@@ -10,12 +10,14 @@
 #define VM_MEMORY_H
 
 #include "vmm/base/guest_memory.h"
+#include "vmm/host/prefault.h"
 #include "vmm/host/ram.h"
 #include "vmm/machine/virtio/kinds.h"
 
 struct vm_memory {
 	struct ram ram;
 	struct guest_memory guest; /* all RAM and the files of --pmem */
+	struct prefault *prefault; /* threads that touch RAM; NULL: none, or they have ended */
 };
 
 #define VM_MEMORY_EMPTY           \
@@ -25,19 +27,29 @@ struct vm_memory {
 
 /*
  * Makes the plan's RAM and lists it with the files of `backends`, which outlive it; back ends that
- * must be told of memory become listeners. Returns 0 or a negative errno and a sentence. The
+ * must be told of memory become listeners. With --prefault threads begin to touch RAM, and go on
+ * after the return. Returns 0 or a negative errno and a sentence. The
  * functions below are safe after a failure, and on VM_MEMORY_EMPTY.
  */
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
 		   const struct virtio_backends *backends, struct err *err);
 /*
- * Clears RAM for the next guest. RAM that is mapped for devices (`mapped`) keeps its content,
- * because devices would go on with the old pages.
+ * Waits until RAM at these host addresses is there, or, with vm_memory_await_all(), all RAM, after
+ * which the threads have ended. Returns 0 at once without --prefault.
  */
-void vm_memory_reset(struct vm_memory *m, bool mapped);
+int vm_memory_await(struct vm_memory *m, struct span at, const struct prefault_watch *watch,
+		    struct err *err);
+int vm_memory_await_all(struct vm_memory *m, const struct prefault_watch *watch, struct err *err);
 /*
- * All listeners stop listening without being told, because each gives all memory back at once when
- * it is closed, which is faster than block by block. Close them next, then RAM.
+ * Clears RAM for the next guest, but RAM that shall stay (`kept`) keeps its content: that which is
+ * mapped for devices, because they would go on with the old pages, and that of --prefault, because
+ * the host might have no others.
+ */
+void vm_memory_reset(struct vm_memory *m, bool kept);
+/*
+ * No thread touches RAM any more. All listeners stop listening without being told, because each
+ * gives all memory back at once when it is closed, which is faster than block by block. Close them
+ * next, then RAM.
  */
 void vm_memory_end(struct vm_memory *m);
 void vm_memory_close(struct vm_memory *m);

@@ -18,7 +18,7 @@
 #include <time.h>
 
 #define STORAGE_TIMEOUT 10 /* s, at the end of the process */
-#define SLOW		1  /* s: mapping that takes longer reports its progress */
+#define SLOW		1  /* s: what takes longer reports its progress */
 
 static void vm_tell(struct vm *vm, const struct vm_event *event)
 {
@@ -92,8 +92,8 @@ int vm_plan(struct vm *vm, struct err *err)
 
 /* --- memory --- */
 
-/* The state of mapping RAM for devices, which takes seconds for large guests. */
-struct mapping {
+/* RAM is touched and mapped for devices, which takes seconds for large guests. */
+struct wait {
 	struct vm *vm;
 	struct timespec start;
 };
@@ -106,23 +106,32 @@ static double seconds_since(const struct timespec *start)
 	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-static void mapping_done(void *to, uint64_t bytes, uint64_t total)
+static void tell_touched(const struct wait *w, enum vm_event_kind kind, uint64_t bytes,
+			 uint64_t total)
 {
-	struct mapping *m = to;
-	const struct vm_event event = { .kind = VM_EVENT_MAPPING,
-					.bytes = bytes,
-					.total = total,
-					.seconds = seconds_since(&m->start) };
+	const struct vm_event event = {
+		.kind = kind, .bytes = bytes, .total = total, .seconds = seconds_since(&w->start)
+	};
 
 	if (event.seconds >= SLOW)
-		vm_tell(m->vm, &event);
+		vm_tell(w->vm, &event);
 }
 
-static bool mapping_stop(void *to)
+static void wait_touched(void *to, uint64_t bytes, uint64_t total)
 {
-	struct mapping *m = to;
+	tell_touched(to, VM_EVENT_TOUCHING, bytes, total);
+}
 
-	return vm_watch_wants_end(m->vm);
+static void wait_mapped(void *to, uint64_t bytes, uint64_t total)
+{
+	tell_touched(to, VM_EVENT_MAPPING, bytes, total);
+}
+
+static bool wait_stop(void *to)
+{
+	struct wait *w = to;
+
+	return vm_watch_wants_end(w->vm);
 }
 
 static int reset_devices(struct vm *vm, struct err *err)
@@ -135,26 +144,38 @@ static int reset_devices(struct vm *vm, struct err *err)
 	return ret < 0 ? err_set(err, -ret, "%s", reset.text) : 0;
 }
 
-/* Returns -EINTR if the owner ended it. */
-static int map_for_devices(struct vm *vm, struct err *err)
+static int map_for_devices(struct vm *vm, struct wait *w, struct err *err)
 {
-	struct mapping m = { .vm = vm };
-	const struct iommu_progress progress = { mapping_done, mapping_stop, &m };
+	const struct iommu_progress progress = { wait_mapped, wait_stop, w };
 	int ret;
 
-	if (!vm->config.nr_vfio)
-		return 0;
 	if (vm->passthrough.iommu.no_iommu)
 		remark(vm, "noiommu=on: nothing keeps the devices from the host's memory, and as "
 			   "the guest's addresses are not translated, DMA of its drivers goes "
 			   "astray");
-	clock_gettime(CLOCK_MONOTONIC, &m.start);
 	ret = passthrough_listen(&vm->passthrough, &vm->memory.guest, &vm->plan, &vm->memory.ram,
 				 &progress, err);
-	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_MAPPED });
-	if (ret < 0)
+	vm->mapping = seconds_since(&w->start);
+	return ret;
+}
+
+/*
+ * Waits for RAM that is being touched, and maps it for devices. Returns -EINTR if the owner ended
+ * it.
+ */
+static int ready_memory(struct vm *vm, struct err *err)
+{
+	struct wait w = { .vm = vm };
+	const struct prefault_watch watch = { wait_stop, wait_touched, &w };
+	int ret;
+
+	clock_gettime(CLOCK_MONOTONIC, &w.start);
+	ret = vm_memory_await_all(&vm->memory, &watch, err);
+	if (ret == 0 && vm->config.nr_vfio)
+		ret = map_for_devices(vm, &w, err);
+	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_READY });
+	if (ret < 0 || !vm->config.nr_vfio)
 		return ret;
-	vm->mapping = seconds_since(&m.start);
 	return reset_devices(vm, err);
 }
 
@@ -247,7 +268,7 @@ int vm_prepare(struct vm *vm, struct err *err)
 	ret = vm_memory_open(&vm->memory, &vm->plan, &vm->config, &vm->backends, err);
 	if (ret < 0)
 		return ret;
-	ret = map_for_devices(vm, err);
+	ret = ready_memory(vm, err);
 	if (ret < 0)
 		return ret;
 	return open_lines(vm, err);
@@ -347,7 +368,7 @@ static int prepare_reset(struct vm *vm, struct err *err)
 	if (ret < 0)
 		return ret;
 	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_RESET });
-	vm_memory_reset(&vm->memory, vm->config.nr_vfio);
+	vm_memory_reset(&vm->memory, vm->config.nr_vfio || config_prefaults(&vm->config));
 	return vm->config.nr_vfio ? reset_devices(vm, err) : 0;
 }
 

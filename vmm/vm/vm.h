@@ -22,8 +22,8 @@ struct vm_user {
 	void (*event)(void *to, const struct vm_event *event);
 	/*
 	 * Whether the owner wants the vm to end. Called from any thread while the loop does not
-	 * run, which is while RAM is mapped for devices, a core is written and the machine of an
-	 * ended guest is destroyed.
+	 * run, which is while RAM is touched and mapped for devices, a core is written and the
+	 * machine of an ended guest is destroyed.
 	 */
 	bool (*ends)(void *to);
 	/*

@@ -31,6 +31,23 @@ static void test_defaults(void **state)
 	config_free(&c);
 }
 
+static void test_prefault(void **state)
+{
+	struct config c;
+
+	(void)state;
+	accept(&c, CMD_RUN, "--kernel|k");
+	assert_false(config_prefaults(&c));
+	config_free(&c);
+	accept(&c, CMD_RUN, "--kernel|k|--prefault|on");
+	assert_true(config_prefaults(&c));
+	config_free(&c);
+	accept(&c, CMD_CHECK, "--prefault|off");
+	assert_false(config_prefaults(&c));
+	config_free(&c);
+	refuse(CMD_RUN, "--kernel|k|--prefault|maybe", "use on or off");
+}
+
 static void test_private_disks(void **state)
 {
 	struct config c;
@@ -804,6 +821,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_prefault),
 		cmocka_unit_test(test_private_disks),
 		cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_bad_spellings),
