@@ -667,7 +667,6 @@ static void test_listens(void **state)
 	static struct passthrough pt;
 	static struct plan plan;
 	static struct guest_memory memory;
-	const struct ram pages = { .blocks = blocks, .nr_blocks = 2, .page_size = 2 * MIB };
 	const struct iommu_progress p = { note_done, NULL, NULL };
 
 	(void)state;
@@ -688,8 +687,7 @@ static void test_listens(void **state)
 		/* The second block fails: the first goes, too. */
 		host.fail_map = 4;
 		host.map_error = ENOMEM;
-		assert_int_equal(passthrough_listen(&pt, &memory, &plan, &pages, &p, &err),
-				 -ENOMEM);
+		assert_int_equal(passthrough_listen(&pt, &memory, &plan, &p, &err), -ENOMEM);
 		assert_int_equal(host.calls, 4);
 		assert_int_equal(host.nr_maps, 0);
 		assert_null(memory.first);
@@ -697,14 +695,14 @@ static void test_listens(void **state)
 		/* What comes after the last block fails: all of them go, and it does not listen. */
 		if (pt.iommu.ops->allow) {
 			host.allow_error = EADDRINUSE;
-			assert_int_equal(passthrough_listen(&pt, &memory, &plan, &pages, &p, &err),
+			assert_int_equal(passthrough_listen(&pt, &memory, &plan, &p, &err),
 					 -EADDRINUSE);
 			assert_int_equal(host.nr_maps, 0);
 			assert_int_equal(pt.iommu.mapped, 0);
 			assert_null(memory.first);
 			host.allow_error = 0;
 		}
-		assert_int_equal(passthrough_listen(&pt, &memory, &plan, &pages, &p, &err), 0);
+		assert_int_equal(passthrough_listen(&pt, &memory, &plan, &p, &err), 0);
 		assert_int_equal(host.maps[0].end, 0xe8000);
 		assert_int_equal(host.maps[1].base, 0xe9000);
 		assert_int_equal(mapped_bytes(), all);
@@ -728,48 +726,6 @@ static void test_listens(void **state)
 		passthrough_close(&pt);
 		assert_int_equal(mapped_bytes(), all);
 	}
-}
-
-/*
- * Small pages that devices pin must fit into the host's memory, before any is pinned. What is
- * pinned already is not counted again: the host does not have it available any more.
- */
-static void test_host_memory(void **state)
-{
-	static const struct map_region regions[] = {
-		{ { 0, GIB }, MAP_RAM, 0 },
-		{ { 512 * TIB, 768 * TIB }, MAP_RAM, 0 }, /* which no host has */
-	};
-	static struct ram_block blocks[ARRAY_SIZE(regions)];
-	static struct passthrough pt;
-	static struct plan plan;
-	static struct guest_memory memory;
-	struct ram pages = { .blocks = blocks, .nr_blocks = 2, .page_size = 4 * KIB };
-
-	(void)state;
-	memcpy(plan.map.regions, regions, sizeof(regions));
-	plan.map.nr_regions = ARRAY_SIZE(regions);
-	for (size_t i = 0; i < ARRAY_SIZE(regions); i++)
-		blocks[i] =
-			(struct ram_block){ regions[i].at, (uint8_t *)(uintptr_t)(i * TIB), -1, 0 };
-	host.avail = 64; /* few and large pieces */
-	open_or_fail(IOMMU_TYPE1);
-	pt = (struct passthrough){ .iommu = io };
-	guest_memory_init(&memory);
-	assert_int_equal(guest_memory_add(&memory, &blocks[1], &err), 0);
-	assert_int_equal(passthrough_listen(&pt, &memory, &plan, &pages, NULL, &err), -ENOMEM);
-	wrap_assert_says(&err, "devices pin all 268436480 MiB of guest RAM, and the host has ");
-	assert_int_equal(host.calls, 0);
-	/* Huge pages are the guest's from the start. */
-	pages.page_size = 2 * MIB;
-	assert_int_equal(passthrough_listen(&pt, &memory, &plan, &pages, NULL, &err), 0);
-	assert_int_equal(mapped_bytes(), 256 * TIB);
-	pages.page_size = 4 * KIB;
-	blocks[0].gpa.end = 64 * MIB;
-	assert_int_equal(guest_memory_add(&memory, &blocks[0], &err), 0);
-	assert_int_equal(mapped_bytes(), 256 * TIB + 64 * MIB);
-	guest_memory_forget(&memory, &pt.listener);
-	passthrough_close(&pt);
 }
 
 static void test_bars(void **state)
@@ -872,7 +828,6 @@ int main(void)
 		cmocka_unit_test_setup(test_progress, play),
 		cmocka_unit_test_setup(test_blocks, play),
 		cmocka_unit_test_setup(test_listens, play),
-		cmocka_unit_test_setup(test_host_memory, play),
 		cmocka_unit_test_setup(test_leave, play),
 		cmocka_unit_test_setup(test_auto, play),
 		cmocka_unit_test_setup(test_attach_refused, play),

@@ -47,6 +47,22 @@ exec 7>&-
 (ulimit -f 1024; exec "$straddle" run --kernel "$exit_elf" --memory 64M --page-size 2M 2>err)
 check "RAM beyond a limit of file sizes: status 1" [ $? = 1 ]
 
+# --- RAM that the host does not have ---
+
+for command in run check; do
+	kernel=
+	[ $command = check ] || kernel="--kernel $exit_elf"
+	# shellcheck disable=SC2086 # two words, or nothing
+	timeout -s KILL 60 "$straddle" $command $kernel --memory 64T --prefault on >out 2>err
+	check "$command: RAM that the host does not have: status 1" [ $? = 1 ]
+	check "$command: RAM that the host does not have: one line says so" \
+		[ "$(cat out err | grep -c 'prefault touches all 67108864 MiB of guest RAM, and')" = 1 ]
+done
+check "RAM that is made as the guest uses it may be more than the host has" \
+	grep -q '^ram *yes, made as the guest uses it' <<<"$("$straddle" check --memory 8T)"
+check "what cannot be had at once is tried with --overcommit" \
+	grep -q '^ram *yes$' <<<"$("$straddle" check --memory 8T --prefault on --overcommit)"
+
 # --- disks that cannot be ---
 
 # refused NAME STATUS TEXT OPTION...: one sentence, before anything else happens.

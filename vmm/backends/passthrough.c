@@ -1,7 +1,5 @@
 #include "vmm/backends/passthrough.h"
 
-#include "vmm/host/memory.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -198,26 +196,6 @@ static int allow_plan(struct passthrough *pt, const struct plan *plan, struct er
 	return pt->iommu.ops->allow(&pt->iommu, a.spans, a.n, err);
 }
 
-/* Pages of 4 KiB that are pinned and not there end in the host's OOM killer, after minutes. */
-static int passthrough_check_host(const struct passthrough *pt, struct err *err)
-{
-	const struct ram *ram = pt->ram;
-	struct host_memory m;
-	uint64_t needed = 0;
-
-	for (size_t i = 0; i < ram->nr_blocks; i++)
-		needed += span_size(ram->blocks[i].gpa);
-	needed -= pt->mapping.done; /* is pinned */
-	host_memory_probe("", &m);
-	if (ram->fold || ram->page_size != 4 * KIB || !m.available ||
-	    needed <= m.available + m.swap)
-		return 0;
-	return err_set(err, ENOMEM,
-		       "devices pin all %" PRIu64 " MiB of guest RAM, and the host has %" PRIu64
-		       " MiB available: use less --memory",
-		       needed / MIB, (m.available + m.swap) / MIB);
-}
-
 /* What of a block of RAM devices may reach. */
 static struct iommu_mapping mapping_of(const struct ram_block *b, struct span dma)
 {
@@ -256,11 +234,7 @@ static int passthrough_check_memory(void *to, const struct guest_ram *all, struc
 	struct passthrough *pt = to;
 	struct iommu_mapping *list;
 	size_t n;
-	int ret = pt->iommu.no_iommu ? 0 : passthrough_check_host(pt, err);
-
-	if (ret < 0)
-		return ret;
-	ret = list_mappings(pt, all->blocks, all->n, &list, &n, err);
+	int ret = list_mappings(pt, all->blocks, all->n, &list, &n, err);
 	if (ret < 0)
 		return ret;
 	ret = iommu_check_ram(&pt->iommu, list, n, &pt->mapping, err);
@@ -309,13 +283,11 @@ static const struct guest_memory_listener_ops passthrough_memory_ops = {
 };
 
 int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
-		       const struct ram *ram, const struct iommu_progress *progress,
-		       struct err *err)
+		       const struct iommu_progress *progress, struct err *err)
 {
 	int ret;
 
 	pt->plan = plan;
-	pt->ram = ram;
 	pt->mapping = (struct iommu_ram){ .progress = progress };
 	pt->listener = (struct guest_memory_listener){ .ops = &passthrough_memory_ops, .to = pt };
 	ret = guest_memory_listen(m, &pt->listener, err);

@@ -12,7 +12,6 @@
 #include "vfio/pci.h"
 #include "vmm/base/guest_memory.h"
 #include "vmm/config/config.h"
-#include "vmm/host/ram.h"
 #include "vmm/plan/plan.h"
 
 struct passthrough {
@@ -24,7 +23,6 @@ struct passthrough {
 	/* guest memory that they reach */
 	struct guest_memory_listener listener;
 	const struct plan *plan;
-	const struct ram *ram;
 	struct iommu_ram mapping;
 };
 
@@ -44,11 +42,10 @@ int passthrough_open(struct passthrough *pt, const struct config *c, struct host
 /*
  * From now on devices reach guest memory, that is RAM of the plan: maps what is there. Returns 0 or
  * a negative errno and a sentence, and is as before then; -EINTR: progress->stop() said so. `plan`
- * and `ram` are borrowed until passthrough_close, `progress` is not.
+ * is borrowed until passthrough_close, `progress` is not.
  */
 int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
-		       const struct ram *ram, const struct iommu_progress *progress,
-		       struct err *err);
+		       const struct iommu_progress *progress, struct err *err);
 /* Resets the devices for the next guest; a sentence in `err` if one could not be. */
 int passthrough_reset(struct passthrough *pt, struct err *err);
 /* Closes one device, while vCPUs run. */

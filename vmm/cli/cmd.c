@@ -58,7 +58,7 @@ static void print_help(enum config_command cmd)
 		  "Shows the memory map that straddle run would use; touches nothing.\n" },
 		{ CMD_CHECK, "usage: straddle check [OPTION...]\n\n"
 			     "Says what this host can do, a line each. Status 0: it runs stock "
-			     "kernels,\nand with --vfio: the guest would start.\n" },
+			     "kernels,\nand the guest of --vfio or --memory would start.\n" },
 		{ CMD_BIND, "usage: straddle bind DEVICE...\n\n"
 			    "Gives PCI devices, such as 0000:41:00.0, to vfio-pci; refuses those "
 			    "that are in use.\n" },

@@ -104,6 +104,12 @@ static int check_cpus(struct config *c, struct err *err)
 
 /* --- memory --- */
 
+bool config_names_ram(const struct config *c)
+{
+	return c->nr_vfio || c->nr_nodes || config_option_given(c, "memory") ||
+	       config_option_given(c, "page-size") || config_option_given(c, "prefault");
+}
+
 static int check_memory_sizes(const struct config *c, struct err *err)
 {
 	int ret;

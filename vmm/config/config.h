@@ -203,6 +203,7 @@ struct config {
 	enum ram_layout layout;
 	uint64_t page_size; /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
 	enum config_prefault prefault;
+	bool overcommit;     /* RAM that the host does not have at once is allowed */
 	uint64_t fold;	     /* tests: all RAM is this much host memory, repeated; 0: off */
 	uint64_t pci32_size; /* wanted 32-bit PCI window, bytes; 0: default */
 	uint64_t pci64_size; /* wanted 64-bit PCI window, bytes; 0: default */
@@ -373,6 +374,10 @@ void config_free(struct config *c);
 /* The exit status for a value (7 bits) that the guest wrote to the debug-exit port. */
 int config_debug_exit_status(const struct config *c, unsigned value);
 
+/* Whether options say what a guest's RAM is, or what it is used for. */
+bool config_names_ram(const struct config *c);
+/* Whether devices pin all of RAM: they do not without an IOMMU. */
+bool config_pins_ram(const struct config *c);
 /* Whether all of RAM is touched before the guest starts. */
 bool config_prefaults(const struct config *c);
 

@@ -84,6 +84,7 @@ SETTER(set_flag, rng)
 SETTER(set_flag, clock)
 SETTER(set_flag, watchdog)
 SETTER(set_size, fold)
+SETTER(set_flag, overcommit)
 SETTER(set_flag, probe)
 SETTER(config_copy_path, control)
 SETTER(config_copy_path, plan_file)
@@ -138,6 +139,11 @@ static int set_prefault(struct config *c, const char *value, struct err *err)
 	if (ret == 0)
 		c->prefault = on ? PREFAULT_ON : PREFAULT_OFF;
 	return ret;
+}
+
+bool config_pins_ram(const struct config *c)
+{
+	return c->nr_vfio && !c->vfio[0].no_iommu; /* all have one, or none */
 }
 
 bool config_prefaults(const struct config *c)
@@ -386,6 +392,10 @@ static const struct config_option options[] = {
 	  "touch all of the RAM before the guest starts, on all CPUs at once\n"
 	  "(default: off)",
 	  set_prefault },
+	{ "overcommit", 0, NULL, MAKES, IN_FILE, ONCE,
+	  "try RAM that the host does not have free at the start, and that\n"
+	  "--prefault, --vfio or huge pages want at once",
+	  set_overcommit },
 	{ "phys-bits", 0, "N", MAKES, IN_FILE, ONCE,
 	  "address bits that the guest's CPUs announce, 33 to 52\n"
 	  "(default: as many as the host can map)",

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const sizes[HOST_PAGES] = { "2048", "1048576" }; /* KiB, as sysfs has them */
 
@@ -46,23 +47,87 @@ static void read_meminfo(const char *root, struct host_memory *m)
 		fclose(file);
 }
 
+static uint64_t read_pool(const char *root, unsigned pages, const char *file)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/sys/kernel/mm/hugepages/hugepages-%skB/%s", root,
+		 sizes[pages], file);
+	return read_number(path);
+}
+
 static void read_pools(const char *root, struct host_memory *m)
 {
 	char path[PATH_MAX];
 
+	snprintf(path, sizeof(path), "%s/sys/kernel/mm/hugepages", root);
+	m->knows_huge = access(path, F_OK) == 0;
 	for (unsigned i = 0; i < HOST_PAGES; i++) {
-		uint64_t reserved;
+		uint64_t surplus = read_pool(root, i, "surplus_hugepages");
 
-		snprintf(path, sizeof(path),
-			 "%s/sys/kernel/mm/hugepages/hugepages-%skB/free_hugepages", root,
+		snprintf(path, sizeof(path), "%s/sys/kernel/mm/hugepages/hugepages-%skB", root,
 			 sizes[i]);
-		m->huge[i] = read_number(path);
-		snprintf(path, sizeof(path),
-			 "%s/sys/kernel/mm/hugepages/hugepages-%skB/resv_hugepages", root,
-			 sizes[i]);
-		reserved = read_number(path);
-		m->huge[i] -= min_u64(m->huge[i], reserved);
+		m->has_huge[i] = access(path, F_OK) == 0;
+		m->pool[i] = read_pool(root, i, "nr_hugepages");
+		m->huge[i] = read_pool(root, i, "free_hugepages");
+		m->huge[i] -= min_u64(m->huge[i], read_pool(root, i, "resv_hugepages"));
+		m->could_make[i] = read_pool(root, i, "nr_overcommit_hugepages");
+		m->could_make[i] -= min_u64(m->could_make[i], surplus);
 	}
+}
+
+/* Lines such as "Node 0 MemFree:  123 kB": what is free, and what the kernel gives back if asked.
+ */
+static uint64_t node_available(const char *root, unsigned number)
+{
+	static const char *const counted[] = { "MemFree:", "Active(file):", "Inactive(file):",
+					       "SReclaimable:" };
+	char path[PATH_MAX], line[256], key[64];
+	uint64_t sum = 0, kib;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/sys/devices/system/node/node%u/meminfo", root, number);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Node %*u %63s %" SCNu64, key, &kib) != 2)
+			continue;
+		for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
+			if (!strcmp(key, counted[i]))
+				sum += kib * KIB;
+	}
+	if (file)
+		fclose(file);
+	return sum;
+}
+
+/* "Mems_allowed_list:	0-1,3" of proc_pid_status(5). Without that line all are allowed. */
+static void read_allowed(const char *root, struct host_memory *m)
+{
+	char path[PATH_MAX], line[1024];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/proc/self/status", root);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		char *at = strchr(line, ':');
+
+		if (strncmp(line, "Mems_allowed_list:", 18) != 0 || !at)
+			continue;
+		for (unsigned i = 0; i < m->nr_nodes; i++)
+			m->nodes[i].allowed = false;
+		for (at++; at; at = strchr(at, ',')) {
+			unsigned first, last;
+			int n;
+
+			at += *at == ',';
+			n = sscanf(at, "%u-%u", &first, &last);
+			for (unsigned i = 0; n > 0 && i < m->nr_nodes; i++)
+				m->nodes[i].allowed |= m->nodes[i].number >= first &&
+						       m->nodes[i].number <= (n > 1 ? last : first);
+		}
+	}
+	if (file)
+		fclose(file);
 }
 
 static int by_number(const void *a, const void *b)
@@ -93,6 +158,8 @@ static void read_nodes(const char *root, struct host_memory *m)
 				 root, number, sizes[i]);
 			m->nodes[m->nr_nodes].huge[i] = read_number(path);
 		}
+		m->nodes[m->nr_nodes].allowed = true;
+		m->nodes[m->nr_nodes].available = node_available(root, number);
 		m->nr_nodes++;
 	}
 	if (list)
@@ -106,4 +173,5 @@ void host_memory_probe(const char *root, struct host_memory *m)
 	read_meminfo(root, m);
 	read_pools(root, m);
 	read_nodes(root, m);
+	read_allowed(root, m);
 }

@@ -5,47 +5,27 @@
 #include "vfio/ready.h"
 #include "vfio/sysfs.h"
 #include "vmm/host/memory.h"
+#include "vmm/host/room.h"
 #include "vmm/plan/topology.h"
 #include "vmm/vm/check_report.h"
+#include "vmm/vm/memory.h"
 #include "vmm/vm/prepare.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define BOUND_MAX 64
 
 /* --- the limit of locked memory --- */
 
-/* The inode number of the initial user namespace (include/linux/proc_ns.h, PROC_USER_INIT_INO). */
-#define USER_INIT_INO 0xEFFFFFFDu
-
-/* CAP_IPC_LOCK lifts the limit, but only the one that the initial user namespace gives. */
-static bool may_lock_all(void)
-{
-	unsigned long long effective = 0;
-	FILE *status = fopen("/proc/self/status", "re");
-	char line[256];
-	struct stat st;
-
-	while (status && fgets(line, sizeof(line), status))
-		if (sscanf(line, "CapEff: %llx", &effective) == 1)
-			break;
-	if (status)
-		fclose(status);
-	return effective >> CAP_IPC_LOCK & 1 && stat("/proc/self/ns/user", &st) == 0 &&
-	       st.st_ino == USER_INIT_INO;
-}
-
 static void check_memlock(const struct check_report *r, uint64_t needed)
 {
 	struct rlimit limit = { 0, 0 };
-	bool lifted = may_lock_all(), enough;
+	bool lifted = room_may_lock_all(), enough;
 	uint64_t kib;
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
@@ -116,36 +96,28 @@ static json_t *memory_fact(const struct host_memory *m)
 			 (json_int_t)m->huge[HOST_PAGES_1G], "nodes", nodes);
 }
 
-/*
- * Reports whether the host has enough memory, because RAM of a guest with devices is populated at
- * the start.
- */
+/* Whether the host has the RAM of a guest with these options: `run` judges by the same function. */
 static bool check_memory(const struct check_report *r, const struct config *c)
 {
-	int pages = host_pages(c->page_size);
+	struct err err = { "" };
 	struct host_memory m;
-	char why[256] = "";
 
 	host_memory_probe("", &m);
 	check_line(r, "memory", "%" PRIu64 " MiB available", m.available / MIB);
 	say_huge_pages(r, &m, HOST_PAGES_2M, "2 MiB");
 	say_huge_pages(r, &m, HOST_PAGES_1G, "1 GiB");
 	check_fact(r, "memory", memory_fact(&m));
-	if (!c->nr_vfio)
+	if (!config_names_ram(c))
 		return true;
-	if (pages >= 0 && m.huge[pages] < c->memory / c->page_size)
-		snprintf(why, sizeof(why),
-			 "--memory needs %" PRIu64 " free huge pages of %" PRIu64
-			 " MiB, and the host has %" PRIu64,
-			 c->memory / c->page_size, c->page_size / MIB, m.huge[pages]);
-	else if (pages < 0 && m.available + m.swap < c->memory)
-		snprintf(why, sizeof(why),
-			 "devices pin all %" PRIu64 " MiB of --memory, and the host has %" PRIu64
-			 " MiB",
-			 c->memory / MIB, (m.available + m.swap) / MIB);
-	check_line(r, "ram", "%s%s", *why ? "no: " : "yes", why);
-	check_fact(r, "ram", check_answer(why));
-	return !*why;
+	if (vm_memory_judge(c, c->memory, c->page_size, &err) == 0)
+		check_line(r, "ram", "yes%s",
+			   c->page_size != 4 * KIB || config_prefaults(c) || config_pins_ram(c)
+				   ? ""
+				   : ", made as the guest uses it");
+	else
+		check_line(r, "ram", "no: %s", err.text);
+	check_fact(r, "ram", check_answer(err.text));
+	return !*err.text;
 }
 
 static void check_access(const struct check_report *r, const char *name, const char *path)
@@ -294,5 +266,5 @@ bool check_vfio(const struct check_report *r, const struct config *c, struct hos
 	for (unsigned i = 0; i < c->nr_vfio; i++)
 		ready &= check_device(r, c, i, host, devices);
 	check_fact(r, "devices", devices);
-	return c->nr_vfio ? check_guest(r, c, host) && ready : true;
+	return (c->nr_vfio ? check_guest(r, c, host) : true) && ready;
 }

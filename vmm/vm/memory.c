@@ -1,6 +1,7 @@
 #include "vmm/vm/memory.h"
 
 #include "vmm/host/cpus.h"
+#include "vmm/host/room.h"
 
 #include <assert.h>
 
@@ -17,6 +18,23 @@ static int add_files(struct vm_memory *m, const struct virtio_backends *backends
 	return ret;
 }
 
+int vm_memory_judge(const struct config *config, uint64_t ram, uint64_t page_size, struct err *err)
+{
+	const struct room_need need = {
+		.ram = ram,
+		.behind = config->fold ? config->fold : ram,
+		.page_size = page_size,
+		.in_file = page_size != 4 * KIB || config->fold || config_shares_ram(config),
+		.pinned = config_pins_ram(config),
+		.touched = config_prefaults(config),
+		.overcommit = config->overcommit,
+	};
+	struct room room;
+
+	room_probe("", &need, &room);
+	return room_judge(&room, &need, err);
+}
+
 /* After its return no page of RAM has been touched yet. */
 static int make_ram(struct vm_memory *m, const struct plan *plan, const struct config *config,
 		    struct err *err)
@@ -28,13 +46,12 @@ static int make_ram(struct vm_memory *m, const struct plan *plan, const struct c
 	};
 	struct span spans[PLAN_LIST_MAX];
 	size_t n = plan_ram(plan, spans, PLAN_LIST_MAX);
+	int ret = vm_memory_judge(config, plan->ram_size, plan->page_size, err);
 
-	if (config_prefaults(config)) {
-		int ret = prefault_open(&m->prefault, cpus_usable(""), err);
-
-		if (ret < 0)
-			return ret;
-	}
+	if (ret == 0 && config_prefaults(config))
+		ret = prefault_open(&m->prefault, cpus_usable(""), err);
+	if (ret < 0)
+		return ret;
 	return ram_create(&m->ram, spans, n, &backing, err);
 }
 

@@ -153,8 +153,7 @@ static int map_for_devices(struct vm *vm, struct wait *w, struct err *err)
 		remark(vm, "noiommu=on: nothing keeps the devices from the host's memory, and as "
 			   "the guest's addresses are not translated, DMA of its drivers goes "
 			   "astray");
-	ret = passthrough_listen(&vm->passthrough, &vm->memory.guest, &vm->plan, &vm->memory.ram,
-				 &progress, err);
+	ret = passthrough_listen(&vm->passthrough, &vm->memory.guest, &vm->plan, &progress, err);
 	vm->mapping = seconds_since(&w->start);
 	return ret;
 }

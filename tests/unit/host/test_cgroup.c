@@ -1,5 +1,6 @@
 /* What control groups leave a process: the least of its own and all above. */
 #include "vmm/host/cgroup.h"
+#include "vmm/base/units.h"
 #include "vmm/host/cpus.h"
 
 #include <stdarg.h>
@@ -15,7 +16,7 @@ static char root[] = "/tmp/straddle-cgroup-XXXXXX";
 
 static void shell(const char *command)
 {
-	char line[512];
+	char line[1024];
 
 	snprintf(line, sizeof(line), "cd %s && %s", root, command);
 	assert_int_equal(system(line), 0); /* NOLINT(cert-env33-c): a folder of this test's own */
@@ -44,6 +45,65 @@ static void expect_room(uint64_t memory, unsigned cpus)
 	cgroup_room_read(root, &room);
 	assert_int_equal(room.memory, memory);
 	assert_int_equal(room.cpus, cpus);
+}
+
+static void expect_limit(const struct cgroup_limit *limit, uint64_t bytes, const char *file)
+{
+	assert_int_equal(limit->bytes, bytes);
+	if (strncmp(limit->file, root, strlen(root)) != 0 ||
+	    strcmp(limit->file + strlen(root), file) != 0)
+		fail_msg("%s is not %s", limit->file, file);
+}
+
+/* What the group could give back does not count; who limits is named. */
+static void test_limits(void **state)
+{
+	struct cgroup_room room;
+
+	(void)state;
+	shell("cd sys/fs/cgroup/a && echo 1000 >memory.max && echo 900 >memory.current && "
+	      "printf 'anon 5\ninactive_file 300\nactive_file 50\ninactive_file_x 9\n' "
+	      ">memory.stat");
+	shell("cd sys/fs/cgroup/a/b && echo 8000 >memory.max && echo 10 >memory.current && "
+	      "echo 4194304 >hugetlb.2MB.max && echo 2097152 >hugetlb.2MB.current && "
+	      "echo 9000000 >hugetlb.2MB.rsvd.max && echo 0 >hugetlb.2MB.rsvd.current && "
+	      "echo max >hugetlb.1GB.max && echo 0 >hugetlb.1GB.current");
+	cgroup_room_read(root, &room);
+	expect_limit(&room.memory_limit, 450, "/sys/fs/cgroup/a/memory.max");
+	expect_limit(&room.huge[HOST_PAGES_2M], 2 * MIB, "/sys/fs/cgroup/a/b/hugetlb.2MB.max");
+	assert_int_equal(room.huge[HOST_PAGES_1G].bytes, UINT64_MAX);
+	assert_string_equal(room.huge[HOST_PAGES_1G].file, "");
+	shell("echo 1048576 >sys/fs/cgroup/a/b/hugetlb.2MB.rsvd.max");
+	cgroup_room_read(root, &room);
+	expect_limit(&room.huge[HOST_PAGES_2M], MIB, "/sys/fs/cgroup/a/b/hugetlb.2MB.rsvd.max");
+}
+
+/* Version 1 has a tree for each controller; in a container the own path may not be visible. */
+static void test_version_1(void **state)
+{
+	struct cgroup_room room;
+
+	(void)state;
+	shell("printf '9:name=systemd:/x\n8:hugetlb:/h\n7:cpu,cpuacct:/c/d\n4:memory:/m/n\n0::/\n' "
+	      ">proc/self/cgroup");
+	shell("cd sys/fs/cgroup && mkdir -p memory/m cpu/c hugetlb/h && "
+	      "echo 9223372036854771712 >memory/memory.limit_in_bytes && "
+	      "echo 77 >memory/memory.usage_in_bytes");
+	expect_room(UINT64_MAX, UINT32_MAX);
+	shell("cd sys/fs/cgroup && echo 5000 >memory/m/memory.limit_in_bytes && "
+	      "echo 4000 >memory/m/memory.usage_in_bytes && "
+	      "printf 'inactive_file 1\ntotal_inactive_file 100\ntotal_active_file 20\n' "
+	      ">memory/m/memory.stat");
+	shell("cd sys/fs/cgroup && echo -1 >cpu/cpu.cfs_quota_us && echo 100000 "
+	      ">cpu/cpu.cfs_period_us "
+	      "&& echo 250000 >cpu/c/cpu.cfs_quota_us && echo 100000 >cpu/c/cpu.cfs_period_us");
+	shell("cd sys/fs/cgroup/hugetlb/h && echo 4194304 >hugetlb.2MB.limit_in_bytes && "
+	      "echo 0 >hugetlb.2MB.usage_in_bytes");
+	expect_room(1120, 3);
+	cgroup_room_read(root, &room);
+	expect_limit(&room.memory_limit, 1120, "/sys/fs/cgroup/memory/m/memory.limit_in_bytes");
+	expect_limit(&room.huge[HOST_PAGES_2M], 4 * MIB,
+		     "/sys/fs/cgroup/hugetlb/h/hugetlb.2MB.limit_in_bytes");
 }
 
 /* Of the CPUs that this process may run on, no more than the groups' share is worth, and one at
@@ -110,6 +170,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_least, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_version_1, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cpus, setup, teardown),
 	};
 

@@ -65,7 +65,21 @@ static void test_memory(void **state)
 	      "echo 4 >hugepages-1048576kB/resv_hugepages");
 	shell("for n in 1 0; do d=sys/devices/system/node/node$n/hugepages/hugepages-2048kB; "
 	      "mkdir -p $d && echo $((n + 5)) >$d/free_hugepages; done");
+	shell("echo 20 >sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages; "
+	      "echo 9 >sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages; "
+	      "echo 2 >sys/kernel/mm/hugepages/hugepages-2048kB/surplus_hugepages");
+	shell("printf 'Node 1 MemTotal: 9 kB\\nNode 1 MemFree: 3 kB\\nNode 1 Inactive(file): 4 "
+	      "kB\\n' "
+	      ">sys/devices/system/node/node1/meminfo");
+	shell("mkdir -p proc/self && printf 'Mems_allowed:\\t2\\nMems_allowed_list:\\t1,3-5\\n' "
+	      ">proc/self/status");
 	host_memory_probe(root, &m);
+	assert_int_equal(m.pool[HOST_PAGES_2M], 20);
+	assert_int_equal(m.could_make[HOST_PAGES_2M], 7);
+	assert_true(m.has_huge[HOST_PAGES_2M]);
+	assert_int_equal(m.nodes[1].available, 7 * KIB);
+	assert_false(m.nodes[0].allowed);
+	assert_true(m.nodes[1].allowed);
 	assert_int_equal(m.available, 2 * MIB);
 	assert_int_equal(m.swap, 4 * KIB);
 	assert_int_equal(m.huge[HOST_PAGES_2M], 7); /* 5 are promised to somebody */
