@@ -312,6 +312,16 @@ static struct iommu_mapping piece_of(const struct iommu_mapping *m, uint64_t bas
 	return piece;
 }
 
+static int await_ready(const struct iommu_progress *p, const struct iommu_mapping *m,
+		       struct err *err)
+{
+	const uintptr_t at = (uintptr_t)m->hva;
+
+	if (!p || !p->ready)
+		return 0;
+	return p->ready(p->to, (struct span){ at, at + span_size(m->iova) }, err);
+}
+
 /* *mapped is the part of m->iova that is mapped, also on failure. */
 static int map_span(struct iommu *io, const struct iommu_mapping *m, struct span *mapped,
 		    struct iommu_ram *r, struct err *err)
@@ -325,6 +335,9 @@ static int map_span(struct iommu *io, const struct iommu_mapping *m, struct span
 
 		if (p && p->stop && p->stop(p->to))
 			return err_set(err, EINTR, "interrupted while RAM was mapped for devices");
+		ret = await_ready(p, &piece, err);
+		if (ret < 0)
+			return ret;
 		ret = io->ops->map(io, &piece);
 		if (ret < 0)
 			return map_failed(io, &piece, io->mapped + r->total - r->done, -ret, err);

@@ -28,10 +28,14 @@ struct iommu_mapping {
 	const char *owner; /* for sentences: "RAM", "BAR 2 of 0000:41:00.0" */
 };
 
-/* How a long mapping tells how far it is, and learns that it is to stop. Either may be NULL. */
+/*
+ * How a long mapping tells how far it is, learns that it is to stop, and waits, before it pins a
+ * piece of RAM, until other threads have made its pages. Each may be NULL.
+ */
 struct iommu_progress {
 	void (*done)(void *to, uint64_t bytes, uint64_t total);
 	bool (*stop)(void *to);
+	int (*ready)(void *to, struct span hva, struct err *err); /* 0, or -errno and a sentence */
 	void *to;
 };
 

@@ -580,7 +580,7 @@ static bool watch_stop(void *to)
 static void test_progress(void **state)
 {
 	struct watcher w = { .stop_at = 0 };
-	const struct iommu_progress p = { watch_done, watch_stop, &w };
+	const struct iommu_progress p = { watch_done, watch_stop, NULL, &w };
 
 	(void)state;
 	open_or_fail(IOMMU_IOMMUFD);
@@ -599,11 +599,67 @@ static void test_progress(void **state)
 	iommu_close(&io);
 }
 
+/* --- RAM whose pages other threads make --- */
+
+struct maker {
+	unsigned asked, fail_at;
+	uint64_t made; /* bytes that were waited for */
+};
+
+static int make_pages(void *to, struct span hva, struct err *e)
+{
+	struct maker *m = to;
+
+	/* Each piece is waited for before it is mapped, and not after those behind it. */
+	assert_int_equal(m->asked, host.calls);
+	assert_true(span_size(hva) <= GIB || host.avail < 65535);
+	if (++m->asked == m->fail_at)
+		return err_set(e, EFAULT, "no page is left");
+	m->made += span_size(hva);
+	return 0;
+}
+
+static void test_ready(void **state)
+{
+	struct maker m = { 0 };
+	const struct iommu_progress p = { NULL, NULL, make_pages, &m };
+
+	(void)state;
+	for (enum iommu_backend b = IOMMU_TYPE1; b <= IOMMU_IOMMUFD; b++) {
+		host.nr_maps = host.calls = 0;
+		m = (struct maker){ 0 };
+		open_or_fail(b);
+		assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), &p, &err), 0);
+		assert_int_equal(m.made, total(ram, ARRAY_SIZE(ram)));
+		assert_int_equal(m.asked, host.nr_maps);
+		iommu_close(&io);
+		/* Pages that cannot be had: the sentence is theirs, and nothing stays mapped. */
+		host.nr_maps = host.calls = 0;
+		m = (struct maker){ .fail_at = 5 };
+		open_or_fail(b);
+		assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), &p, &err), -EFAULT);
+		assert_string_equal(err.text, "no page is left");
+		assert_int_equal(host.calls, 4);
+		assert_int_equal(host.nr_maps, 0);
+		assert_int_equal(io.mapped, 0);
+		iommu_close(&io);
+	}
+	/* Room for few mappings: larger pieces, whole blocks in the end, and no more than that. */
+	host.calls = 0;
+	host.avail = 20;
+	m = (struct maker){ 0 };
+	open_or_fail(IOMMU_TYPE1);
+	assert_int_equal(map_ram(ram, ARRAY_SIZE(ram), &p, &err), 0);
+	assert_true(m.asked <= 10);
+	assert_int_equal(m.made, total(ram, ARRAY_SIZE(ram)));
+	iommu_close(&io);
+}
+
 /* Block by block, as guest memory tells of it: how far it is counts for all of it. */
 static void test_blocks(void **state)
 {
 	struct watcher w = { .stop_at = 0 };
-	const struct iommu_progress p = { watch_done, watch_stop, &w };
+	const struct iommu_progress p = { watch_done, watch_stop, NULL, &w };
 
 	(void)state;
 	for (enum iommu_backend b = IOMMU_TYPE1; b <= IOMMU_IOMMUFD; b++) {
@@ -667,7 +723,7 @@ static void test_listens(void **state)
 	static struct passthrough pt;
 	static struct plan plan;
 	static struct guest_memory memory;
-	const struct iommu_progress p = { note_done, NULL, NULL };
+	const struct iommu_progress p = { note_done, NULL, NULL, NULL };
 
 	(void)state;
 	memcpy(plan.map.regions, regions, sizeof(regions));
@@ -826,6 +882,7 @@ int main(void)
 		cmocka_unit_test_setup(test_pieces, play),
 		cmocka_unit_test_setup(test_map_errors, play),
 		cmocka_unit_test_setup(test_progress, play),
+		cmocka_unit_test_setup(test_ready, play),
 		cmocka_unit_test_setup(test_blocks, play),
 		cmocka_unit_test_setup(test_listens, play),
 		cmocka_unit_test_setup(test_leave, play),

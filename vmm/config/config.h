@@ -136,7 +136,7 @@ struct config_pmem {
 
 /* Whether RAM is touched before the guest starts; see config_prefaults(). */
 enum config_prefault {
-	PREFAULT_AUTO, /* it does not */
+	PREFAULT_AUTO, /* with --vfio: devices pin all of RAM anyway */
 	PREFAULT_OFF,
 	PREFAULT_ON,
 };

@@ -148,7 +148,7 @@ bool config_pins_ram(const struct config *c)
 
 bool config_prefaults(const struct config *c)
 {
-	return c->prefault == PREFAULT_ON;
+	return c->prefault == PREFAULT_ON || (c->prefault == PREFAULT_AUTO && c->nr_vfio);
 }
 
 static int set_phys_bits(struct config *c, const char *value, struct err *err)
@@ -390,7 +390,7 @@ static const struct config_option options[] = {
 	  "the host's pages that RAM is made of (default 4K)", set_page_size },
 	{ "prefault", 0, "on|off", MAKES, IN_FILE, ONCE,
 	  "touch all of the RAM before the guest starts, on all CPUs at once\n"
-	  "(default: off)",
+	  "(default: on with --vfio, else off)",
 	  set_prefault },
 	{ "overcommit", 0, NULL, MAKES, IN_FILE, ONCE,
 	  "try RAM that the host does not have free at the start, and that\n"

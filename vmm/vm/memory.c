@@ -101,6 +101,12 @@ int vm_memory_await_all(struct vm_memory *m, const struct prefault_watch *watch,
 	return ret;
 }
 
+void vm_memory_stop(struct vm_memory *m)
+{
+	if (m->prefault)
+		prefault_stop(m->prefault);
+}
+
 void vm_memory_reset(struct vm_memory *m, bool kept)
 {
 	if (kept)

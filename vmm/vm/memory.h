@@ -45,6 +45,8 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 int vm_memory_await(struct vm_memory *m, struct span at, const struct prefault_watch *watch,
 		    struct err *err);
 int vm_memory_await_all(struct vm_memory *m, const struct prefault_watch *watch, struct err *err);
+/* The threads that touch RAM end soon, and who awaits them gets -EINTR. */
+void vm_memory_stop(struct vm_memory *m);
 /*
  * Clears RAM for the next guest, but RAM that shall stay (`kept`) keeps its content: that which is
  * mapped for devices, because they would go on with the old pages, and that of --prefault, because

@@ -127,11 +127,36 @@ static void wait_mapped(void *to, uint64_t bytes, uint64_t total)
 	tell_touched(to, VM_EVENT_MAPPING, bytes, total);
 }
 
+/* What is mapped comes after what is touched, so it is how far both are. */
+static void wait_for_piece(void *to, uint64_t bytes, uint64_t total)
+{
+	struct wait *w = to;
+	const struct iommu_ram *mapping = &w->vm->passthrough.mapping;
+
+	if (mapping->done)
+		wait_mapped(w, mapping->done, mapping->total);
+	else
+		wait_touched(w, bytes, total);
+}
+
+/* Threads that touch RAM end, too: unmapping need not wait for them. */
 static bool wait_stop(void *to)
 {
 	struct wait *w = to;
+	bool stops = vm_watch_wants_end(w->vm);
 
-	return vm_watch_wants_end(w->vm);
+	if (stops)
+		vm_memory_stop(&w->vm->memory);
+	return stops;
+}
+
+/* A piece of RAM is about to be pinned. */
+static int wait_ready(void *to, struct span hva, struct err *err)
+{
+	struct wait *w = to;
+	const struct prefault_watch watch = { wait_stop, wait_for_piece, w };
+
+	return vm_memory_await(&w->vm->memory, hva, &watch, err);
 }
 
 static int reset_devices(struct vm *vm, struct err *err)
@@ -146,7 +171,7 @@ static int reset_devices(struct vm *vm, struct err *err)
 
 static int map_for_devices(struct vm *vm, struct wait *w, struct err *err)
 {
-	const struct iommu_progress progress = { wait_mapped, wait_stop, w };
+	const struct iommu_progress progress = { wait_mapped, wait_stop, wait_ready, w };
 	int ret;
 
 	if (vm->passthrough.iommu.no_iommu)
@@ -159,8 +184,8 @@ static int map_for_devices(struct vm *vm, struct wait *w, struct err *err)
 }
 
 /*
- * Waits for RAM that is being touched, and maps it for devices. Returns -EINTR if the owner ended
- * it.
+ * Maps RAM for devices, each piece once it has been touched, while other threads touch what
+ * follows, and waits for the rest. Returns -EINTR if the owner ended it.
  */
 static int ready_memory(struct vm *vm, struct err *err)
 {
@@ -169,9 +194,9 @@ static int ready_memory(struct vm *vm, struct err *err)
 	int ret;
 
 	clock_gettime(CLOCK_MONOTONIC, &w.start);
-	ret = vm_memory_await_all(&vm->memory, &watch, err);
-	if (ret == 0 && vm->config.nr_vfio)
-		ret = map_for_devices(vm, &w, err);
+	ret = vm->config.nr_vfio ? map_for_devices(vm, &w, err) : 0;
+	if (ret == 0)
+		ret = vm_memory_await_all(&vm->memory, &watch, err);
 	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_READY });
 	if (ret < 0 || !vm->config.nr_vfio)
 		return ret;

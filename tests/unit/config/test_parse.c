@@ -42,7 +42,10 @@ static void test_prefault(void **state)
 	accept(&c, CMD_RUN, "--kernel|k|--prefault|on");
 	assert_true(config_prefaults(&c));
 	config_free(&c);
-	accept(&c, CMD_CHECK, "--prefault|off");
+	accept(&c, CMD_RUN, "--kernel|k|--vfio|0000:41:00.0");
+	assert_true(config_prefaults(&c));
+	config_free(&c);
+	accept(&c, CMD_CHECK, "--prefault|off|--vfio|0000:41:00.0");
 	assert_false(config_prefaults(&c));
 	config_free(&c);
 	refuse(CMD_RUN, "--kernel|k|--prefault|maybe", "use on or off");
