@@ -46,9 +46,9 @@ static int make_ram(struct vm_memory *m, const struct plan *plan, const struct c
 	};
 	struct span spans[PLAN_LIST_MAX];
 	size_t n = plan_ram(plan, spans, PLAN_LIST_MAX);
-	int ret = vm_memory_judge(config, plan->ram_size, plan->page_size, err);
+	int ret = 0;
 
-	if (ret == 0 && config_prefaults(config))
+	if (config_prefaults(config))
 		ret = prefault_open(&m->prefault, cpus_usable(""), err);
 	if (ret < 0)
 		return ret;

@@ -31,10 +31,10 @@ struct vm_memory {
  */
 int vm_memory_judge(const struct config *config, uint64_t ram, uint64_t page_size, struct err *err);
 /*
- * Makes the plan's RAM, if vm_memory_judge() allows it, and lists it with the files of `backends`,
- * which outlive it; back ends that must be told of memory become listeners. With --prefault threads
- * begin to touch RAM, and go on after the return. Returns 0 or a negative errno and a sentence. The
- * functions below are safe after a failure, and on VM_MEMORY_EMPTY.
+ * Makes the plan's RAM and lists it with the files of `backends`, which outlive it; back ends that
+ * must be told of memory become listeners. With --prefault threads begin to touch RAM, and go on
+ * after the return. Returns 0 or a negative errno and a sentence. The functions below are safe
+ * after a failure, and on VM_MEMORY_EMPTY.
  */
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
 		   const struct virtio_backends *backends, struct err *err);

@@ -270,6 +270,17 @@ void vm_close_lines(struct vm *vm)
 	}
 }
 
+/* Without KVM no guest starts, which should be known before RAM is touched for minutes. */
+static int look_for_kvm(struct err *err)
+{
+	struct kvm kvm;
+	int ret = kvm_open(&kvm, err);
+
+	if (ret == 0)
+		kvm_close(&kvm);
+	return ret;
+}
+
 /*
  * Opens the lines last, because while the terminal is in raw mode Ctrl-C is a character and does
  * not end straddle.
@@ -289,6 +300,11 @@ int vm_prepare(struct vm *vm, struct err *err)
 		if (ret < 0)
 			return ret;
 	}
+	ret = vm_memory_judge(&vm->config, vm->plan.ram_size, vm->plan.page_size, err);
+	if (ret == 0 && config_prefaults(&vm->config))
+		ret = look_for_kvm(err);
+	if (ret < 0)
+		return ret;
 	ret = vm_memory_open(&vm->memory, &vm->plan, &vm->config, &vm->backends, err);
 	if (ret < 0)
 		return ret;
