@@ -155,7 +155,7 @@ $(BUILD)/tests/golden/%: $(BUILD)/obj/tests/golden/%.o $(LIB_OBJ)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $^ -o $@ $(LIBS)
-$(BUILD)/tests/bench/dma $(BUILD)/tests/bench/disk: $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB_OBJ)
+$(addprefix $(BUILD)/tests/bench/,dma disk prefault): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB_OBJ)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK) $^ -o $@ $(LIBS)
@@ -229,6 +229,7 @@ lab-kernel:
 bench: $(BUILD)/straddle $(GUEST_BIN) $(TOOL_BIN)
 	$(Q)BUILD=$(BUILD) tests/bench/run.sh
 	$(Q)TMPDIR=$(BUILD) $(BUILD)/tests/bench/disk $(BUILD) 128 9
+	$(Q)$(BUILD)/tests/bench/prefault 4096 5
 	$(Q)BUILD=$(BUILD) tests/bench/dma.sh
 	$(Q)BUILD=$(BUILD) tests/bench/lab.sh
 	$(Q)BUILD=$(BUILD) tests/bench/io.sh disk
