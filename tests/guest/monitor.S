@@ -5,7 +5,7 @@
  *	t  triple fault	d  debug exit 42	w  wait for the power button, then power off
  *	f  fill: print 4096 characters		b  an instruction that KVM's emulator lacks
  *	s  sleep for ever, interrupts on	h  the same, interrupts off: dead
- *	i  INIT for the boot CPU
+ *	i  INIT for the boot CPU		m  jump to where no memory is
  *	j  have the other CPUs, which start in real mode, jump to where a BIOS is entered
  */
 #include "guest.inc"
@@ -47,6 +47,8 @@ loop:
 	je	jump
 	cmp	al, 'i'
 	je	init
+	cmp	al, 'm'
+	je	nowhere
 	jmp	loop
 
 echo:
@@ -123,6 +125,10 @@ fill:
 	mov	al, '\n'
 	call	putc
 	jmp	loop
+
+nowhere:
+	mov	eax, 0xd0000000
+	jmp	rax
 
 beyond:
 	fld1				/* runs on a CPU, not in the emulator */

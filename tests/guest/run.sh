@@ -161,6 +161,10 @@ if [ "$("$straddle" check --json | jq -r .cpu.vendor)" != amd ]; then
 fi
 talk -- ready=t $'ready\nready'=p
 check "triple fault later: the guest boots again" [ $status = 0 ]
+talk -- ready=m
+check "a jump to where no memory is: status 3" [ $status = 3 ]
+check "a jump to where no memory is: KVM's error" grep -q 'it would have to emulate and cannot' "$work/stderr"
+check "a jump to where no memory is: where" grep -q '^rip 00000000d0000000' "$work/stderr"
 if "$straddle" check >/dev/null 2>&1; then
 	echo "ok emulation failure: status 3 # SKIP this host's KVM executes; it has none"
 else
