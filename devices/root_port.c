@@ -330,6 +330,27 @@ void root_port_press_button(struct root_port *port, void (*released)(void *to), 
 	pci_host_unlock(port->host);
 }
 
+/*
+ * In a slot with power the link comes up, which is an event of its own, and a press of the button
+ * would ask the guest to release the card. A slot without power comes to life when the button is
+ * pressed (section 6.7.1.5): Linux turns off the power of a slot that it finds empty, and of a slot
+ * with a button enables no event of the presence (pciehp_hpc.c, pcie_init() and
+ * pcie_enable_notification()). As the presence has changed as well, it does not wait for a second
+ * press.
+ */
+void root_port_insert(struct root_port *port, struct pci_function *card)
+{
+	pci_host_lock(port->host);
+	if (!port->child) {
+		port->released = NULL;
+		port->child = card;
+		if (get(port, SLTCTL, 2) & SLTCTL_OFF)
+			set(port, SLTSTA, 2, get(port, SLTSTA, 2) | SLTSTA_BUTTON);
+		update_slot(port);
+	}
+	pci_host_unlock(port->host);
+}
+
 void root_port_remove(struct root_port *port)
 {
 	pci_host_lock(port->host);

@@ -5,7 +5,8 @@
  * Bus numbers and windows are set before the guest starts, as firmware does. The slot has an
  * attention button and a power controller, by which the host asks the guest to release the device:
  * root_port_press_button() presses the button; the guest then turns the slot's power off, and
- * `released` is called. PCI Express Base 5.0 sections 6.7 and 7.5.
+ * `released` is called. root_port_insert() puts a device into an empty slot. PCI Express Base 5.0
+ * sections 6.7 and 7.5.
  */
 #ifndef DEVICES_ROOT_PORT_H
 #define DEVICES_ROOT_PORT_H
@@ -56,6 +57,12 @@ void root_port_init(struct root_port *port, struct pci_host *host, const struct 
  * returns.
  */
 void root_port_press_button(struct root_port *port, void (*released)(void *to), void *to);
+/*
+ * A card, borrowed, comes into the empty slot. If the guest has turned off the slot's power, the
+ * button is pressed as well, so that it turns it on. Has no effect if the slot is occupied. Takes
+ * the host bridge's lock.
+ */
+void root_port_insert(struct root_port *port, struct pci_function *card);
 /*
  * Empties the slot without asking the guest, because the device is gone from the host. Takes the
  * host bridge's lock. The caller unmaps the device's BARs. `released` is not called.

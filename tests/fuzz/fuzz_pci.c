@@ -1,8 +1,8 @@
 /*
  * A hostile guest in configuration space: a host bridge, a card on bus 0 and one behind each of two
- * root ports, every kind of BAR, written at random through both ways, with presses and removals in
- * between. After each step every BAR is exactly where its registers say, what claims an address has
- * a BAR for it, a slot shows what is in it, and read-only registers are what they were.
+ * root ports, every kind of BAR, written at random through both ways, with presses, removals and
+ * arrivals in between. After each step every BAR is exactly where its registers say, what claims an
+ * address has a BAR for it, a slot shows what is in it, and read-only registers are what they were.
  */
 #include "devices/bus.h"
 #include "devices/root_port.h"
@@ -246,10 +246,14 @@ static uint64_t target(const struct board *b, unsigned t)
 static void event(struct board *b, unsigned what)
 {
 	unsigned i = what & 1;
+	struct card *card = &b->cards[1 + i];
 
-	if (what & 2) {
-		struct card *card = &b->cards[1 + i];
-
+	if (what & 4) {
+		if (!card->present) /* a card arrives as it was before it was first used */
+			pci_function_reset(&card->fn);
+		card->present = true;
+		root_port_insert(&b->port[i], &card->fn);
+	} else if (what & 2) {
 		root_port_remove(&b->port[i]);
 		b->asked &= ~(1u << i);
 		card->present = false;

@@ -19,6 +19,7 @@
 
 #define HPIE	    0x0020
 #define CHANGES	    0x1008 /* enables of presence and link changes */
+#define LINK_EVENTS 0x1000
 #define BUTTON	    0x0001
 #define LIGHT_ON    0x0100
 #define LIGHT_BLINK 0x0200
@@ -329,6 +330,75 @@ static void test_surprise(void **state)
 	assert_int_equal(pcie_get(&b, SLTSTA, 2), 0);
 }
 
+/* As pciehp leaves an empty slot: without power, and listening to the button and to the link. */
+static void board_waits(struct board *b)
+{
+	board_listens(b);
+	pcie_set(b, SLTCTL, 2, HPIE | LINK_EVENTS | BUTTON | LIGHT_OFF | POWER_OFF);
+}
+
+static void test_arrival(void **state)
+{
+	struct pci_function other;
+	struct board b;
+
+	(void)state;
+	board_init(&b, false);
+	board_waits(&b);
+	assert_int_equal(rd(&b, place(1, 0, 0), 4), UINT32_MAX);
+	root_port_insert(&b.port, &b.card);
+	assert_int_equal(b.messages, 1);
+	assert_int_equal(pcie_get(&b, SLTSTA, 2), HERE | CHANGED | BUTTON);
+	assert_false(card_answers(&b)); /* it has no power yet */
+	pcie_set(&b, SLTSTA, 2, CHANGED | BUTTON);
+	pcie_set(&b, SLTCTL, 2, HPIE | LINK_EVENTS | BUTTON | LIGHT_BLINK);
+	assert_int_equal(b.messages, 2);
+	assert_true(card_answers(&b));
+	assert_int_equal(pcie_get(&b, SLTSTA, 2), HERE | LINK_CHANGE);
+	assert_int_equal(pcie_get(&b, LNKSTA, 2), 0x2104);
+	assert_int_equal(b.resets, 0);
+	/* Another one does not fit in beside it. */
+	pcie_set(&b, SLTSTA, 2, LINK_CHANGE);
+	root_port_insert(&b.port, &other);
+	assert_ptr_equal(b.port.child, &b.card);
+	assert_int_equal(pcie_get(&b, SLTSTA, 2), HERE);
+	/* It can be asked for, and come again. */
+	pcie_set(&b, SLTCTL, 2, HPIE | CHANGES | BUTTON | LIGHT_ON);
+	root_port_press_button(&b.port, board_released, &b);
+	guest_lets_go(&b);
+	assert_int_equal(b.released, 1);
+	root_port_insert(&b.port, &b.card);
+	pcie_set(&b, SLTCTL, 2, LIGHT_ON);
+	assert_true(card_answers(&b));
+	/* What asked for it before is not told of this one. */
+	pcie_set(&b, SLTCTL, 2, POWER_OFF);
+	assert_int_equal(b.released, 1);
+	assert_ptr_equal(b.port.child, &b.card);
+}
+
+/* Nobody has looked at the slot, or it has power: a press would ask for the card at once. */
+static void test_arrival_with_power(void **state)
+{
+	struct board b;
+
+	(void)state;
+	board_init(&b, false);
+	root_port_insert(&b.port, &b.card);
+	assert_true(card_answers(&b));
+	assert_int_equal(b.messages, 0);
+	assert_int_equal(pcie_get(&b, SLTSTA, 2), HERE | CHANGED | LINK_CHANGE);
+
+	board_init(&b, false);
+	board_listens(&b);
+	pcie_set(&b, LNKCTL, 2, 0x0010);
+	root_port_insert(&b.port, &b.card);
+	assert_int_equal(b.messages, 1);
+	assert_false(card_answers(&b)); /* the link is disabled */
+	assert_int_equal(pcie_get(&b, SLTSTA, 2), HERE | CHANGED);
+	pcie_set(&b, LNKCTL, 2, 0);
+	assert_true(card_answers(&b));
+}
+
 static void test_link_disable(void **state)
 {
 	struct board b;
@@ -400,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_slot_at_start),	cmocka_unit_test(test_release),
 		cmocka_unit_test(test_power_cycle),	cmocka_unit_test(test_press_again),
 		cmocka_unit_test(test_surprise),	cmocka_unit_test(test_link_disable),
+		cmocka_unit_test(test_arrival),		cmocka_unit_test(test_arrival_with_power),
 		cmocka_unit_test(test_secondary_reset), cmocka_unit_test(test_messages),
 	};
 
