@@ -134,7 +134,8 @@ static void tell_all_gone(const struct guest_memory *m, const struct guest_memor
 		l->ops->remove(l->to, &(struct guest_ram){ m->blocks, n }, &m->blocks[n]);
 }
 
-int guest_memory_listen(struct guest_memory *m, struct guest_memory_listener *l, struct err *err)
+int guest_memory_tell(const struct guest_memory *m, const struct guest_memory_listener *l,
+		      struct err *err)
 {
 	int ret = l->ops->check ? l->ops->check(l->to, &m->all, err) : 0;
 
@@ -149,8 +150,26 @@ int guest_memory_listen(struct guest_memory *m, struct guest_memory_listener *l,
 			return ret;
 		}
 	}
-	link_listener(m, l);
 	return 0;
+}
+
+void guest_memory_untell(const struct guest_memory *m, const struct guest_memory_listener *l)
+{
+	tell_all_gone(m, l, m->all.n);
+}
+
+void guest_memory_join(struct guest_memory *m, struct guest_memory_listener *l)
+{
+	link_listener(m, l);
+}
+
+int guest_memory_listen(struct guest_memory *m, struct guest_memory_listener *l, struct err *err)
+{
+	int ret = guest_memory_tell(m, l, err);
+
+	if (ret == 0)
+		guest_memory_join(m, l);
+	return ret;
 }
 
 /* False: it did not listen. */

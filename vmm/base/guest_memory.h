@@ -63,7 +63,8 @@ static inline uint8_t *guest_ram_at(const struct guest_ram *ram, uint64_t gpa, u
 /*
  * The order in which listeners are told of a block that is added, whoever began to listen first; a
  * block that is removed is told in the reverse order. The IOMMU must have a block before KVM shows
- * it, because a vCPU that sees it may hand it to a device at once.
+ * it, because a vCPU that sees it may hand it to a device at once; it comes last only while the
+ * guest has no device yet (--prefault background).
  */
 enum guest_memory_rank {
 	GUEST_MEMORY_IOMMU,
@@ -126,6 +127,16 @@ void guest_memory_remove(struct guest_memory *m, struct span gpa);
  * listens.
  */
 int guest_memory_listen(struct guest_memory *m, struct guest_memory_listener *l, struct err *err);
+/*
+ * The two halves of guest_memory_listen(), for a listener that takes long: the first one tells it,
+ * on any thread as long as no block comes or goes, and on failure it is as before; the second one
+ * makes it listen, on the thread that adds and removes blocks. guest_memory_untell() takes back the
+ * first.
+ */
+int guest_memory_tell(const struct guest_memory *m, const struct guest_memory_listener *l,
+		      struct err *err);
+void guest_memory_untell(const struct guest_memory *m, const struct guest_memory_listener *l);
+void guest_memory_join(struct guest_memory *m, struct guest_memory_listener *l);
 /*
  * Tells the listener that every block is removed, the last one first, and makes it listen no more.
  * Does nothing if it does not listen.

@@ -343,6 +343,17 @@ static void test_late(void **state)
 	guest_memory_unlisten(&memory, &ears[IOMMU].listener);
 	guest_memory_remove(&memory, BLOCK(2));
 	expect_heard("vhost-2");
+	/* In two halves, of which the first one can be taken back. */
+	assert_int_equal(guest_memory_tell(&memory, &ears[IOMMU].listener, &err), 0);
+	expect_heard("iommu+1 iommu+3 iommu+4");
+	assert_ptr_equal(memory.first, &ears[VHOST].listener);
+	guest_memory_untell(&memory, &ears[IOMMU].listener);
+	expect_heard("iommu-4 iommu-3 iommu-1");
+	assert_int_equal(guest_memory_tell(&memory, &ears[IOMMU].listener, &err), 0);
+	guest_memory_join(&memory, &ears[IOMMU].listener);
+	expect_heard("iommu+1 iommu+3 iommu+4");
+	assert_ptr_equal(memory.first, &ears[IOMMU].listener);
+	guest_memory_forget(&memory, &ears[IOMMU].listener);
 	/* What it knows ends with it. */
 	guest_memory_forget(&memory, &ears[VHOST].listener);
 	guest_memory_forget(&memory, &ears[VHOST].listener);
