@@ -214,7 +214,7 @@ coverage-run: $(UNIT_BIN) $(FAULT_BIN)
 	$(Q)tests/coverage.sh $(BUILD)
 
 # Tests of what has threads, under ThreadSanitizer.
-TSAN_BIN := $(patsubst %,$(BUILD)/tsan/tests/fault/test_%,console disk disk_overlay leave net prefault serve vhost_user vsock)
+TSAN_BIN := $(patsubst %,$(BUILD)/tsan/tests/fault/test_%,console disk disk_overlay late leave net prefault serve vhost_user vsock)
 tsan-bins:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SAN="-O1 -g -fsanitize=thread -Wno-tsan" $(TSAN_BIN)
 tsan: tsan-bins

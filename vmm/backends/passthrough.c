@@ -282,21 +282,48 @@ static const struct guest_memory_listener_ops passthrough_memory_ops = {
 	.remove = passthrough_remove_memory,
 };
 
-int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
-		       const struct iommu_progress *progress, struct err *err)
+int passthrough_prepare(struct passthrough *pt, const struct guest_memory *m,
+			const struct plan *plan, struct err *err)
+{
+	pt->plan = plan;
+	pt->mapping = (struct iommu_ram){ .progress = NULL };
+	pt->listener = (struct guest_memory_listener){ .ops = &passthrough_memory_ops, .to = pt };
+	pt->absent = true;
+	return passthrough_check_memory(pt, &m->all, err);
+}
+
+int passthrough_map(struct passthrough *pt, const struct guest_memory *m,
+		    const struct iommu_progress *progress, struct err *err)
 {
 	int ret;
 
-	pt->plan = plan;
-	pt->mapping = (struct iommu_ram){ .progress = progress };
-	pt->listener = (struct guest_memory_listener){ .ops = &passthrough_memory_ops, .to = pt };
-	ret = guest_memory_listen(m, &pt->listener, err);
+	pt->mapping.progress = progress;
+	ret = guest_memory_tell(m, &pt->listener, err);
 	pt->mapping.progress = NULL;
 	if (ret < 0)
 		return ret;
-	ret = allow_plan(pt, plan, err);
+	ret = allow_plan(pt, pt->plan, err);
 	if (ret < 0)
-		guest_memory_unlisten(m, &pt->listener);
+		guest_memory_untell(m, &pt->listener);
+	return ret;
+}
+
+void passthrough_join(struct passthrough *pt, struct guest_memory *m)
+{
+	guest_memory_join(m, &pt->listener);
+	pt->absent = false;
+}
+
+int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
+		       const struct iommu_progress *progress, struct err *err)
+{
+	int ret = passthrough_prepare(pt, m, plan, err);
+
+	if (ret == 0)
+		ret = passthrough_map(pt, m, progress, err);
+	if (ret == 0)
+		passthrough_join(pt, m);
+	pt->absent = false;
 	return ret;
 }
 
@@ -309,6 +336,14 @@ int passthrough_reset(struct passthrough *pt, struct err *err)
 		if (pt->devices[i])
 			there[n++] = pt->devices[i];
 	return vfio_pci_reset_all(there, n, &pt->iommu, err);
+}
+
+bool passthrough_is_empty(const struct passthrough *pt)
+{
+	for (unsigned i = 0; i < pt->n; i++)
+		if (pt->devices[i])
+			return false;
+	return true;
 }
 
 void passthrough_drop(struct passthrough *pt, unsigned i)

@@ -24,6 +24,13 @@ struct passthrough {
 	struct guest_memory_listener listener;
 	const struct plan *plan;
 	struct iommu_ram mapping;
+	bool absent; /* they do not reach it yet, so the guest must not find them in their slots */
+	/*
+	 * Another thread is in passthrough_map(), so the last group must stay: with it the kernel
+	 * would take away what is mapped into. If it is to leave, `unwanted` (atomic) is set, and
+	 * the thread ends soon.
+	 */
+	bool busy, unwanted;
 };
 
 #define PASSTHROUGH_EMPTY             \
@@ -46,8 +53,21 @@ int passthrough_open(struct passthrough *pt, const struct config *c, struct host
  */
 int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
 		       const struct iommu_progress *progress, struct err *err);
+/*
+ * The three steps of passthrough_listen(), for a guest that starts before its devices: the first
+ * one judges without mapping anything, and makes the devices absent; the second one maps, on any
+ * thread, and leaves nothing mapped if it fails; the last one ends it, on the thread that changes
+ * guest memory, and the devices are no longer absent.
+ */
+int passthrough_prepare(struct passthrough *pt, const struct guest_memory *m,
+			const struct plan *plan, struct err *err);
+int passthrough_map(struct passthrough *pt, const struct guest_memory *m,
+		    const struct iommu_progress *progress, struct err *err);
+void passthrough_join(struct passthrough *pt, struct guest_memory *m);
 /* Resets the devices for the next guest; a sentence in `err` if one could not be. */
 int passthrough_reset(struct passthrough *pt, struct err *err);
+/* Whether the host has taken back all of the devices. */
+bool passthrough_is_empty(const struct passthrough *pt);
 /* Closes one device, while vCPUs run. */
 void passthrough_drop(struct passthrough *pt, unsigned i);
 /*

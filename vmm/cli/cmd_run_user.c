@@ -8,6 +8,13 @@
 
 /* --- events --- */
 
+static void erase_progress(struct run *run)
+{
+	if (run->in_line)
+		fputs("\r\33[K", stderr);
+	run->in_line = false;
+}
+
 /*
  * Prints in one write, because the guest's output may come at the same time. While the terminal is
  * in raw mode, lines end with "\r\n".
@@ -27,18 +34,33 @@ static void print(struct run *run, const char *sentence)
 			line[n++] = '\r';
 		line[n++] = '\n';
 	}
+	flockfile(stderr); /* of in_line, too: events come on several threads */
+	erase_progress(run);
 	fwrite(line, 1, n, stderr);
+	funlockfile(stderr);
+}
+
+static bool guest_has_terminal(const struct run *run)
+{
+	const struct config *c = &run->vm->config;
+
+	return c->serial.kind == SERIAL_STDIO || c->console.kind == SERIAL_STDIO;
 }
 
 /*
  * Prints progress on a terminal as it goes on, in one line that is erased at the end; elsewhere
- * once, at the end, what was mapped.
+ * once, at the end, what was mapped. While the guest runs it has a line only if the guest itself
+ * does not write to the terminal; what was mapped is in the lines of the devices that arrive.
  */
 static void print_progress(struct run *run, const struct vm_event *event, const char *sentence)
 {
+	if (event->late && (!run->tty || guest_has_terminal(run)))
+		return;
 	if (run->tty) {
+		flockfile(stderr);
 		fprintf(stderr, "\rstraddle: %s\33[K", sentence);
 		run->in_line = true;
+		funlockfile(stderr);
 	} else if (event->kind == VM_EVENT_MAPPING && event->bytes >= event->total) {
 		print(run, sentence);
 	}
@@ -56,9 +78,9 @@ void run_event(void *to, const struct vm_event *event)
 		print_progress(run, event, sentence);
 		break;
 	case VM_EVENT_READY:
-		if (run->in_line)
-			fputs("\r\33[K", stderr);
-		run->in_line = false;
+		flockfile(stderr);
+		erase_progress(run);
+		funlockfile(stderr);
 		break;
 	case VM_EVENT_RESET:
 	case VM_EVENT_REGISTERS:
@@ -72,6 +94,7 @@ void run_event(void *to, const struct vm_event *event)
 		print(run, sentence);
 		break;
 	case VM_EVENT_REMARK:
+	case VM_EVENT_ARRIVED:
 	case VM_EVENT_LINE:
 	case VM_EVENT_UNMAPPING:
 		print(run, sentence);

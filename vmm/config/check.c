@@ -373,6 +373,30 @@ static int check_console(struct config *c, struct err *err)
 	return 0;
 }
 
+/* What can come after the guest has started, and what would work against that. */
+static int check_late(const struct config *c, struct err *err)
+{
+	if (c->prefault != PREFAULT_BACKGROUND)
+		return config_option_given(c, "on-late-failure")
+			       ? err_set(err, EINVAL,
+					 "--on-late-failure is for what comes after the guest's "
+					 "start; add --prefault background, or leave it out")
+			       : 0;
+	if (c->has_balloon)
+		return err_set(err, EINVAL,
+			       "--prefault background may touch pages that --balloon has just "
+			       "given back to the host; use --prefault on, or leave one of them "
+			       "out");
+	for (unsigned i = 0; i < c->nr_vfio; i++)
+		if (c->vfio[i].root_bus)
+			return err_set(err, EINVAL,
+				       "--vfio %s,port=off: a guest finds nothing on bus 0 that "
+				       "comes after its start; leave port=off out, or use "
+				       "--prefault on",
+				       c->vfio[i].name);
+	return 0;
+}
+
 /* Refuses memory that may move while passed-through devices write to it. */
 static int check_balloon(const struct config *c, struct err *err)
 {
@@ -422,9 +446,9 @@ static const struct step {
 	{ .settle = config_check_host }, { .judge = check_fold },
 	{ .judge = check_debug_exit },	 { .settle = check_cpus },
 	{ .settle = check_node_sizes },	 { .judge = check_memory_sizes },
-	{ .judge = check_balloon },	 { .judge = config_check_pmem },
-	{ .judge = check_places },	 { .judge = check_reserve },
-	{ .judge = check_node_cpus },
+	{ .judge = check_balloon },	 { .judge = check_late },
+	{ .judge = config_check_pmem },	 { .judge = check_places },
+	{ .judge = check_reserve },	 { .judge = check_node_cpus },
 };
 
 int config_check(struct config *c, enum config_command cmd, struct err *err)

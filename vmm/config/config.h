@@ -134,11 +134,18 @@ struct config_pmem {
 	bool private; /* the guest's writes stay in memory and are lost at the end */
 };
 
-/* Whether RAM is touched before the guest starts; see config_prefaults(). */
+/* Whether RAM is touched ahead of the guest; see config_prefaults(). */
 enum config_prefault {
 	PREFAULT_AUTO, /* with --vfio: devices pin all of RAM anyway */
 	PREFAULT_OFF,
-	PREFAULT_ON,
+	PREFAULT_ON,	     /* before the guest starts */
+	PREFAULT_BACKGROUND, /* while it runs: devices come when all of it is there and mapped */
+};
+
+/* What becomes of a guest whose devices do not come (PREFAULT_BACKGROUND). */
+enum config_late_failure {
+	LATE_FAILURE_ENDS,
+	LATE_FAILURE_CONTINUES,
 };
 
 enum vfio_backend {
@@ -203,6 +210,7 @@ struct config {
 	enum ram_layout layout;
 	uint64_t page_size; /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
 	enum config_prefault prefault;
+	enum config_late_failure on_late_failure;
 	bool overcommit;     /* RAM that the host does not have at once is allowed */
 	uint64_t fold;	     /* tests: all RAM is this much host memory, repeated; 0: off */
 	uint64_t pci32_size; /* wanted 32-bit PCI window, bytes; 0: default */
@@ -378,7 +386,7 @@ int config_debug_exit_status(const struct config *c, unsigned value);
 bool config_names_ram(const struct config *c);
 /* Whether devices pin all of RAM: they do not without an IOMMU. */
 bool config_pins_ram(const struct config *c);
-/* Whether all of RAM is touched before the guest starts. */
+/* Whether all of RAM is touched, before the guest starts or while it runs. */
 bool config_prefaults(const struct config *c);
 
 /* Whether another process serves a device, for which the guest's RAM must be a file. */

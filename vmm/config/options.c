@@ -134,11 +134,26 @@ static int set_page_size(struct config *c, const char *value, struct err *err)
 static int set_prefault(struct config *c, const char *value, struct err *err)
 {
 	bool on;
-	int ret = set_flag(&on, value, err);
 
-	if (ret == 0)
-		c->prefault = on ? PREFAULT_ON : PREFAULT_OFF;
-	return ret;
+	if (!strcmp(value, "background")) {
+		c->prefault = PREFAULT_BACKGROUND;
+		return 0;
+	}
+	if (set_flag(&on, value, err) < 0)
+		return err_set(err, EINVAL, "use on, off or background");
+	c->prefault = on ? PREFAULT_ON : PREFAULT_OFF;
+	return 0;
+}
+
+static int set_on_late_failure(struct config *c, const char *value, struct err *err)
+{
+	if (!strcmp(value, "end"))
+		c->on_late_failure = LATE_FAILURE_ENDS;
+	else if (!strcmp(value, "continue"))
+		c->on_late_failure = LATE_FAILURE_CONTINUES;
+	else
+		return err_set(err, EINVAL, "use end or continue");
+	return 0;
 }
 
 bool config_pins_ram(const struct config *c)
@@ -148,7 +163,8 @@ bool config_pins_ram(const struct config *c)
 
 bool config_prefaults(const struct config *c)
 {
-	return c->prefault == PREFAULT_ON || (c->prefault == PREFAULT_AUTO && c->nr_vfio);
+	return c->prefault == PREFAULT_ON || c->prefault == PREFAULT_BACKGROUND ||
+	       (c->prefault == PREFAULT_AUTO && c->nr_vfio);
 }
 
 static int set_phys_bits(struct config *c, const char *value, struct err *err)
@@ -388,10 +404,16 @@ static const struct config_option options[] = {
 	  config_set_numa },
 	{ "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
 	  "the host's pages that RAM is made of (default 4K)", set_page_size },
-	{ "prefault", 0, "on|off", MAKES, IN_FILE, ONCE,
-	  "touch all of the RAM before the guest starts, on all CPUs at once\n"
-	  "(default: on with --vfio, else off)",
+	{ "prefault", 0, "WHEN", MAKES, IN_FILE, ONCE,
+	  "touch all of the RAM, on all CPUs at once:\n"
+	  "on          before the guest starts (default with --vfio)\n"
+	  "off         as the guest uses it (else the default)\n"
+	  "background  while it runs; devices of --vfio arrive when it is done",
 	  set_prefault },
+	{ "on-late-failure", 0, "WHAT", MAKES, IN_FILE, ONCE,
+	  "what becomes of a guest whose RAM or devices cannot come after it\n"
+	  "has started: end (default) or continue",
+	  set_on_late_failure },
 	{ "overcommit", 0, NULL, MAKES, IN_FILE, ONCE,
 	  "try RAM that the host does not have free at the start, and that\n"
 	  "--prefault, --vfio or huge pages want at once",

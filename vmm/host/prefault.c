@@ -32,6 +32,7 @@ struct prefault {
 	uint8_t *done;
 	struct pieces pieces;
 	bool no_populate; /* the kernel is too old; any thread */
+	bool yields;	  /* to other threads, by their priority */
 	bool stop;	  /* any thread */
 	pthread_mutex_t lock;
 	pthread_cond_t news; /* any of the following has changed, or a piece is done */
@@ -112,6 +113,8 @@ static void *prefault_serve(void *arg)
 	while (!p->begun && !stopped(p))
 		pthread_cond_wait(&p->news, &p->lock);
 	pthread_mutex_unlock(&p->lock);
+	if (p->yields)
+		thread_yields();
 	while (!stopped(p) && pieces_claim(&p->pieces, &number, &at)) {
 		uintptr_t failed = 0;
 		int ret = touch_piece(p, at, &failed);
@@ -164,6 +167,11 @@ int prefault_open(struct prefault **out, unsigned threads, struct err *err)
 	}
 	*out = p;
 	return 0;
+}
+
+void prefault_yield(struct prefault *p)
+{
+	p->yields = true;
 }
 
 /* --- what is touched --- */

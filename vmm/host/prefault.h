@@ -31,6 +31,8 @@ int prefault_open(struct prefault **p, unsigned threads, struct err *err);
  * (--fold) the memory behind it is touched once.
  */
 int prefault_begin(struct prefault *p, const struct ram *ram, struct err *err);
+/* Before prefault_begin(): the threads let those of a running guest go first. */
+void prefault_yield(struct prefault *p);
 /*
  * Waits until the part of RAM at these host addresses is there, all of it if it repeats. -EINTR:
  * watch->stop() said so; other errors say what is missing. After any error all threads end.

@@ -2,8 +2,10 @@
 
 #include "vmm/base/span.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 
 /*
@@ -14,6 +16,19 @@ static const bool is_kicked[THREAD_ROLES] = { [THREAD_VCPU] = true, [THREAD_LINE
 void thread_name(const char *name)
 {
 	(void)prctl(PR_SET_NAME, name);
+}
+
+#define NICE_MAX 19
+
+/* Of Linux a nice value is a thread's own (setpriority(2)), 0 means the caller. */
+void thread_yields(void)
+{
+	int nice;
+
+	errno = 0;
+	nice = getpriority(PRIO_PROCESS, 0);
+	if (errno == 0)
+		(void)setpriority(PRIO_PROCESS, 0, nice + 10 < NICE_MAX ? nice + 10 : NICE_MAX);
 }
 
 int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t *attr,

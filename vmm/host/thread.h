@@ -19,7 +19,8 @@ enum thread_role {
 	THREAD_STORAGE,	 /* waits in calls to storage */
 	THREAD_LINE,	 /* writes the guest's output to a line */
 	THREAD_CPUID,	 /* asks KVM for CPUID ahead of time */
-	THREAD_PREFAULT, /* touches guest RAM before the guest starts */
+	THREAD_PREFAULT, /* touches guest RAM ahead of the guest */
+	THREAD_PIN,	 /* maps guest RAM for devices while the guest runs */
 	THREAD_LEAVE,	 /* ends a process whose storage does not answer */
 	THREAD_ROLES,
 };
@@ -33,6 +34,12 @@ int thread_start(pthread_t *thread, enum thread_role role, const pthread_attr_t 
 		 void *(*start)(void *), void *arg);
 /* Names the calling thread for ps and top, in at most 15 bytes. */
 void thread_name(const char *name);
+
+/*
+ * Makes the calling thread yield to others of normal priority: of a CPU that it shares with one
+ * vCPU it gets a tenth (weights of nice 10 and 0 in kernel/sched/core.c, 110 and 1024).
+ */
+void thread_yields(void);
 
 /* Nanoseconds of CPU time that the thread has used; 0 if it has ended. It was not joined yet. */
 uint64_t thread_cpu_time(pthread_t thread);

@@ -78,6 +78,11 @@ void machine_power_button(struct machine *m)
 	pm_power_button(&m->devices.pm);
 }
 
+void machine_devices_mapped(struct machine *m)
+{
+	machine_pci_mapped(&m->pci);
+}
+
 /* --- devices --- */
 
 static void machine_console_quit(void *to)

@@ -117,6 +117,8 @@ int machine_ask_memory(struct machine *m, struct err *err);
 int machine_resize_disk(struct machine *m, const char *name, struct err *err);
 /* The terminal has another size. */
 void machine_resize_console(struct machine *m);
+/* Passed-through devices have all of guest memory now, or never get it (machine_pci_mapped()). */
+void machine_devices_mapped(struct machine *m);
 void machine_power_button(struct machine *m);
 void machine_stop(struct machine *m);
 /* Ends the machine with MACHINE_HOST_ERROR and the sentence. */

@@ -206,11 +206,21 @@ static const struct pci_env env_ops = {
 
 /* --- hot unplug: the host asks, the guest ejects, the host gets the device --- */
 
+/* Gives the group of a device that was given back to the host, too, if that was its last one. */
+static void leave_group(struct machine_pci *p, unsigned i)
+{
+	struct passthrough *pt = p->parts.passthrough;
+	int group = passthrough_empty_group(pt, i);
+
+	if (group < 0)
+		return;
+	kvm_remove_vfio(p->parts.kvm, group);
+	passthrough_leave(pt, i);
+}
+
 static void slot_empty(struct machine_slot *s)
 {
 	struct passthrough *pt = s->pci->parts.passthrough;
-	struct kvm *kvm = s->pci->parts.kvm;
-	int group;
 
 	pci_host_lock(&s->pci->host);
 	vfio_pci_unplug(s->device);
@@ -224,13 +234,12 @@ static void slot_empty(struct machine_slot *s)
 	 * KVM must forget a device of iommufd before the device is closed, and a group after its
 	 * last device is.
 	 */
-	kvm_remove_vfio(kvm, vfio_pci_file(s->device));
+	kvm_remove_vfio(s->pci->parts.kvm, vfio_pci_file(s->device));
 	passthrough_drop(pt, s->index);
-	group = passthrough_empty_group(pt, s->index);
-	if (group >= 0) {
-		kvm_remove_vfio(kvm, group);
-		passthrough_leave(pt, s->index);
-	}
+	if (!pt->busy || !passthrough_is_empty(pt))
+		leave_group(s->pci, s->index);
+	else
+		__atomic_store_n(&pt->unwanted, true, __ATOMIC_RELEASE); /* it leaves soon */
 	s->device = NULL;
 	s->released = false;
 }
@@ -248,9 +257,10 @@ static void leave_ready(void *to)
 
 		if (!__atomic_load_n(&s->released, __ATOMIC_ACQUIRE) || !s->device)
 			continue;
-		snprintf(line, sizeof(line),
-			 "%s: the guest released the device; the host can have it",
-			 vfio_pci_name(s->device));
+		snprintf(line, sizeof(line), "%s: %s; the host can have it",
+			 vfio_pci_name(s->device),
+			 p->parts.passthrough->absent ? "the guest does not get the device"
+						      : "the guest released the device");
 		slot_empty(s);
 		env_say(p, line);
 	}
@@ -273,6 +283,10 @@ static void slot_requested(void *to, struct vfio_pci *device)
 	struct machine_slot *s = to;
 	char line[256];
 
+	if (s->pci->parts.passthrough->absent) { /* the guest need not be asked */
+		slot_released(s);
+		return;
+	}
 	if (s->port) {
 		snprintf(line, sizeof(line),
 			 "%s: the host wants the device back; the guest is asked",
@@ -286,6 +300,22 @@ static void slot_requested(void *to, struct vfio_pci *device)
 			vfio_pci_name(device));
 	}
 	env_say(s->pci, line);
+}
+
+/* --- devices that come after the start --- */
+
+void machine_pci_mapped(struct machine_pci *p)
+{
+	struct passthrough *pt = p->parts.passthrough;
+
+	for (unsigned i = 0; i < p->nr_slots; i++) {
+		struct machine_slot *s = &p->slots[i];
+
+		if (!s->device)
+			leave_group(p, i);
+		else if (!pt->absent && s->port && !__atomic_load_n(&s->released, __ATOMIC_ACQUIRE))
+			root_port_insert(s->port, vfio_pci_function(s->device));
+	}
 }
 
 /* --- create, destroy --- */
@@ -335,7 +365,7 @@ static void create_port(struct machine_pci *p, unsigned i)
 	};
 	struct pci_function *child = NULL;
 
-	for (unsigned j = 0; j < p->nr_slots; j++)
+	for (unsigned j = 0; j < p->nr_slots && !p->parts.passthrough->absent; j++)
 		if (p->parts.plan->pci[j].port == i && p->slots[j].device)
 			child = vfio_pci_function(p->slots[j].device);
 	root_port_init(&p->ports[i], &p->host, &p->env, &numbers, child);

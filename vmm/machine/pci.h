@@ -72,6 +72,11 @@ struct machine_pci {
 
 int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *parts,
 		       struct err *err);
+/*
+ * Another thread is no longer in passthrough_map(). If the devices are not absent any more, they
+ * come into their slots; a group that waited for it leaves. On the loop's thread.
+ */
+void machine_pci_mapped(struct machine_pci *p);
 /* Allowed on MACHINE_PCI_EMPTY and after a create that failed. */
 void machine_pci_destroy(struct machine_pci *p);
 

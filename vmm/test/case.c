@@ -216,7 +216,8 @@ static void case_event(void *to, const struct vm_event *event)
 	struct test_case *t = to;
 	char sentence[4096 + 64];
 
-	t->triple_fault |= event->kind == VM_EVENT_REGISTERS;
+	if (event->kind == VM_EVENT_REGISTERS)
+		t->triple_fault = true;
 	if (event->kind != VM_EVENT_REMARK && !t->vm->config.verbose)
 		return;
 	if (event->kind == VM_EVENT_TOUCHING || event->kind == VM_EVENT_READY)

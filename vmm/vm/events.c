@@ -40,6 +40,12 @@ const char *vm_event_sentence(const struct vm_event *e, char *buf, size_t size)
 	case VM_EVENT_READY:
 		snprintf(buf, size, "%s", "");
 		break;
+	case VM_EVENT_ARRIVED:
+		snprintf(buf, size,
+			 "%s: the guest gets the device now; %.1f GiB were mapped for devices, in "
+			 "%.1f s",
+			 e->text, (double)e->bytes / GIB, e->seconds);
+		break;
 	case VM_EVENT_UNMAPPING:
 		snprintf(buf, size, "unmapping %.1f GiB from devices", (double)e->bytes / GIB);
 		break;

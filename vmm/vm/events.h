@@ -18,6 +18,7 @@ enum vm_event_kind {
 	VM_EVENT_TOUCHING,  /* RAM is being touched (--prefault): bytes of total, in seconds */
 	VM_EVENT_MAPPING,   /* RAM is being mapped for devices: bytes of total, in seconds */
 	VM_EVENT_READY,	    /* touching and mapping ended, complete or not */
+	VM_EVENT_ARRIVED,   /* text, a device, came late: bytes were mapped, in seconds */
 	VM_EVENT_UNMAPPING, /* RAM is being unmapped: bytes; mapping them took `seconds` */
 	VM_EVENT_RESET,	    /* the guest reset itself and is built again */
 	VM_EVENT_REGISTERS, /* the reset was a triple fault: text, several lines of registers */
@@ -33,6 +34,7 @@ struct vm_event {
 	const char *path;
 	uint64_t bytes, total, count;
 	double seconds;
+	bool late; /* the guest runs already (--prefault background) */
 	struct machine_access access;
 };
 

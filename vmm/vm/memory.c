@@ -78,6 +78,8 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 	ret = virtio_listen(backends, &m->guest, err);
 	if (ret < 0 || !m->prefault)
 		return ret;
+	if (config->prefault == PREFAULT_BACKGROUND)
+		prefault_yield(m->prefault);
 	return prefault_begin(m->prefault, &m->ram, err);
 }
 
@@ -87,7 +89,7 @@ int vm_memory_await(struct vm_memory *m, struct span at, const struct prefault_w
 	return m->prefault ? prefault_await(m->prefault, at, watch, err) : 0;
 }
 
-static void end_prefault(struct vm_memory *m)
+void vm_memory_settle(struct vm_memory *m)
 {
 	prefault_close(m->prefault);
 	m->prefault = NULL;
@@ -97,7 +99,7 @@ int vm_memory_await_all(struct vm_memory *m, const struct prefault_watch *watch,
 {
 	int ret = m->prefault ? prefault_await_all(m->prefault, watch, err) : 0;
 
-	end_prefault(m);
+	vm_memory_settle(m);
 	return ret;
 }
 
@@ -117,7 +119,7 @@ void vm_memory_reset(struct vm_memory *m, bool kept)
 
 void vm_memory_end(struct vm_memory *m)
 {
-	end_prefault(m);
+	vm_memory_settle(m);
 	while (m->guest.last)
 		guest_memory_forget(&m->guest, m->guest.last);
 }

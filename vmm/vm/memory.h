@@ -33,8 +33,9 @@ int vm_memory_judge(const struct config *config, uint64_t ram, uint64_t page_siz
 /*
  * Makes the plan's RAM and lists it with the files of `backends`, which outlive it; back ends that
  * must be told of memory become listeners. With --prefault threads begin to touch RAM, and go on
- * after the return. Returns 0 or a negative errno and a sentence. The functions below are safe
- * after a failure, and on VM_MEMORY_EMPTY.
+ * after the return, on what vCPUs leave of the CPUs if the guest does not wait for them. Returns 0
+ * or a negative errno and a sentence. The functions below are safe after a failure, and on
+ * VM_MEMORY_EMPTY.
  */
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
 		   const struct virtio_backends *backends, struct err *err);
@@ -45,6 +46,8 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 int vm_memory_await(struct vm_memory *m, struct span at, const struct prefault_watch *watch,
 		    struct err *err);
 int vm_memory_await_all(struct vm_memory *m, const struct prefault_watch *watch, struct err *err);
+/* The threads that touch RAM end, if there are any. */
+void vm_memory_settle(struct vm_memory *m);
 /* The threads that touch RAM end soon, and who awaits them gets -EINTR. */
 void vm_memory_stop(struct vm_memory *m);
 /*

@@ -36,6 +36,21 @@ static int check_plan_balloon(const struct plan *p, const struct config *c, stru
 	return 0;
 }
 
+/* For a plan that was read: config_check() does not know where its devices are. */
+static int check_plan_late(const struct plan *p, const struct config *c, struct err *err)
+{
+	if (c->prefault != PREFAULT_BACKGROUND)
+		return 0;
+	for (unsigned i = 0; i < c->nr_vfio; i++)
+		if (p->pci[i].port == PLAN_NO_PORT)
+			return err_set(err, EINVAL,
+				       "%s is on bus 0, where a guest finds nothing that comes "
+				       "after its start; make a plan without port=off, or use "
+				       "--prefault on",
+				       p->pci[i].name);
+	return 0;
+}
+
 int vm_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
 {
 	struct device_counts counts = { .of = { [DEVICE_WATCHDOG] = c->watchdog } };
@@ -58,6 +73,8 @@ int vm_make_plan(struct plan *p, const struct config *c, struct host_facts *host
 	ret = plan_check_host(p, host, err);
 	if (ret == 0)
 		ret = check_plan_balloon(p, c, err);
+	if (ret == 0)
+		ret = check_plan_late(p, c, err);
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
 }
 

@@ -47,6 +47,7 @@ struct vm *vm_new(const struct vm_user *user)
 	vm->passthrough.iommu = (struct iommu)IOMMU_EMPTY;
 	vm->backends = (struct virtio_backends)VIRTIO_BACKENDS_EMPTY;
 	vm->memory.ram = (struct ram)RAM_EMPTY;
+	vm->late = (struct late)LATE_EMPTY;
 	vm->kernel = (struct image)IMAGE_EMPTY;
 	vm->initrd = (struct images)IMAGES_EMPTY;
 	vm->loop = (struct loop)LOOP_EMPTY;
@@ -169,15 +170,20 @@ static int reset_devices(struct vm *vm, struct err *err)
 	return ret < 0 ? err_set(err, -ret, "%s", reset.text) : 0;
 }
 
+static void warn_no_iommu(struct vm *vm)
+{
+	if (vm->passthrough.iommu.no_iommu)
+		remark(vm, "noiommu=on: nothing keeps the devices from the host's memory, and as "
+			   "the guest's addresses are not translated, DMA of its drivers goes "
+			   "astray");
+}
+
 static int map_for_devices(struct vm *vm, struct wait *w, struct err *err)
 {
 	const struct iommu_progress progress = { wait_mapped, wait_stop, wait_ready, w };
 	int ret;
 
-	if (vm->passthrough.iommu.no_iommu)
-		remark(vm, "noiommu=on: nothing keeps the devices from the host's memory, and as "
-			   "the guest's addresses are not translated, DMA of its drivers goes "
-			   "astray");
+	warn_no_iommu(vm);
 	ret = passthrough_listen(&vm->passthrough, &vm->memory.guest, &vm->plan, &progress, err);
 	vm->mapping = seconds_since(&w->start);
 	return ret;
@@ -201,6 +207,90 @@ static int ready_memory(struct vm *vm, struct err *err)
 	if (ret < 0 || !vm->config.nr_vfio)
 		return ret;
 	return reset_devices(vm, err);
+}
+
+/* --- memory that is ready after the guest has started --- */
+
+/* On a thread of its own. */
+static void late_progress(void *to, bool mapped, uint64_t bytes, uint64_t total)
+{
+	struct vm *vm = to;
+	const struct vm_event event = {
+		.kind = mapped ? VM_EVENT_MAPPING : VM_EVENT_TOUCHING,
+		.bytes = bytes,
+		.total = total,
+		.seconds = seconds_since(&vm->late_since),
+		.late = true,
+	};
+
+	if (event.seconds >= SLOW)
+		vm_tell(vm, &event);
+}
+
+static void tell_arrived(struct vm *vm)
+{
+	const struct passthrough *pt = &vm->passthrough;
+
+	for (unsigned i = 0; i < pt->n; i++)
+		if (pt->devices[i])
+			vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_ARRIVED,
+							.text = vfio_pci_name(pt->devices[i]),
+							.bytes = pt->iommu.mapped,
+							.seconds = vm->mapping });
+}
+
+static void late_ended(void *to, int ret, const struct err *why)
+{
+	struct vm *vm = to;
+	struct err err = *why;
+
+	if (vm->config.nr_vfio)
+		vm->mapping = seconds_since(&vm->late_since);
+	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_READY });
+	machine_devices_mapped(&vm->machine);
+	if (ret == 0)
+		tell_arrived(vm);
+	/* Nobody waits for what cannot be mapped if the host has taken back all devices. */
+	if (ret == 0 || (vm->config.nr_vfio && passthrough_is_empty(&vm->passthrough)))
+		return;
+	if (vm->config.on_late_failure == LATE_FAILURE_CONTINUES) {
+		err_prefix(&err, 0, "%s: ",
+			   vm->config.nr_vfio ? "the guest goes on without its devices"
+					      : "the guest goes on with what RAM there is");
+		remark(vm, err.text);
+		return;
+	}
+	err_prefix(&err, 0, "%s, so it is ended (--on-late-failure): ",
+		   vm->config.nr_vfio ? "the guest cannot get its devices"
+				      : "the guest cannot get its RAM");
+	machine_fail(&vm->machine, err.text);
+}
+
+/*
+ * What can be judged without touching or mapping anything is judged before the guest starts, and
+ * devices are reset then, because a reset may fail or take long.
+ */
+static int begin_late(struct vm *vm, struct err *err)
+{
+	const bool devices = vm->config.nr_vfio;
+	const struct late_parts parts = {
+		.memory = &vm->memory,
+		.passthrough = devices ? &vm->passthrough : NULL,
+		.loop = &vm->loop,
+		.progress = late_progress,
+		.ended = late_ended,
+		.to = vm,
+	};
+	int ret = 0;
+
+	if (devices) {
+		warn_no_iommu(vm);
+		ret = passthrough_prepare(&vm->passthrough, &vm->memory.guest, &vm->plan, err);
+		if (ret == 0)
+			ret = reset_devices(vm, err);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &vm->late_since);
+	return ret < 0 ? ret : late_start(&vm->late, &parts, err);
 }
 
 static void vm_memory_changed(void *to)
@@ -308,7 +398,8 @@ int vm_prepare(struct vm *vm, struct err *err)
 	ret = vm_memory_open(&vm->memory, &vm->plan, &vm->config, &vm->backends, err);
 	if (ret < 0)
 		return ret;
-	ret = ready_memory(vm, err);
+	ret = vm->config.prefault == PREFAULT_BACKGROUND ? begin_late(vm, err)
+							 : ready_memory(vm, err);
 	if (ret < 0)
 		return ret;
 	return open_lines(vm, err);
@@ -412,7 +503,7 @@ static int prepare_reset(struct vm *vm, struct err *err)
 	return vm->config.nr_vfio ? reset_devices(vm, err) : 0;
 }
 
-int vm_run(struct vm *vm, struct err *err)
+static int run_guests(struct vm *vm, struct err *err)
 {
 	const struct config *c = &vm->config;
 	const struct machine_parts parts = {
@@ -452,6 +543,16 @@ int vm_run(struct vm *vm, struct err *err)
 		if (ret < 0)
 			return ret;
 	}
+}
+
+/* What is still being mapped is unmapped while the lines are written out. */
+int vm_run(struct vm *vm, struct err *err)
+{
+	int ret = run_guests(vm, err);
+
+	late_cancel(&vm->late);
+	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_READY });
+	return ret;
 }
 
 /* --- requests of the owner --- */
@@ -594,6 +695,8 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	control_close(&vm->control);
+	late_stop(&vm->late);
+	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_READY }); /* no progress follows */
 	vm_memory_end(&vm->memory);
 	virtio_close(&vm->backends);
 	close_passthrough(vm);

@@ -15,6 +15,7 @@
 #include "vmm/vm/control.h"
 #include "vmm/vm/death.h"
 #include "vmm/vm/events.h"
+#include "vmm/vm/late.h"
 #include "vmm/vm/memory.h"
 
 struct vm_user {
@@ -61,6 +62,8 @@ struct vm {
 	struct virtio_backends backends;
 	struct plan plan;
 	struct vm_memory memory;
+	struct late late;
+	struct timespec late_since;
 	struct image kernel;
 	struct images initrd;
 	struct boot_kernel boot_kernel;

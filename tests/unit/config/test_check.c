@@ -63,6 +63,12 @@ static void test_memory_rules(void **state)
 	refuse(CMD_PLAN, "--memory 0 --page-size 1G", "use at least 1G");
 	refuse(CMD_RUN, "--kernel k --page-size 2M --balloon 0",
 	       "which with --page-size 2M might have none left when the guest wants them again");
+	refuse(CMD_RUN, "--kernel k --prefault background --balloon 0",
+	       "touch pages that --balloon has just given back");
+	refuse(CMD_RUN, "--kernel k --prefault background --vfio 0000:41:00.0,port=off",
+	       "--vfio 0000:41:00.0,port=off: a guest finds nothing on a root bus that comes "
+	       "after");
+	refuse(CMD_RUN, "--kernel k --on-late-failure continue", "add --prefault background");
 	refuse(CMD_PLAN, "--memory 3M", "--memory 3M is not a multiple of 2M; use 2M or 4M");
 	refuse(CMD_PLAN, "--memory 1M", "--memory 1M is not a multiple of 2M; use 2M");
 	refuse(CMD_PLAN, "--memory 2097153",

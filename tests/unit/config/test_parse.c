@@ -48,7 +48,16 @@ static void test_prefault(void **state)
 	accept(&c, CMD_CHECK, "--prefault|off|--vfio|0000:41:00.0");
 	assert_false(config_prefaults(&c));
 	config_free(&c);
-	refuse(CMD_RUN, "--kernel|k|--prefault|maybe", "use on or off");
+	accept(&c, CMD_RUN, "--kernel|k|--prefault|background");
+	assert_true(config_prefaults(&c));
+	assert_int_equal(c.prefault, PREFAULT_BACKGROUND);
+	assert_int_equal(c.on_late_failure, LATE_FAILURE_ENDS);
+	config_free(&c);
+	accept(&c, CMD_RUN, "--kernel|k|--prefault|background|--on-late-failure|continue");
+	assert_int_equal(c.on_late_failure, LATE_FAILURE_CONTINUES);
+	config_free(&c);
+	refuse(CMD_RUN, "--kernel|k|--prefault|maybe", "use on, off or background");
+	refuse(CMD_RUN, "--kernel|k|--on-late-failure|stop", "use end or continue");
 }
 
 static void test_private_disks(void **state)

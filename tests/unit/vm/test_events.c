@@ -23,6 +23,12 @@ static void test_sentences(void **state)
 		{ { .kind = VM_EVENT_TOUCHING, .bytes = GIB, .total = 3 * GIB, .seconds = 2 },
 		  "touched 1.0 of 3.0 GiB of RAM, 0.5 GiB/s, 4 s left" },
 		{ { .kind = VM_EVENT_READY }, "" },
+		{ { .kind = VM_EVENT_ARRIVED,
+		    .text = "0000:05:00.0",
+		    .bytes = 3 * GIB,
+		    .seconds = 12 },
+		  "0000:05:00.0: the guest gets the device now; 3.0 GiB were mapped for devices, "
+		  "in 12.0 s" },
 		{ { .kind = VM_EVENT_UNMAPPING, .bytes = GIB / 2 },
 		  "unmapping 0.5 GiB from devices" },
 		{ { .kind = VM_EVENT_RESET }, "the guest resets" },
