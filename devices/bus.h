@@ -14,7 +14,7 @@
 #include "vmm/base/err.h"
 #include "vmm/base/span.h"
 
-#define BUS_ENTRIES_MAX 512
+#define BUS_ENTRIES_MAX 1024
 
 struct bus_entry {
 	struct span at;

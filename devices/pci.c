@@ -166,21 +166,69 @@ void pci_function_reset(struct pci_function *fn)
 	}
 }
 
+/* --- a slot's functions --- */
+
+/* PCI Local Bus 3.0 section 6.2.1: bit 7 of the header type. */
+#define HEADER_MULTI_FUNCTION 0x80
+
+void pci_bus_add(struct pci_bus *bus, unsigned slot, unsigned number, struct pci_function *fn)
+{
+	struct pci_function **at = &bus->slots[slot];
+
+	while (*at && (*at)->number < number)
+		at = &(*at)->next;
+	fn->number = number;
+	fn->next = *at;
+	*at = fn;
+	fn = bus->slots[slot];
+	for (bool many = fn->number || fn->next; many && fn; fn = fn->next)
+		fn->config.state.data[PCI_HEADER_TYPE] |= HEADER_MULTI_FUNCTION;
+}
+
+static struct pci_function *pci_bus_find(const struct pci_bus *bus, unsigned slot, unsigned number)
+{
+	struct pci_function *fn = slot < PCI_SLOTS ? bus->slots[slot] : NULL;
+
+	while (fn && fn->number < number)
+		fn = fn->next;
+	return fn && fn->number == number ? fn : NULL;
+}
+
 /* --- the host bridge: the function that an access addresses --- */
 
-struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t slot)
+/*
+ * The bridge of a root bus whose secondary bus has this number. Only the secondary bus has a
+ * device, because a port has no bridge behind it.
+ */
+static const struct pci_function *bridge_to(const struct pci_bus *root, uint8_t bus)
 {
-	if (slot >= PCI_SLOTS)
-		return NULL;
-	if (bus == 0)
-		return host->root.slots[slot];
-	for (unsigned i = 0; i < PCI_SLOTS; i++) {
-		struct pci_function *fn = host->root.slots[i];
+	for (unsigned i = 0; i < PCI_SLOTS; i++)
+		for (const struct pci_function *fn = root->slots[i]; fn; fn = fn->next)
+			if (fn->behind && fn->config.state.data[PCI_SECONDARY_BUS] == bus &&
+			    fn->config.state.data[PCI_SUBORDINATE_BUS] >= bus)
+				return fn;
+	return NULL;
+}
 
-		/* Only the secondary bus has a device, because a port has no bridge behind it. */
-		if (fn && fn->behind && fn->config.state.data[PCI_SECONDARY_BUS] == bus &&
-		    fn->config.state.data[PCI_SUBORDINATE_BUS] >= bus)
-			return fn->behind->slots[slot];
+void pci_host_add_root(struct pci_host *host, struct pci_bus *bus, uint8_t number)
+{
+	bus->number = number;
+	bus->next = host->root.next;
+	host->root.next = bus;
+}
+
+/* The numbers of root buses are wired, so they come before those that a guest gave its bridges. */
+struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t slot,
+				   uint8_t function)
+{
+	for (const struct pci_bus *root = &host->root; root; root = root->next)
+		if (root->number == bus)
+			return pci_bus_find(root, slot, function);
+	for (const struct pci_bus *root = &host->root; root; root = root->next) {
+		const struct pci_function *bridge = bridge_to(root, bus);
+
+		if (bridge)
+			return pci_bus_find(bridge->behind, slot, function);
 	}
 	return NULL;
 }
@@ -207,7 +255,7 @@ static uint32_t pci_host_config_read(struct pci_host *host, struct place at, uns
 	uint32_t value = UINT32_MAX;
 
 	pci_host_lock(host);
-	fn = at.function ? NULL : pci_host_find(host, at.bus, at.slot);
+	fn = pci_host_find(host, at.bus, at.slot, at.function);
 	if (fn)
 		value = fn->ops->read ? fn->ops->read(fn, at.offset, size)
 				      : pci_function_read(fn, at.offset, size);
@@ -221,7 +269,7 @@ static void pci_host_config_write(struct pci_host *host, struct place at, unsign
 	struct pci_function *fn;
 
 	pci_host_lock(host);
-	fn = at.function ? NULL : pci_host_find(host, at.bus, at.slot);
+	fn = pci_host_find(host, at.bus, at.slot, at.function);
 	if (fn && fn->ops->write)
 		fn->ops->write(fn, at.offset, size, value);
 	else if (fn)

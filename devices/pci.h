@@ -15,7 +15,8 @@
 #include "devices/pci_env.h"
 #include "vmm/base/bar.h"
 
-#define PCI_SLOTS 32
+#define PCI_SLOTS     32
+#define PCI_FUNCTIONS 8 /* of a slot */
 
 struct pci_function;
 
@@ -51,13 +52,25 @@ struct pci_function {
 	struct pci_config config;
 	struct pci_function_state state;
 	struct pci_bar bars[BARS_AND_ROM];
-	struct pci_bus *behind; /* a bridge's secondary bus; NULL: the function is no bridge */
+	struct pci_bus *behind;	   /* a bridge's secondary bus; NULL: the function is no bridge */
+	unsigned number;	   /* in its slot: 0 to 7 */
+	struct pci_function *next; /* the next higher function of the slot, borrowed; or NULL */
 };
 
-/* A bus: functions by device number. Each device has function 0 alone. */
+/* A bus: by device number, the lowest function of each slot, which leads to the others. */
 struct pci_bus {
 	struct pci_function *slots[PCI_SLOTS]; /* borrowed */
+	/* of a root bus beside bus 0 (pci_host_add_root()) */
+	uint8_t number;
+	struct pci_bus *next;
 };
+
+/*
+ * Puts a function, borrowed, which pci_function_init() has made, into a slot of `bus`, at a number
+ * that is free there. When a slot has a function beside function 0, all of its functions say so in
+ * their header type, without which a guest looks for function 0 alone.
+ */
+void pci_bus_add(struct pci_bus *bus, unsigned slot, unsigned number, struct pci_function *fn);
 
 /* The read-only fields of the header. */
 struct pci_identity {
@@ -104,14 +117,17 @@ struct pci_host {
 	pthread_mutex_t lock;
 	struct pci_host_state state;
 	struct pci_function bridge;
-	struct pci_bus root; /* slot 0 is the bridge */
+	struct pci_bus root; /* bus 0, where slot 0 is the bridge; `next`: the other root buses */
 };
 void pci_host_init(struct pci_host *host, struct device *at_cf9);
+/* Adds a root bus, borrowed and empty, with a number of its own: of another host bridge. */
+void pci_host_add_root(struct pci_host *host, struct pci_bus *bus, uint8_t number);
 /*
- * Returns the function at bus:slot by the bus numbers that the bridges have now; NULL: none. With
- * the lock held.
+ * Returns the function at bus:slot.function by the bus numbers that the bridges have now; NULL:
+ * none. With the lock held.
  */
-struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t slot);
+struct pci_function *pci_host_find(struct pci_host *host, uint8_t bus, uint8_t slot,
+				   uint8_t function);
 void pci_host_lock(struct pci_host *host);
 void pci_host_unlock(struct pci_host *host);
 

@@ -132,10 +132,9 @@ static void update_interrupt(struct root_port *p)
 
 static void reset_child(struct root_port *p)
 {
-	struct pci_function *child = p->bus.slots[0];
-
-	if (child && child->ops->reset)
-		child->ops->reset(child);
+	for (struct pci_function *fn = p->bus.slots[0]; fn; fn = fn->next)
+		if (fn->ops->reset)
+			fn->ops->reset(fn);
 }
 
 /*
@@ -232,6 +231,7 @@ static void set_bridge(struct root_port *p, const struct root_port_numbers *n)
 	struct pci_config *c = &p->fn.config;
 
 	pci_config_set(c, PCI_COMMAND, 2, COMMAND_SET);
+	pci_config_set(c, PCI_PRIMARY_BUS, 1, n->primary);
 	pci_config_set(c, PCI_SECONDARY_BUS, 1, n->bus);
 	pci_config_set(c, PCI_SUBORDINATE_BUS, 1, n->bus);
 	pci_config_allow(c, PCI_PRIMARY_BUS, 4, 0x00ffffff);
@@ -247,7 +247,7 @@ static void set_pcie(struct root_port *p, unsigned slot)
 
 	set(p, FLAGS, 2, FLAGS_PORT);
 	set(p, DEVCAP, 4, DEVCAP_RBER);
-	set(p, LNKCAP, 4, LINK | LNKCAP_ACTIVE | slot << 24);
+	set(p, LNKCAP, 4, LINK | LNKCAP_ACTIVE | (slot & 0xff) << 24);
 	set(p, SLTCAP, 4, SLTCAP_SLOT | slot << 19);
 	set(p, SLTCTL, 2, SLTCTL_START);
 	set(p, LNKCAP2, 4, LNKCAP2_SPEEDS);

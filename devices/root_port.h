@@ -26,7 +26,8 @@ struct root_port {
 	struct pci_bus bus;
 	const struct pci_env *env;
 	struct pci_host *host;
-	struct pci_function *child; /* the device in the slot, with power or without; NULL: empty */
+	/* The lowest function of the device in the slot, with power or without; NULL: empty. */
+	struct pci_function *child;
 	struct root_port_state state;
 	/*
 	 * Called when the guest turns the slot's power off after a press. With the host bridge's
@@ -39,14 +40,16 @@ struct root_port {
 };
 
 struct root_port_numbers {
-	uint8_t slot;			 /* on bus 0; also the physical slot number */
+	uint16_t slot;			 /* the physical slot number, 13 bits */
+	uint8_t primary;		 /* the bus that the port is on */
 	uint8_t bus;			 /* secondary and subordinate */
 	struct span io, mem32, prefetch; /* windows; empty: closed */
 };
 
 /*
- * `child`, borrowed, is the device in the slot, which the guest finds at function 0 of device 0;
- * NULL: the slot is empty.
+ * `child`, borrowed, is the lowest function of the device in the slot, as pci_bus_add() has linked
+ * them: the guest finds it at device 0, and all of them come, go and are reset together. NULL: the
+ * slot is empty.
  */
 void root_port_init(struct root_port *port, struct pci_host *host, const struct pci_env *env,
 		    const struct root_port_numbers *numbers, struct pci_function *child);

@@ -1,8 +1,10 @@
 /*
  * A hostile guest in configuration space: a host bridge, a card on bus 0 and one behind each of two
- * root ports, every kind of BAR, written at random through both ways, with presses, removals and
- * arrivals in between. After each step every BAR is exactly where its registers say, what claims an
- * address has a BAR for it, a slot shows what is in it, and read-only registers are what they were.
+ * root ports, which are functions of one slot, another function beside the first of these cards, a
+ * second root bus with a card, every kind of BAR, written at random through both ways, with
+ * presses, removals and arrivals in between. After each step every BAR is exactly where its
+ * registers say, what claims an address has a BAR for it, a slot shows what is in it, and read-only
+ * registers are what they were.
  */
 #include "devices/bus.h"
 #include "devices/root_port.h"
@@ -12,7 +14,7 @@
 #include <string.h>
 
 #define ECAM  UINT64_C(0xe0000000)
-#define CARDS 3
+#define CARDS 5
 #define PORTS 2
 #define STEP  7
 
@@ -30,9 +32,13 @@ struct board {
 	struct pci_host host;
 	struct pci_env env;
 	struct root_port port[PORTS];
-	struct card cards[CARDS]; /* the first is on bus 0 */
-	unsigned asked;		  /* bit p: port p's button was pressed, and nothing came of it */
+	/* on bus 0, behind port 0, behind port 1, function 4 behind port 0, on the other bus */
+	struct card cards[CARDS];
+	struct pci_bus other;
+	unsigned asked; /* bit p: port p's button was pressed, and nothing came of it */
 };
+
+#define OTHER_BUS 8
 
 static void must(bool holds)
 {
@@ -96,6 +102,26 @@ static void board_msi(void *to, uint64_t address, uint32_t data)
 	must(enabled && address % 4 == 0 && data <= 0xffff);
 }
 
+/* All functions of a card arrive, as they were before they were first used. */
+static void put_in(struct board *b, unsigned port)
+{
+	for (unsigned i = 1 + port; i < 4; i += 2) {
+		if (!b->cards[i].present)
+			pci_function_reset(&b->cards[i].fn);
+		b->cards[i].present = true;
+	}
+}
+
+/* All functions behind a port go. */
+static void take_out(struct board *b, unsigned port)
+{
+	for (unsigned i = 1 + port; i < 4; i += 2) {
+		b->cards[i].present = false;
+		pci_function_unmap(&b->cards[i].fn);
+	}
+	b->asked &= ~(1u << port);
+}
+
 static void board_released(void *to)
 {
 	struct card *c = to;
@@ -103,9 +129,7 @@ static void board_released(void *to)
 	unsigned port = (unsigned)(c - b->cards) - 1;
 
 	must(c->present && (b->asked & 1u << port) && !b->port[port].child);
-	b->asked &= ~(1u << port);
-	c->present = false;
-	pci_function_unmap(&c->fn);
+	take_out(b, port);
 }
 
 static void card_init(struct card *c, struct board *b)
@@ -144,16 +168,22 @@ static void board_init(struct board *b)
 	bus_add(&b->ports, (struct span){ 0xcf8, 0xcf8 + PCI_PORTS }, &b->host.ports, NULL);
 	for (unsigned i = 0; i < CARDS; i++)
 		card_init(&b->cards[i], b);
-	b->host.root.slots[1] = &b->cards[0].fn;
+	pci_bus_add(&b->host.root, 1, 0, &b->cards[0].fn);
+	pci_host_add_root(&b->host, &b->other, OTHER_BUS);
+	pci_bus_add(&b->other, 1, 0, &b->cards[4].fn);
 	for (unsigned i = 0; i < PORTS; i++) {
 		const struct root_port_numbers numbers = {
-			.slot = (uint8_t)(2 + i),
+			.slot = (uint16_t)(2 + 32 * i),
 			.bus = (uint8_t)(1 + i),
 			.prefetch = { TIB, 2 * TIB },
 		};
+		struct pci_bus behind = { .slots = { NULL } };
 
-		root_port_init(&b->port[i], &b->host, &b->env, &numbers, &b->cards[1 + i].fn);
-		b->host.root.slots[2 + i] = &b->port[i].fn;
+		pci_bus_add(&behind, 0, 0, &b->cards[1 + i].fn);
+		if (i == 0)
+			pci_bus_add(&behind, 0, 4, &b->cards[3].fn);
+		root_port_init(&b->port[i], &b->host, &b->env, &numbers, behind.slots[0]);
+		pci_bus_add(&b->host.root, 2, i, &b->port[i].fn);
 	}
 }
 
@@ -187,6 +217,8 @@ static void check_card(const struct card *c)
 
 	must(pci_config_get(&c->fn.config, 0, 4) == 0x56781234);
 	must(pci_config_get(&c->fn.config, 0x2c, 4) == 0xdef09abc);
+	must(c->fn.config.state.data[0x0e] ==
+	     (c == &c->board->cards[1] || c == &c->board->cards[3] ? 0x80 : 0));
 	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		unsigned reg = i == BAR_ROM ? 0x30 : 0x10 + 4 * i;
 		struct span at = expected(c, i);
@@ -209,6 +241,8 @@ static void check_port(const struct board *b, unsigned i)
 	bool disabled = pci_config_get(&p->fn.config, p->pcie + 0x10, 2) & 0x10;
 
 	must(pci_config_get(&p->fn.config, 0, 4) == 0x000c1b36);
+	must(p->fn.config.state.data[0x0e] == 0x81 && p->fn.number == i);
+	must(pci_host_find((struct pci_host *)&b->host, 0, 2, (uint8_t)i) == &p->fn);
 	must(p->child == (card->present ? &card->fn : NULL));
 	must(!(status & 0x40) == !card->present);
 	must(active == (card->present && !(control & 0x400) && !disabled));
@@ -229,35 +263,37 @@ static void check(const struct board *b)
 		check_port(b, i);
 	must(b->memory.nr + b->ports.nr == claims + 2);
 	must(pci_config_get(&b->host.bridge.config, 0, 4) == 0x00081b36);
+	must(pci_host_find((struct pci_host *)&b->host, OTHER_BUS, 1, 0) == &b->cards[4].fn);
 }
 
 /* --- steps --- */
 
-/* Where in ECAM target 0 to 6 is now: by the ports' own bus numbers, so that cards are found. */
-static uint64_t target(const struct board *b, unsigned t)
+/*
+ * Where in ECAM target 0 to 6 is now: by the ports' own bus numbers, so that cards are found. With
+ * `far`, other functions.
+ */
+static uint64_t target(const struct board *b, unsigned t, bool far)
 {
-	if (t < 4)
+	if (t == 3)
+		return UINT64_C(2) << 15 | 1 << 12;
+	if (t < 3)
 		return (uint64_t)t << 15;
 	if (t < 4 + PORTS)
-		return (uint64_t)b->port[t - 4].fn.config.state.data[0x19] << 20;
-	return UINT64_C(9) << 15;
+		return (uint64_t)b->port[t - 4].fn.config.state.data[0x19] << 20 |
+		       (far ? 4 << 12 : 0);
+	return far ? UINT64_C(9) << 15 : (uint64_t)OTHER_BUS << 20 | 1 << 15;
 }
 
 static void event(struct board *b, unsigned what)
 {
 	unsigned i = what & 1;
-	struct card *card = &b->cards[1 + i];
 
 	if (what & 4) {
-		if (!card->present) /* a card arrives as it was before it was first used */
-			pci_function_reset(&card->fn);
-		card->present = true;
-		root_port_insert(&b->port[i], &card->fn);
+		put_in(b, i);
+		root_port_insert(&b->port[i], &b->cards[1 + i].fn);
 	} else if (what & 2) {
 		root_port_remove(&b->port[i]);
-		b->asked &= ~(1u << i);
-		card->present = false;
-		pci_function_unmap(&card->fn);
+		take_out(b, i);
 	} else {
 		b->asked |= b->cards[1 + i].present ? 1u << i : 0;
 		root_port_press_button(&b->port[i], board_released, &b->cards[1 + i]);
@@ -287,7 +323,7 @@ static void read_twice(struct board *b, uint64_t at, unsigned size)
 static void step(struct board *b, const uint8_t *d)
 {
 	unsigned size = 1u << (d[0] >> 3 & 3);
-	uint64_t at = target(b, d[0] & 7) + (d[1] | (d[2] & 0xfu) << 8);
+	uint64_t at = target(b, d[0] & 7, d[0] & 0x80) + (d[1] | (d[2] & 0xfu) << 8);
 	uint8_t value[8];
 
 	memcpy(value, d + 3, 4);

@@ -248,6 +248,72 @@ static void test_bridges_route(void **state)
 	assert_int_equal(rd(&b, ecam(0, 0, 0, 0), 4), 0x00081b36);
 }
 
+/* Functions of one slot are found by their numbers, and say that there are several. */
+static void test_functions(void **state)
+{
+	static const struct pci_identity identity = { .vendor = 1, .device = 5, .class = 0x020000 };
+	struct pci_function more[2];
+	struct board b;
+
+	(void)state;
+	board_init(&b);
+	assert_int_equal(get(&b, 0x0e, 1), 0);
+	for (unsigned i = 0; i < 2; i++)
+		pci_function_init(&more[i], &card_ops, &identity);
+	pci_bus_add(&b.host.root, 3, 7, &more[0]);
+	pci_bus_add(&b.host.root, 3, 2, &more[1]);
+	assert_int_equal(get(&b, 0x0e, 1), 0x80);
+	assert_int_equal(rd(&b, ecam(0, 3, 2, 0x0e), 1), 0x80);
+	assert_int_equal(rd(&b, ecam(0, 3, 0, 0), 4), 0x56781234);
+	assert_int_equal(rd(&b, ecam(0, 3, 2, 0), 4), 0x00050001);
+	assert_int_equal(rd(&b, ecam(0, 3, 7, 0), 4), 0x00050001);
+	assert_ptr_equal(pci_host_find(&b.host, 0, 3, 7), &more[0]);
+	for (unsigned i = 0; i < 8; i++)
+		if (i != 0 && i != 2 && i != 7)
+			assert_int_equal(rd(&b, ecam(0, 3, i, 0), 4), UINT32_MAX);
+	out(&b, 0xcf8, 4, 0x80001a00);
+	assert_int_equal(in(&b, 0xcfc, 4), 0x00050001);
+	/* The ROM of a function that is one of several is where it was. */
+	set(&b, 0x30, 4, 0xffffffff);
+	assert_int_equal(get(&b, 0x30, 4), 0xffff0001);
+	/* Alone in its slot, and not function 0, which is given back: it still says so. */
+	b.host.root.slots[4] = NULL;
+	pci_function_init(&more[0], &card_ops, &identity);
+	pci_bus_add(&b.host.root, 4, 1, &more[0]);
+	assert_int_equal(rd(&b, ecam(0, 4, 0, 0), 4), UINT32_MAX);
+	assert_int_equal(rd(&b, ecam(0, 4, 1, 0x0e), 1), 0x80);
+}
+
+/* Root buses have fixed numbers, which no bridge of another one can take over. */
+static void test_roots(void **state)
+{
+	static const struct pci_identity identity = { .vendor = 1, .class = 0x060400, .header = 1 };
+	static const struct pci_identity nic = { .vendor = 1, .device = 5, .class = 0x020000 };
+	struct pci_bus second = { .slots = { NULL } }, third = { .slots = { NULL } };
+	struct pci_bus behind = { .slots = { NULL } };
+	struct pci_function bridge, far;
+	struct board b;
+
+	(void)state;
+	board_init(&b);
+	pci_function_init(&bridge, &card_ops, &identity);
+	pci_function_init(&far, &card_ops, &nic);
+	bridge.behind = &behind;
+	pci_bus_add(&behind, 0, 0, &far);
+	pci_host_add_root(&b.host, &second, 1);
+	pci_host_add_root(&b.host, &third, 3);
+	pci_bus_add(&second, 1, 0, &bridge);
+	assert_int_equal(rd(&b, ecam(1, 0, 0, 0), 4), UINT32_MAX);
+	assert_int_equal(rd(&b, ecam(1, 1, 0, 0), 2), 1);
+	assert_int_equal(rd(&b, ecam(2, 0, 0, 0), 4), UINT32_MAX);
+	pci_config_set(&bridge.config, 0x18, 4, 0x00020201);
+	assert_int_equal(rd(&b, ecam(2, 0, 0, 0), 4), 0x00050001);
+	pci_config_set(&bridge.config, 0x18, 4, 0x00030301);
+	assert_int_equal(rd(&b, ecam(3, 0, 0, 0), 4), UINT32_MAX);
+	pci_config_set(&bridge.config, 0x18, 4, 0x00000000);
+	assert_int_equal(rd(&b, ecam(0, 0, 0, 0), 4), 0x00081b36);
+}
+
 /* --- the header --- */
 
 static void test_header(void **state)
@@ -418,6 +484,8 @@ int main(void)
 		cmocka_unit_test(test_ecam),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_reset_register),
+		cmocka_unit_test(test_functions),
+		cmocka_unit_test(test_roots),
 		cmocka_unit_test(test_bridges_route),
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_bar_sizing),

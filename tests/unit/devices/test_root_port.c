@@ -415,6 +415,49 @@ static void test_link_disable(void **state)
 	assert_int_equal(b.resets, 1);
 }
 
+static unsigned more_resets;
+
+static void more_reset(struct pci_function *fn)
+{
+	(void)fn;
+	more_resets++;
+}
+
+/* A card of two functions comes, goes and is reset as one. */
+static void test_card(void **state)
+{
+	static const struct pci_identity identity = { .vendor = 0x1234, .class = 0x010802 };
+	static const struct pci_ops more_ops = { .name = "card", .reset = more_reset };
+	const struct root_port_numbers numbers = { .slot = 0x1fff, .primary = 4, .bus = 5 };
+	struct pci_bus behind = { .slots = { NULL } };
+	struct pci_function more;
+	struct board b;
+
+	(void)state;
+	board_init(&b, true);
+	pci_function_init(&b.card, &card_ops, &identity);
+	pci_function_init(&more, &more_ops, &identity);
+	pci_bus_add(&behind, 0, 0, &b.card);
+	pci_bus_add(&behind, 0, 3, &more);
+	root_port_init(&b.port, &b.host, &b.env, &numbers, behind.slots[0]);
+	assert_int_equal(get(&b, 0x18, 4), 0x00050504);
+	assert_int_equal(pcie_get(&b, SLTCAP, 4), 0x0004005b | 0x1fffu << 19);
+	assert_int_equal(pcie_get(&b, 0x0c, 4) >> 24, 0xff); /* the port's number has 8 bits */
+	assert_int_equal(rd(&b, place(5, 0, 0) | 3 << 12, 2), 0x1234);
+	assert_int_equal(rd(&b, place(5, 0, 0) | 1 << 12, 2), 0xffff);
+	set(&b, 0x3e, 2, 0x40);
+	assert_int_equal(b.resets, 1);
+	assert_int_equal(more_resets, 1);
+	pcie_set(&b, SLTCTL, 2, POWER_OFF);
+	assert_int_equal(b.resets, 2);
+	assert_int_equal(more_resets, 2);
+	assert_int_equal(rd(&b, place(5, 0, 0) | 3 << 12, 2), 0xffff);
+	pcie_set(&b, SLTCTL, 2, LIGHT_ON);
+	assert_int_equal(rd(&b, place(5, 0, 0) | 3 << 12, 2), 0x1234);
+	root_port_remove(&b.port);
+	assert_int_equal(rd(&b, place(5, 0, 0) | 3 << 12, 2), 0xffff);
+}
+
 static void test_secondary_reset(void **state)
 {
 	struct board b;
@@ -471,7 +514,8 @@ int main(void)
 		cmocka_unit_test(test_power_cycle),	cmocka_unit_test(test_press_again),
 		cmocka_unit_test(test_surprise),	cmocka_unit_test(test_link_disable),
 		cmocka_unit_test(test_arrival),		cmocka_unit_test(test_arrival_with_power),
-		cmocka_unit_test(test_secondary_reset), cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_card),		cmocka_unit_test(test_secondary_reset),
+		cmocka_unit_test(test_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
