@@ -67,7 +67,7 @@ struct iommu_ops {
 	void (*close)(struct iommu *io);
 };
 
-#define IOMMU_GROUPS_MAX 32
+#define IOMMU_GROUPS_MAX PCI_DEVICES_MAX
 
 struct iommu {
 	const struct iommu_ops *ops; /* NULL: closed */

@@ -69,7 +69,9 @@ struct vfio_pci_place {
 	uint64_t bars[BARS_AND_ROM]; /* the plan's addresses */
 	unsigned gsi[4];	     /* of INTA to INTD as the slot is wired */
 	bool p2p;		     /* its BARs are mapped for other devices */
-	bool root_bus;		     /* on bus 0, not behind a port: an integrated endpoint */
+	bool root_bus;		     /* on a root bus, not behind a port: an integrated endpoint */
+	bool neighbours;	     /* there are other functions behind its port */
+	unsigned bus;		     /* the guest's; behind a port it is the port's own */
 	/* All devices of the machine, including this one; NULL: given back. Borrowed. */
 	struct vfio_pci *const *all;
 	unsigned nr_all;

@@ -494,12 +494,15 @@ static bool is_crowded(struct vfio_pci *dev, const struct vfio_bar *bar)
 
 /*
  * Whether a BAR can be mapped at its address. A small BAR is mapped with its whole page, so it must
- * begin the page and be alone there. Behind a port only the device's own BARs can be near, because
- * windows are multiples of 1 MiB.
+ * begin the page and be alone there. Behind a port of its own only the device's own BARs can be
+ * near, because windows are multiples of 1 MiB.
  */
 static bool can_show(const struct vfio_pci *dev, const struct vfio_bar *bar, bool crowded)
 {
-	return !is_small(bar) || (!crowded && !dev->place.root_bus && bar->at.base % PAGE == 0);
+	const struct vfio_pci_place *place = &dev->place;
+
+	return !is_small(bar) ||
+	       (!crowded && !place->root_bus && !place->neighbours && bar->at.base % PAGE == 0);
 }
 
 static void vfio_bar_hide(struct vfio_pci *dev, struct vfio_bar *bar)

@@ -152,8 +152,8 @@ int vfio_pci_reset_all(struct vfio_pci *const *devs, size_t n, const struct iomm
 }
 
 /*
- * Whether a reset of the bus would affect another device of the machine. The guest, which sees that
- * device on another bus, does not expect it to be reset.
+ * Whether a reset of the bus would affect another device of the machine that the guest sees
+ * elsewhere and does not expect to be reset. Functions behind the same port are reset together.
  */
 static bool would_reset_others(const struct vfio_pci *dev, const struct vfio_pci_place *place)
 {
@@ -163,7 +163,9 @@ static bool would_reset_others(const struct vfio_pci *dev, const struct vfio_pci
 	for (unsigned i = 0; info && i < place->nr_all; i++) {
 		const struct vfio_pci *other = __atomic_load_n(&place->all[i], __ATOMIC_ACQUIRE);
 
-		others |= other && other != dev && is_affected(other, info);
+		others |= other && other != dev && is_affected(other, info) &&
+			  (place->root_bus || other->place.root_bus ||
+			   other->place.bus != place->bus);
 	}
 	free(info);
 	return others;

@@ -380,6 +380,7 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 {
 	struct host_pci *pci = &facts->pci[facts->nr_pci];
 	long long node = -1, vendor = 0, device = 0, class = 0;
+	char physfn[VFIO_NAME_MAX] = "";
 	bool known = false;
 	int ret;
 
@@ -395,11 +396,13 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 		(void)sysfs_read_number(root, id->path, "vendor", &vendor);
 		(void)sysfs_read_number(root, id->path, "device", &device);
 		(void)sysfs_read_number(root, id->path, "class", &class);
+		sysfs_read_link(root, id->path, "physfn", physfn, sizeof(physfn));
 		ret = probe_bars(root, id, pci, err);
 		if (ret < 0)
 			return ret;
 	}
 	pci->node = (int)node;
+	pci->is_virtual = *physfn;
 	pci->vendor = (uint16_t)vendor;
 	pci->device = (uint16_t)device;
 	pci->class = (uint32_t) class & 0xffffff;

@@ -69,6 +69,7 @@ struct host_pci {
 	char name[HOST_PCI_NAME]; /* "0000:41:10.1", or the UUID of a mediated device */
 	unsigned group;		  /* IOMMU group number */
 	int node;		  /* NUMA node, or -1 */
+	bool is_virtual;	  /* an SR-IOV virtual function */
 	uint16_t vendor, device;
 	uint32_t class; /* 24 bits: base class, subclass, programming interface */
 	struct bar_shape bars[BARS];

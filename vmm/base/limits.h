@@ -5,9 +5,9 @@
 #include "vmm/base/units.h"
 
 #define CPUS_MAX	4096
-#define NODES_MAX	64 /* NUMA nodes */
-#define PCI_DEVICES_MAX 31 /* functions with a slot of their own on bus 0, and root ports */
-#define PMEM_MAX	8  /* files of --pmem */
+#define NODES_MAX	64  /* NUMA nodes */
+#define PCI_DEVICES_MAX 128 /* functions that are not bridges, and root ports */
+#define PMEM_MAX	8   /* files of --pmem */
 
 /*
  * Blocks of guest memory: the RAM ranges of the largest plan, and the files of --pmem. See

@@ -49,39 +49,97 @@ static void print_port(FILE *to, const struct plan *p, unsigned i)
 	}
 }
 
-/* Each device with the windows of its port and its BARs. */
+static const char *port_address(char buf[16], const struct plan *p, const struct plan_port *port)
+{
+	return plan_pci_address(buf, p->bridges[plan_bridge_of(p, port->bus)].bus, port->slot,
+				port->function);
+}
+
+static bool is_first_behind(const struct plan *p, const struct plan_pci *fn)
+{
+	for (const struct plan_pci *other = p->pci; other < fn; other++)
+		if (other->port == fn->port)
+			return false;
+	return true;
+}
+
+static const char *no_ports_left(const struct plan *p, const struct plan_pci *fn)
+{
+	return plan_bridge_of(p, fn->bus) ? "I/O ports: this node has none, stays off"
+					  : "I/O ports: none are left, stays off";
+}
+
+/* Each device with its BARs, the first one behind a port with the windows of the port. */
 static void print_device(FILE *to, const struct plan *p, const struct plan_pci *fn)
 {
 	char here[16], above[16], kind[32];
 
 	fprintf(to, "\n%s is %s in the guest, ", fn->name,
-		plan_pci_address(here, fn->bus, fn->slot));
+		plan_pci_address(here, fn->bus, fn->slot, fn->function));
 	if (fn->port == PLAN_NO_PORT)
 		fprintf(to, "on the root bus");
 	else
-		fprintf(to, "behind root port %s",
-			plan_pci_address(above, 0, p->ports[fn->port].slot));
+		fprintf(to, "behind root port %s", port_address(above, p, &p->ports[fn->port]));
+	if (p->nr_bridges > 1)
+		fprintf(to, ", of node %u", p->bridges[plan_bridge_of(p, fn->bus)].node);
 	if (fn->kind == DEVICE_PASSED_THROUGH) /* emulated devices have no INTx */
 		fprintf(to, "; INTA is GSI %u", plan_pci_gsi(p, fn, 0));
 	fprintf(to, "\n");
-	if (fn->port != PLAN_NO_PORT)
+	if (fn->port != PLAN_NO_PORT && is_first_behind(p, fn))
 		print_port(to, p, fn->port);
 	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		const struct plan_bar *bar = &fn->bars[i];
 
 		if (bar->shape.size && !bar->at)
-			fprintf(to,
-				"%16s  %16s  %12s  %-14s  I/O ports: none are left, stays off\n",
-				"-", "-", QUOTED_SIZE(bar->shape.size), plan_pci_bar_name(i));
+			fprintf(to, "%16s  %16s  %12s  %-14s  %s\n", "-", "-",
+				QUOTED_SIZE(bar->shape.size), plan_pci_bar_name(i),
+				no_ports_left(p, fn));
 		else if (bar->shape.size)
 			print_row(to, (struct span){ bar->at, bar->at + bar->shape.size },
 				  plan_pci_bar_name(i), bar_kind(kind, i, &bar->shape));
 	}
 }
 
+/* Host bridges, if there is more than one, and root ports with nothing behind them. */
+static void print_bridges(FILE *to, const struct plan *p)
+{
+	const char *before = "\nempty root ports: ";
+	char at[16];
+
+	if (p->nr_bridges > 1)
+		fprintf(to, "\n");
+	for (unsigned i = 0; p->nr_bridges > 1 && i < p->nr_bridges; i++)
+		fprintf(to, "the host bridge of node %u has buses %02x to %02x\n",
+			p->bridges[i].node, p->bridges[i].bus,
+			p->bridges[i].bus + p->bridges[i].buses - 1);
+	for (unsigned i = 0; i < p->nr_ports; i++) {
+		bool empty = true;
+
+		for (unsigned j = 0; j < p->nr_pci; j++)
+			empty &= p->pci[j].port != i;
+		if (!empty)
+			continue;
+		fprintf(to, "%s%s", before, port_address(at, p, &p->ports[i]));
+		before = ", ";
+	}
+	if (!strcmp(before, ", "))
+		fprintf(to, "\n");
+}
+
+/* Whose the region is, where there is more than one. */
+static bool is_of_node(const struct plan *p, const struct map_region *r, unsigned *node)
+{
+	bool window = r->kind == MAP_PCI32 || r->kind == MAP_PCI64;
+
+	*node = window ? p->bridges[r->node].node : r->node;
+	return window ? p->nr_bridges > 1
+		      : p->numa && (r->kind == MAP_RAM || r->kind == MAP_HOTPLUG);
+}
+
 void print_plan(FILE *to, const struct plan *p)
 {
 	char what[32];
+	unsigned node;
 
 	fprintf(to,
 		"%s of RAM, at most %s, %u CPUs; %u of %u address bits used; iova policy %s\n\n",
@@ -92,8 +150,8 @@ void print_plan(FILE *to, const struct plan *p)
 		const struct map_region *r = &p->map.regions[i];
 
 		snprintf(what, sizeof(what), "%s", map_kind_name(r->kind));
-		if (p->numa && (r->kind == MAP_RAM || r->kind == MAP_HOTPLUG))
-			snprintf(what, sizeof(what), "%s node %u", map_kind_name(r->kind), r->node);
+		if (is_of_node(p, r, &node))
+			snprintf(what, sizeof(what), "%s node %u", map_kind_name(r->kind), node);
 		print_row(to, r->at, what, map_region_why(&p->map, r));
 	}
 	for (unsigned i = 0; i < p->map.nr_forbidden; i++) {
@@ -102,6 +160,7 @@ void print_plan(FILE *to, const struct plan *p)
 		if (f->at.base >= p->map.regions[p->map.nr_regions - 1].at.end)
 			print_row(to, f->at, "(forbidden)", f->why);
 	}
+	print_bridges(to, p);
 	for (unsigned i = 0; i < p->nr_pci; i++)
 		print_device(to, p, &p->pci[i]);
 }

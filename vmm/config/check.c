@@ -268,9 +268,10 @@ static int check_node_cpus(const struct config *c, struct err *err)
 
 /* Options whose effect is part of a plan file. */
 static const char *const map_options[] = {
-	"cpus",	       "memory",  "max-memory", "numa",		"page-size",	"phys-bits",
-	"iova-policy", "reserve", "low-memory", "pci32-window", "pci64-window", "high-memory-start",
-	"layout",
+	"cpus",	      "memory",	      "max-memory",   "numa",
+	"page-size",  "phys-bits",    "iova-policy",  "reserve",
+	"low-memory", "pci32-window", "pci64-window", "high-memory-start",
+	"layout",     "spare-ports",
 };
 
 static int check_files(const struct config *c, enum config_command cmd, struct err *err)

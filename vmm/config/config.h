@@ -62,10 +62,15 @@ struct config_node {
 	unsigned first_cpu, last_cpu; /* inclusive; valid if has_cpus */
 };
 
-/* --vfio NAME[,port=off][,rom=off|FILE][,caps=A+B][,token=UUID][,on-error=continue][,noiommu=on] */
+/*
+ * --vfio NAME[,port=off][,node=N][,rom=off|FILE][,caps=A+B][,token=UUID][,on-error=continue]
+ * [,noiommu=on]
+ */
 struct config_vfio {
 	char *name;	/* BDF, or a path of sysfs */
-	bool root_bus;	/* port=off: on bus 0 and not behind a root port */
+	bool root_bus;	/* port=off: on a root bus and not behind a root port */
+	bool has_node;	/* node=N */
+	unsigned node;	/* the guest's; valid if has_node */
 	bool no_rom;	/* rom=off */
 	char *rom_file; /* NULL: the device's own */
 	unsigned caps;	/* capabilities to show: bits in the order of config_vfio_caps[] */
@@ -228,6 +233,7 @@ struct config {
 	struct config_vfio vfio[PCI_DEVICES_MAX];
 	unsigned nr_vfio;
 	enum vfio_backend vfio_backend;
+	unsigned spare_ports; /* root ports with nothing behind them */
 	struct config_disk disks[CONFIG_DISKS_MAX];
 	unsigned nr_disks;
 	struct config_net nets[CONFIG_NETS_MAX];

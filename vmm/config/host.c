@@ -147,6 +147,8 @@ static int set_host_pci_word(struct host_pci *pci, const char *key, char *value,
 		if (ret == 0 &&
 		    (pci->rom_size != bar_rom_size(pci->rom_size) || pci->rom_size > BAR_ROM_MAX))
 			ret = err_set(err, EINVAL, "a ROM's size is a power of two from 2K to 16M");
+	} else if (!strcmp(key, "vf")) {
+		ret = config_set_switch(&pci->is_virtual, "vf", value, "on", "off", err);
 	} else if (!strncmp(key, "bar", 3) && key[3] >= '0' && key[3] <= '5' && !key[4]) {
 		struct bar_shape *bar = &pci->bars[key[3] - '0'];
 
@@ -154,9 +156,9 @@ static int set_host_pci_word(struct host_pci *pci, const char *key, char *value,
 			return err_set(err, EINVAL, "%s is given twice; keep one", key);
 		ret = parse_bar(bar, value, err);
 	} else {
-		return err_set(
-			err, EINVAL,
-			"'%s' is unknown here; use group=, bar0= to bar5=, rom=", SHOWN(key));
+		return err_set(err, EINVAL,
+			       "'%s' is unknown here; use group=, bar0= to bar5=, rom=, vf=on",
+			       SHOWN(key));
 	}
 	return ret < 0 ? err_prefix(err, ret, "%s=%s: ", key, SHOWN(value)) : 0;
 }

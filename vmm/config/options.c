@@ -177,6 +177,16 @@ static int set_phys_bits(struct config *c, const char *value, struct err *err)
 	return ret;
 }
 
+static int set_spare_ports(struct config *c, const char *value, struct err *err)
+{
+	uint64_t n;
+	int ret = config_parse_number(value, 0, PCI_DEVICES_MAX, &n, err);
+
+	if (ret == 0)
+		c->spare_ports = (unsigned)n;
+	return ret;
+}
+
 /* --- values with a grammar --- */
 
 static const char *const policy_names[] = {
@@ -464,6 +474,8 @@ static const struct config_option options[] = {
 	  "how to reach the IOMMU: auto (default: iommufd where the host and\n"
 	  "all devices have it), type1 or iommufd",
 	  config_set_vfio_backend },
+	{ "spare-ports", 0, "N", MAKES, IN_FILE, ONCE,
+	  "N more PCIe root ports with empty slots (default 0)", set_spare_ports },
 	{ "disk", 0, "FILE[,...]", MAKES, IN_FILE, MANY,
 	  "a virtio disk: a raw image or a block device; may be repeated. Keys:\n"
 	  "readonly=on   the guest cannot write; others may read it, too\n"
@@ -622,7 +634,8 @@ static const struct config_option options[] = {
 	  "a device of --host for --vfio to name; may be repeated. Keys:\n"
 	  "group=N      its IOMMU group\n"
 	  "bar0=16M...  a BAR's size; then :64 and :pref, or :io, as they apply\n"
-	  "rom=512K     the size of its option ROM",
+	  "rom=512K     the size of its option ROM\n"
+	  "vf=on        a virtual function: no part of a card with others",
 	  config_set_host_pci },
 	{ "host-resv", 0, "N,A-B,TYPE", CMD_PLAN, ARGV_ONLY, MANY,
 	  "what IOMMU group N of --host reserves: addresses from A up to, not\n"

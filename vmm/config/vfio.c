@@ -121,7 +121,7 @@ int config_set_vfio(struct config *c, const char *value, struct err *err)
 	char *word, *rest;
 	unsigned given = 0;
 	int ret = words_init_one_more(&words, value, c->nr_vfio, PCI_DEVICES_MAX,
-				      "devices: bus 0 has no more slots", err);
+				      "devices", err);
 
 	if (ret < 0)
 		return ret;

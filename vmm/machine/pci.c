@@ -266,15 +266,21 @@ static void leave_ready(void *to)
 	}
 }
 
-/* Called on a vCPU's thread, under the host bridge's lock; the loop does the rest. */
+/*
+ * Called on a vCPU's thread, under the host bridge's lock; the loop does the rest. A guest releases
+ * a slot, hence all functions behind the port.
+ */
 static void slot_released(void *to)
 {
-	struct machine_slot *s = to;
+	const struct machine_slot *s = to;
+	struct machine_pci *p = s->pci;
 	uint64_t one = 1;
 	ssize_t n;
 
-	__atomic_store_n(&s->released, true, __ATOMIC_RELEASE);
-	n = write(s->pci->leave, &one, sizeof(one));
+	for (unsigned i = 0; i < p->nr_slots; i++)
+		if (p->slots[i].port == s->port)
+			__atomic_store_n(&p->slots[i].released, true, __ATOMIC_RELEASE);
+	n = write(p->leave, &one, sizeof(one));
 	(void)n; /* the counter cannot be full */
 }
 
@@ -304,21 +310,76 @@ static void slot_requested(void *to, struct vfio_pci *device)
 
 /* --- devices that come after the start --- */
 
-void machine_pci_mapped(struct machine_pci *p)
+/*
+ * The lowest function of the card that is to come into a port's slot, which the others follow
+ * (pci_bus_add()); NULL: there is none, or the host has it.
+ */
+static struct pci_function *card_for(const struct machine_pci *p, const struct root_port *port)
 {
-	struct passthrough *pt = p->parts.passthrough;
+	struct pci_function *card = NULL;
 
 	for (unsigned i = 0; i < p->nr_slots; i++) {
-		struct machine_slot *s = &p->slots[i];
+		const struct machine_slot *s = &p->slots[i];
+		struct pci_function *fn = s->device ? vfio_pci_function(s->device) : NULL;
 
-		if (!s->device)
+		if (s->port != port || !fn || __atomic_load_n(&s->released, __ATOMIC_ACQUIRE))
+			continue;
+		if (!card || fn->number < card->number)
+			card = fn;
+	}
+	return card;
+}
+
+void machine_pci_mapped(struct machine_pci *p)
+{
+	for (unsigned i = 0; i < p->nr_slots; i++)
+		if (!p->slots[i].device)
 			leave_group(p, i);
-		else if (!pt->absent && s->port && !__atomic_load_n(&s->released, __ATOMIC_ACQUIRE))
-			root_port_insert(s->port, vfio_pci_function(s->device));
+	for (unsigned i = 0; i < p->nr_ports && !p->parts.passthrough->absent; i++) {
+		struct pci_function *card = card_for(p, &p->ports[i]);
+
+		if (card)
+			root_port_insert(&p->ports[i], card);
 	}
 }
 
 /* --- create, destroy --- */
+
+static struct pci_bus *root_bus(struct machine_pci *p, unsigned bridge)
+{
+	return bridge ? &p->roots[bridge - 1] : &p->host.root;
+}
+
+void machine_pci_add(struct machine_pci *p, const struct plan_pci *place, struct pci_function *fn)
+{
+	pci_bus_add(root_bus(p, plan_bridge_of(p->parts.plan, place->bus)), place->slot,
+		    place->function, fn);
+}
+
+/* Root buses, and room for ports, which are made after the devices behind them. */
+static int create_roots(struct machine_pci *p, struct err *err)
+{
+	const struct plan *plan = p->parts.plan;
+
+	p->roots = calloc(plan->nr_bridges, sizeof(*p->roots));
+	p->ports = calloc(plan->nr_ports + 1, sizeof(*p->ports));
+	if (!p->roots || !p->ports)
+		return err_sys(err, ENOMEM, "out of memory for %u host bridges and %u root ports",
+			       plan->nr_bridges, plan->nr_ports);
+	for (unsigned i = 1; i < plan->nr_bridges; i++)
+		pci_host_add_root(&p->host, root_bus(p, i), (uint8_t)plan->bridges[i].bus);
+	return 0;
+}
+
+/* Whether there are other functions behind the port of a passed-through device. */
+static bool has_neighbours(const struct plan *plan, const struct plan_pci *fn)
+{
+	for (unsigned i = 0; i < plan->nr_pci; i++)
+		if (&plan->pci[i] != fn && fn->port != PLAN_NO_PORT &&
+		    plan->pci[i].port == fn->port)
+			return true;
+	return false;
+}
 
 static int machine_pci_create_slot(struct machine_pci *p, unsigned i, struct err *err)
 {
@@ -329,6 +390,8 @@ static int machine_pci_create_slot(struct machine_pci *p, unsigned i, struct err
 	struct vfio_pci_place place = {
 		.p2p = pt->n > 1,
 		.root_bus = fn->port == PLAN_NO_PORT,
+		.neighbours = has_neighbours(p->parts.plan, fn),
+		.bus = fn->bus,
 		.all = pt->devices,
 		.nr_all = pt->n,
 	};
@@ -347,7 +410,7 @@ static int machine_pci_create_slot(struct machine_pci *p, unsigned i, struct err
 		return err_prefix(err, ret, "%s: ", fn->name);
 	s->device = pt->devices[i];
 	if (fn->port == PLAN_NO_PORT)
-		p->host.root.slots[fn->slot] = vfio_pci_function(s->device);
+		machine_pci_add(p, fn, vfio_pci_function(s->device));
 	else
 		s->port = &p->ports[fn->port];
 	return 0;
@@ -355,21 +418,26 @@ static int machine_pci_create_slot(struct machine_pci *p, unsigned i, struct err
 
 static void create_port(struct machine_pci *p, unsigned i)
 {
-	const struct plan_port *port = &p->parts.plan->ports[i];
+	const struct plan *plan = p->parts.plan;
+	const struct plan_port *port = &plan->ports[i];
+	unsigned bridge = plan_bridge_of(plan, port->bus);
 	const struct root_port_numbers numbers = {
-		.slot = (uint8_t)port->slot,
+		.slot = (uint16_t)plan_port_number(plan, port),
+		.primary = (uint8_t)plan->bridges[bridge].bus,
 		.bus = (uint8_t)port->bus,
 		.io = port->io,
 		.mem32 = port->mem32,
 		.prefetch = port->prefetch,
 	};
-	struct pci_function *child = NULL;
+	struct pci_bus behind = { .slots = { NULL } };
 
-	for (unsigned j = 0; j < p->nr_slots && !p->parts.passthrough->absent; j++)
-		if (p->parts.plan->pci[j].port == i && p->slots[j].device)
-			child = vfio_pci_function(p->slots[j].device);
-	root_port_init(&p->ports[i], &p->host, &p->env, &numbers, child);
-	p->host.root.slots[port->slot] = &p->ports[i].fn;
+	for (unsigned j = 0; j < p->nr_slots; j++)
+		if (plan->pci[j].port == i && p->slots[j].device)
+			pci_bus_add(&behind, 0, plan->pci[j].function,
+				    vfio_pci_function(p->slots[j].device));
+	root_port_init(&p->ports[i], &p->host, &p->env, &numbers,
+		       p->parts.passthrough->absent ? NULL : behind.slots[0]);
+	pci_bus_add(root_bus(p, bridge), port->slot, port->function, &p->ports[i].fn);
 	p->nr_ports = i + 1;
 }
 
@@ -393,7 +461,6 @@ static int tell_kvm(struct machine_pci *p, struct err *err)
 
 static int machine_pci_create_devices(struct machine_pci *p, struct err *err)
 {
-	const struct plan *plan = p->parts.plan;
 	int ret = tell_kvm(p, err);
 
 	if (ret < 0)
@@ -404,16 +471,11 @@ static int machine_pci_create_devices(struct machine_pci *p, struct err *err)
 	ret = env_watch(p, p->leave, leave_ready, p, err);
 	if (ret < 0)
 		return ret;
-	p->ports = calloc(PCI_DEVICES_MAX, sizeof(*p->ports));
-	if (!p->ports)
-		return err_sys(err, ENOMEM, "out of memory for %u root ports", PCI_DEVICES_MAX);
 	for (unsigned i = 0; i < p->parts.passthrough->n; i++) {
 		ret = machine_pci_create_slot(p, i, err);
 		if (ret < 0)
 			return ret;
 	}
-	for (unsigned i = 0; i < plan->nr_ports; i++)
-		create_port(p, i);
 	return 0;
 }
 
@@ -441,11 +503,16 @@ int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *pa
 		      err);
 	if (ret < 0)
 		goto fail;
+	ret = create_roots(p, err);
+	if (ret < 0)
+		goto fail;
 	if (parts->passthrough) {
 		ret = machine_pci_create_devices(p, err);
 		if (ret < 0)
 			goto fail;
 	}
+	for (unsigned i = 0; i < parts->plan->nr_ports; i++)
+		create_port(p, i);
 	return 0;
 
 fail:
@@ -462,6 +529,8 @@ void machine_pci_destroy(struct machine_pci *p)
 	p->nr_ports = 0;
 	free(p->ports);
 	p->ports = NULL;
+	free(p->roots);
+	p->roots = NULL;
 	if (p->leave >= 0) {
 		env_unwatch(p, p->leave);
 		close(p->leave);

@@ -51,6 +51,7 @@ struct machine_pci {
 	struct pci_env env;
 	struct pci_host host;
 	struct irq irq;
+	struct pci_bus *roots; /* root buses of the host bridges from the second one on */
 	struct root_port *ports;
 	unsigned nr_ports;
 	struct machine_slot slots[PCI_DEVICES_MAX];
@@ -70,6 +71,8 @@ struct machine_pci {
 		.leave = -1 \
 	}
 
+/* Puts a function into its place on a root bus. Before any vCPU runs. */
+void machine_pci_add(struct machine_pci *p, const struct plan_pci *place, struct pci_function *fn);
 int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *parts,
 		       struct err *err);
 /*

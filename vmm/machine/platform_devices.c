@@ -210,7 +210,7 @@ int machine_devices_add_watchdog(struct machine_devices *d, struct machine_pci *
 	if (ret < 0)
 		return ret;
 	watchdog_init(&d->watchdog, &pci->env, timer, d->parts.ender, fn->bars[0].at);
-	pci->host.root.slots[fn->slot] = &d->watchdog.fn;
+	machine_pci_add(pci, fn, &d->watchdog.fn);
 	return 0;
 }
 

@@ -29,8 +29,8 @@ int plan_add_devices(struct host_facts *facts, const struct device_counts *count
 	if (facts->nr_pci + n > PCI_DEVICES_MAX)
 		return err_set(
 			err, ERANGE,
-			"%u emulated and %u passed-through devices are more than bus 0 has slots "
-			"for: %u",
+			"%u emulated and %u passed-through devices are more than a guest can have: "
+			"%u",
 			n, facts->nr_pci, PCI_DEVICES_MAX);
 	for (unsigned kind = DEVICE_PASSED_THROUGH + 1; kind < DEVICE_KINDS; kind++)
 		for (unsigned i = 0; i < counts->of[kind]; i++)

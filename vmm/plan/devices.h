@@ -13,7 +13,7 @@
 
 /*
  * Adds so many of each kind to facts->pci, which has the passed-through devices;
- * counts->of[DEVICE_PASSED_THROUGH] is ignored. -ERANGE: more than bus 0 has slots for.
+ * counts->of[DEVICE_PASSED_THROUGH] is ignored. -ERANGE: more than a guest can have.
  */
 int plan_add_devices(struct host_facts *facts, const struct device_counts *counts, struct err *err);
 

@@ -107,6 +107,8 @@ static void put_region(struct writer *w, const struct map_region *r)
 	}
 	if (r->kind == MAP_PMEM)
 		put_u32(w, "straddle,file", r->node);
+	if ((r->kind == MAP_PCI32 || r->kind == MAP_PCI64) && r->node)
+		put_u32(w, "straddle,bridge", r->node);
 	put_text(w, "straddle,kind", kind_names[r->kind]);
 	put_reg(w, r->at);
 	plan_fdt_end(w);
@@ -142,6 +144,22 @@ static void put_nodes(struct writer *w, const struct plan *p)
 	plan_fdt_end(w);
 }
 
+/* A plan with bus 0 alone has no list of host bridges. */
+static void put_bridges(struct writer *w, const struct plan *p)
+{
+	plan_fdt_begin(w, "straddle,bridges");
+	put_cells(w, 1, 0);
+	for (unsigned i = 0; i < p->nr_bridges; i++) {
+		begin_at(w, "bridge", i);
+		put_u32(w, "reg", i);
+		put_u32(w, "numa-node-id", p->bridges[i].node);
+		put_u32(w, "straddle,bus", p->bridges[i].bus);
+		put_u32(w, "straddle,buses", p->bridges[i].buses);
+		plan_fdt_end(w);
+	}
+	plan_fdt_end(w);
+}
+
 static void plan_fdt_put_port(struct writer *w, const struct plan *p, unsigned i)
 {
 	struct plan_port port = p->ports[i];
@@ -149,6 +167,8 @@ static void plan_fdt_put_port(struct writer *w, const struct plan *p, unsigned i
 	begin_at(w, "port", i);
 	put_u32(w, "reg", i);
 	put_u32(w, "straddle,slot", port.slot);
+	if (port.function)
+		put_u32(w, "straddle,function", port.function);
 	put_u32(w, "straddle,bus", port.bus);
 	for (unsigned kind = 0; kind < PCI_SPACES; kind++) {
 		struct span at = *plan_pci_window(&port, (enum pci_space)kind);
@@ -186,6 +206,8 @@ static void put_device(struct writer *w, const struct plan *p, unsigned i)
 	put_text(w, "straddle,name", fn->name);
 	put_u32(w, "straddle,bus", fn->bus);
 	put_u32(w, "straddle,slot", fn->slot);
+	if (fn->function)
+		put_u32(w, "straddle,function", fn->function);
 	if (fn->port != PLAN_NO_PORT)
 		put_u32(w, "straddle,port", fn->port);
 	for (unsigned b = 0; b < BARS_AND_ROM; b++)
@@ -229,7 +251,9 @@ int plan_to_fdt(const struct plan *p, void *buf, size_t cap, size_t *len, struct
 	if (p->numa)
 		put_flag(&w, "straddle,numa");
 	put_nodes(&w, p);
-	if (p->nr_pci)
+	if (p->nr_bridges > 1)
+		put_bridges(&w, p);
+	if (p->nr_pci || p->nr_ports)
 		put_pci(&w, p);
 	put_forbidden(&w, &p->map);
 	for (unsigned i = 0; i < p->map.nr_regions; i++)
@@ -289,6 +313,14 @@ static int get_u32(const struct reader *r, int node, const char *name, uint32_t 
 		return bad_value(r, node, name, "is not one cell");
 	*value = fdt32_ld(prop);
 	return *value <= max ? 0 : bad_value(r, node, name, "is too large");
+}
+
+/* The same of a property that may be left out. */
+static int get_u32_or_0(const struct reader *r, int node, const char *name, uint32_t max,
+			uint32_t *value)
+{
+	*value = 0;
+	return fdt_getprop(r->fdt, node, name, NULL) ? get_u32(r, node, name, max, value) : 0;
 }
 
 /* Text goes to terminals and into JSON: it must be one string of printable ASCII. */
@@ -369,6 +401,9 @@ static int get_region(const struct reader *r, int node, struct map *m)
 		m->nr_regions++;
 		if (region->kind == MAP_PMEM)
 			return get_u32(r, node, "straddle,file", PMEM_MAX - 1, &region->node);
+		if (region->kind == MAP_PCI32 || region->kind == MAP_PCI64)
+			return get_u32_or_0(r, node, "straddle,bridge", NODES_MAX - 1,
+					    &region->node);
 		if (!has_node(region->kind))
 			return 0;
 		return get_u32(r, node, "numa-node-id", NODES_MAX - 1, &region->node);
@@ -423,6 +458,31 @@ static int get_nodes(const struct reader *r, int parent, struct plan *p)
 	return 0;
 }
 
+static int get_bridges(const struct reader *r, int parent, struct plan *p)
+{
+	int node;
+
+	fdt_for_each_subnode(node, r->fdt, parent)
+	{
+		struct plan_bridge *b = &p->bridges[p->nr_bridges];
+		int ret = get_index(r, node, p->nr_bridges, NODES_MAX);
+
+		if (ret)
+			return ret;
+		ret = get_u32(r, node, "numa-node-id", NODES_MAX - 1, &b->node);
+		if (ret)
+			return ret;
+		ret = get_u32(r, node, "straddle,bus", 255, &b->bus);
+		if (ret)
+			return ret;
+		ret = get_u32(r, node, "straddle,buses", 256, &b->buses);
+		if (ret)
+			return ret;
+		p->nr_bridges++;
+	}
+	return 0;
+}
+
 static int get_ports(const struct reader *r, int parent, struct plan *p)
 {
 	int node;
@@ -435,6 +495,9 @@ static int get_ports(const struct reader *r, int parent, struct plan *p)
 		if (ret)
 			return ret;
 		ret = get_u32(r, node, "straddle,slot", 31, &port->slot);
+		if (ret)
+			return ret;
+		ret = get_u32_or_0(r, node, "straddle,function", 7, &port->function);
 		if (ret)
 			return ret;
 		ret = get_u32(r, node, "straddle,bus", 255, &port->bus);
@@ -518,6 +581,9 @@ static int get_devices(const struct reader *r, int parent, struct plan *p)
 		ret = get_u32(r, node, "straddle,slot", 31, &fn->slot);
 		if (ret)
 			return ret;
+		ret = get_u32_or_0(r, node, "straddle,function", 7, &fn->function);
+		if (ret)
+			return ret;
 		fn->port = PLAN_NO_PORT;
 		if (plan_fdt_has(r, node, "straddle,port")) {
 			ret = get_u32(r, node, "straddle,port", PCI_DEVICES_MAX - 1, &fn->port);
@@ -592,6 +658,8 @@ static int get_children(const struct reader *r, struct plan *p)
 
 		if (!strcmp(name, "straddle,nodes"))
 			ret = get_nodes(r, node, p);
+		else if (!strcmp(name, "straddle,bridges"))
+			ret = get_bridges(r, node, p);
 		else if (!strcmp(name, "straddle,ports"))
 			ret = get_ports(r, node, p);
 		else if (!strcmp(name, "straddle,devices"))
@@ -645,6 +713,10 @@ int plan_from_fdt(struct plan *p, const void *fdt, size_t len, struct err *err)
 	ret = get_children(&r, p);
 	if (ret)
 		return ret;
+	if (!p->nr_bridges) {
+		p->bridges[0].buses = p->nr_ports + 1;
+		p->nr_bridges = 1;
+	}
 	ret = plan_check(p, err);
 	return ret ? err_prefix(err, ret, "plan file: ") : 0;
 }

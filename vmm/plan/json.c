@@ -65,8 +65,12 @@ static json_t *json_regions(const struct plan *p)
 		json_t *entry = json_pack("{s:I,s:I,s:s}", "start", num(r->at.base), "end",
 					  num(r->at.end), "kind", map_kind_name(r->kind));
 
-		if ((r->kind == MAP_RAM || r->kind == MAP_HOTPLUG) &&
-		    json_object_set_new(entry, "node", json_integer(r->node)) < 0) {
+		bool ram = r->kind == MAP_RAM || r->kind == MAP_HOTPLUG;
+		bool window = r->kind == MAP_PCI32 || r->kind == MAP_PCI64;
+
+		if ((ram && json_object_set_new(entry, "node", json_integer(r->node)) < 0) ||
+		    (window && p->nr_bridges > 1 &&
+		     json_object_set_new(entry, "bridge", json_integer(r->node)) < 0)) {
 			json_decref(entry);
 			entry = NULL;
 		}
@@ -127,6 +131,20 @@ static json_t *json_window(struct span s)
 	return span_empty(s) ? json_null() : json_span(s);
 }
 
+static json_t *json_bridges(const struct plan *p)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->nr_bridges; i++) {
+		const struct plan_bridge *b = &p->bridges[i];
+
+		list = plan_json_append(list,
+					json_pack("{s:i,s:i,s:i}", "node", (int)b->node, "bus",
+						  (int)b->bus, "buses", (int)b->buses));
+	}
+	return list;
+}
+
 static json_t *json_ports(const struct plan *p)
 {
 	json_t *list = json_array();
@@ -134,8 +152,9 @@ static json_t *json_ports(const struct plan *p)
 	for (unsigned i = 0; i < p->nr_ports; i++) {
 		const struct plan_port *port = &p->ports[i];
 
-		list = plan_json_append(list, json_pack("{s:i,s:i,s:o,s:o,s:o}", "slot",
-							(int)port->slot, "bus", (int)port->bus,
+		list = plan_json_append(list, json_pack("{s:i,s:i,s:i,s:o,s:o,s:o}", "slot",
+							(int)port->slot, "function",
+							(int)port->function, "bus", (int)port->bus,
 							"io", json_window(port->io), "mem32",
 							json_window(port->mem32), "prefetch",
 							json_window(port->prefetch)));
@@ -180,22 +199,29 @@ static json_t *json_devices(const struct plan *p)
 		json_t *port = fn->port == PLAN_NO_PORT ? json_null() : json_integer(fn->port);
 
 		list = plan_json_append(
-			list, json_pack("{s:s,s:s,s:i,s:i,s:o,s:i,s:o}", "name", fn->name, "type",
-					device_kind_name(fn->kind), "bus", (int)fn->bus, "slot",
-					(int)fn->slot, "port", port, "gsi",
-					(int)plan_pci_gsi(p, fn, 0), "bars", json_bars(fn)));
+			list,
+			json_pack("{s:s,s:s,s:i,s:i,s:i,s:o,s:i,s:i,s:o}", "name", fn->name, "type",
+				  device_kind_name(fn->kind), "bus", (int)fn->bus, "slot",
+				  (int)fn->slot, "function", (int)fn->function, "port", port,
+				  "node", (int)p->bridges[plan_bridge_of(p, fn->bus)].node, "gsi",
+				  (int)plan_pci_gsi(p, fn, 0), "bars", json_bars(fn)));
 	}
 	return list;
 }
 
-/* "ports" and "devices" are left out if the plan has none. */
+/* "bridges" is left out if there is one; "ports" and "devices" are if the plan has none. */
 static json_t *json_pci(const struct plan *p)
 {
 	json_t *pci = json_pack("{s:o,s:o,s:o}", "ecam", json_span(plan_ecam(p)), "mmio32",
 				json_windows(p, MAP_PCI32), "mmio64", json_windows(p, MAP_PCI64));
 
-	if (p->nr_pci && (json_object_set_new(pci, "ports", json_ports(p)) < 0 ||
-			  json_object_set_new(pci, "devices", json_devices(p)) < 0)) {
+	if (p->nr_bridges > 1 && json_object_set_new(pci, "bridges", json_bridges(p)) < 0) {
+		json_decref(pci);
+		return NULL;
+	}
+	if ((p->nr_pci || p->nr_ports) &&
+	    (json_object_set_new(pci, "ports", json_ports(p)) < 0 ||
+	     json_object_set_new(pci, "devices", json_devices(p)) < 0)) {
 		json_decref(pci);
 		return NULL;
 	}

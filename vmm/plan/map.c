@@ -250,6 +250,36 @@ static void map_add_reserved(struct map *m)
 	}
 }
 
+/*
+ * Splits the window around `at`:
+ *
+ *	before:	|--------------- host bridge 0 ---------------|
+ *	after:	|-- bridge 0 --|-- `bridge` --|-- bridge 0 ---|
+ */
+int map_give_window(struct map *m, struct span at, unsigned bridge, struct err *err)
+{
+	for (unsigned i = 0; i < m->nr_regions; i++) {
+		const struct map_region old = m->regions[i];
+
+		if ((old.kind != MAP_PCI32 && old.kind != MAP_PCI64) || old.node ||
+		    !span_holds(old.at, at.base, span_size(at)))
+			continue;
+		if (m->nr_regions + 2 > MAP_REGIONS_MAX)
+			break;
+		memmove(&m->regions[i], &m->regions[i + 1],
+			(--m->nr_regions - i) * sizeof(m->regions[0]));
+		if (old.at.base < at.base)
+			map_add_region(m, (struct span){ old.at.base, at.base }, old.kind, 0);
+		map_add_region(m, at, old.kind, bridge);
+		if (at.end < old.at.end)
+			map_add_region(m, (struct span){ at.end, old.at.end }, old.kind, 0);
+		return 0;
+	}
+	return err_set(err, ENOSPC,
+		       "the PCI windows are in too many pieces: use fewer nodes for devices, or "
+		       "fewer reserved ranges");
+}
+
 /* --- the 32-bit hole --- */
 
 static uint64_t pci32_room(const struct map *m, uint64_t from)

@@ -33,7 +33,11 @@ enum map_kind {
 struct map_region {
 	struct span at;
 	enum map_kind kind;
-	unsigned node; /* NUMA node of RAM and hotplug space; index of the file of MAP_PMEM */
+	/*
+	 * NUMA node of RAM and hotplug space; index of the file of MAP_PMEM, of the host bridge of
+	 * MAP_PCI32 and MAP_PCI64
+	 */
+	unsigned node;
 };
 
 #define MAP_WHY_MAX	  96
@@ -92,6 +96,12 @@ struct map_request {
  * out. A request that breaks the rules beside its fields gives -EINVAL; nothing else is refused.
  */
 int map_build(struct map *m, const struct map_request *req, struct err *err);
+
+/*
+ * Gives [at), which lies in a PCI window of host bridge 0, to another host bridge. -ENOSPC and a
+ * sentence if the table is full.
+ */
+int map_give_window(struct map *m, struct span at, unsigned bridge, struct err *err);
 
 /*
  * Checks the rules that every map keeps, whoever made it (a plan file, too): sorted, disjoint, no

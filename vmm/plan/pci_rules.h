@@ -11,6 +11,9 @@
 /* I/O ports of the platform lie below, I/O BARs above. */
 #define PCI_IO_BASE 0x1000u
 
+#define PCI_SLOTS_MAX	  32 /* of a bus */
+#define PCI_FUNCTIONS_MAX 8  /* of a slot */
+
 enum pci_space {
 	PCI_SPACE_IO,
 	PCI_SPACE_MEM32,
@@ -27,8 +30,9 @@ uint64_t plan_pci_unit(enum pci_space kind);
  * The bytes of address space that a BAR takes, in which no other BAR may lie; also its alignment.
  */
 uint64_t plan_pci_room(const struct bar_shape *bar);
-/* Writes the host bridge's windows into a space to `out`; a fold as those of plan.h. */
-size_t plan_pci_spans(const struct plan *p, enum pci_space kind, struct span *out, size_t cap);
+/* Writes a host bridge's windows into a space to `out`; a fold as those of plan.h. */
+size_t plan_pci_spans(const struct plan *p, unsigned bridge, enum pci_space kind, struct span *out,
+		      size_t cap);
 
 /*
  * Checks that slots, bus numbers, windows and BARs are possible, aligned, disjoint, and within the
@@ -37,7 +41,7 @@ size_t plan_pci_spans(const struct plan *p, enum pci_space kind, struct span *ou
 int plan_pci_check(const struct plan *p, struct err *err);
 
 /* "00:01.0" */
-const char *plan_pci_address(char buf[16], unsigned bus, unsigned slot);
+const char *plan_pci_address(char buf[16], unsigned bus, unsigned slot, unsigned function);
 /* "BAR 2" or "the ROM" */
 const char *plan_pci_bar_name(unsigned bar);
 

@@ -237,6 +237,18 @@ static struct span busy_ports(const struct config *c)
 	return (struct span){ c->debug_exit_port, c->debug_exit_port + DEBUG_EXIT_PORTS };
 }
 
+/*
+ * The guest's node of a device: that of `node=`, else none, which is 0, as firmware says of a
+ * machine with one host bridge. The one place for a better default: the guest's node that lies on
+ * d->node, the host's.
+ */
+static unsigned device_node(const struct config *c, const struct host_pci *d)
+{
+	bool passed = d->kind == DEVICE_PASSED_THROUGH;
+
+	return passed && c->vfio[d->index].has_node ? c->vfio[d->index].node : 0;
+}
+
 static int build_devices(struct plan *p, const struct config *c, const struct host_facts *host,
 			 struct map_request *req, struct err *err)
 {
@@ -251,6 +263,7 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 			.host = d,
 			.root_bus = !passed || c->vfio[d->index].root_bus,
 			.rom = passed && !c->vfio[d->index].no_rom,
+			.node = device_node(c, d),
 		};
 		nr_passed += passed;
 	}
@@ -266,7 +279,7 @@ static int build_devices(struct plan *p, const struct config *c, const struct ho
 			"--pmem names %u file%s, and the number of known sizes is %u; correct or "
 			"leave out the others",
 			c->nr_pmem, c->nr_pmem == 1 ? "" : "s", host->nr_pmem);
-	return pci_layout_build(p, req, devices, host->nr_pci, busy_ports(c), err);
+	return pci_layout_build(p, req, devices, host->nr_pci, c->spare_ports, busy_ports(c), err);
 }
 
 int plan_resolve(struct plan *p, const struct config *c, const struct host_facts *host,
@@ -425,6 +438,17 @@ size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, 
 
 	for (unsigned i = 0; i < p->map.nr_regions; i++)
 		if (p->map.regions[i].kind == kind)
+			emit_span(&list, p->map.regions[i].at);
+	return list.n;
+}
+
+size_t plan_bridge_windows(const struct plan *p, unsigned bridge, enum map_kind kind,
+			   struct span *out, size_t cap)
+{
+	struct span_list list = { .out = out, .cap = cap };
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++)
+		if (p->map.regions[i].kind == kind && p->map.regions[i].node == bridge)
 			emit_span(&list, p->map.regions[i].at);
 	return list.n;
 }

@@ -23,21 +23,31 @@ struct plan_bar {
 	uint64_t at;		/* 0, of an I/O BAR: unassigned */
 };
 
-/* A PCI function other than the host bridge and root ports: function 0 of its slot. */
+/* A PCI function other than the host bridge and root ports. */
 struct plan_pci {
 	enum device_kind kind;
 	unsigned index;		  /* among those of its kind, as the options name them */
 	char name[HOST_PCI_NAME]; /* the host's address, "0000:41:10.1", or "disk0" */
-	unsigned bus, slot;
-	unsigned port; /* index of the root port above it, or PLAN_NO_PORT: on bus 0 */
+	unsigned bus, slot, function;
+	unsigned port; /* index of the root port above it, or PLAN_NO_PORT: on a root bus */
 	struct plan_bar bars[BARS_AND_ROM];
 };
 
 #define PLAN_NO_PORT UINT32_MAX
 
-/* A PCIe root port: on bus 0, with a bus of its own behind it. */
+/*
+ * A host bridge: a root bus, the buses behind its ports, which follow it, and its own part of the
+ * PCI windows (map_region.node). All of them share one configuration space.
+ */
+struct plan_bridge {
+	unsigned node;	/* the NUMA node of what is behind it */
+	unsigned bus;	/* its root bus */
+	unsigned buses; /* how many there are with it, from `bus` on */
+};
+
+/* A PCIe root port: on a root bus, with a bus of its own behind it. */
 struct plan_port {
-	unsigned slot, bus;
+	unsigned slot, function, bus;
 	struct span io, mem32, prefetch; /* the ranges that it forwards; empty: none */
 };
 
@@ -51,6 +61,9 @@ struct plan {
 	struct plan_node nodes[NODES_MAX];
 	unsigned nr_nodes; /* at least 1 */
 	bool numa;	   /* the user asked for nodes or hotplug: SRAT and SLIT are made */
+	/* The first has bus 0, node 0 and all I/O ports; each other one is of another node. */
+	struct plan_bridge bridges[NODES_MAX];
+	unsigned nr_bridges; /* at least 1 */
 	struct plan_port ports[PCI_DEVICES_MAX];
 	unsigned nr_ports;
 	struct plan_pci pci[PCI_DEVICES_MAX];
@@ -121,8 +134,10 @@ struct span plan_pmem(const struct plan *p, unsigned i);
 size_t plan_ram(const struct plan *p, struct span *out, size_t cap);
 /* RAM that devices may reach: plan_ram() without the forbidden ranges of the BIOS area. */
 size_t plan_dma(const struct plan *p, struct span *out, size_t cap);
-/* PCI windows of one kind (MAP_PCI32 or MAP_PCI64). */
+/* PCI windows of one kind (MAP_PCI32 or MAP_PCI64), of all host bridges or of one. */
 size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, size_t cap);
+size_t plan_bridge_windows(const struct plan *p, unsigned bridge, enum map_kind kind,
+			   struct span *out, size_t cap);
 /*
  * The ranges that the PNP0C02 device claims, so that no BAR is put there: ECAM, ROM, forbidden
  * ranges. The APICs are left out, because they are devices of their own to the kernel, which would
@@ -130,8 +145,12 @@ size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, 
  */
 size_t plan_reserved(const struct plan *p, struct span *out, size_t cap);
 struct span plan_ecam(const struct plan *p);
-/* Buses that exist: 0 and one behind each root port. */
+/* Buses that exist: one of each host bridge and one behind each root port. */
 unsigned plan_buses(const struct plan *p);
+/* The host bridge whose bus this is. */
+unsigned plan_bridge_of(const struct plan *p, unsigned bus);
+/* The number of a root port's slot, which no other port has: 13 bits. */
+unsigned plan_port_number(const struct plan *p, const struct plan_port *port);
 /* The GSI of pin 0 to 3 (INTA to INTD) of a function, as _PRT and the root ports wire it. */
 unsigned plan_pci_gsi(const struct plan *p, const struct plan_pci *fn, unsigned pin);
 unsigned plan_cpu_node(const struct plan *p, unsigned cpu);

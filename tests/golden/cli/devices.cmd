@@ -11,11 +11,11 @@ plan --host vendor=intel --memory 200G --vfio=4{1,2}:00.0 --host-pci=4{1,2}:00.0
 plan --host vendor=intel,phys-bits=39 --memory 200G --vfio=4{1,2}:00.0 --host-pci=4{1,2}:00.0,bar0=256G:64:pref
 plan --host vendor=intel --memory 4G --vfio 41:00.0 --host-pci 41:00.0,bar0=2G,rom=64K
 plan --host vendor=intel --memory 4G --vfio 41:00.0 --host-pci 41:00.0,bar0=8G:64
-plan --host vendor=amd --vfio=41:00.{0..7} --vfio=42:00.{0..7} --host-pci=4{1,2}:00.{0..7},bar0=32:io
+plan --host vendor=amd --vfio={40..55}:00.0 --host-pci={40..55}:00.0,bar0=32:io
 plan --host vendor=amd --vfio 41:00.0
 plan --vfio eth0
 plan --vfio 41:00.0,prot=off
 plan --vfio 41:00.0,caps=ats+sriow
 plan --host-pci 41:00.0
 plan --host vendor=amd --host-pci 41:00.0,bar0=8G
-plan --host vendor=amd --vfio=41:00.{0..7} --vfio=42:00.{0..7} --vfio=43:00.{0..7} --vfio=44:00.{0..7}
+plan --host vendor=amd --vfio={0..9}{0..9}:00.0 --vfio={0..9}{0..2}:01.0

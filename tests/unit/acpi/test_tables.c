@@ -38,6 +38,7 @@ static struct plan machine(unsigned cpus, unsigned nodes)
 	p.cores = p.threads = 1;
 	p.nr_nodes = nodes ? nodes : 1;
 	p.numa = nodes;
+	p.nr_bridges = p.bridges[0].buses = 1;
 	for (unsigned i = 0; i < p.nr_nodes; i++) {
 		p.nodes[i].first_cpu = i * cpus / p.nr_nodes;
 		p.nodes[i].nr_cpus = cpus / p.nr_nodes;
@@ -253,6 +254,7 @@ static void test_mcfg(void **state)
 	assert_int_equal(load_le(mcfg + 44, 8), 0xe0000000);
 	assert_int_equal(load_le(mcfg + 52, 4), 0); /* segment 0, bus 0 only */
 	p.nr_ports = 3;
+	p.bridges[0].buses = 4;
 	build(&p);
 	assert_int_equal(load_le(find("MCFG") + 52, 4), 3 << 24); /* and one behind each port */
 }
@@ -346,6 +348,7 @@ static void test_ssdt(void **state)
 	/* The bridge's buses come first in its template: bus 0, or one more for each port. */
 	assert_int_equal(load_le(buses(), 2), 1);
 	p.nr_ports = 31;
+	p.bridges[0].buses = 32;
 	build(&p);
 	assert_int_equal(load_le(buses(), 2), 32);
 }

@@ -472,6 +472,14 @@ static void test_vfio(void **state)
 	assert_false(c.vfio[3].root_bus || c.vfio[3].no_rom || c.vfio[3].error_continues ||
 		     c.vfio[3].no_iommu);
 	config_free(&c);
+	accept(&c, CMD_PLAN, "--vfio 41:00.0");
+	assert_int_equal(c.spare_ports, 0);
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--spare-ports 40");
+	assert_int_equal(c.spare_ports, 40);
+	config_free(&c);
+	refuse(CMD_PLAN, "--spare-ports 129", "129");
+	refuse(CMD_PLAN, "--plan x --spare-ports 1", "--plan and --spare-ports exclude each other");
 	accept(&c, CMD_CHECK, "--vfio 41:00.0,noiommu=on --memory 4G --iova-policy host");
 	assert_true(c.vfio[0].no_iommu);
 	config_free(&c);

@@ -47,6 +47,7 @@ static void same_device(const struct plan_pci *a, const struct plan_pci *b)
 	assert_string_equal(a->name, b->name);
 	assert_int_equal(a->bus, b->bus);
 	assert_int_equal(a->slot, b->slot);
+	assert_int_equal(a->function, b->function);
 	assert_int_equal(a->port, b->port);
 	for (unsigned i = 0; i < BARS_AND_ROM; i++) {
 		const struct plan_bar *x = &a->bars[i], *y = &b->bars[i];
@@ -77,6 +78,9 @@ static void same(const struct plan *a, const struct plan *b)
 		assert_int_equal(a->nodes[i].nr_cpus, b->nodes[i].nr_cpus);
 	}
 	assert_int_equal(a->numa, b->numa);
+	assert_int_equal(a->nr_bridges, b->nr_bridges);
+	for (unsigned i = 0; i < a->nr_bridges; i++)
+		assert_memory_equal(&a->bridges[i], &b->bridges[i], sizeof(a->bridges[i]));
 	assert_int_equal(a->nr_ports, b->nr_ports);
 	for (unsigned i = 0; i < a->nr_ports; i++)
 		assert_memory_equal(&a->ports[i], &b->ports[i], sizeof(a->ports[i]));
@@ -182,6 +186,14 @@ static void test_round_trip(void **state)
 	round_trip(&c);
 	assert_true(back.numa);
 	assert_int_equal(back.iova_policy, IOVA_VENDOR);
+	/* A second host bridge, and ports that are functions of one slot. */
+	c.vfio[2].has_node = true;
+	c.vfio[2].node = 1;
+	c.spare_ports = 31;
+	round_trip(&c);
+	assert_int_equal(back.nr_bridges, 2);
+	assert_int_equal(back.ports[9].function, 1);
+	assert_int_equal(plan_bridge_of(&back, back.pci[2].bus), 1);
 }
 
 /* Every table full, every reason as long as can be: PLAN_FDT_MAX holds it. */
@@ -201,6 +213,7 @@ static void test_largest(void **state)
 	plan.map.nr_regions = MAP_REGIONS_MAX;
 	plan.map.nr_forbidden = MAP_FORBIDDEN_MAX;
 	plan.nr_nodes = NODES_MAX;
+	plan.nr_bridges = NODES_MAX;
 	plan.nr_ports = plan.nr_pci = PCI_DEVICES_MAX;
 	for (unsigned i = 0; i < PCI_DEVICES_MAX; i++) {
 		plan.ports[i].io = plan.ports[i].mem32 = plan.ports[i].prefetch =
@@ -448,7 +461,13 @@ static void test_wrong_devices(void **state)
 	set32(DEVICE1, "reg", 2);
 	refused("order");
 	set32(DEVICE1, "straddle,port", 0);
-	refused("root port 0");
+	refused("where nothing leads to");
+	set32(PORT1, "straddle,function", 8);
+	refused("straddle,function");
+	set32(PORT1, "straddle,function", 1);
+	refused("no function 0");
+	set32(DEVICE1, "straddle,function", 8);
+	refused("straddle,function");
 	set32(DEVICE1, "straddle,port", PCI_DEVICES_MAX);
 	refused("straddle,port");
 	set32(DEVICE1, "straddle,slot", 1);
@@ -478,8 +497,9 @@ static void test_wrong_devices(void **state)
 	set64(BAR0, "straddle,at", 16 * TIB);
 	refused("outside of the window");
 	fresh();
+	/* Ports may have nothing behind them. */
 	assert_int_equal(fdt_del_node(blob, at("/straddle,devices")), 0);
-	refused("root port 0");
+	assert_int_equal(plan_from_fdt(&back, blob, blob_len, &err), 0);
 	fresh();
 	assert_int_equal(fdt_del_node(blob, at("/straddle,ports")), 0);
 	refused("where nothing leads to");
@@ -527,6 +547,7 @@ static void test_too_many(void **state)
 		{ "/reserved-memory", MAP_FORBIDDEN_MAX + 1 },
 		{ "/straddle,nodes", NODES_MAX + 1 },
 		{ "/straddle,ports", PCI_DEVICES_MAX + 1 },
+		{ "/straddle,bridges", NODES_MAX + 1 },
 		{ "/straddle,devices", PCI_DEVICES_MAX + 1 },
 	};
 
@@ -538,6 +559,7 @@ static void test_too_many(void **state)
 		build(&c);
 		plan.map.nr_regions = plan.map.nr_forbidden = plan.nr_nodes = 0;
 		plan.nr_ports = 0;
+		plan.nr_bridges = 2;			      /* so that there is a list of them */
 		memset(&plan.pci[1], 0, sizeof(plan.pci[1])); /* an empty list has no node */
 		plan.nr_pci = t < 3 ? 0 : 1;
 		plan_to_fdt(&plan, blob, sizeof(blob), &blob_len, &err);
@@ -561,6 +583,8 @@ static void test_too_many(void **state)
 			fdt_setprop_u32(blob, node, "straddle,cpus", 0);
 			fdt_setprop_u32(blob, node, "straddle,slot", 0);
 			fdt_setprop_u32(blob, node, "straddle,bus", 0);
+			fdt_setprop_u32(blob, node, "straddle,buses", 1);
+			fdt_setprop_u32(blob, node, "numa-node-id", 0);
 			fdt_setprop_string(blob, node, "straddle,kind", "disk");
 			fdt_setprop_u32(blob, node, "straddle,index", i);
 			fdt_setprop_string(blob, node, "straddle,name", "many");

@@ -181,12 +181,12 @@ static void test_devices(void **state)
 	free(text);
 	pci = json_object_get(json, "pci");
 	expect(json_incref(json_object_get(pci, "ports")),
-	       "[{\"slot\":1,\"bus\":1,\"io\":{\"start\":4096,\"end\":8192},"
+	       "[{\"slot\":1,\"function\":0,\"bus\":1,\"io\":{\"start\":4096,\"end\":8192},"
 	       "\"mem32\":{\"start\":3221225472,\"end\":3222274048},"
 	       "\"prefetch\":{\"start\":4294967296,\"end\":5368709120}}]");
 	expect(json_incref(json_object_get(pci, "devices")),
 	       "[{\"name\":\"0000:41:00.0\",\"type\":\"passed-through\",\"bus\":1,\"slot\":0,"
-	       "\"port\":0,\"gsi\":17,\"bars\":["
+	       "\"function\":0,\"port\":0,\"node\":0,\"gsi\":17,\"bars\":["
 	       "{\"bar\":0,\"size\":1073741824,\"start\":4294967296,\"end\":5368709120,\"kind\":"
 	       "\"memory\",\"width\":"
 	       "64,"
@@ -197,7 +197,7 @@ static void test_devices(void **state)
 	       "\"width\":32,"
 	       "\"prefetch\":false}]},"
 	       "{\"name\":\"0000:42:00.0\",\"type\":\"passed-through\",\"bus\":0,\"slot\":2,"
-	       "\"port\":null,\"gsi\":18,\"bars\":["
+	       "\"function\":0,\"port\":null,\"node\":0,\"gsi\":18,\"bars\":["
 	       "{\"bar\":1,\"size\":4096,\"start\":3222274048,\"end\":3222278144,\"kind\":"
 	       "\"memory\",\"width\":"
 	       "32,"
@@ -212,13 +212,44 @@ static void test_devices(void **state)
 	free(text);
 }
 
+/* Host bridges are listed when there are several. */
+static void test_bridges(void **state)
+{
+	struct host_facts host = { .vendor = HOST_INTEL, .family = 6, .phys_bits = 46 };
+	struct config c = CONFIG_EMPTY;
+	json_t *json, *pci;
+	char *text;
+
+	(void)state;
+	c.memory = 2 * GIB;
+	c.cpus = c.cores = c.nr_nodes = 2;
+	c.sockets = c.threads = 1;
+	c.nodes[0].size = c.nodes[1].size = GIB;
+	c.nr_vfio = host.nr_pci = 1;
+	c.vfio[0].has_node = true;
+	c.vfio[0].node = 1;
+	strcpy(host.pci[0].name, "0000:41:00.0");
+	host.pci[0].bars[0] = (struct bar_shape){ GIB, .wide = true, .prefetch = true };
+	assert_int_equal(plan_build(&plan, &c, &host, &err), 0);
+	assert_int_equal(plan_json(&plan, NULL, &text, &err), 0);
+	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(strstr(text, "\"kind\": \"pci64\",\n      \"bridge\": 1"));
+	free(text);
+	pci = json_object_get(json, "pci");
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_array_get(json_object_get(pci, "devices"), 0), "node")),
+			 1);
+	expect(json_incref(json_object_get(pci, "bridges")),
+	       "[{\"node\":0,\"bus\":0,\"buses\":1},{\"node\":1,\"bus\":1,\"buses\":2}]");
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_straddling),
-		cmocka_unit_test(test_nodes_and_hotplug),
-		cmocka_unit_test(test_boot),
-		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_straddling), cmocka_unit_test(test_nodes_and_hotplug),
+		cmocka_unit_test(test_boot),	   cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_bridges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

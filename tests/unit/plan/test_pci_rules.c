@@ -84,26 +84,39 @@ struct piece {
 	bool window;
 };
 
+static unsigned buses[256]; /* of how many bridges and ports each is */
 static struct piece pieces[PCI_DEVICES_MAX * (BARS_AND_ROM + 3)];
 static unsigned nr_pieces;
 
-static bool in_map(struct span at, enum map_kind kind)
+static bool in_map(struct span at, enum map_kind kind, unsigned bridge)
 {
 	for (unsigned i = 0; i < plan.map.nr_regions; i++) {
 		const struct map_region *r = &plan.map.regions[i];
 
-		if (r->kind == kind && r->at.base <= at.base && at.end <= r->at.end)
+		if (r->kind == kind && r->node == bridge && r->at.base <= at.base &&
+		    at.end <= r->at.end)
 			return true;
 	}
 	return false;
 }
 
-static const char *bad_place(struct span at, bool io, bool high)
+static unsigned bridge_of(unsigned bus)
+{
+	unsigned i = plan.nr_bridges - 1;
+
+	while (bus < plan.bridges[i].bus)
+		i--;
+	return i;
+}
+
+static const char *bad_place(struct span at, bool io, bool high, unsigned bridge)
 {
 	if (at.base >= at.end)
 		return "nothing is empty";
 	if (io)
-		return at.base < 0x1000 || at.end > 0x10000 ? "I/O is from 0x1000 up" : NULL;
+		return bridge				      ? "I/O is bridge 0's"
+		       : at.base < 0x1000 || at.end > 0x10000 ? "I/O is from 0x1000 up"
+							      : NULL;
 	for (unsigned i = 0; i < plan.map.nr_forbidden; i++)
 		if (span_overlaps(plan.map.forbidden[i].at, at))
 			return "nothing is on a forbidden range";
@@ -113,7 +126,29 @@ static const char *bad_place(struct span at, bool io, bool high)
 			return "everything can be mapped";
 	if ((at.end - 1) >> plan.phys_bits)
 		return "everything is below the guest's last address";
-	return in_map(at, high ? MAP_PCI64 : MAP_PCI32) ? NULL : "everything is in its window";
+	return in_map(at, high ? MAP_PCI64 : MAP_PCI32, bridge) ? NULL
+								: "everything is in its window";
+}
+
+/* Buses follow one another, those of a bridge without gap; a bridge for each node that has some. */
+static const char *check_bridges(void)
+{
+	unsigned bus = 0;
+
+	memset(buses, 0, sizeof(buses));
+	if (plan.bridges[0].node)
+		return "the first bridge is of node 0";
+	for (unsigned i = 0; i < plan.nr_bridges; i++) {
+		bool used = i == 0;
+
+		for (unsigned j = 0; j < config.nr_vfio; j++)
+			used |= config.vfio[j].has_node &&
+				config.vfio[j].node == plan.bridges[i].node;
+		if (!used || plan.bridges[i].bus != bus || buses[bus]++)
+			return "bridges have buses and nodes of their own";
+		bus += plan.bridges[i].buses;
+	}
+	return bus == plan.nr_ports + plan.nr_bridges ? NULL : "every bus is somebody's";
 }
 
 static const char *check_ports(void)
@@ -122,10 +157,10 @@ static const char *check_ports(void)
 		const struct plan_port *p = &plan.ports[i];
 		const struct span at[] = { p->io, p->mem32, p->prefetch };
 
-		if (p->bus != i + 1 || p->slot < 1 || p->slot > 31)
+		if (p->slot < 1 || p->slot > 31 || p->function > 7 || buses[p->bus]++)
 			return "ports have slots and buses of their own";
 		for (unsigned k = 0; k < 3; k++) {
-			const char *bad = bad_place(at[k], k == 0, k == 2);
+			const char *bad = bad_place(at[k], k == 0, k == 2, bridge_of(p->bus));
 
 			if (!at[k].base && !at[k].end)
 				continue;
@@ -147,7 +182,7 @@ static const char *check_bar(const struct plan_pci *fn, const struct plan_bar *b
 	uint64_t room = b->shape.io || b->shape.size > 4096 ? b->shape.size : 4096;
 	struct span at = { b->at, b->at + room }, window;
 	bool high = b->shape.wide && (b->shape.prefetch || fn->port == PLAN_NO_PORT);
-	const char *bad = bad_place(at, b->shape.io, high);
+	const char *bad = bad_place(at, b->shape.io, high, bridge_of(fn->bus));
 
 	if (bad)
 		return bad;
@@ -167,20 +202,90 @@ static const char *check_bar(const struct plan_pci *fn, const struct plan_bar *b
 	return NULL;
 }
 
+/* Said again, apart from pci_layout.c: two functions of one card of the host. */
+static bool one_card(unsigned i, unsigned j)
+{
+	const struct config_vfio *a = &config.vfio[i], *b = &config.vfio[j];
+
+	return i == j || (!memcmp(host.pci[i].name, host.pci[j].name, strlen("0000:41:00.")) &&
+			  a->root_bus == b->root_bus &&
+			  (a->has_node ? a->node : 0) == (b->has_node ? b->node : 0) &&
+			  !host.pci[i].is_virtual && !host.pci[j].is_virtual);
+}
+
+static unsigned slot_of(const struct plan_pci *fn)
+{
+	return fn->port == PLAN_NO_PORT ? fn->slot : plan.ports[fn->port].slot;
+}
+
+/*
+ * Cards take slots in their order, one each if all of a node find one. Else those behind ports do
+ * as eight to a slot, and any order of the slots is as good as another.
+ */
+static unsigned wanted_slot(unsigned i)
+{
+	unsigned before = 0, cards = 0, mine = i;
+
+	while (mine && !one_card(mine, i))
+		mine--;
+	for (unsigned j = 0; j < i; j++)
+		mine = one_card(j, i) && j < mine ? j : mine;
+	for (unsigned j = 0; j < host.nr_pci; j++) {
+		bool first = bridge_of(plan.pci[j].bus) == bridge_of(plan.pci[i].bus);
+
+		for (unsigned k = 0; k < j; k++)
+			first = first && !one_card(k, j);
+		cards += first;
+		before += first && j < mine;
+	}
+	return cards <= 31 ? before + 1 : slot_of(&plan.pci[i]);
+}
+
+static unsigned wanted_function(unsigned i)
+{
+	unsigned mine = (unsigned)(host.pci[i].name[strlen("0000:41:00.")] - '0');
+
+	if (host.pci[i].is_virtual)
+		return 0;
+	for (unsigned j = 0; j < host.nr_pci; j++)
+		if (one_card(j, i) && strcmp(host.pci[j].name, host.pci[i].name) < 0)
+			return mine;
+	return 0;
+}
+
 static const char *check_devices(void)
 {
+	static uint8_t taken[256][32];
+
+	memset(taken, 0, sizeof(taken));
 	if (plan.nr_pci != host.nr_pci)
 		return "every device is there";
+	for (unsigned i = 0; i < plan.nr_ports; i++) {
+		const struct plan_port *port = &plan.ports[i];
+		unsigned root = plan.bridges[bridge_of(port->bus)].bus;
+
+		if (taken[root][port->slot] >> port->function & 1)
+			return "ports have places of their own";
+		taken[root][port->slot] |= (uint8_t)(1u << port->function);
+	}
 	for (unsigned i = 0; i < plan.nr_pci; i++) {
 		const struct plan_pci *fn = &plan.pci[i];
-		bool on_root = config.vfio[i].root_bus;
-		unsigned slot = on_root ? fn->slot : plan.ports[fn->port].slot;
+		const struct config_vfio *v = &config.vfio[i];
+		const struct plan_bridge *bridge = &plan.bridges[bridge_of(fn->bus)];
+		bool on_root = v->root_bus;
 
-		if (strcmp(fn->name, host.pci[i].name) != 0 || slot != i + 1 ||
-		    (fn->port == PLAN_NO_PORT) != on_root)
+		if (strcmp(fn->name, host.pci[i].name) != 0 ||
+		    (fn->port == PLAN_NO_PORT) != on_root || slot_of(fn) != wanted_slot(i))
 			return "slots follow the order of the devices";
-		if (fn->bus != (on_root ? 0 : plan.ports[fn->port].bus) || (!on_root && fn->slot))
+		if (bridge->node != (v->has_node ? v->node : 0))
+			return "a device is at its node";
+		if (fn->bus != (on_root ? bridge->bus : plan.ports[fn->port].bus) ||
+		    (!on_root && fn->slot))
 			return "a device is on its bus";
+		if (fn->function != wanted_function(i) ||
+		    (taken[fn->bus][fn->slot] >> fn->function & 1))
+			return "a device has the host's function, or is function 0";
+		taken[fn->bus][fn->slot] |= (uint8_t)(1u << fn->function);
 		for (unsigned b = 0; b < BARS_AND_ROM; b++) {
 			uint64_t size = b < 6			? host.pci[i].bars[b].size
 					: config.vfio[i].no_rom ? 0
@@ -214,7 +319,7 @@ static bool ports_left(uint64_t size)
 	return false;
 }
 
-/* A BAR of I/O ports may stay unassigned, with all of its device, where there are none left. */
+/* A BAR of I/O ports may stay unassigned, with all of its port, where there are none left. */
 static const char *check_unassigned(void)
 {
 	for (unsigned i = 0; i < plan.nr_pci; i++) {
@@ -223,10 +328,14 @@ static const char *check_unassigned(void)
 		uint64_t sum = 0;
 		unsigned at = 0, off = 0;
 
-		for (unsigned b = 0; b < BARS_AND_ROM; b++) {
-			const struct plan_bar *bar = &fn->bars[b];
+		if (bridge_of(fn->bus))
+			continue; /* has none: bad_place() */
+		for (unsigned n = 0; n < plan.nr_pci * BARS_AND_ROM; n++) {
+			const struct plan_pci *other = &plan.pci[n / BARS_AND_ROM];
+			const struct plan_bar *bar = &other->bars[n % BARS_AND_ROM];
 
-			if (!bar->shape.size || !bar->shape.io)
+			if (!bar->shape.size || !bar->shape.io ||
+			    (other != fn && (!port || other->port != fn->port)))
 				continue;
 			sum += bar->shape.size;
 			at += bar->at != 0;
@@ -245,7 +354,9 @@ static const char *check_all(void)
 	const char *bad;
 
 	nr_pieces = 0;
-	bad = check_ports();
+	bad = check_bridges();
+	if (!bad)
+		bad = check_ports();
 	if (!bad)
 		bad = check_devices();
 	if (!bad)
@@ -483,20 +594,151 @@ static void test_io(void **state)
 	assert_int_equal(plan.ports[0].io.base, 0x2000);
 }
 
+/* Up to 31 have a slot each; one more, and all ports share slots. */
 static void test_full_bus(void **state)
 {
 	(void)state;
 	ask(GIB, &milan);
-	for (unsigned i = 0; i < PCI_DEVICES_MAX; i++)
+	for (unsigned i = 0; i < 31; i++)
 		add_gpu(256 * MIB);
 	fits();
 	assert_int_equal(plan.ports[30].slot, 31);
+	assert_int_equal(plan_port_number(&plan, &plan.ports[30]), 31);
+	add_gpu(256 * MIB);
+	config.vfio[3].root_bus = true;
+	fits();
+	assert_int_equal(plan.ports[30].slot, 5);
+	assert_int_equal(plan.ports[30].function, 6);
+	assert_int_equal(plan_port_number(&plan, &plan.ports[30]), 6 * 32 + 5);
+	assert_int_equal(plan.pci[3].slot, 2); /* after the slot that the first ports share */
+	assert_int_equal(plan_pci_gsi(&plan, &plan.pci[31], 0), 16 + 5);
+	while (host.nr_pci < PCI_DEVICES_MAX)
+		add_gpu(256 * MIB);
+	fits();
+	config.spare_ports = 1;
+	does_not_fit("128 devices and 1 spare ports are too many");
+	config.spare_ports = 0;
+	for (unsigned i = 0; i < 32; i++)
+		config.vfio[i].root_bus = true;
+	does_not_fit("32 devices with port=off are on one bus, which has slots for 19 beside "
+		     "others: leave port=off out");
 	/* What is described wrongly is not placed. */
+	ask(GIB, &milan);
+	add_gpu(256 * MIB);
+	add_gpu(256 * MIB);
 	host.pci[0].bars[0].size = 3 * MIB;
 	assert_int_equal(plan_build(&plan, &config, &host, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "0000:01:00.0: BAR 0 has 0x300000 bytes"));
 	host.nr_pci = 1;
 	assert_int_equal(plan_build(&plan, &config, &host, &err), -EINVAL);
+}
+
+/* Emulated devices share slots only if ports that do so do not suffice. */
+static void test_shared_by_own(void **state)
+{
+	(void)state;
+	ask(GIB, &milan);
+	for (unsigned i = 0; i < 40; i++)
+		add_gpu(256 * MIB);
+	for (unsigned i = 0; i < 27; i++) {
+		struct host_pci *d = &host.pci[host.nr_pci++];
+
+		*d = (struct host_pci){ .kind = DEVICE_DISK, .index = i, .node = -1 };
+		d->bars[0] = MEM64(32 * KIB);
+		snprintf(d->name, sizeof(d->name), "disk%u", i);
+	}
+	host.nr_pci--;
+	assert_int_equal(plan_build(&plan, &config, &host, &err), 0);
+	assert_int_equal(plan_check(&plan, &err), 0);
+	assert_int_equal(plan.pci[65].slot, 31);
+	assert_int_equal(plan.pci[65].function, 0);
+	host.nr_pci++;
+	assert_int_equal(plan_build(&plan, &config, &host, &err), 0);
+	assert_int_equal(plan_check(&plan, &err), 0);
+	assert_int_equal(plan.pci[66].slot, 9);
+	assert_int_equal(plan.pci[66].function, 2);
+}
+
+/* Functions of a card stay together, whatever the order in which they are named. */
+static void test_cards(void **state)
+{
+	static const char *const names[] = { "0000:41:00.1", "0000:42:00.1", "0000:41:00.0",
+					     "0000:42:00.3", "0000:43:10.0", "0000:43:10.1" };
+
+	(void)state;
+	ask(GIB, &milan);
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		add_nic();
+		memcpy(host.pci[i].name, names[i], strlen(names[i]) + 1);
+		host.pci[i].is_virtual = i >= 4;
+	}
+	fits();
+	assert_int_equal(plan.nr_ports, 4);
+	assert_int_equal(plan.pci[0].port, 0);
+	assert_int_equal(plan.pci[0].function, 1);
+	assert_int_equal(plan.pci[2].port, 0);
+	assert_int_equal(plan.pci[2].function, 0);
+	/* Without the host's function 0 the lowest one is function 0. */
+	assert_int_equal(plan.pci[1].port, 1);
+	assert_int_equal(plan.pci[1].function, 0);
+	assert_int_equal(plan.pci[3].port, 1);
+	assert_int_equal(plan.pci[3].function, 3);
+	/* Virtual functions are cards of their own. */
+	assert_int_equal(plan.pci[4].port, 2);
+	assert_int_equal(plan.pci[5].port, 3);
+	assert_int_equal(plan.pci[5].function, 0);
+	/* One window holds them all. */
+	assert_int_equal(span_size(plan.ports[0].io), 0x1000);
+	at(2, 2, plan.pci[0].bars[2].at + 32);
+	config.vfio[0].root_bus = config.vfio[2].root_bus = true;
+	fits();
+	assert_int_equal(plan.nr_ports, 3);
+	assert_int_equal(plan.pci[2].slot, 1);
+	assert_int_equal(plan.pci[0].slot, 1);
+	assert_int_equal(plan.pci[0].function, 1);
+}
+
+/* A host bridge for each node that has devices, with buses and windows of its own. */
+static void test_nodes(void **state)
+{
+	struct span spans[4];
+
+	(void)state;
+	ask(16 * GIB, &milan);
+	config.nr_nodes = 4;
+	for (unsigned i = 0; i < 4; i++) {
+		config.nodes[i].size = 4 * GIB;
+		add_gpu(GIB);
+		config.vfio[i].has_node = i != 3;
+		config.vfio[i].node = 3 - i;
+	}
+	config.cpus = config.cores = 4;
+	add_nic();
+	config.vfio[4].has_node = true;
+	config.vfio[4].node = 3;
+	fits();
+	assert_int_equal(plan.nr_bridges, 4);
+	assert_int_equal(plan_buses(&plan), 9);
+	assert_int_equal(plan.pci[3].bus, 1); /* without node= */
+	assert_int_equal(plan.bridges[1].bus, 2);
+	assert_int_equal(plan.pci[2].bus, 3);
+	assert_int_equal(plan.bridges[3].bus, 6);
+	assert_int_equal(plan.bridges[3].node, 3);
+	assert_int_equal(plan.bridges[3].buses, 3);
+	assert_int_equal(plan.pci[0].bus, 7);
+	assert_int_equal(plan.pci[4].bus, 8);
+	assert_int_equal(plan_port_number(&plan, &plan.ports[3]), 256 + 7);
+	at(4, 2, 0);
+	assert_int_equal(plan_bridge_windows(&plan, 3, MAP_PCI64, spans, 4), 1);
+	assert_int_equal(spans[0].base % GIB, 0);
+	assert_true(span_holds(spans[0], plan.pci[0].bars[2].at, GIB));
+	assert_int_equal(plan_bridge_windows(&plan, 1, MAP_PCI32, spans, 4), 0);
+	/* Only node 3 */
+	config.vfio[0].has_node = config.vfio[1].has_node = config.vfio[2].has_node = false;
+	fits();
+	assert_int_equal(plan.nr_bridges, 2);
+	assert_int_equal(plan.bridges[1].node, 3);
+	assert_int_equal(plan.bridges[1].bus, 5);
 }
 
 /* An IOMMU of 39 bits: BARs stay below 512 GiB, and what cannot is refused with the reason. */
@@ -593,12 +835,24 @@ static void random_device(unsigned max_shift)
 		d->rom_size = UINT64_C(1) << (11 + rnd(8));
 	config.vfio[config.nr_vfio - 1].root_bus = rnd(3) == 0;
 	config.vfio[config.nr_vfio - 1].no_rom = rnd(3) == 0;
+	if (config.nr_nodes) {
+		config.vfio[config.nr_vfio - 1].has_node = rnd(3) != 0;
+		config.vfio[config.nr_vfio - 1].node = rnd(config.nr_nodes);
+	}
+	/* Now and then another function of the device before, of all their nodes and places. */
+	if (rnd(3) == 0 && config.nr_vfio > 1 && d[-1].name[11] < '7') {
+		memcpy(d->name, d[-1].name, sizeof(d->name));
+		d->name[11]++;
+		if (rnd(2))
+			config.vfio[config.nr_vfio - 1] = config.vfio[config.nr_vfio - 2];
+	}
+	d->is_virtual = rnd(8) == 0;
 }
 
 static void random_world(void)
 {
 	struct host_facts on = milan;
-	unsigned n = 1 + rnd(rnd(4) ? 6 : PCI_DEVICES_MAX), max_shift = 20 + rnd(21);
+	unsigned n = 1 + rnd(rnd(4) ? 6 : 50), max_shift = 20 + rnd(21);
 
 	if (rnd(2))
 		on = (struct host_facts){ .vendor = HOST_INTEL,
@@ -628,6 +882,15 @@ static void random_world(void)
 		config.pci64_size = rnd(256) * GIB;
 	if (rnd(8) == 0)
 		config.low_memory = 2 * MIB * (1 + rnd(1536));
+	if (rnd(3) == 0) {
+		unsigned nodes = 1 + rnd(4);
+		uint64_t each = align_up(config.memory / nodes, 2 * MIB);
+
+		config.nr_nodes = config.cpus = config.cores = nodes;
+		config.memory = each * config.nr_nodes;
+		for (unsigned i = 0; i < config.nr_nodes; i++)
+			config.nodes[i].size = each;
+	}
 	while (n--)
 		random_device(max_shift);
 }
@@ -662,7 +925,8 @@ static void test_random(void **state)
 static void broken(const char *words)
 {
 	err.text[0] = '\0';
-	assert_int_equal(plan_pci_check(&plan, &err), -EINVAL);
+	if (plan_pci_check(&plan, &err) != -EINVAL)
+		fail_msg("accepted, not refused for '%s'", words);
 	if (!strstr(err.text, words))
 		fail_msg("expected '%s' in: %s", words, err.text);
 }
@@ -692,11 +956,17 @@ static void test_broken(void **state)
 	struct plan_bar *const bars = plan.pci[0].bars;
 
 	(void)state;
-	BREAK(plan.nr_pci = PCI_DEVICES_MAX + 1, "more than 31");
+	BREAK(plan.nr_pci = PCI_DEVICES_MAX + 1, "more than 128");
 	BREAK(plan.ports[1].bus = 1, "root port 1");
-	BREAK(plan.nr_ports = 2, "on bus 3, slot 0");
-	BREAK(plan.pci[1].port = 0, "one device");
-	BREAK(plan.ports[1].slot = 1, "slot 1");
+	BREAK(plan.nr_ports = 2, "buses");
+	BREAK((plan.nr_ports = 2, plan.bridges[0].buses = 3), "on bus 3, slot 0");
+	BREAK(plan.pci[1].port = 0, "on bus 2, slot 0");
+	BREAK((plan.pci[1].port = 0, plan.pci[1].bus = 1), "outside of the window");
+	BREAK(plan.ports[1].slot = 1, "function 0 of slot 1");
+	BREAK(plan.ports[1].function = 1, "slot 2 of bus 0 has no function 0");
+	BREAK(plan.ports[1].function = 8, "function 8");
+	BREAK(plan.pci[0].function = 1, "slot 0 of bus 1 has no function 0");
+	BREAK((plan.ports[1].slot = 0, plan.ports[1].function = 1), "function 1 of slot 0");
 	BREAK(plan.ports[1].slot = 0, "slot 0");
 	BREAK(plan.ports[1].slot = 32, "slot 32");
 	BREAK(plan.pci[3].slot = 2, "slot 2");
@@ -729,6 +999,21 @@ static void test_broken(void **state)
 	BREAK(plan.pci[3].bars[2].at = 0xce0, "outside of the window");
 	BREAK(memcpy(plan.pci[1].name, plan.pci[0].name, HOST_PCI_NAME), "twice");
 	BREAK(plan.pci[1].name[0] = 0, "no name");
+	BREAK(plan.nr_bridges = 0, "0 PCI host bridges");
+	BREAK(plan.nr_bridges = NODES_MAX + 1, "65 PCI host bridges");
+	BREAK(plan.bridges[0].node = 1, "nodes rise from 0");
+	BREAK(plan.bridges[0].bus = 1, "buses follow one another");
+	BREAK((plan.nr_nodes = plan.nr_bridges = 2,
+	       plan.bridges[1] = (struct plan_bridge){ 1, 4, 1 }, plan.map.regions[1].node = 2),
+	      "host bridge 2 of 2");
+	/* A second bridge, of no bus that there is, of no node, and with another's windows. */
+	BREAK((plan.nr_nodes = plan.nr_bridges = 2,
+	       plan.bridges[1] = (struct plan_bridge){ 1, 3, 1 }),
+	      "host bridge 1");
+	BREAK((plan.nr_bridges = 2, plan.bridges[1] = (struct plan_bridge){ 1, 4, 1 }), "node 1");
+	BREAK((plan.nr_nodes = plan.nr_bridges = 2, plan.bridges[0].buses = 3,
+	       plan.bridges[1] = (struct plan_bridge){ 1, 3, 2 }, plan.ports[2].bus = 4),
+	      "cannot forward");
 }
 
 /* --- a plan file on this host --- */
@@ -766,6 +1051,8 @@ int main(void)
 		cmocka_unit_test(test_full_bus),	cmocka_unit_test(test_narrow),
 		cmocka_unit_test(test_stable),		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_broken),		cmocka_unit_test(test_other_devices),
+		cmocka_unit_test(test_shared_by_own),	cmocka_unit_test(test_cards),
+		cmocka_unit_test(test_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,7 +91,7 @@ static int slot_create(struct machine_virtio *m, const struct plan_pci *fn,
 	ret = s->ops->serve ? s->ops->serve(s, err) : 0;
 	if (ret < 0)
 		return err_prefix(err, ret, "%s: ", fn->name);
-	s->parts->pci->host.root.slots[fn->slot] = &s->pci.fn;
+	machine_pci_add(s->parts->pci, fn, &s->pci.fn);
 	return 0;
 }
 
