@@ -10,6 +10,17 @@
 #define AML_BUFFER_OP	      0x11
 #define AML_MULTI_NAME_PREFIX 0x2f
 #define AML_SEG		      4
+/* 20.2.5: Device, and Method with its flags and what is in it */
+#define AML_EXT_PREFIX 0x5b
+#define AML_DEVICE_OP  0x82
+#define AML_METHOD_OP  0x14
+#define AML_SERIALIZED 0x08
+#define AML_RETURN_OP  0xa4
+#define AML_ARG0       0x68
+
+/* 19.3.4: EisaId ("PNP0A08") and EisaId ("PNP0A03"), as little-endian numbers */
+#define EISA_PNP0A08 0x080ad041
+#define EISA_PNP0A03 0x030ad041
 
 /* 6.4.3.5.1 to 6.4.3.5.3: address space descriptors, by the width of their numbers in bytes */
 #define ADDRESS_WORD  0x88
@@ -80,8 +91,14 @@ static void put_package_length(struct bytes_out *b, size_t size)
 	put_le(b, size >> 4, more);
 }
 
-void aml_name_resources(struct bytes_out *b, const char *path, const struct aml_resource *list,
-			size_t n)
+/* 20.2.2: one segment, in the scope of what is around it */
+static void put_name(struct bytes_out *b, const char *segment)
+{
+	put_le(b, AML_NAME_OP, 1);
+	put_mem(b, segment, AML_SEG);
+}
+
+static void put_buffer(struct bytes_out *b, const struct aml_resource *list, size_t n)
 {
 	size_t size = 2; /* the end tag */
 	unsigned width;
@@ -90,8 +107,6 @@ void aml_name_resources(struct bytes_out *b, const char *path, const struct aml_
 		size += resource_size(&list[i]);
 	width = size <= UINT8_MAX ? 1 : size <= UINT16_MAX ? 2 : 4;
 
-	put_le(b, AML_NAME_OP, 1);
-	put_path(b, path);
 	put_le(b, AML_BUFFER_OP, 1);
 	put_package_length(b, 1 + width + size);
 	put_le(b,
@@ -104,4 +119,63 @@ void aml_name_resources(struct bytes_out *b, const char *path, const struct aml_
 		put_resource(b, &list[i]);
 	put_le(b, END_TAG, 1);
 	put_le(b, 0, 1); /* 6.4.2.9: a checksum of zero is not checked */
+}
+
+void aml_name_resources(struct bytes_out *b, const char *path, const struct aml_resource *list,
+			size_t n)
+{
+	put_le(b, AML_NAME_OP, 1);
+	put_path(b, path);
+	put_buffer(b, list, n);
+}
+
+/* --- host bridges --- */
+
+static void put_number(struct bytes_out *b, const char *segment, uint32_t value)
+{
+	put_name(b, segment);
+	put_le(b, AML_DWORD_PREFIX, 1);
+	put_le(b, value, 4);
+}
+
+/* Method (`segment`, args, Serialized) { Return (`path` (Arg0, ...)) } */
+static void put_return(struct bytes_out *b, const char *segment, const char *path, unsigned args)
+{
+	/* what follows the length: name, flags, and the statement with its path */
+	size_t size = AML_SEG + 1 + 1 + 3 + AML_SEG * (strlen(path) / (AML_SEG + 1)) + args;
+
+	put_le(b, AML_METHOD_OP, 1);
+	put_package_length(b, size);
+	put_mem(b, segment, AML_SEG);
+	put_le(b, args | AML_SERIALIZED, 1);
+	put_le(b, AML_RETURN_OP, 1);
+	put_path(b, path);
+	for (unsigned i = 0; i < args; i++)
+		put_le(b, AML_ARG0 + i, 1);
+}
+
+static void put_bridge(struct bytes_out *b, const struct aml_bridge *bridge)
+{
+	put_path(b, bridge->path);
+	put_number(b, "_HID", EISA_PNP0A08);
+	put_number(b, "_CID", EISA_PNP0A03);
+	put_number(b, "_UID", bridge->uid);
+	put_number(b, "_SEG", 0);
+	put_number(b, "_BBN", bridge->bus);
+	put_number(b, "_PXM", bridge->node);
+	put_name(b, "_CRS");
+	put_buffer(b, bridge->list, bridge->n);
+	put_return(b, "_PRT", "\\_SB_.PCI0._PRT", 0);
+	put_return(b, "_OSC", "\\_SB_.PCI0._OSC", 4);
+}
+
+void aml_host_bridge(struct bytes_out *b, const struct aml_bridge *bridge)
+{
+	struct bytes_out count = { .data = NULL };
+
+	put_bridge(&count, bridge);
+	put_le(b, AML_EXT_PREFIX, 1);
+	put_le(b, AML_DEVICE_OP, 1);
+	put_package_length(b, count.len);
+	put_bridge(b, bridge);
 }

@@ -1,5 +1,6 @@
 /*
- * Writes the AML that differs between VMs: named resource templates. All other AML is in dsdt.asl.
+ * Writes the AML that differs between VMs: named resource templates, and host bridges beside the
+ * first one. All other AML is in dsdt.asl.
  *
  * PURE. Called by tables.c. ACPI 6.3 chapters 6.4 (resource descriptors) and 20.2 (encoding).
  */
@@ -28,5 +29,20 @@ struct aml_resource {
  */
 void aml_name_resources(struct bytes_out *b, const char *path, const struct aml_resource *list,
 			size_t n);
+
+struct aml_bridge {
+	const char *path; /* "\\_SB_.PC01" */
+	unsigned uid;
+	unsigned bus;			 /* _BBN */
+	unsigned node;			 /* _PXM */
+	const struct aml_resource *list; /* _CRS */
+	size_t n;
+};
+
+/*
+ * A PCI Express host bridge of segment 0, whose _PRT and _OSC are those of \_SB.PCI0: pins are
+ * wired by slot alone.
+ */
+void aml_host_bridge(struct bytes_out *b, const struct aml_bridge *bridge);
 
 #endif

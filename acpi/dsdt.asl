@@ -2,7 +2,8 @@
  * The fixed hardware. Compiled at build time and copied into guest memory by tables.c as it is.
  *
  * What differs from VM to VM is in the SSDT that tables.c writes: two resource templates, WIND and
- * RSVD below, because their number of entries varies. Everything else that has a number is in
+ * RSVD below, because their number of entries varies, and the host bridges of NUMA nodes other
+ * than 0 that have devices, which call PCI0's _OSC and _PRT. Everything else that has a number is in
  * vmm/base/platform.h, which this file shares with C: the C preprocessor runs before iasl.
  *
  * Hardware-reduced ACPI has no 8259: interrupts are named by extended Interrupt descriptors, which
@@ -172,7 +173,7 @@ DefinitionBlock ("", "DSDT", 2, "STRADL", "STRADDLE", 1)
 		}
 	}
 
-	/* Pin p (0: INTA) of slot s. Behind a root port, the guest finds the port's pin by itself. */
+	/* Pin p (0: INTA) of slot s, of all its functions. Behind a root port, the guest finds the port's pin by itself. */
 #define PIN(s, p) Package () { ((s) << 16) | 0xffff, p, 0, GSI_PCI (s, p) }
 #define SLOT(s)	  PIN (s, 0), PIN (s, 1), PIN (s, 2), PIN (s, 3)
 	Name (\_SB.PCI0._PRT, Package () {

@@ -287,7 +287,7 @@ static void put_slit(struct tables *t, const struct plan *p)
 	table_end_listed(t, at);
 }
 
-/* --- SSDT: the resource templates that the DSDT refers to --- */
+/* --- SSDT: the resource templates that the DSDT refers to, and more host bridges --- */
 
 static size_t add_spans(struct aml_resource *out, size_t n, enum aml_resource_kind kind,
 			const struct span *spans, size_t nr_spans)
@@ -297,19 +297,46 @@ static size_t add_spans(struct aml_resource *out, size_t n, enum aml_resource_ki
 	return n;
 }
 
-static void put_ssdt(struct tables *t, const struct plan *p)
+#define RESOURCES_MAX (1 + 2 * PLAN_LIST_MAX)
+
+/* The buses and windows of a host bridge. */
+static size_t bridge_resources(struct aml_resource list[RESOURCES_MAX], const struct plan *p,
+			       unsigned bridge)
 {
-	struct aml_resource list[1 + 2 * PLAN_LIST_MAX];
+	const struct plan_bridge *b = &p->bridges[bridge];
 	struct span spans[PLAN_LIST_MAX];
-	size_t at = table_begin(t, "SSDT", 2);
 	size_t n = 0;
 
-	list[n++] = (struct aml_resource){ AML_BUSES, { 0, plan_buses(p) } };
+	list[n++] = (struct aml_resource){ AML_BUSES, { b->bus, b->bus + b->buses } };
 	n = add_spans(list, n, AML_WINDOW, spans,
-		      plan_windows(p, MAP_PCI32, spans, ARRAY_SIZE(spans)));
-	n = add_spans(list, n, AML_WINDOW, spans,
-		      plan_windows(p, MAP_PCI64, spans, ARRAY_SIZE(spans)));
+		      plan_bridge_windows(p, bridge, MAP_PCI32, spans, ARRAY_SIZE(spans)));
+	return add_spans(list, n, AML_WINDOW, spans,
+			 plan_bridge_windows(p, bridge, MAP_PCI64, spans, ARRAY_SIZE(spans)));
+}
+
+static void put_ssdt(struct tables *t, const struct plan *p)
+{
+	struct aml_resource list[RESOURCES_MAX];
+	struct span spans[PLAN_LIST_MAX];
+	size_t at = table_begin(t, "SSDT", 2);
+	size_t n = bridge_resources(list, p, 0);
+	char path[] = "\\_SB_.PC00";
+
 	aml_name_resources(&t->out, "\\_SB_.PCI0.WIND", list, n);
+	for (unsigned i = 1; i < p->nr_bridges; i++) {
+		const struct aml_bridge bridge = {
+			.path = path,
+			.uid = i,
+			.bus = p->bridges[i].bus,
+			.node = p->bridges[i].node,
+			.list = list,
+			.n = bridge_resources(list, p, i),
+		};
+
+		path[8] = "0123456789ABCDEF"[i / 16];
+		path[9] = "0123456789ABCDEF"[i % 16];
+		aml_host_bridge(&t->out, &bridge);
+	}
 
 	n = add_spans(list, 0, AML_RESERVED, spans, plan_reserved(p, spans, ARRAY_SIZE(spans)));
 	aml_name_resources(&t->out, "\\_SB_.MRES.RSVD", list, n);

@@ -16,6 +16,9 @@ failed=0
 telling='AE_|ACPI (Error|Warning)|Notify|\[(Integer|Buffer)\]|Address [ML]'
 telling="$telling|(Resource|Type|Producer|Polarity|Triggering|Dword00) *(:|\$)"
 
+# The UUID of _OSC but for its first byte.
+uuid_tail='4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66)'
+
 disassemble() # FILE.dat: prints the text, or the complaint
 {
 	iasl -d "$1" >"$work/log" 2>&1 || cat "$work/log"
@@ -42,6 +45,12 @@ describe()
 		[ -f $table.dat ] && disassemble $table.dat
 	done
 	evaluate 'resources \_SB.PCI0'
+	if [ "$1" = node ]; then
+		evaluate 'resources \_SB.PC01'
+		evaluate 'evaluate \_SB.PC01._PXM'
+		evaluate 'evaluate \_SB.PC01._PRT' | tail -n 8
+		evaluate "evaluate \_SB.PC01._OSC (5B $uuid_tail 1 3 (00 00 00 00 1F 01 00 00 3D 00 00 00)"
+	fi
 	evaluate 'resources \_SB.MRES'
 }
 
@@ -51,7 +60,6 @@ describe()
 describe_dsdt()
 {
 	osc='evaluate \_SB.PCI0._OSC'
-	uuid_tail='4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66)'
 	uuid="(5B $uuid_tail"
 
 	cd "$work/small" || exit 1

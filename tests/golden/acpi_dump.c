@@ -63,6 +63,27 @@ static const struct dump_case cases[] = {
 				     .bars = { { .size = GIB } } } },
 			  .nr_pci = 2 },
 	},
+	{
+		/* a device of node 1: a second host bridge, of buses 1 and 2 */
+		.name = "node",
+		.config = { .memory = 4 * GIB,
+			    .page_size = 4 * KIB,
+			    .nodes = { { .size = 2 * GIB }, { .size = 2 * GIB } },
+			    .nr_nodes = 2,
+			    .cpus = 2,
+			    .sockets = 2,
+			    .cores = 1,
+			    .threads = 1,
+			    .vfio = { { .has_node = true, .node = 1 } },
+			    .nr_vfio = 1 },
+		.host = { .vendor = HOST_INTEL,
+			  .family = 6,
+			  .phys_bits = 46,
+			  .pci = { { .name = "0000:41:00.0",
+				     .bars = { { 128 * GIB, .wide = true, .prefetch = true },
+					       [2] = { .size = MIB } } } },
+			  .nr_pci = 1 },
+	},
 };
 
 static int dump(const char *dir, const char *name, const void *data, size_t len)

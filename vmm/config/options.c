@@ -464,6 +464,7 @@ static const struct config_option options[] = {
 	  "pass a PCI device through: its address, such as 0000:41:10.1, or a\n"
 	  "path of sysfs; may be repeated. Keys:\n"
 	  "port=off           on the root bus, not behind a root port\n"
+	  "node=N             of the guest's NUMA node N (default: of node 0)\n"
 	  "rom=off|FILE       without its option ROM, or with another one\n"
 	  "caps=A+B           show sriov, ari, rebar, ats, pri or pasid\n"
 	  "token=UUID         the token of the virtual function\n"

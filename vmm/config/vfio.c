@@ -13,7 +13,7 @@
 const char *const config_vfio_caps[] = { "sriov", "ari", "rebar", "ats", "pri", "pasid", NULL };
 
 static const char vfio_keys[] =
-	"port=off, rom=off|FILE, caps=A+B, token=UUID, on-error=continue or noiommu=on";
+	"port=off, node=N, rom=off|FILE, caps=A+B, token=UUID, on-error=continue or noiommu=on";
 
 /* --- names --- */
 
@@ -79,7 +79,19 @@ static int set_token(struct config_vfio *v, const char *value, struct err *err)
 	return config_set_text(&v->token, value, err);
 }
 
-enum vfio_key { KEY_PORT, KEY_ROM, KEY_CAPS, KEY_TOKEN, KEY_ERROR, KEY_NOIOMMU, KEYS };
+static int config_vfio_set_node(struct config_vfio *v, const char *value, struct err *err)
+{
+	uint64_t node;
+	int ret = config_parse_number(value, 0, NODES_MAX - 1, &node, err);
+
+	if (ret < 0)
+		return err_prefix(err, ret, "node=%s: ", SHOWN(value));
+	v->has_node = true;
+	v->node = (unsigned)node;
+	return 0;
+}
+
+enum vfio_key { KEY_PORT, KEY_NODE, KEY_ROM, KEY_CAPS, KEY_TOKEN, KEY_ERROR, KEY_NOIOMMU, KEYS };
 
 static int config_vfio_set_key(struct config_vfio *v, enum vfio_key key, char *value,
 			       struct err *err)
@@ -87,6 +99,8 @@ static int config_vfio_set_key(struct config_vfio *v, enum vfio_key key, char *v
 	switch (key) {
 	case KEY_PORT:
 		return config_set_switch(&v->root_bus, "port", value, "off", "on", err);
+	case KEY_NODE:
+		return config_vfio_set_node(v, value, err);
 	case KEY_ROM:
 		return set_rom(v, value, err);
 	case KEY_CAPS:
@@ -107,7 +121,7 @@ static int config_vfio_set_key(struct config_vfio *v, enum vfio_key key, char *v
 static int config_vfio_set_word(struct config_vfio *v, const char *key, char *value,
 				unsigned *given, struct err *err)
 {
-	static const char *const names[KEYS] = { "port",  "rom",      "caps",
+	static const char *const names[KEYS] = { "port",  "node",     "rom",	"caps",
 						 "token", "on-error", "noiommu" };
 	int i = config_find_key(names, KEYS, key, value, vfio_keys, given, err);
 
@@ -120,8 +134,7 @@ int config_set_vfio(struct config *c, const char *value, struct err *err)
 	struct words words;
 	char *word, *rest;
 	unsigned given = 0;
-	int ret = words_init_one_more(&words, value, c->nr_vfio, PCI_DEVICES_MAX,
-				      "devices", err);
+	int ret = words_init_one_more(&words, value, c->nr_vfio, PCI_DEVICES_MAX, "devices", err);
 
 	if (ret < 0)
 		return ret;
@@ -175,6 +188,16 @@ int config_check_vfio(const struct config *c, struct err *err)
 				       "--vfio %s: the plan file says where the device is; leave "
 				       "port=off out",
 				       SHOWN(v->name));
+		if (v->has_node && c->plan_file)
+			return err_set(err, EINVAL,
+				       "--vfio %s: the plan file says where the device is; leave "
+				       "node= out",
+				       SHOWN(v->name));
+		if (v->has_node && v->node >= c->nr_nodes)
+			return err_set(err, EINVAL,
+				       "--vfio %s: node=%u is none of the guest's NUMA nodes, of "
+				       "which there are %u; add --numa, or leave node= out",
+				       SHOWN(v->name), v->node, c->nr_nodes);
 	}
 	if (c->probe && !c->nr_vfio)
 		return err_set(err, EINVAL, "--probe asks about devices; add --vfio DEVICE");

@@ -478,7 +478,7 @@ static int take_part(struct space *free, const struct block *blocks, unsigned n,
 		if (!bridge)
 			continue;
 		if (parts->n == ARRAY_SIZE(parts->list))
-			return err_set(err, ERANGE,
+			return err_set(err, E2BIG,
 				       "the PCI windows of NUMA nodes are in too many pieces: use "
 				       "node= for fewer devices");
 		parts->list[parts->n++] = (struct part){ hull, bridge };
@@ -599,13 +599,19 @@ int pci_layout_build(struct plan *p, struct map_request *req,
 			return err_set(err, ERANGE, "%s", no_place32.text);
 		if (ret < 0)
 			return ret;
-		if (place_all(p, PCI_SPACE_MEM32, &parts32, &no_place32) < 0) {
+		ret = place_all(p, PCI_SPACE_MEM32, &parts32, &no_place32);
+		if (ret == -E2BIG)
+			return err_set(err, ERANGE, "%s", no_place32.text);
+		if (ret < 0) {
 			req->pci32_size = map_total(&p->map, MAP_PCI32) + MAP_PCI32_UNIT;
 			continue;
 		}
 		no_place32.text[0] = '\0';
-		if (place_all(p, PCI_SPACE_MEM64, &parts64, err) == 0)
+		ret = place_all(p, PCI_SPACE_MEM64, &parts64, err);
+		if (ret == 0)
 			break;
+		if (ret == -E2BIG) /* which larger windows do not mend */
+			return -ERANGE;
 		req->pci64_size = min_u64(map_total(&p->map, MAP_PCI64) + next_step(req, round),
 					  ADDRESS_SPACE_END);
 	}

@@ -60,6 +60,44 @@ static void test_qword_reserved(void **state)
 		     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0x79, 0);
 }
 
+/* As `iasl` encodes such a Device, but for numbers, all of which have four bytes here. */
+static void test_host_bridge(void **state)
+{
+	static const struct aml_resource list[] = { { AML_BUSES, { 2, 4 } } };
+	static const struct aml_bridge bridge = {
+		.path = "\\_SB_.PC01", .uid = 1, .bus = 2, .node = 3, .list = list, .n = 1
+	};
+	static const uint8_t want[] = {
+		/* clang-format off */
+		0x5b, 0x82, 0, 0, '\\', 0x2f, 2, '_', 'S', 'B', '_', 'P', 'C', '0', '1',
+		8, '_', 'H', 'I', 'D', 0xc, 0x41, 0xd0, 0x0a, 0x08,
+		8, '_', 'C', 'I', 'D', 0xc, 0x41, 0xd0, 0x0a, 0x03,
+		8, '_', 'U', 'I', 'D', 0xc, 1, 0, 0, 0,
+		8, '_', 'S', 'E', 'G', 0xc, 0, 0, 0, 0,
+		8, '_', 'B', 'B', 'N', 0xc, 2, 0, 0, 0,
+		8, '_', 'P', 'X', 'M', 0xc, 3, 0, 0, 0,
+		8, '_', 'C', 'R', 'S', 0x11, 0x15, 0x0a, 0x12, 0x88, 0x0d, 0, 2, 0x0c, 0,
+		0, 0, 2, 0, 3, 0, 0, 0, 2, 0, 0x79, 0,
+		0x14, 0x16, '_', 'P', 'R', 'T', 0x08, 0xa4,
+		'\\', 0x2f, 3, '_', 'S', 'B', '_', 'P', 'C', 'I', '0', '_', 'P', 'R', 'T',
+		0x14, 0x1a, '_', 'O', 'S', 'C', 0x0c, 0xa4,
+		'\\', 0x2f, 3, '_', 'S', 'B', '_', 'P', 'C', 'I', '0', '_', 'O', 'S', 'C',
+		0x68, 0x69, 0x6a, 0x6b,
+		/* clang-format on */
+	};
+	uint8_t got[512];
+	struct bytes_out b = { .data = got, .cap = sizeof(got) };
+
+	(void)state;
+	aml_host_bridge(&b, &bridge);
+	assert_int_equal(b.len, sizeof(want));
+	assert_memory_equal(got, want, 2);
+	assert_memory_equal(got + 4, want + 4, sizeof(want) - 4);
+	/* 20.2.4: two bytes of length, without what is before them */
+	assert_int_equal(((got[2] & 0xf) | got[3] << 4) + 2, sizeof(want));
+	assert_int_equal(got[2] >> 6, 1);
+}
+
 /* A number that 32 bits cannot hold, even if only the length, makes a QWord descriptor. */
 static void test_width_at_4g(void **state)
 {
@@ -165,8 +203,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing),	     cmocka_unit_test(test_buses),
 		cmocka_unit_test(test_dword_window), cmocka_unit_test(test_qword_reserved),
-		cmocka_unit_test(test_width_at_4g),  cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_host_bridge),  cmocka_unit_test(test_width_at_4g),
+		cmocka_unit_test(test_lengths),	     cmocka_unit_test(test_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -353,6 +353,29 @@ static void test_ssdt(void **state)
 	assert_int_equal(load_le(buses(), 2), 32);
 }
 
+/* Another host bridge: its windows are its own, and MCFG has its buses. */
+static void test_second_bridge(void **state)
+{
+	struct plan p = machine(2, 2);
+	const uint8_t *ssdt;
+	bool found = false;
+
+	(void)state;
+	p.nr_ports = 3;
+	p.nr_bridges = 2;
+	p.bridges[0].buses = 2;
+	p.bridges[1] = (struct plan_bridge){ .node = 1, .bus = 2, .buses = 3 };
+	p.map.regions[3].node = 1;
+	build(&p);
+	assert_true(ssdt_has((struct span){ 0xf0000000, 0xfec00000 }, 0x0c));
+	assert_int_equal(load_le(buses(), 2), 2);
+	assert_int_equal(load_le(find("MCFG") + 52, 4), 4 << 24);
+	ssdt = find("SSDT");
+	for (size_t i = 36; i + 8 <= length(ssdt); i++)
+		found |= !memcmp(ssdt + i, "_SB_PC01", 8);
+	assert_true(found);
+}
+
 /* The most CPUs on the most nodes fit between ACPI_BASE and the RSDP. */
 static void test_largest(void **state)
 {
@@ -394,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_no_numa_tables_for_one_node),
 		cmocka_unit_test(test_srat_and_slit),
 		cmocka_unit_test(test_ssdt),
+		cmocka_unit_test(test_second_bridge),
 		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_no_room),
 	};

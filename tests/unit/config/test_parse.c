@@ -472,7 +472,9 @@ static void test_vfio(void **state)
 	assert_false(c.vfio[3].root_bus || c.vfio[3].no_rom || c.vfio[3].error_continues ||
 		     c.vfio[3].no_iommu);
 	config_free(&c);
-	accept(&c, CMD_PLAN, "--vfio 41:00.0");
+	accept(&c, CMD_PLAN, "--numa 1G --numa 1G --vfio 41:00.0,node=1 --vfio 42:00.0");
+	assert_true(c.vfio[0].has_node && c.vfio[0].node == 1);
+	assert_false(c.vfio[1].has_node);
 	assert_int_equal(c.spare_ports, 0);
 	config_free(&c);
 	accept(&c, CMD_PLAN, "--spare-ports 40");
@@ -480,6 +482,12 @@ static void test_vfio(void **state)
 	config_free(&c);
 	refuse(CMD_PLAN, "--spare-ports 129", "129");
 	refuse(CMD_PLAN, "--plan x --spare-ports 1", "--plan and --spare-ports exclude each other");
+	refuse(CMD_PLAN, "--plan x --vfio 41:00.0,node=0", "leave node= out");
+	refuse(CMD_PLAN, "--vfio 41:00.0,node=64", "node=64");
+	refuse(CMD_PLAN, "--vfio 41:00.0,node=", "node");
+	refuse(CMD_PLAN, "--vfio 41:00.0,node=0",
+	       "node=0 is none of the guest's NUMA nodes, of which there are 0; add --numa");
+	refuse(CMD_PLAN, "--numa 1G --numa 1G --vfio 41:00.0,node=2", "of which there are 2");
 	accept(&c, CMD_CHECK, "--vfio 41:00.0,noiommu=on --memory 4G --iova-policy host");
 	assert_true(c.vfio[0].no_iommu);
 	config_free(&c);
@@ -491,7 +499,9 @@ static void test_vfio(void **state)
 	refuse(CMD_RUN, "--vfio 0000:41:00.8", "is neither a PCI address");
 	refuse(CMD_RUN, "--vfio 0000:41:00.0x", "is neither a PCI address");
 	refuse(CMD_RUN, "--vfio 00:41:00.0", "is neither a PCI address");
-	refuse(CMD_RUN, "--vfio 41:00.0,prot=off", "'prot' is unknown here; use port=off, rom=off");
+	refuse(CMD_RUN, "--vfio 41:00.0,prot=off",
+	       "'prot' is unknown here; use port=off, node=N, "
+	       "rom=off");
 	refuse(CMD_RUN, "--vfio 41:00.0,", "'' is unknown here");
 	refuse(CMD_RUN, "--vfio 41:00.0,port", "port needs a value");
 	refuse(CMD_RUN, "--vfio 41:00.0,port=no", "port=no: use off or on");
