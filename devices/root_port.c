@@ -42,33 +42,33 @@
 #define LNKCTL_OFF    0x0010 /* link disable */
 #define LNKSTA	      0x12
 #define LNKSTA_ACTIVE 0x2000
-#define LINK	      0x0104 /* 16 GT/s, 16 lanes; not the host's values, which no driver needs */
+#define LINK_BITS     0x03ff /* speed and width, of capability and status */
+#define LINK_ANY      0x0104 /* 16 GT/s, 16 lanes */
 #define SLTCAP	      0x14
 #define SLTCAP_SLOT                                                                \
 	0x0004005b /* button, power controller, both indicators, hot-plug capable, \
 		      no command completed events */
-#define SLTCTL	       0x18
-#define SLTCTL_BITS    0x17ff
-#define SLTCTL_START   0x01c0 /* power on, power indicator on, attention indicator off */
-#define SLTCTL_HPIE    0x0020 /* hot-plug interrupt enable */
-#define SLTCTL_OFF     0x0400 /* power controller control: off */
-#define SLTCTL_LIGHT   0x0300 /* power indicator */
-#define SLTCTL_BLINKS  0x0200
-#define SLTSTA	       0x1a
-#define SLTSTA_BUTTON  0x0001
-#define SLTSTA_CHANGE  0x0008 /* presence detect changed */
-#define SLTSTA_HERE    0x0040 /* presence detect state */
-#define SLTSTA_LINK    0x0100 /* data link layer state changed */
-#define SLTSTA_EVENTS  0x001f /* status bits whose enable bits have the same numbers in SLTCTL */
-#define SLTSTA_CLEARS  (SLTSTA_EVENTS | SLTSTA_LINK)
-#define SLTCTL_LINK    0x1000 /* enables SLTSTA_LINK */
-#define RTCTL	       0x1c
-#define RTSTA	       0x20
-#define RTSTA_PME      0x00010000
-#define DEVCTL2	       0x28
-#define LNKCAP2	       0x2c
-#define LNKCAP2_SPEEDS 0x1e /* 2.5, 5, 8 and 16 GT/s */
-#define LNKCTL2	       0x30
+#define SLTCTL	      0x18
+#define SLTCTL_BITS   0x17ff
+#define SLTCTL_START  0x01c0 /* power on, power indicator on, attention indicator off */
+#define SLTCTL_HPIE   0x0020 /* hot-plug interrupt enable */
+#define SLTCTL_OFF    0x0400 /* power controller control: off */
+#define SLTCTL_LIGHT  0x0300 /* power indicator */
+#define SLTCTL_BLINKS 0x0200
+#define SLTSTA	      0x1a
+#define SLTSTA_BUTTON 0x0001
+#define SLTSTA_CHANGE 0x0008 /* presence detect changed */
+#define SLTSTA_HERE   0x0040 /* presence detect state */
+#define SLTSTA_LINK   0x0100 /* data link layer state changed */
+#define SLTSTA_EVENTS 0x001f /* status bits whose enable bits have the same numbers in SLTCTL */
+#define SLTSTA_CLEARS (SLTSTA_EVENTS | SLTSTA_LINK)
+#define SLTCTL_LINK   0x1000 /* enables SLTSTA_LINK */
+#define RTCTL	      0x1c
+#define RTSTA	      0x20
+#define RTSTA_PME     0x00010000
+#define DEVCTL2	      0x28
+#define LNKCAP2	      0x2c
+#define LNKCTL2	      0x30
 
 /* PCI Local Bus 3.0 section 6.8.1: 64-bit address, one vector, no mask */
 #define CAP_MSI	    0x05
@@ -155,7 +155,7 @@ static void update_slot(struct root_port *p)
 	if (!link && p->child && p->bus.slots[0]) /* only when the link goes down */
 		reset_child(p);
 	p->bus.slots[0] = link ? p->child : NULL;
-	set(p, LNKSTA, 2, LINK | (link ? LNKSTA_ACTIVE : 0));
+	set(p, LNKSTA, 2, (get(p, LNKCAP, 4) & LINK_BITS) | (link ? LNKSTA_ACTIVE : 0));
 	set(p, SLTSTA, 2, status);
 	update_interrupt(p);
 }
@@ -240,18 +240,27 @@ static void set_bridge(struct root_port *p, const struct root_port_numbers *n)
 	set_windows(p, n);
 }
 
-static void set_pcie(struct root_port *p, unsigned slot)
+/* Every speed up to the highest is supported: section 7.5.3.18, bit 1 is 2.5 GT/s. */
+static void set_link(struct root_port *p, const struct root_port_numbers *n)
+{
+	uint32_t link = n->link_speed ? n->link_speed | (uint32_t)n->link_width << 4 : LINK_ANY;
+	unsigned speed = link & 0xf;
+
+	set(p, LNKCAP, 4, link | LNKCAP_ACTIVE | (n->slot & 0xffu) << 24);
+	set(p, LNKCAP2, 4, (2u << speed) - 2);
+	set(p, LNKCTL2, 2, speed);
+}
+
+static void set_pcie(struct root_port *p, const struct root_port_numbers *n)
 {
 	struct pci_config *c = &p->fn.config;
 	unsigned at = p->pcie = pci_config_add_cap(c, CAP_PCIE, PCIE_SIZE);
 
 	set(p, FLAGS, 2, FLAGS_PORT);
 	set(p, DEVCAP, 4, DEVCAP_RBER);
-	set(p, LNKCAP, 4, LINK | LNKCAP_ACTIVE | (slot & 0xff) << 24);
-	set(p, SLTCAP, 4, SLTCAP_SLOT | slot << 19);
+	set_link(p, n);
+	set(p, SLTCAP, 4, SLTCAP_SLOT | (uint32_t)n->slot << 19);
 	set(p, SLTCTL, 2, SLTCTL_START);
-	set(p, LNKCAP2, 4, LNKCAP2_SPEEDS);
-	set(p, LNKCTL2, 2, LINK & 0xf);
 	pci_config_allow(c, at + DEVCTL, 2, 0x000f); /* error reporting enable bits */
 	pci_config_allow_clear(c, at + DEVSTA, 2, 0x000f);
 	pci_config_allow(c, at + LNKCTL, 2, LNKCTL_BITS);
@@ -299,7 +308,7 @@ void root_port_init(struct root_port *port, struct pci_host *host, const struct 
 	pci_function_init(&port->fn, &port_ops, &identity);
 	port->fn.behind = &port->bus;
 	set_bridge(port, numbers);
-	set_pcie(port, numbers->slot);
+	set_pcie(port, numbers);
 	set_msi(port);
 	set_pm(port);
 	update_slot(port);

@@ -375,6 +375,35 @@ static int probe_reserved(const char *root, unsigned group, struct host_facts *f
 	return ret;
 }
 
+/*
+ * What the port above the device can, by its attributes, which everybody may read. Its
+ * configuration space, of which only root may read the capabilities, is not looked at.
+ */
+static void probe_link(const char *root, const struct vfio_id *id, struct host_pci *pci)
+{
+	/* include/linux/pci.h, drivers/pci/probe.c: pci_speed_string() */
+	static const char *const speeds[] = { "2.5 ", "5.0 ", "8.0 ", "16.0 ", "32.0 ", "64.0 " };
+	char parent[VFIO_PATH_MAX], text[32];
+	long long width = 0;
+	char *last;
+
+	snprintf(parent, sizeof(parent), "%s", id->path);
+	last = strrchr(parent, '/');
+	if (!last)
+		return;
+	*last = '\0';
+	if (sysfs_read(root, parent, "max_link_speed", text, sizeof(text)) <= 0 ||
+	    sysfs_read_number(root, parent, "max_link_width", &width) < 0 || width < 1 ||
+	    width > 32)
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(speeds); i++) {
+		if (strncmp(text, speeds[i], strlen(speeds[i])) != 0)
+			continue;
+		pci->link_speed = i + 1;
+		pci->link_width = (unsigned)width;
+	}
+}
+
 int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *facts,
 		struct err *err)
 {
@@ -397,6 +426,7 @@ int sysfs_probe(const char *root, const struct vfio_id *id, struct host_facts *f
 		(void)sysfs_read_number(root, id->path, "device", &device);
 		(void)sysfs_read_number(root, id->path, "class", &class);
 		sysfs_read_link(root, id->path, "physfn", physfn, sizeof(physfn));
+		probe_link(root, id, pci);
 		ret = probe_bars(root, id, pci, err);
 		if (ret < 0)
 			return ret;

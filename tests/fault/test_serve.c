@@ -87,6 +87,9 @@ static void create_machine(void)
 
 	strcpy(plan.pci[0].name, "net0");
 	plan.pci[0].slot = 1;
+	plan.nr_bridges = plan.bridges[0].buses = 1;
+	pci.parts.plan = &plan;
+	pci.host.root = (struct pci_bus){ .slots = { NULL } };
 	pci.env = (struct pci_env){
 		.claim = env_claim,
 		.unclaim = env_unclaim,

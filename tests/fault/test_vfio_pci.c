@@ -672,12 +672,15 @@ static void test_bus_reset_together(void **state)
 	wrap_reset();
 }
 
-/* A guest that resets one of them does not mean the other, which it sees on another bus. */
+/*
+ * A guest that resets one of them does not mean the other, which it sees on another bus, but all
+ * functions behind the same port.
+ */
 static void test_reset_alone(void **state)
 {
 	static const struct vfio_pci_options options = { .rom = true };
 	static const struct vfio_pci_events events = { NULL, NULL };
-	struct vfio_pci_place place = { .bars = { BAR0_GPA }, .gsi = { 20, 21, 22, 23 } };
+	struct vfio_pci_place place = { .bars = { BAR0_GPA }, .gsi = { 20, 21, 22, 23 }, .bus = 1 };
 	struct iommu io = two;
 	struct vfio_pci *all[2];
 	struct pci_function *fn;
@@ -704,6 +707,16 @@ static void test_reset_alone(void **state)
 	fn->ops->reset(fn);
 	assert_int_equal(host.bus_resets, 1);
 	assert_non_null(strstr(machine.said, "0000:05:00.0 cannot be reset"));
+	vfio_pci_unplug(dev);
+	place.bus = 0; /* where the other one is as well */
+	assert_int_equal(vfio_pci_plug(dev, &env, &io, &place, &events, &err), 0);
+	fn->ops->reset(fn);
+	assert_int_equal(host.bus_resets, 2);
+	vfio_pci_unplug(dev);
+	place.root_bus = true; /* there it would be a device of its own */
+	assert_int_equal(vfio_pci_plug(dev, &env, &io, &place, &events, &err), 0);
+	fn->ops->reset(fn);
+	assert_int_equal(host.bus_resets, 2);
 	vfio_pci_unplug(dev);
 	vfio_pci_close(all[1]);
 	vfio_pci_close(dev);
@@ -802,6 +815,9 @@ static void test_rom(void **state)
 /* Mapped where it is alone on its page, on both sides. */
 static void test_small_bars(void **state)
 {
+	static const struct vfio_pci_events events = { NULL, NULL };
+	struct vfio_pci_place place = { .bars = { BAR0_GPA }, .gsi = { 20, 21, 22, 23 } };
+
 	(void)state;
 	play(state);
 	host.has_small = true;
@@ -822,6 +838,14 @@ static void test_small_bars(void **state)
 	assert_int_equal(machine.maps, 2);
 	vfio_pci_unplug(dev);
 	assert_int_equal(machine.maps, 0);
+	/* Another function behind the port may have a BAR in the same page. */
+	place.neighbours = true;
+	assert_int_equal(vfio_pci_plug(dev, &env, NULL, &place, &events, &err), 0);
+	write_config(0x18, 4, SMALL_GPA);
+	write_config(0x1c, 4, SMALL_GPA + 0x1000);
+	write_config(COMMAND, 2, IO_MEM);
+	assert_int_equal(machine.maps, 1);
+	vfio_pci_unplug(dev);
 	vfio_pci_close(dev);
 	wrap_assert_released(before, "the end");
 	wrap_reset();

@@ -70,6 +70,8 @@ struct host_pci {
 	unsigned group;		  /* IOMMU group number */
 	int node;		  /* NUMA node, or -1 */
 	bool is_virtual;	  /* an SR-IOV virtual function */
+	/* What the port above it can: PCI Express' number of the speed, and lanes; 0: not known. */
+	unsigned link_speed, link_width;
 	uint16_t vendor, device;
 	uint32_t class; /* 24 bits: base class, subclass, programming interface */
 	struct bar_shape bars[BARS];

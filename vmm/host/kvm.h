@@ -15,9 +15,8 @@
 
 /*
  * Memory slots have numbers, in two ranges that never change: RAM has the first, device memory the
- * last, 2976 of them: all pieces of all BARs that there can be. Where KVM has few slots that is a
- * quarter of them. Linux since 5.12 has 32764 (29788 for RAM), Linux before it 509 (382 for RAM,
- * 127 for BARs).
+ * last, as many as there can be pieces of BARs, but a quarter of all at most. Linux since 5.12 has
+ * 32764 (24573 for RAM, 8191 for BARs), Linux before it 509 (382 for RAM, 127 for BARs).
  */
 #define KVM_MAPS_MAX (PCI_DEVICES_MAX * BARS * BAR_PARTS_MAX)
 

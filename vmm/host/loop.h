@@ -9,10 +9,12 @@
 #define HOST_LOOP_H
 
 #include "vmm/base/err.h"
+#include "vmm/base/limits.h"
 
 #include <stdbool.h>
 
-#define LOOP_WATCHES 160 /* two for each passed-through device, and the machine's own */
+/* two for each passed-through device, and the machine's own */
+#define LOOP_WATCHES (2 * PCI_DEVICES_MAX + 128)
 
 struct loop_watch {
 	int fd; /* -1: the entry is free */

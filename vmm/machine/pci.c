@@ -425,6 +425,8 @@ static void create_port(struct machine_pci *p, unsigned i)
 		.slot = (uint16_t)plan_port_number(plan, port),
 		.primary = (uint8_t)plan->bridges[bridge].bus,
 		.bus = (uint8_t)port->bus,
+		.link_speed = (uint8_t)port->link_speed,
+		.link_width = (uint8_t)port->link_width,
 		.io = port->io,
 		.mem32 = port->mem32,
 		.prefetch = port->prefetch,

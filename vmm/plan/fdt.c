@@ -170,6 +170,10 @@ static void plan_fdt_put_port(struct writer *w, const struct plan *p, unsigned i
 	if (port.function)
 		put_u32(w, "straddle,function", port.function);
 	put_u32(w, "straddle,bus", port.bus);
+	if (port.link_speed) {
+		put_u32(w, "straddle,link-speed", port.link_speed);
+		put_u32(w, "straddle,link-width", port.link_width);
+	}
 	for (unsigned kind = 0; kind < PCI_SPACES; kind++) {
 		struct span at = *plan_pci_window(&port, (enum pci_space)kind);
 
@@ -501,6 +505,12 @@ static int get_ports(const struct reader *r, int parent, struct plan *p)
 		if (ret)
 			return ret;
 		ret = get_u32(r, node, "straddle,bus", 255, &port->bus);
+		if (ret)
+			return ret;
+		ret = get_u32_or_0(r, node, "straddle,link-speed", 6, &port->link_speed);
+		if (ret)
+			return ret;
+		ret = get_u32_or_0(r, node, "straddle,link-width", 32, &port->link_width);
 		if (ret)
 			return ret;
 		for (unsigned kind = 0; kind < PCI_SPACES; kind++) {

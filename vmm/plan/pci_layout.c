@@ -168,6 +168,8 @@ static int pci_layout_add_device(struct plan *p, struct plan_bridge *bridge, str
 		slots_take(s, slot_kind(d), &fn->slot, &fn->function);
 	} else {
 		fn->port = add_port(p, bridge, s);
+		p->ports[fn->port].link_speed = d->host->link_speed;
+		p->ports[fn->port].link_width = d->host->link_width;
 		fn->bus = p->ports[fn->port].bus;
 	}
 	if (slot_kind(d) != SLOT_OWN)

@@ -188,6 +188,8 @@ static int check_port(struct claims *c, const struct plan *p, unsigned i, struct
 	if (port.bus != want)
 		return err_set(err, EINVAL, "root port %u has bus %u; it should have bus %u", i,
 			       port.bus, want);
+	if (!port.link_speed != !port.link_width)
+		return err_set(err, EINVAL, "root port %u has a link of half a shape", i);
 	for (enum pci_space kind = PCI_SPACE_IO; kind < PCI_SPACES; kind++) {
 		struct span at = *plan_pci_window(&port, kind);
 

@@ -48,6 +48,7 @@ struct plan_bridge {
 /* A PCIe root port: on a root bus, with a bus of its own behind it. */
 struct plan_port {
 	unsigned slot, function, bus;
+	unsigned link_speed, link_width; /* as the host's port (facts.h); 0: any */
 	struct span io, mem32, prefetch; /* the ranges that it forwards; empty: none */
 };
 

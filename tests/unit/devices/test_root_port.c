@@ -428,7 +428,9 @@ static void test_card(void **state)
 {
 	static const struct pci_identity identity = { .vendor = 0x1234, .class = 0x010802 };
 	static const struct pci_ops more_ops = { .name = "card", .reset = more_reset };
-	const struct root_port_numbers numbers = { .slot = 0x1fff, .primary = 4, .bus = 5 };
+	const struct root_port_numbers numbers = {
+		.slot = 0x1fff, .primary = 4, .bus = 5, .link_speed = 5, .link_width = 8
+	};
 	struct pci_bus behind = { .slots = { NULL } };
 	struct pci_function more;
 	struct board b;
@@ -442,7 +444,10 @@ static void test_card(void **state)
 	root_port_init(&b.port, &b.host, &b.env, &numbers, behind.slots[0]);
 	assert_int_equal(get(&b, 0x18, 4), 0x00050504);
 	assert_int_equal(pcie_get(&b, SLTCAP, 4), 0x0004005b | 0x1fffu << 19);
-	assert_int_equal(pcie_get(&b, 0x0c, 4) >> 24, 0xff); /* the port's number has 8 bits */
+	assert_int_equal(pcie_get(&b, 0x0c, 4), 0xff100085); /* the port's number has 8 bits */
+	assert_int_equal(pcie_get(&b, 0x12, 2), 0x2085);
+	assert_int_equal(pcie_get(&b, 0x2c, 4), 0x3e); /* 2.5 to 32 GT/s */
+	assert_int_equal(pcie_get(&b, 0x30, 2), 5);
 	assert_int_equal(rd(&b, place(5, 0, 0) | 3 << 12, 2), 0x1234);
 	assert_int_equal(rd(&b, place(5, 0, 0) | 1 << 12, 2), 0xffff);
 	set(&b, 0x3e, 2, 0x40);

@@ -98,6 +98,8 @@ static void add_devices(struct host_facts *host, unsigned n)
 
 		d->index = i;
 		snprintf(d->name, sizeof(d->name), "0000:%02x:00.0", 0x41 + i);
+		d->link_speed = i % 3 ? 5 : 0;
+		d->link_width = i % 3 ? 8 : 0;
 		if (i % 2) {
 			d->bars[1] = (struct bar_shape){ .size = 256, .io = true };
 			d->bars[5] = (struct bar_shape){ .size = 4 * KIB };
@@ -468,6 +470,10 @@ static void test_wrong_devices(void **state)
 	refused("no function 0");
 	set32(DEVICE1, "straddle,function", 8);
 	refused("straddle,function");
+	set32(PORT1, "straddle,link-speed", 7);
+	refused("straddle,link-speed");
+	set32(PORT1, "straddle,link-width", 33);
+	refused("straddle,link-width");
 	set32(DEVICE1, "straddle,port", PCI_DEVICES_MAX);
 	refused("straddle,port");
 	set32(DEVICE1, "straddle,slot", 1);

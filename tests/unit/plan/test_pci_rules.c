@@ -958,6 +958,7 @@ static void test_broken(void **state)
 	(void)state;
 	BREAK(plan.nr_pci = PCI_DEVICES_MAX + 1, "more than 128");
 	BREAK(plan.ports[1].bus = 1, "root port 1");
+	BREAK(plan.ports[1].link_speed = 4, "root port 1 has a link of half a shape");
 	BREAK(plan.nr_ports = 2, "buses");
 	BREAK((plan.nr_ports = 2, plan.bridges[0].buses = 3), "on bus 3, slot 0");
 	BREAK(plan.pci[1].port = 0, "on bus 2, slot 0");

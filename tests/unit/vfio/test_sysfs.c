@@ -136,6 +136,39 @@ static void test_names(void **state)
 	assert_string_equal(id.name, "10000:e1:00.0");
 }
 
+/* What the port above can, and whether the function is virtual. */
+static void test_port_above(void **state)
+{
+	static const struct {
+		const char *speed, *width;
+		unsigned want_speed, want_width;
+	} rows[] = {
+		{ "2.5 GT/s PCIe", "1", 1, 1 },	   { "32.0 GT/s PCIe", "16", 5, 16 },
+		{ "64.0 GT/s PCIe", "8", 6, 8 },   { "Unknown", "16", 0, 0 },
+		{ "16.0 GT/s PCIe", "255", 0, 0 }, { "16.0 GT/s PCIe", "0", 0, 0 },
+		{ "16.0 GT/s PCIe", "x", 0, 0 },   { "", "", 0, 0 },
+	};
+	const struct host_pci *pci = &facts.pci[0];
+
+	(void)state;
+	find("41:00.0");
+	assert_int_equal(sysfs_probe(root, &id, &facts, &err), 0);
+	assert_int_equal(pci->link_speed + pci->link_width, 0); /* no port is above it */
+	assert_false(pci->is_virtual);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		shell("cd ./%s && echo '%s' >max_link_speed && echo '%s' >max_link_width", DEVICES,
+		      rows[i].speed, rows[i].width);
+		facts.nr_pci = 0;
+		assert_int_equal(sysfs_probe(root, &id, &facts, &err), 0);
+		assert_int_equal(pci->link_speed, rows[i].want_speed);
+		assert_int_equal(pci->link_width, rows[i].want_width);
+	}
+	shell("ln -s ../0000:40:00.0 ./%s/0000:41:00.0/physfn", DEVICES);
+	facts.nr_pci = 0;
+	assert_int_equal(sysfs_probe(root, &id, &facts, &err), 0);
+	assert_true(pci->is_virtual);
+}
+
 static void test_not_found(void **state)
 {
 	char kind[32];
@@ -538,7 +571,7 @@ int main(void)
 		TEST(test_bad_resource), TEST(test_reserved),	  TEST(test_viable),
 		TEST(test_bind_refuses), TEST(test_bound),	  TEST(test_bind_multipath),
 		TEST(test_bind_asks),	 TEST(test_bind_clients), TEST(test_bind_override),
-		TEST(test_vgpu),
+		TEST(test_vgpu),	 TEST(test_port_above),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
