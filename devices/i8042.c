@@ -7,6 +7,13 @@
 #define COMMAND 4
 
 /*
+ * Port 0x61, which comes here only where KVM has no PIT: no NMI of memory or bus (bits 7 and 6),
+ * and the PIT's second counter has run down (bit 5), which calibration loops wait for.
+ */
+#define PORT_B	    1
+#define PORT_B_IDLE 0x20u
+
+/*
  * The status register always reads "output buffer full, input buffer empty". A driver that probes
  * for a controller flushes the output buffer, which never becomes empty, so the driver soon gives
  * up (Linux after 16 reads; all-zeroes would make Linux wait for a timeout of half a second). A
@@ -19,7 +26,8 @@ static uint64_t i8042_read(struct device *dev, uint64_t offset, unsigned size)
 {
 	(void)dev;
 	(void)size;
-	/* Reads of port 0x61 do not come here, because KVM emulates the PIT, whose port it is. */
+	if (offset == PORT_B)
+		return PORT_B_IDLE;
 	return offset == COMMAND ? STATUS : 0xff;
 }
 

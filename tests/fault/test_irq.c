@@ -168,6 +168,43 @@ static void test_level_and_message(void **state)
 	assert_int_equal(host.sent.data, 0x45);
 }
 
+/*
+ * With an I/O APIC of ours: no pin of KVM's, which it would refuse, the messages of level-triggered
+ * pins instead, and destinations past 255 where KVM takes them.
+ */
+static void test_split(void **state)
+{
+	static const struct kvm split = { .fd = 3, .vm = 4, .split = true };
+	int gsi;
+
+	(void)state;
+	irq_init(&irq, &split);
+	gsi = irq_route(&irq, 10, 0xfee2c020, 0x41, &err); /* ID 12Ch */
+	assert_int_equal(gsi, IRQ_FIRST_ROUTE);
+	assert_int_equal(host.nr, 1);
+	expect_message(gsi, UINT64_C(0x100fee2c000), 0x41);
+	assert_int_equal(irq_move(&irq, gsi, 0xfee01fe0, 0x41, &err), 0);
+	expect_message(gsi, UINT64_C(0x7f00fee01000), 0x41);
+	irq_message(&irq, 0xfee2c020, 0x45);
+	assert_int_equal(host.sent.address_lo, 0xfee2c000);
+	assert_int_equal(host.sent.address_hi, 0x100);
+
+	assert_int_equal(irq_pin(&irq, 9, true, 0xfee2c020, 0xc051, &err), 0);
+	assert_int_equal(host.nr, 2);
+	expect_message(9, UINT64_C(0x100fee2c000), 0xc051);
+	wrap_count();
+	assert_int_equal(irq_pin(&irq, 9, true, 0xfee2c020, 0xc051, &err), 0);
+	assert_int_equal(wrap_calls(), 0); /* nothing to change */
+	wrap_fail_named("ioctl", 1, EINVAL);
+	assert_int_equal(irq_pin(&irq, 9, false, 0, 0, &err), -EINVAL);
+	assert_int_equal(irq_pin(&irq, 10, true, 0xfee00000, 0xc052, &err), 0);
+	expect_message(9, UINT64_C(0x100fee2c000), 0xc051); /* it stayed */
+	assert_int_equal(irq_pin(&irq, 9, false, 0, 0, &err), 0);
+	assert_null(find_message(9));
+	expect_message(10, 0xfee00000, 0xc052);
+	irq_unroute(&irq, gsi, 10);
+}
+
 static void test_full(void **state)
 {
 	int gsi = 0;
@@ -233,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_routes, play, unplay),
 		cmocka_unit_test_setup_teardown(test_pins, play, unplay),
 		cmocka_unit_test_setup_teardown(test_level_and_message, play, unplay),
+		cmocka_unit_test_setup_teardown(test_split, play, unplay),
 		cmocka_unit_test_setup_teardown(test_full, play, unplay),
 		cmocka_unit_test_setup_teardown(test_failures, play, unplay),
 	};

@@ -32,7 +32,7 @@ static struct {
 	int version;
 	int lacks; /* a capability */
 	int run_size;
-	int max_cpus;
+	int max_cpus, max_ids;
 	int run_error; /* KVM_RUN's errno; 0: it returns as the run page says */
 	unsigned run_calls;
 	int cpuid_error;	   /* likewise */
@@ -41,6 +41,9 @@ static struct {
 	struct kvm_userspace_memory_region slots[64];
 	unsigned nr_slots;
 	bool has_pit, reinjects;
+	bool has_irqchip, is_split, has_wide_ids, refuses_x2apic;
+	unsigned nr_msrs;
+	struct kvm_msr_entry msr[3];
 	uint64_t quirks_off;
 	uint64_t mcg_cap;
 	struct kvm_x86_mce mce;
@@ -94,7 +97,37 @@ static int check_extension(unsigned long cap)
 		return 0xff;
 	if (cap == KVM_CAP_NR_MEMSLOTS)
 		return host.max_slots;
+	if (cap == KVM_CAP_MAX_VCPU_ID)
+		return host.max_ids;
+	if (cap == KVM_CAP_X2APIC_API)
+		return 3; /* which flags there are */
 	return cap == KVM_CAP_MAX_VCPUS ? host.max_cpus : 1;
+}
+
+/* All but the last, as on AMD. */
+static int set_msrs(const struct kvm_msrs *msrs)
+{
+	host.nr_msrs = msrs->nmsrs;
+	assert_true(host.nr_msrs <= ARRAY_SIZE(host.msr));
+	memcpy(host.msr, msrs->entries, host.nr_msrs * sizeof(host.msr[0]));
+	return host.refuses_x2apic ? 1 : (int)host.nr_msrs - 1;
+}
+
+static void enable_cap(const struct kvm_enable_cap *cap)
+{
+	switch (cap->cap) {
+	case 213: /* KVM_CAP_DISABLE_QUIRKS2 */
+		host.quirks_off |= cap->args[0];
+		break;
+	case KVM_CAP_SPLIT_IRQCHIP:
+		assert_int_equal(cap->args[0], 24);
+		host.is_split = true;
+		break;
+	case KVM_CAP_X2APIC_API:
+		assert_int_equal(cap->args[0], 3);
+		host.has_wide_ids = true;
+		break;
+	}
 }
 
 static bool played(int fd, unsigned long request, void *arg, int *ret)
@@ -121,7 +154,7 @@ static bool played(int fd, unsigned long request, void *arg, int *ret)
 		((struct kvm_create_device *)arg)->fd = (uint32_t)new_fd();
 		break;
 	case KVM_SET_MSRS:
-		*ret = 1; /* of two: as on AMD */
+		*ret = set_msrs(arg);
 		break;
 	case KVM_GET_SUPPORTED_CPUID:
 		((struct kvm_cpuid2 *)arg)->nent = 1;
@@ -144,8 +177,10 @@ static bool played(int fd, unsigned long request, void *arg, int *ret)
 		*ret = errno ? -1 : host.tsc_khz;
 		break;
 	case KVM_ENABLE_CAP:
-		if (((struct kvm_enable_cap *)arg)->cap == 213) /* KVM_CAP_DISABLE_QUIRKS2 */
-			host.quirks_off |= ((struct kvm_enable_cap *)arg)->args[0];
+		enable_cap(arg);
+		break;
+	case KVM_CREATE_IRQCHIP:
+		host.has_irqchip = true;
 		break;
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
 		*(uint64_t *)arg = 1 << 8 | 1 << 24 | 1 << 27; /* CTL_P, SER_P, LMCE_P */
@@ -557,6 +592,7 @@ static int vfio_attempt(void *to, struct err *e)
 static const struct wrap_harmless without[] = {
 	{ { "ioctl", KVM_ENABLE_CAP, 0 }, 0, "needed for APIC IDs past 254 only" },
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS }, 0, "4 is taken then" },
+	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID }, 0, "as many as vCPUs then" },
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS }, 0, "32 is taken then" },
 	{ { "ioctl", KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER }, 0, "not offered then" },
 	{ { "ioctl", KVM_CREATE_VM, 0 }, EINTR, "tried again" },
@@ -573,13 +609,12 @@ static int vcpu_attempt(void *to, struct err *e)
 	struct kvm kvm;
 	int ret;
 
-	(void)to;
 	host.nr_slots = 0;
 	ret = kvm_open(&kvm, e);
 	if (ret == 0)
 		ret = kvm_create_vm(&kvm, e);
 	if (ret == 0)
-		ret = kvm_create_irqchip(&kvm, e);
+		ret = kvm_create_irqchip(&kvm, *(const uint32_t *)to, e);
 	if (ret == 0)
 		ret = supported_cpuid(&kvm, &cpuid, e);
 	if (ret == 0)
@@ -602,10 +637,61 @@ static void test_vfio(void **state)
 
 static void test_vcpu(void **state)
 {
+	uint32_t few = 0, many = 300;
+
 	(void)state;
-	wrap_sweep(vcpu_attempt, NULL, ENOMEM, without);
-	wrap_sweep(vcpu_attempt, NULL, EIO, without);
-	wrap_sweep(vcpu_attempt, NULL, EINTR, without);
+	wrap_sweep(vcpu_attempt, &few, ENOMEM, without);
+	wrap_sweep(vcpu_attempt, &few, EIO, without);
+	wrap_sweep(vcpu_attempt, &few, EINTR, without);
+	/* Past 254 all that KVM is asked for is needed. */
+	wrap_sweep(vcpu_attempt, &many, EIO, &without[1]);
+}
+
+/* APIC ids past 254: local APICs only, in x2APIC mode, and refused where KVM lacks something. */
+static void test_wide_ids(void **state)
+{
+	const struct kvm_cpuid2 cpuid = { .nent = 0 };
+	struct kvm kvm;
+	struct vcpu v;
+
+	(void)state;
+	host.max_cpus = 1024;
+	host.max_ids = 4096;
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	assert_int_equal(kvm_check_cpus(&kvm, 512, 511, &err), 0);
+	assert_int_equal(kvm_check_cpus(&kvm, 1025, 1024, &err), -ERANGE);
+	wrap_assert_says(&err, "--cpus 1025: this host's KVM allows at most 1024");
+	assert_int_equal(kvm_check_cpus(&kvm, 1024, 4096, &err), -ERANGE);
+	wrap_assert_says(&err, "APIC ID 4096, but this host's KVM allows IDs up to 4095");
+	kvm.max_ids = 1 << 20;
+	assert_int_equal(kvm_check_cpus(&kvm, 1024, 0x8000, &err), -ERANGE);
+	wrap_assert_says(&err, "interrupts reach IDs up to 32767");
+	assert_int_equal(kvm_check_cpus(&kvm, 1024, 0x7fff, &err), 0);
+	host.lacks = KVM_CAP_X2APIC_API;
+	assert_int_equal(kvm_check_cpus(&kvm, 256, 255, &err), -ENOTSUP);
+	wrap_assert_says(&err, "APIC ID 255, and for IDs past 254 this host's KVM lacks");
+	host.lacks = KVM_CAP_SPLIT_IRQCHIP;
+	assert_int_equal(kvm_check_cpus(&kvm, 256, 255, &err), -ENOTSUP);
+	assert_int_equal(kvm_check_cpus(&kvm, 255, 254, &err), 0);
+	host.lacks = 0;
+
+	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
+	assert_int_equal(kvm_create_irqchip(&kvm, 300, &err), 0);
+	assert_true(kvm.split && host.is_split && host.has_wide_ids);
+	assert_false(host.has_irqchip || host.has_pit);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(vcpu_create(&v, &kvm, i, 299 + i, &err), 0);
+		assert_int_equal(vcpu_set_cpuid(&v, &cpuid, &err), 0);
+		assert_int_equal(host.nr_msrs, 3);
+		assert_int_equal(host.msr[1].index, 0x1b);
+		assert_int_equal(host.msr[1].data, i ? 0xfee00c00 : 0xfee00d00);
+		host.refuses_x2apic = true;
+		assert_int_equal(vcpu_set_cpuid(&v, &cpuid, &err), -EINVAL);
+		wrap_assert_says(&err, "KVM refuses the x2APIC mode of vCPU ");
+		host.refuses_x2apic = false;
+		vcpu_destroy(&v);
+	}
+	kvm_close(&kvm);
 }
 
 /* A timer for those without a KVM clock, and none of the ticks that keep AMD's AVIC off. */
@@ -617,8 +703,8 @@ static void test_clock(void **state)
 	(void)state;
 	assert_int_equal(kvm_open(&kvm, &err), 0);
 	assert_int_equal(kvm_create_vm(&kvm, &err), 0);
-	assert_int_equal(kvm_create_irqchip(&kvm, &err), 0);
-	assert_true(host.has_pit);
+	assert_int_equal(kvm_create_irqchip(&kvm, 254, &err), 0);
+	assert_true(host.has_pit && host.has_irqchip && !kvm.split);
 	assert_false(host.reinjects);
 	wrap_fail_named("ioctl", 1, EINVAL);
 	assert_int_equal(vcpu_create(&v, &kvm, 200, 300, &err), -EINVAL);
@@ -1004,6 +1090,7 @@ static void test_try(void **state)
 		without[4],
 		without[5],
 		without[6],
+		without[7],
 		{ { .name = "madvise" }, 0, "advice" },
 		{ { .name = "sigaction" }, 0, "cannot fail with these arguments" },
 		{ { "ioctl", KVM_RUN, 0 }, EINTR, "tried again" },
@@ -1065,6 +1152,7 @@ int main(void)
 		cmocka_unit_test_setup(test_vfio, play),
 		cmocka_unit_test_setup(test_vcpu, play),
 		cmocka_unit_test_setup(test_clock, play),
+		cmocka_unit_test_setup(test_wide_ids, play),
 		cmocka_unit_test_setup_teardown(test_exits, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_run_fails, make_vcpu, unmake_vcpu),
 		cmocka_unit_test_setup_teardown(test_run_again, make_vcpu, unmake_vcpu),

@@ -77,6 +77,9 @@ for n in 1 2 4 16; do
 	check "$n CPUs start" [ $status = $((n << 1 | 1)) ]
 done
 
+run wide --memory 16M --cpus 300 --append 300
+check "300 CPUs start, and the last has interrupts of the serial line" [ $status = 1 ]
+
 run timer --memory 16M
 check "the PIT counts, and port 0x61 shows it" [ $status = 11 ]
 

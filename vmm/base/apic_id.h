@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-/* Guests find CPUs up to this id: see topology_lacks(). */
+/* Guests find CPUs up to this id without help of KVM's: see topology_is_wide(). */
 #define APIC_ID_MAX 254u
 
 /* The width of a field that holds the numbers 0 to count - 1. */

@@ -130,10 +130,10 @@ fail:
 
 int cmd_make_plan(struct plan *p, const struct config *c, struct host_facts *host, struct err *err)
 {
-	struct err lacks;
+	struct err wide;
 	int ret = vm_make_plan(p, c, host, err);
 
-	if (ret == 0 && topology_lacks(p, &lacks))
-		fprintf(stderr, "straddle: %s\n", lacks.text);
+	if (ret == 0 && topology_is_wide(p, &wide))
+		fprintf(stderr, "straddle: %s\n", wide.text);
 	return ret;
 }

@@ -1,5 +1,7 @@
 #include "vmm/host/irq.h"
 
+#include "vmm/base/msi.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -52,6 +54,36 @@ static unsigned put_pins(struct kvm_irq_routing_entry *e)
 	return n;
 }
 
+static uint64_t irq_address(const struct irq *irq, uint64_t address)
+{
+	return irq->kvm->split ? msi_for_kvm(address) : address;
+}
+
+static struct kvm_irq_routing_entry message_entry(const struct irq *irq, unsigned gsi,
+						  const struct irq_route *r)
+{
+	uint64_t address = irq_address(irq, r->address);
+
+	return (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = (uint32_t)address,
+			   .address_hi = (uint32_t)(address >> 32),
+			   .data = r->data },
+	};
+}
+
+/* Without an I/O APIC of KVM's there are no pins of its own, which KVM would refuse. */
+static unsigned put_split_pins(const struct irq *irq, struct kvm_irq_routing_entry *e)
+{
+	unsigned n = 0;
+
+	for (unsigned pin = 0; pin < IRQ_PINS; pin++)
+		if (irq->pins[pin].used)
+			e[n++] = message_entry(irq, pin, &irq->pins[pin]);
+	return n;
+}
+
 static int irq_set_table(const struct irq *irq, struct err *err)
 {
 	struct kvm_irq_routing *table;
@@ -63,18 +95,12 @@ static int irq_set_table(const struct irq *irq, struct err *err)
 	if (!table)
 		return err_sys(err, ENOMEM, "out of memory for %u interrupt routes",
 			       irq->nr_routes);
-	n = put_pins(table->entries);
+	n = irq->kvm->split ? put_split_pins(irq, table->entries) : put_pins(table->entries);
 	for (unsigned i = 0; i < irq->nr_routes; i++) {
 		const struct irq_route *r = &irq->routes[i];
 
 		if (r->used)
-			table->entries[n++] = (struct kvm_irq_routing_entry){
-				.gsi = IRQ_FIRST_ROUTE + i,
-				.type = KVM_IRQ_ROUTING_MSI,
-				.u.msi = { .address_lo = (uint32_t)r->address,
-					   .address_hi = (uint32_t)(r->address >> 32),
-					   .data = r->data },
-			};
+			table->entries[n++] = message_entry(irq, IRQ_FIRST_ROUTE + i, r);
 	}
 	table->nr = n;
 	if (ioctl(irq->kvm->vm, KVM_SET_GSI_ROUTING, table) < 0)
@@ -157,21 +183,39 @@ out:
 	return ret;
 }
 
+/* Called with the lock held. On failure the route stays as it was. */
+static int replace(struct irq *irq, struct irq_route *r, struct irq_route by, struct err *err)
+{
+	struct irq_route was = *r;
+	int ret;
+
+	if (was.used == by.used && was.address == by.address && was.data == by.data)
+		return 0;
+	*r = by;
+	ret = irq_set_table(irq, err);
+	if (ret < 0)
+		*r = was;
+	return ret;
+}
+
 int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct err *err)
 {
-	struct irq_route *r, was;
-	int ret = 0;
+	int ret;
 
 	pthread_mutex_lock(&irq->lock);
-	r = &irq->routes[gsi - IRQ_FIRST_ROUTE];
-	was = *r;
-	if (was.address != address || was.data != data) {
-		r->address = address;
-		r->data = data;
-		ret = irq_set_table(irq, err);
-		if (ret < 0)
-			*r = was;
-	}
+	ret = replace(irq, &irq->routes[gsi - IRQ_FIRST_ROUTE],
+		      (struct irq_route){ true, address, data }, err);
+	pthread_mutex_unlock(&irq->lock);
+	return ret;
+}
+
+int irq_pin(struct irq *irq, unsigned pin, bool used, uint64_t address, uint32_t data,
+	    struct err *err)
+{
+	int ret;
+
+	pthread_mutex_lock(&irq->lock);
+	ret = replace(irq, &irq->pins[pin], (struct irq_route){ used, address, data }, err);
 	pthread_mutex_unlock(&irq->lock);
 	return ret;
 }
@@ -199,9 +243,10 @@ void irq_unlevel(struct irq *irq, unsigned gsi, int fd)
 
 void irq_message(const struct irq *irq, uint64_t address, uint32_t data)
 {
+	uint64_t to = irq_address(irq, address);
 	struct kvm_msi msi = {
-		.address_lo = (uint32_t)address,
-		.address_hi = (uint32_t)(address >> 32),
+		.address_lo = (uint32_t)to,
+		.address_hi = (uint32_t)(to >> 32),
 		.data = data,
 	};
 

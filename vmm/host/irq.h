@@ -3,7 +3,10 @@
  * routes.
  *
  * Host side. Below IRQ_FIRST_ROUTE are the pins of KVM's interrupt controllers, as KVM itself wires
- * them; above are routes to messages (MSI, MSI-X), one GSI each. Callable from any thread.
+ * them, or where the I/O APIC is this process's (struct kvm, split) the messages of its pins whose
+ * acknowledgement is to be reported. Above are routes to messages (MSI, MSI-X), one GSI each.
+ * Addresses are the guest's; where they can have 15 bits of destination, all of them are translated
+ * here (vmm/base/msi.h). Callable from any thread.
  */
 #ifndef HOST_IRQ_H
 #define HOST_IRQ_H
@@ -26,8 +29,9 @@ struct irq_route {
 struct irq {
 	const struct kvm *kvm;
 	pthread_mutex_t lock;
-	struct irq_route *routes; /* IRQ_ROUTES_MAX, once there is one */
-	unsigned nr_routes;	  /* entries up to the last one that was ever in use */
+	struct irq_route *routes;	 /* IRQ_ROUTES_MAX, once there is one */
+	unsigned nr_routes;		 /* entries up to the last one that was ever in use */
+	struct irq_route pins[IRQ_PINS]; /* used by a split irqchip only */
 };
 
 #define IRQ_EMPTY                                  \
@@ -49,8 +53,15 @@ int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct e
 void irq_unroute(struct irq *irq, int gsi, int fd);
 
 /*
- * Makes KVM raise pin `gsi` when `fd` is signalled; when the guest acknowledges the interrupt, KVM
- * lowers the pin and signals `resample` (KVM_IRQFD_FLAG_RESAMPLE).
+ * With a split irqchip: the message of a level-triggered pin. When a CPU acknowledges the last one
+ * that it got, its vCPU exits (KVM_EXIT_IOAPIC_EOI). `used` false: no longer.
+ */
+int irq_pin(struct irq *irq, unsigned pin, bool used, uint64_t address, uint32_t data,
+	    struct err *err);
+
+/*
+ * Without a split irqchip. Makes KVM raise pin `gsi` when `fd` is signalled; when the guest
+ * acknowledges the interrupt, KVM lowers the pin and signals `resample` (KVM_IRQFD_FLAG_RESAMPLE).
  */
 int irq_level(struct irq *irq, unsigned gsi, int fd, int resample, struct err *err);
 void irq_unlevel(struct irq *irq, unsigned gsi, int fd);

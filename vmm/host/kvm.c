@@ -1,5 +1,7 @@
 #include "vmm/host/kvm.h"
 
+#include "vmm/base/apic_id.h"
+#include "vmm/base/msi.h"
 #include "vmm/base/platform.h"
 
 #include <assert.h>
@@ -108,6 +110,8 @@ int kvm_open(struct kvm *kvm, struct err *err)
 	}
 	ret = kvm_has(kvm, KVM_CAP_MAX_VCPUS);
 	kvm->max_cpus = ret > 0 ? (unsigned)ret : 4; /* api.rst: 4 if it is not said */
+	ret = kvm_has(kvm, KVM_CAP_MAX_VCPU_ID);
+	kvm->max_ids = ret > 0 ? (unsigned)ret : kvm->max_cpus; /* api.rst, as above */
 	ret = kvm_has(kvm, KVM_CAP_NR_MEMSLOTS);
 	kvm->nr_slots = ret > 0 ? (unsigned)ret : 32; /* what every KVM has had */
 	kvm->tsc_deadline = kvm_has(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
@@ -135,22 +139,80 @@ int kvm_create_vm(struct kvm *kvm, struct err *err)
 	return 0;
 }
 
-int kvm_create_irqchip(struct kvm *kvm, struct err *err)
+#define X2APIC_API (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+/*
+ * Without 32-bit ids an interrupt for CPU 300 would reach CPU 44. With the broadcast quirk, one for
+ * CPU 255 would reach all.
+ */
+static int x2apic_api(const struct kvm *kvm)
 {
-	struct kvm_enable_cap x2apic = {
-		.cap = KVM_CAP_X2APIC_API,
-		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
+	struct kvm_enable_cap x2apic = { .cap = KVM_CAP_X2APIC_API, .args = { X2APIC_API } };
+
+	return ioctl(kvm->vm, KVM_ENABLE_CAP, &x2apic);
+}
+
+int kvm_check_cpus(const struct kvm *kvm, unsigned n, uint32_t last, struct err *err)
+{
+	int api;
+
+	if (n > kvm->max_cpus)
+		return err_set(err, ERANGE, "--cpus %u: this host's KVM allows at most %u", n,
+			       kvm->max_cpus);
+	if (last >= kvm->max_ids)
+		return err_set(err, ERANGE,
+			       "the last CPU has APIC ID %u, but this host's KVM allows IDs up to "
+			       "%u; use fewer --cpus, or numbers of cores and threads that are "
+			       "powers of two, which leave no gaps between IDs",
+			       last, kvm->max_ids - 1);
+	if (last <= APIC_ID_MAX)
+		return 0;
+	if (last > MSI_DEST_ID_MAX)
+		return err_set(
+			err, ERANGE,
+			"the last CPU has APIC ID %u, but interrupts reach IDs up to %u; use "
+			"fewer --cpus",
+			last, MSI_DEST_ID_MAX);
+	api = kvm_has(kvm, KVM_CAP_X2APIC_API);
+	if (api < 0 || (api & X2APIC_API) != X2APIC_API || kvm_has(kvm, KVM_CAP_SPLIT_IRQCHIP) <= 0)
+		return err_set(
+			err, ENOTSUP,
+			"the last CPU has APIC ID %u, and for IDs past %u this host's KVM "
+			"lacks KVM_CAP_X2APIC_API or KVM_CAP_SPLIT_IRQCHIP; use Linux 5.4 or "
+			"later, or fewer --cpus",
+			last, APIC_ID_MAX);
+	return 0;
+}
+
+static int create_split_irqchip(struct kvm *kvm, struct err *err)
+{
+	struct kvm_enable_cap split = {
+		.cap = KVM_CAP_SPLIT_IRQCHIP,
+		.args = { KVM_IOAPIC_NUM_PINS }, /* the GSIs whose acknowledgement exits */
 	};
+
+	if (ioctl(kvm->vm, KVM_ENABLE_CAP, &split) < 0)
+		return err_sys(err, errno, "KVM_CAP_SPLIT_IRQCHIP failed");
+	if (x2apic_api(kvm) < 0)
+		return err_sys(err, errno, "KVM_CAP_X2APIC_API failed");
+	kvm->split = true;
+	return 0;
+}
+
+int kvm_create_irqchip(struct kvm *kvm, uint32_t last, struct err *err)
+{
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	/* KVM's default is to deliver late ticks again, which keeps AMD's AVIC off (i8254.c). */
 	struct kvm_reinject_control ticks = { .pit_reinject = 0 };
 
+	if (last > APIC_ID_MAX)
+		return create_split_irqchip(kvm, err);
 	if (ioctl(kvm->vm, KVM_CREATE_IRQCHIP, 0) < 0)
 		return err_sys(err, errno, "KVM_CREATE_IRQCHIP failed");
 	if (ioctl(kvm->vm, KVM_CREATE_PIT2, &pit) < 0)
 		return err_sys(err, errno, "KVM_CREATE_PIT2 failed");
 	(void)ioctl(kvm->vm, KVM_REINJECT_CONTROL, &ticks);
-	kvm->x2apic_ids = ioctl(kvm->vm, KVM_ENABLE_CAP, &x2apic) == 0;
+	(void)x2apic_api(kvm); /* these ids do without */
 	return 0;
 }
 

@@ -26,7 +26,8 @@ struct kvm {
 	int run_size; /* bytes of struct kvm_run's mapping */
 	unsigned max_cpus;
 	bool tsc_deadline;
-	bool x2apic_ids;   /* APIC ids past 255 reach the guest */
+	bool split;	   /* KVM has the local APICs only, with ids of 32 bits */
+	unsigned max_ids;  /* vCPUs' ids, which are their APIC ids, are less */
 	uint64_t mce_caps; /* what guests' IA32_MCG_CAP can have; 0: no machine checks */
 	unsigned nr_slots;
 	struct span *ram_slots; /* the span that each slot of RAM shows; empty: the slot is free */
@@ -56,11 +57,18 @@ void kvm_remove_ram(struct kvm *kvm, struct span gpa);
 /* A struct kvm, between kvm_create_vm and kvm_close. */
 extern const struct guest_memory_listener_ops kvm_memory_ops;
 /*
- * Two PICs, an I/O APIC, and a PIT with port 0x61; local APICs come with vCPUs, so call it before
- * those. After all RAM: the controllers register on KVM's I/O bus, and a memory slot that is
- * added next waits for the SRCU grace period which that leaves behind (5 ms seen on Linux 6.18).
+ * Whether this host's KVM can have `n` vCPUs with ids up to `last`. Ids past 254 need more of KVM
+ * than others. -ENOTSUP or -ERANGE and a sentence.
  */
-int kvm_create_irqchip(struct kvm *kvm, struct err *err);
+int kvm_check_cpus(const struct kvm *kvm, unsigned n, uint32_t last, struct err *err);
+/*
+ * Two PICs, an I/O APIC, and a PIT with port 0x61; local APICs come with vCPUs, so call it before
+ * those. With APIC ids past 254 (`last` is the largest) there are local APICs only, and kvm->split:
+ * KVM's I/O APIC has eight bits of destination, and its PICs and PIT come with it. After all RAM:
+ * the controllers register on KVM's I/O bus, and a memory slot that is added next waits for the
+ * SRCU grace period which that leaves behind (5 ms seen on Linux 6.18).
+ */
+int kvm_create_irqchip(struct kvm *kvm, uint32_t last, struct err *err);
 /*
  * Shows host memory that is not RAM (a device's) at guest-physical [at), page-aligned. Returns a
  * handle for kvm_unmap, or -EEXIST and the like. One thread at a time.
@@ -81,7 +89,7 @@ void kvm_remove_vfio(struct kvm *kvm, int file);
  */
 int kvm_doorbell(const struct kvm *kvm, uint64_t at, int fd, struct err *err);
 void kvm_undoorbell(const struct kvm *kvm, uint64_t at, int fd);
-/* Sets the level of an interrupt line. */
+/* Sets the level of a pin of KVM's I/O APIC. */
 void kvm_irq_line(const struct kvm *kvm, unsigned gsi, bool level);
 void kvm_close(struct kvm *kvm);
 

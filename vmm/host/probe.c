@@ -187,7 +187,7 @@ enum host_kvm host_try_kvm(struct err *err)
 
 	if (kvm_open(&kvm, err) < 0 || kvm_create_vm(&kvm, err) < 0 ||
 	    ram_create(&ram, &span, 1, &backing, err) < 0 ||
-	    kvm_add_ram(&kvm, ram.blocks, err) < 0 || kvm_create_irqchip(&kvm, err) < 0 ||
+	    kvm_add_ram(&kvm, ram.blocks, err) < 0 || kvm_create_irqchip(&kvm, 0, err) < 0 ||
 	    supported_cpuid(&kvm, &cpuid, err) < 0 || vcpu_create(&v, &kvm, 0, 0, err) < 0 ||
 	    vcpu_set_cpuid(&v, cpuid, err) < 0 || vcpu_set_entry(&v, &try_entry, err) < 0)
 		goto out;

@@ -2,6 +2,7 @@
 
 #include "vmm/base/bytes.h"
 #include "vmm/base/facts.h"
+#include "vmm/base/platform.h"
 #include "vmm/host/machine_check.h"
 
 #include <assert.h>
@@ -20,10 +21,16 @@ static_assert(sizeof(struct kvm_regs) == 144, "KVM_SET_REGS");
 static_assert(sizeof(struct kvm_sregs) == 312, "KVM_SET_SREGS");
 
 /* MSRs that firmware would have left set: Intel SDM volume 4, AMD APM volume 2. */
+#define MSR_APIC_BASE		0x1b
 #define MSR_MISC_ENABLE		0x1a0
 #define MISC_ENABLE_FAST_STRING 1
 #define MSR_MTRR_DEF_TYPE	0x2ff
 #define MTRR_ENABLE_WRITEBACK	(1 << 11 | 6)
+
+/* IA32_APIC_BASE: Intel SDM volume 3, section 11.12.1 */
+#define APIC_BOOTSTRAP (1u << 8)
+#define APIC_X2APIC    (1u << 10)
+#define APIC_ENABLE    (1u << 11)
 
 /* Local APIC: Intel SDM volume 3, section 11.5.1 */
 #define LAPIC_LINT0  0x350
@@ -34,24 +41,40 @@ static_assert(sizeof(struct kvm_sregs) == 312, "KVM_SET_SREGS");
 /*
  * KVM sets the MSRs of the list in order up to the first one that it refuses. MISC_ENABLE, the
  * last, exists only on Intel CPUs.
+ *
+ * With APIC ids past 254 firmware hands all CPUs over in x2APIC mode (Intel SDM volume 3, section
+ * 11.12.8.1). In xAPIC mode Linux leaves out the CPUs with such ids when it reads the MADT
+ * (acpi_parse_x2apic() in arch/x86/kernel/acpi/boot.c).
  */
 static int set_msrs(const struct vcpu *v, struct err *err)
 {
 	union {
 		struct kvm_msrs list;
-		uint8_t room[sizeof(struct kvm_msrs) + 2 * sizeof(struct kvm_msr_entry)];
-	} msrs = { .list.nmsrs = 2 };
+		uint8_t room[sizeof(struct kvm_msrs) + 3 * sizeof(struct kvm_msr_entry)];
+	} msrs = { .list.nmsrs = 0 };
+	struct kvm_msr_entry *e = msrs.list.entries;
+	int n = 0, ret;
 
-	msrs.list.entries[0] = (struct kvm_msr_entry){
+	e[n++] = (struct kvm_msr_entry){
 		.index = MSR_MTRR_DEF_TYPE,
 		.data = MTRR_ENABLE_WRITEBACK,
 	};
-	msrs.list.entries[1] = (struct kvm_msr_entry){
+	if (v->x2apic)
+		e[n++] = (struct kvm_msr_entry){
+			.index = MSR_APIC_BASE,
+			.data = LAPIC_BASE | APIC_ENABLE | APIC_X2APIC |
+				(v->index == 0 ? APIC_BOOTSTRAP : 0),
+		};
+	e[n] = (struct kvm_msr_entry){
 		.index = MSR_MISC_ENABLE,
 		.data = MISC_ENABLE_FAST_STRING,
 	};
-	if (ioctl(v->fd, KVM_SET_MSRS, &msrs) < 1)
+	msrs.list.nmsrs = (uint32_t)n + 1;
+	ret = ioctl(v->fd, KVM_SET_MSRS, &msrs);
+	if (ret < 1)
 		return err_sys(err, errno, "KVM refuses the MTRR default of vCPU %u", v->index);
+	if (ret < n)
+		return err_set(err, EINVAL, "KVM refuses the x2APIC mode of vCPU %u", v->index);
 	return 0;
 }
 
@@ -63,6 +86,7 @@ int vcpu_create(struct vcpu *v, const struct kvm *kvm, unsigned index, uint32_t 
 
 	*v = (struct vcpu)VCPU_EMPTY;
 	v->index = index;
+	v->x2apic = kvm->split;
 	v->fd = ioctl(kvm->vm, KVM_CREATE_VCPU, (unsigned long)apic_id);
 	if (v->fd < 0 && errno == EINVAL && apic_id > 255)
 		return err_set(
@@ -423,11 +447,14 @@ enum vcpu_stop vcpu_run(struct vcpu *v, const struct vcpu_bus *bus, struct err *
 		else if (run->exit_reason == KVM_EXIT_MMIO)
 			bus->mmio(bus->to, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data,
 				  run->mmio.len);
+		else if (run->exit_reason == KVM_EXIT_IOAPIC_EOI && bus->eoi)
+			bus->eoi(bus->to, run->eoi.vector);
 		note_exit(v);
 		switch (run->exit_reason) {
 		case KVM_EXIT_IO:
 		case KVM_EXIT_MMIO:
 		case KVM_EXIT_INTR:
+		case KVM_EXIT_IOAPIC_EOI:
 			break;
 		case KVM_EXIT_SHUTDOWN:
 			err_set(err, EIO, "vCPU %u: triple fault", v->index);

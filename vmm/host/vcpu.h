@@ -38,6 +38,8 @@ struct vcpu_bus {
 	 * The host's memory is bad at `gpa`, and the guest got a machine check for it. May be NULL.
 	 */
 	void (*poisoned)(void *to, uint64_t gpa);
+	/* The guest acknowledged a level-triggered interrupt of irq_pin(). May be NULL. */
+	void (*eoi)(void *to, uint8_t vector);
 	void *to;
 };
 
@@ -60,6 +62,7 @@ struct vcpu {
 	struct kvm_run *run;
 	int run_size;
 	bool amd;	      /* or Hygon, by its CPUID */
+	bool x2apic;	      /* its APIC starts in x2APIC mode */
 	struct fault_bad bad; /* memory that the guest touched */
 	uint64_t last_bad;    /* the page before that */
 	unsigned nr_bad;      /* how many times in a row */

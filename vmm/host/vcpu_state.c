@@ -84,6 +84,7 @@ static void describe_exit(const struct vcpu_exit *e, FILE *to)
 		const char *name;
 	} names[] = {
 		{ KVM_EXIT_INTR, "interrupted by the host" },
+		{ KVM_EXIT_IOAPIC_EOI, "interrupt acknowledged" },
 		{ KVM_EXIT_SHUTDOWN, "triple fault" },
 		{ KVM_EXIT_SYSTEM_EVENT, "system event" },
 		{ KVM_EXIT_INTERNAL_ERROR, "KVM internal error" },

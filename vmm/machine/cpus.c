@@ -50,6 +50,13 @@ static void cpu_poisoned(void *to, uint64_t gpa)
 	m->parts.say(m->parts.to, sentence);
 }
 
+static void cpu_eoi(void *to, uint8_t vector)
+{
+	struct machine *m = to;
+
+	machine_interrupts_eoi(&m->interrupts, vector);
+}
+
 /* --- create --- */
 
 static int create_cpu(struct machine *m, const struct kvm_cpuid2 *supported,
@@ -76,13 +83,6 @@ int machine_cpus_create(struct machine *m, struct err *err)
 	struct kvm_cpuid2 *cpuid;
 	int ret;
 
-	if (n > m->kvm.max_cpus)
-		return err_set(err, ERANGE, "--cpus %u: this host's KVM allows at most %u", n,
-			       m->kvm.max_cpus);
-	if (topology_apic_id(m->parts.plan, n - 1) >= 255 && !m->kvm.x2apic_ids)
-		return err_set(
-			err, ERANGE,
-			"--cpus %u: this host's KVM has no APIC IDs past 254; use fewer CPUs", n);
 	ret = supported_cpuid(&m->kvm, &supported, err);
 	if (ret < 0)
 		return ret;
@@ -95,6 +95,7 @@ int machine_cpus_create(struct machine *m, struct err *err)
 	}
 	m->cpuid.tsc_deadline = m->kvm.tsc_deadline;
 	m->cpuid.machine_check = m->kvm.mce_caps != 0;
+	m->cpuid.wide_messages = m->kvm.split;
 	while (ret == 0 && m->nr_cpus < n)
 		ret = create_cpu(m, supported, cpuid, err);
 out:
@@ -121,7 +122,7 @@ static void *cpu_thread(void *arg)
 {
 	struct machine_cpu *cpu = arg;
 	struct machine *m = cpu->machine;
-	const struct vcpu_bus bus = { cpu_pio, cpu_mmio, cpu_poisoned, m };
+	const struct vcpu_bus bus = { cpu_pio, cpu_mmio, cpu_poisoned, cpu_eoi, m };
 	struct err err = { "" };
 	char name[16];
 

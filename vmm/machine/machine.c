@@ -1,4 +1,7 @@
 #include "vmm/machine/internal.h"
+
+#include "vmm/plan/topology.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +97,7 @@ static int machine_create_devices(struct machine *m, struct err *err)
 {
 	const struct machine_devices_parts parts = {
 		.plan = m->parts.plan,
-		.kvm = &m->kvm,
+		.interrupts = &m->interrupts,
 		.ports = &m->ports,
 		.loop = m->parts.loop,
 		.console = m->parts.console,
@@ -126,6 +129,7 @@ static int create_pci(struct machine *m, struct err *err)
 	const struct machine_pci_parts parts = {
 		.plan = m->parts.plan,
 		.kvm = &m->kvm,
+		.interrupts = &m->interrupts,
 		.ports = &m->ports,
 		.memory = &m->memory,
 		.at_cf9 = &m->devices.reset.dev,
@@ -173,6 +177,9 @@ static int build(struct machine *m, struct err *err)
 
 	if (ret < 0)
 		return ret;
+	ret = kvm_check_cpus(&m->kvm, m->parts.plan->cpus, topology_last_id(m->parts.plan), err);
+	if (ret < 0)
+		return ret;
 	ret = kvm_create_vm(&m->kvm, err);
 	if (ret < 0)
 		return ret;
@@ -180,7 +187,10 @@ static int build(struct machine *m, struct err *err)
 	ret = guest_memory_listen(m->parts.guest_memory, &m->kvm_listener, err);
 	if (ret < 0)
 		return ret;
-	ret = kvm_create_irqchip(&m->kvm, err);
+	ret = kvm_create_irqchip(&m->kvm, topology_last_id(m->parts.plan), err);
+	if (ret < 0)
+		return ret;
+	ret = machine_interrupts_create(&m->interrupts, &m->kvm, &m->memory, m->parts.loop, err);
 	if (ret < 0)
 		return ret;
 	ret = machine_create_devices(m, err);
@@ -207,6 +217,7 @@ int machine_create(struct machine *m, const struct machine_parts *parts, struct 
 	bus_init(&m->memory);
 	m->parts = *parts;
 	m->kvm = (struct kvm)KVM_EMPTY;
+	m->interrupts = (struct machine_interrupts)MACHINE_INTERRUPTS_EMPTY;
 	m->pci = (struct machine_pci)MACHINE_PCI_EMPTY;
 	m->devices = (struct machine_devices)MACHINE_DEVICES_EMPTY;
 	m->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
@@ -251,6 +262,7 @@ void machine_destroy(struct machine *m)
 	machine_devices_destroy(&m->devices);
 	machine_virtio_destroy(&m->virtio);
 	machine_pci_destroy(&m->pci);
+	machine_interrupts_destroy(&m->interrupts);
 	guest_memory_forget(m->parts.guest_memory, &m->kvm_listener);
 	kvm_close(&m->kvm); /* removes all memory slots at once */
 	machine_leave_stop(&m->leave);

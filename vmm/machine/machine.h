@@ -16,6 +16,7 @@
 #include "vmm/host/loop.h"
 #include "vmm/host/ram.h"
 #include "vmm/host/vcpu.h"
+#include "vmm/machine/interrupts.h"
 #include "vmm/machine/leave.h"
 #include "vmm/machine/pci.h"
 #include "vmm/machine/platform_devices.h"
@@ -86,6 +87,7 @@ struct machine {
 	struct machine_cpu *cpus;
 	unsigned nr_cpus;
 	struct cpuid_kvm cpuid; /* features of KVM that the guest's CPUID shows */
+	struct machine_interrupts interrupts;
 	struct machine_devices devices;
 	struct machine_pci pci;
 	struct machine_virtio virtio;

@@ -58,42 +58,42 @@ static void env_msi(void *to, uint64_t address, uint32_t data)
 {
 	struct machine_pci *p = to;
 
-	irq_message(&p->irq, address, data);
+	irq_message(&p->parts.interrupts->irq, address, data);
 }
 
 static int env_route(void *to, int fd, uint64_t address, uint32_t data, struct err *err)
 {
 	struct machine_pci *p = to;
 
-	return irq_route(&p->irq, fd, address, data, err);
+	return irq_route(&p->parts.interrupts->irq, fd, address, data, err);
 }
 
 static int env_route_move(void *to, int handle, uint64_t address, uint32_t data, struct err *err)
 {
 	struct machine_pci *p = to;
 
-	return irq_move(&p->irq, handle, address, data, err);
+	return irq_move(&p->parts.interrupts->irq, handle, address, data, err);
 }
 
 static void env_unroute(void *to, int handle, int fd)
 {
 	struct machine_pci *p = to;
 
-	irq_unroute(&p->irq, handle, fd);
+	irq_unroute(&p->parts.interrupts->irq, handle, fd);
 }
 
 static int env_intx(void *to, unsigned gsi, int fd, int resample, struct err *err)
 {
 	struct machine_pci *p = to;
 
-	return irq_level(&p->irq, gsi, fd, resample, err);
+	return machine_interrupts_intx(p->parts.interrupts, gsi, fd, resample, err);
 }
 
 static void env_unintx(void *to, unsigned gsi, int fd)
 {
 	struct machine_pci *p = to;
 
-	irq_unlevel(&p->irq, gsi, fd);
+	machine_interrupts_unintx(p->parts.interrupts, gsi, fd);
 }
 
 /* --- doorbells --- */
@@ -495,7 +495,6 @@ int machine_pci_create(struct machine_pci *p, const struct machine_pci_parts *pa
 	pthread_mutex_init(&p->say_lock, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(p->watches); i++)
 		p->watches[i].fd = -1;
-	irq_init(&p->irq, parts->kvm);
 	pci_host_init(&p->host, parts->at_cf9);
 	ret = bus_add(parts->memory, (struct span){ ECAM_BASE, ECAM_BASE + ecam_size },
 		      &p->host.ecam, err);
@@ -538,5 +537,4 @@ void machine_pci_destroy(struct machine_pci *p)
 		close(p->leave);
 		p->leave = -1;
 	}
-	irq_destroy(&p->irq);
 }

@@ -12,8 +12,8 @@
 #include "devices/pci.h"
 #include "devices/root_port.h"
 #include "vmm/backends/passthrough.h"
-#include "vmm/host/irq.h"
 #include "vmm/host/loop.h"
+#include "vmm/machine/interrupts.h"
 
 struct machine_pci;
 
@@ -36,6 +36,7 @@ struct machine_watch {
 struct machine_pci_parts {
 	const struct plan *plan;
 	struct kvm *kvm;
+	struct machine_interrupts *interrupts;
 	struct bus *ports, *memory;
 	struct device *at_cf9; /* the reset register amidst the PCI ports (devices/pci.h) */
 	struct loop *loop;
@@ -50,7 +51,6 @@ struct machine_pci {
 	struct machine_pci_parts parts;
 	struct pci_env env;
 	struct pci_host host;
-	struct irq irq;
 	struct pci_bus *roots; /* root buses of the host bridges from the second one on */
 	struct root_port *ports;
 	unsigned nr_ports;

@@ -14,7 +14,7 @@ static void set_irq(void *to, unsigned gsi, bool level)
 {
 	struct machine_devices *d = to;
 
-	kvm_irq_line(d->parts.kvm, gsi, level);
+	machine_interrupts_set(d->parts.interrupts, gsi, level);
 }
 
 /* --- the serial port and the console --- */

@@ -18,15 +18,15 @@
 #include "devices/serial.h"
 #include "devices/watchdog.h"
 #include "vmm/backends/line.h"
-#include "vmm/host/kvm.h"
 #include "vmm/host/loop.h"
+#include "vmm/machine/interrupts.h"
 #include "vmm/machine/pci.h"
 #include "vmm/plan/plan.h"
 
 /* Parts of the machine that the devices borrow. */
 struct machine_devices_parts {
 	const struct plan *plan;
-	const struct kvm *kvm;
+	struct machine_interrupts *interrupts;
 	struct bus *ports;
 	struct loop *loop;
 	struct console *console; /* the serial line */

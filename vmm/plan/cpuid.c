@@ -13,6 +13,8 @@
 #define ECX_TSC_DEADLINE BIT(24)
 #define ECX_HYPERVISOR	 BIT(31)
 #define EDX_HTT		 BIT(28)
+/* Leaf 4000_0001 */
+#define EAX_MSI_EXT_DEST_ID BIT(15)
 /* Leaf 8000_0001 */
 #define ECX_CMP_LEGACY BIT(1)
 #define ECX_TOPOEXT    BIT(22)
@@ -23,11 +25,12 @@
 #define EBX_OVERFLOW_RECOV BIT(0)
 #define EBX_SUCCOR	   BIT(1)
 
-#define LEAF_KVM	0x40000000u
-#define LEAF_KVM_TIMING 0x40000010u /* TSC and APIC timer, kHz: VMware's, and QEMU's for KVM */
-#define LEAF_TSC	0x15u
-#define LEAF_FREQUENCY	0x16u
-#define APIC_TIMER_KHZ	1000000u /* KVM's: APIC_BUS_CYCLE_NS in arch/x86/kvm/lapic.h is 1 */
+#define LEAF_KVM	  0x40000000u
+#define LEAF_KVM_FEATURES 0x40000001u
+#define LEAF_KVM_TIMING	  0x40000010u /* TSC and APIC timer, kHz: VMware's, and QEMU's for KVM */
+#define LEAF_TSC	  0x15u
+#define LEAF_FREQUENCY	  0x16u
+#define APIC_TIMER_KHZ	  1000000u /* KVM's: APIC_BUS_CYCLE_NS in arch/x86/kvm/lapic.h is 1 */
 
 /* The facts about one CPU from which all leaves below are computed. */
 struct cpu {
@@ -146,6 +149,14 @@ static void leaf_8000_001e(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 	e->edx = 0;
 }
 
+/* KVM does not list what the monitor must do for it (Documentation/virt/kvm/x86/cpuid.rst). */
+static void leaf_kvm_features(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
+{
+	e->eax &= ~EAX_MSI_EXT_DEST_ID;
+	if (cpu->kvm->wide_messages)
+		e->eax |= EAX_MSI_EXT_DEST_ID;
+}
+
 static void adjust(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 {
 	switch (e->function) {
@@ -158,6 +169,9 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 	case 0xb:
 	case 0x1f:
 		leaf_topology(e, cpu);
+		break;
+	case LEAF_KVM_FEATURES:
+		leaf_kvm_features(e, cpu);
 		break;
 	case 0x80000001:
 		leaf_8000_0001(e, cpu);

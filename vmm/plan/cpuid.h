@@ -15,6 +15,7 @@
 struct cpuid_kvm {
 	bool tsc_deadline;
 	bool machine_check; /* memory errors are handed to the guest */
+	bool wide_messages; /* MSI addresses can have 15 bits of destination (vmm/base/msi.h) */
 	uint32_t tsc_khz;   /* of the guest's TSC; 0: not known */
 };
 

@@ -35,7 +35,12 @@ unsigned topology_node_bits(const struct plan *p)
 	return bits;
 }
 
-bool topology_lacks(const struct plan *p, struct err *err)
+uint32_t topology_last_id(const struct plan *p)
+{
+	return topology_apic_id(p, p->cpus - 1);
+}
+
+bool topology_is_wide(const struct plan *p, struct err *err)
 {
 	unsigned n = 0, cores = p->cpus / p->threads;
 	char way_out[64];
@@ -56,8 +61,8 @@ bool topology_lacks(const struct plan *p, struct err *err)
 	else
 		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1 at most", APIC_ID_MAX + 1);
 	err_set(err, ERANGE,
-		"the guest will not find %u of its %u CPUs: their APIC IDs are above %u (the last "
-		"is %u); use %s",
-		n, p->cpus, APIC_ID_MAX, topology_apic_id(p, p->cpus - 1), way_out);
+		"%u of the guest's %u CPUs have APIC IDs above %u (the last is %u), which Linux "
+		"finds from 5.11 on, as a guest of KVM; for other guests use %s",
+		n, p->cpus, APIC_ID_MAX, topology_last_id(p), way_out);
 	return true;
 }

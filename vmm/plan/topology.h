@@ -21,15 +21,18 @@ unsigned topology_core_bits(const struct plan *p);
  */
 unsigned topology_node_bits(const struct plan *p);
 
-/*
- * Returns whether the guest will not find some of its CPUs; the sentence has their number and the
- * way out. Linux uses APIC ids past 254 only if interrupts can reach them, by an IOMMU of the guest
- * or by MSI addresses of 15 bits (try_to_enable_x2apic in arch/x86/kernel/apic/apic.c), and the
- * guest has neither.
- */
-bool topology_lacks(const struct plan *p, struct err *err);
-
 /* The (x2)APIC id of CPU number `cpu`, which is less than p->cpus. */
 uint32_t topology_apic_id(const struct plan *p, unsigned cpu);
+/* The largest. */
+uint32_t topology_last_id(const struct plan *p);
+
+/*
+ * Returns whether some of the CPUs have ids past APIC_ID_MAX; the sentence has their number, what
+ * the guest needs to find them, and how it can do without. Linux uses such ids only if interrupts
+ * can reach them: by MSI addresses of 15 bits, which it has known since 5.11
+ * (try_to_enable_x2apic() in arch/x86/kernel/apic/apic.c, kvm_msi_ext_dest_id()), or by an IOMMU
+ * that remaps interrupts, which the guest has not.
+ */
+bool topology_is_wide(const struct plan *p, struct err *err);
 
 #endif

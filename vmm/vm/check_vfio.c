@@ -4,6 +4,7 @@
  */
 #include "vfio/ready.h"
 #include "vfio/sysfs.h"
+#include "vmm/host/kvm.h"
 #include "vmm/host/memory.h"
 #include "vmm/host/room.h"
 #include "vmm/plan/topology.h"
@@ -229,11 +230,23 @@ out:
 	return ret == 0;
 }
 
+/* Whether KVM has so many CPUs; true if there is no KVM, which another line says. */
+static bool kvm_has_cpus(const struct plan *p, struct err *err)
+{
+	struct kvm kvm;
+	bool has = true;
+
+	if (kvm_open(&kvm, NULL) == 0)
+		has = kvm_check_cpus(&kvm, p->cpus, topology_last_id(p), err) == 0;
+	kvm_close(&kvm);
+	return has;
+}
+
 /* Whether `run` with these options would get as far as mapping memory. */
 static bool check_guest(const struct check_report *r, const struct config *c,
 			struct host_facts *host)
 {
-	struct err err = { "" }, lacks = { "" };
+	struct err err = { "" }, lacks = { "" }, wide;
 	struct plan plan;
 	bool fits = vm_make_plan(&plan, c, host, &err) == 0;
 
@@ -244,10 +257,12 @@ static bool check_guest(const struct check_report *r, const struct config *c,
 	else
 		check_line(r, "guest", "no: %s", err.text);
 	check_fact(r, "guest", check_answer(fits ? "" : err.text));
-	if (fits && topology_lacks(&plan, &lacks))
-		check_line(r, "cpus", "%s", lacks.text);
+	if (fits && topology_is_wide(&plan, &wide))
+		check_line(r, "cpus", "%s", wide.text);
+	if (fits && !kvm_has_cpus(&plan, &lacks))
+		check_line(r, "cpus", "no: %s", lacks.text);
 	check_fact(r, "cpus", check_answer(lacks.text));
-	return fits;
+	return fits && !*lacks.text;
 }
 
 bool check_vfio(const struct check_report *r, const struct config *c, struct host_facts *host)

@@ -62,7 +62,6 @@ struct vm *vm_new(const struct vm_user *user)
 int vm_plan(struct vm *vm, struct err *err)
 {
 	struct host_facts host;
-	struct err lacks;
 	int ret;
 
 	host_probe(&host);
@@ -76,8 +75,6 @@ int vm_plan(struct vm *vm, struct err *err)
 	ret = vm_make_plan(&vm->plan, &vm->config, &host, err);
 	if (ret < 0)
 		return ret;
-	if (topology_lacks(&vm->plan, &lacks))
-		remark(vm, lacks.text);
 	ret = vm_open_images(&vm->config, &vm->kernel, &vm->boot_kernel, &vm->initrd, err);
 	if (ret < 0)
 		return ret;
@@ -360,14 +357,18 @@ void vm_close_lines(struct vm *vm)
 	}
 }
 
-/* Without KVM no guest starts, which should be known before RAM is touched for minutes. */
-static int look_for_kvm(struct err *err)
+/*
+ * Without KVM no guest starts, or none with so many CPUs, which should be known before RAM is
+ * touched for minutes.
+ */
+static int look_for_kvm(const struct plan *p, struct err *err)
 {
 	struct kvm kvm;
 	int ret = kvm_open(&kvm, err);
 
 	if (ret == 0)
-		kvm_close(&kvm);
+		ret = kvm_check_cpus(&kvm, p->cpus, topology_last_id(p), err);
+	kvm_close(&kvm);
 	return ret;
 }
 
@@ -392,7 +393,7 @@ int vm_prepare(struct vm *vm, struct err *err)
 	}
 	ret = vm_memory_judge(&vm->config, vm->plan.ram_size, vm->plan.page_size, err);
 	if (ret == 0 && config_prefaults(&vm->config))
-		ret = look_for_kvm(err);
+		ret = look_for_kvm(&vm->plan, err);
 	if (ret < 0)
 		return ret;
 	ret = vm_memory_open(&vm->memory, &vm->plan, &vm->config, &vm->backends, err);

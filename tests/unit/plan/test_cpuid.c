@@ -416,6 +416,26 @@ static void test_timing(void **state)
 	assert_int_equal(find(built, n, 0x40000000, 0)->eax, 0x40000001);
 }
 
+/* Announced where messages are translated only: KVM's own list has never had it. */
+static void test_wide_messages(void **state)
+{
+	static const row kvm_leaves[] = {
+		{ 0x0, 0, 0x0000000d, 0x68747541, 0x444d4163, 0x69746e65 },
+		{ 0x40000000, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d },
+		{ 0x40000001, 0, 0x01007efb, 0, 0, 0 },
+	};
+	struct plan p = machine(2, 96, 2);
+	unsigned n;
+
+	(void)state;
+	n = build(kvm_leaves, ARRAY_SIZE(kvm_leaves), &p, 383,
+		  &(struct cpuid_kvm){ .wide_messages = true });
+	assert_int_equal(find(built, n, 0x40000001, 0)->eax, 0x0100fefb);
+	assert_int_equal(find(built, n, 0xb, 0)->edx, 447);
+	n = build(kvm_leaves, ARRAY_SIZE(kvm_leaves), &p, 383, &(struct cpuid_kvm){ 0 });
+	assert_int_equal(find(built, n, 0x40000001, 0)->eax, 0x01007efb);
+}
+
 static void test_machine_check(void **state)
 {
 	struct plan p = machine(1, 1, 1);
@@ -490,8 +510,8 @@ int main(void)
 		cmocka_unit_test(test_real_hosts_stay), cmocka_unit_test(test_no_xsave),
 		cmocka_unit_test(test_no_tiles),	cmocka_unit_test(test_smaller_ones),
 		cmocka_unit_test(test_closed),		cmocka_unit_test(test_timing),
-		cmocka_unit_test(test_machine_check),	cmocka_unit_test(test_caches),
-		cmocka_unit_test(test_topology),
+		cmocka_unit_test(test_machine_check),	cmocka_unit_test(test_wide_messages),
+		cmocka_unit_test(test_caches),		cmocka_unit_test(test_topology),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
