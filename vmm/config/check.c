@@ -54,14 +54,16 @@ static bool nodes_are_even(const struct config *c)
 
 /*
  * Sockets whose number of cores is not a power of two leave gaps between APIC ids. If these gaps
- * alone would lift some CPUs above APIC_ID_MAX, where the guest does not find them, all nodes share
+ * alone would lift some CPUs above APIC_ID_MAX, which not every guest finds there, all nodes share
  * one socket, as they do on many hosts.
  */
 static bool nodes_can_be_sockets(const struct config *c)
 {
-	return nodes_are_even(c) &&
-	       (apic_id_last(c->nr_nodes, c->cpus / c->nr_nodes, 1) <= APIC_ID_MAX ||
-		apic_id_last(1, c->cpus, 1) > APIC_ID_MAX);
+	struct apic_socket each = { 1, c->cpus / max_u64(c->nr_nodes, 1), 1 };
+	struct apic_socket all = { 1, c->cpus, 1 };
+
+	return nodes_are_even(c) && (apic_id_last(&each, c->nr_nodes) <= APIC_ID_MAX ||
+				     apic_id_last(&all, 1) > APIC_ID_MAX);
 }
 
 /*
@@ -99,6 +101,11 @@ static int check_cpus(struct config *c, struct err *err)
 			       c->cpus, product);
 	if (open)
 		*open = c->cpus / (unsigned)product;
+	if (c->cores % c->dies)
+		return err_set(err, EINVAL,
+			       "--cpus: the %u cores of a socket cannot be dealt out evenly to %u "
+			       "dies; use a multiple of that",
+			       c->cores, c->dies);
 	return 0;
 }
 

@@ -224,6 +224,7 @@ struct config {
 	unsigned nr_nodes; /* 0: one node with everything */
 	/* CPUs: all four are set after config_check; cpus == sockets * cores * threads */
 	unsigned cpus, sockets, cores, threads;
+	unsigned dies;	    /* of a socket; divides cores, and is 1 unless the user says */
 	unsigned phys_bits; /* 0: the host's */
 	/* addresses that must stay free */
 	enum iova_policy iova_policy;
@@ -288,7 +289,7 @@ struct config {
 
 #define CONFIG_EMPTY                                                          \
 	{                                                                     \
-		.memory = GIB, .page_size = 4 * KIB, .cpus = 1,               \
+		.memory = GIB, .page_size = 4 * KIB, .cpus = 1, .dies = 1,    \
 		.serial = { .kind = SERIAL_STDIO }, .stop_timeout = 10,       \
 		.test = { .boot_limit = 60, .idle_limit = 30, .limit = 600 }, \
 	}

@@ -398,7 +398,8 @@ static const struct config_option options[] = {
 	{ "append", 0, "TEXT", BOOTS, IN_FILE, ONCE, "the kernel's command line", set_append },
 	{ "cpus", 0, "N[,TOPOLOGY]", BOOTS, IN_FILE, ONCE,
 	  "number of CPUs (default 1); TOPOLOGY is sockets=N,cores=N,threads=N:\n"
-	  "cores of a socket, threads of a core; what is left out is computed",
+	  "cores of a socket, threads of a core; what is left out is computed;\n"
+	  "dies=N: groups of a socket's cores, each with a last-level cache",
 	  config_set_cpus },
 	{ "memory", 'm', "SIZE", MAKES, IN_FILE, ONCE,
 	  "RAM, such as 512M, 1.5T or 0x40000000; K, M, G and T are powers of\n"

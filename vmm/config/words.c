@@ -102,16 +102,15 @@ int config_parse_span(const char *text, bool outwards, struct span *at, struct e
 /* --- --cpus and --numa --- */
 
 /*
- * Reads N[,sockets=N][,cores=N][,threads=N]; numbers left out stay 0 until config_check() computes
- * them.
+ * Reads N[,sockets=N][,dies=N][,cores=N][,threads=N]; numbers left out stay 0 until config_check()
+ * computes them.
  */
 int config_set_cpus(struct config *c, const char *value, struct err *err)
 {
 	struct number_word n[] = {
-		{ "cpus", 1, CPUS_MAX, 0, false },
-		{ "sockets", 1, CPUS_MAX, 0, false },
-		{ "cores", 1, CPUS_MAX, 0, false },
-		{ "threads", 1, CPUS_MAX, 0, false },
+		{ "cpus", 1, CPUS_MAX, 0, false },  { "sockets", 1, CPUS_MAX, 0, false },
+		{ "cores", 1, CPUS_MAX, 0, false }, { "threads", 1, CPUS_MAX, 0, false },
+		{ "dies", 1, CPUS_MAX, 0, false },
 	};
 	struct words words;
 	char *key, *number;
@@ -124,7 +123,7 @@ int config_set_cpus(struct config *c, const char *value, struct err *err)
 			ret = config_parse_number(key, n[0].min, n[0].max, &n[0].value, err);
 		} else {
 			ret = set_number_word(n, ARRAY_SIZE(n), key, number,
-					      "N,sockets=N,cores=N,threads=N", err);
+					      "N,sockets=N,dies=N,cores=N,threads=N", err);
 		}
 		first = false;
 	}
@@ -134,6 +133,7 @@ int config_set_cpus(struct config *c, const char *value, struct err *err)
 	c->sockets = (unsigned)n[1].value;
 	c->cores = (unsigned)n[2].value;
 	c->threads = (unsigned)n[3].value;
+	c->dies = n[4].given ? (unsigned)n[4].value : 1;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "vmm/plan/plan.h"
 
 #include "vmm/plan/pci_rules.h"
+#include "vmm/plan/topology.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -143,6 +144,9 @@ int plan_check(const struct plan *p, struct err *err)
 	if (!p->cpus || (uint64_t)p->sockets * p->cores * p->threads != p->cpus)
 		return err_set(err, EINVAL, "%u CPUs are not %u sockets x %u cores x %u threads",
 			       p->cpus, p->sockets, p->cores, p->threads);
+	if (p->cores % topology_socket(p).dies)
+		return err_set(err, EINVAL, "%u cores of a socket are not %u dies", p->cores,
+			       p->dies);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "vmm/plan/cpuid_rules.h"
 #include "vmm/plan/topology.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define BIT(n) (1u << (n))
@@ -29,6 +30,8 @@
 #define LEAF_KVM_FEATURES 0x40000001u
 #define LEAF_KVM_TIMING	  0x40000010u /* TSC and APIC timer, kHz: VMware's, and QEMU's for KVM */
 #define LEAF_TSC	  0x15u
+#define LEAF_AMD_TOPOLOGY 0x80000026u
+#define LEVEL_SUBLEAVES	  4u
 #define LEAF_FREQUENCY	  0x16u
 #define APIC_TIMER_KHZ	  1000000u /* KVM's: APIC_BUS_CYCLE_NS in arch/x86/kvm/lapic.h is 1 */
 
@@ -38,6 +41,7 @@ struct cpu {
 	uint32_t apic_id;
 	unsigned thread_bits, core_bits; /* widths of the APIC ID's lower fields */
 	unsigned per_socket;		 /* logical CPUs of a socket */
+	unsigned per_die, die_bits;	 /* of a die, and the width of their ids */
 	const struct cpuid_kvm *kvm;
 	bool amd; /* or Hygon: some fields are reserved on Intel */
 };
@@ -71,7 +75,7 @@ static unsigned log2_floor(unsigned count)
 
 /*
  * Intel's leaf 4 and AMD's 8000_001D list caches with how many APIC IDs share each. KVM gives the
- * host's; in the guest the inner levels belong to the core. The last one is shared within a socket,
+ * host's; in the guest the inner levels belong to the core. The last one is shared within a die,
  * but by no more CPUs than on the host (an EPYC has one for each 8 or 16 cores), and not by CPUs of
  * two nodes, of which Linux complains (topology_sane in arch/x86/kernel/smpboot.c).
  */
@@ -83,10 +87,13 @@ static void leaf_cache(struct kvm_cpuid_entry2 *e, const struct cpu *cpu, bool i
 	if ((e->eax & 0x1f) == 0)
 		return;
 	if (level >= 3) {
-		unsigned host = log2_floor(((e->eax >> 14) & 0xfff) + 1);
+		unsigned host = ((e->eax >> 14) & 0xfff) + 1;
 		unsigned most = topology_node_bits(cpu->plan);
 
+		/* Ids of a die may have gaps, so that it has fewer CPUs than ids. */
+		host = cpu->per_die <= host ? cpu->die_bits : log2_floor(host);
 		host = host > most ? most : host;
+		host = host > cpu->die_bits ? cpu->die_bits : host;
 		shared = host > shared ? host : shared;
 	}
 	put_field(&e->eax, 14, 12, BIT(shared) - 1);
@@ -94,23 +101,48 @@ static void leaf_cache(struct kvm_cpuid_entry2 *e, const struct cpu *cpu, bool i
 		put_field(&e->eax, 26, 6, BIT(cpu->core_bits) - 1);
 }
 
-/* Leaves 0Bh and 1Fh, subleaves 0 (threads of a core) and 1 (logical CPUs of a socket). */
+/* A level of the topology: how many bits its ids take, with those of the levels below, and CPUs. */
+struct level {
+	unsigned type, bits, cpus;
+};
+
+/*
+ * The levels of a leaf, from the threads of a core to the CPUs of a socket; returns their number.
+ * Leaf 0Bh has no type for dies. Intel's other leaf (1Fh) names levels by what they consist of,
+ * threads, cores and dies; AMD's (8000_0026) by what they are, cores, complexes and sockets.
+ */
+static unsigned list_levels(struct level out[3], uint32_t function, const struct cpu *cpu)
+{
+	enum { THREAD = 1, CORE = 2, DIE = 5, AMD_CORE = 1, AMD_COMPLEX = 2, AMD_SOCKET = 4 };
+	const struct level core = { THREAD, cpu->thread_bits, cpu->plan->threads };
+	const struct level die = { CORE, cpu->die_bits, cpu->per_die };
+	const struct level socket = { CORE, cpu->thread_bits + cpu->core_bits, cpu->per_socket };
+
+	static_assert(AMD_CORE == THREAD && AMD_COMPLEX == CORE, "the same numbers");
+	out[0] = core;
+	out[1] = socket;
+	if (function == 0xb || cpu->per_die == cpu->per_socket)
+		return 2;
+	out[1] = die;
+	out[2] = socket;
+	out[2].type = function == LEAF_AMD_TOPOLOGY ? AMD_SOCKET : DIE;
+	return 3;
+}
+
+/* Leaves 0Bh, 1Fh and 8000_0026: a subleaf for each level, and one that ends them. */
 static void leaf_topology(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 {
-	enum { THREAD = 1, CORE = 2 };
+	struct level levels[3];
+	unsigned n = list_levels(levels, e->function, cpu);
 
 	e->eax = e->ebx = 0;
 	e->ecx = e->index & 0xff;
 	e->edx = cpu->apic_id;
-	if (e->index == 0) {
-		e->eax = cpu->thread_bits;
-		e->ebx = cpu->plan->threads;
-		e->ecx |= THREAD << 8;
-	} else if (e->index == 1) {
-		e->eax = cpu->thread_bits + cpu->core_bits;
-		e->ebx = cpu->per_socket;
-		e->ecx |= CORE << 8;
-	}
+	if (e->index >= n)
+		return;
+	e->eax = levels[e->index].bits;
+	e->ebx = levels[e->index].cpus;
+	e->ecx |= levels[e->index].type << 8;
 }
 
 static void leaf_8000_0001(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
@@ -168,6 +200,7 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
 		break;
 	case 0xb:
 	case 0x1f:
+	case LEAF_AMD_TOPOLOGY:
 		leaf_topology(e, cpu);
 		break;
 	case LEAF_KVM_FEATURES:
@@ -197,8 +230,8 @@ static void adjust(struct kvm_cpuid_entry2 *e, const struct cpu *cpu)
  */
 static bool cpuid_is_ours(uint32_t function)
 {
-	return function == 0xb || function == 0x1f || function == LEAF_TSC ||
-	       function == LEAF_FREQUENCY || function == LEAF_KVM_TIMING;
+	return function == 0xb || function == 0x1f || function == LEAF_AMD_TOPOLOGY ||
+	       function == LEAF_TSC || function == LEAF_FREQUENCY || function == LEAF_KVM_TIMING;
 }
 
 /*
@@ -210,20 +243,31 @@ static bool is_zero(const struct kvm_cpuid_entry2 *e)
 	return !(e->eax | e->ebx | e->ecx | e->edx);
 }
 
-/* `out` has room for CPUID_EXTRA more entries. */
+static unsigned add_levels(struct kvm_cpuid_entry2 *out, unsigned n, uint32_t function,
+			   const struct cpu *cpu)
+{
+	for (uint32_t index = 0; index < LEVEL_SUBLEAVES; index++) {
+		out[n] = (struct kvm_cpuid_entry2){
+			.function = function,
+			.index = index,
+			.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		};
+		adjust(&out[n++], cpu);
+	}
+	return n;
+}
+
+/*
+ * `out` has room for CPUID_EXTRA more entries. AMD's leaf, which its CPUs have had since Zen 4, is
+ * there for dies only: without them it would say nothing that leaf 0Bh does not.
+ */
 static unsigned add_topology(struct kvm_cpuid_entry2 *out, unsigned n, uint32_t max_basic,
 			     const struct cpu *cpu)
 {
-	for (uint32_t function = 0xb; function <= max_basic && function <= 0x1f; function += 0x14) {
-		for (uint32_t index = 0; index < 3; index++) {
-			out[n] = (struct kvm_cpuid_entry2){
-				.function = function,
-				.index = index,
-				.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
-			};
-			adjust(&out[n++], cpu);
-		}
-	}
+	for (uint32_t function = 0xb; function <= max_basic && function <= 0x1f; function += 0x14)
+		n = add_levels(out, n, function, cpu);
+	if (cpu->amd && cpu->per_die < cpu->per_socket)
+		n = add_levels(out, n, LEAF_AMD_TOPOLOGY, cpu);
 	return n;
 }
 
@@ -299,6 +343,8 @@ unsigned cpuid_build(struct kvm_cpuid_entry2 *out, const struct kvm_cpuid2 *from
 		.thread_bits = topology_thread_bits(plan),
 		.core_bits = topology_core_bits(plan),
 		.per_socket = plan->cores * plan->threads,
+		.per_die = plan->cores / topology_socket(plan).dies * plan->threads,
+		.die_bits = topology_die_bits(plan),
 		.kvm = kvm,
 	};
 	uint32_t max_basic = 0;

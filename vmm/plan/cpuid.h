@@ -26,6 +26,6 @@ struct cpuid_kvm {
 unsigned cpuid_build(struct kvm_cpuid_entry2 *out, const struct kvm_cpuid2 *from,
 		     const struct plan *plan, unsigned cpu, const struct cpuid_kvm *kvm);
 
-#define CPUID_EXTRA 9 /* how many entries cpuid_build may add: topology and timing */
+#define CPUID_EXTRA 15 /* how many entries cpuid_build may add: topology and timing */
 
 #endif

@@ -252,6 +252,8 @@ int plan_to_fdt(const struct plan *p, void *buf, size_t cap, size_t *len, struct
 	put_u32(&w, "straddle,sockets", p->sockets);
 	put_u32(&w, "straddle,cores", p->cores);
 	put_u32(&w, "straddle,threads", p->threads);
+	if (p->dies > 1)
+		put_u32(&w, "straddle,dies", p->dies);
 	if (p->numa)
 		put_flag(&w, "straddle,numa");
 	put_nodes(&w, p);
@@ -654,6 +656,9 @@ static int get_root(const struct reader *r, struct plan *p)
 		ret = get_u64(r, 0, wide[i].name, wide[i].value);
 	for (unsigned i = 0; i < ARRAY_SIZE(narrow) && !ret; i++)
 		ret = get_u32(r, 0, narrow[i].name, narrow[i].max, narrow[i].value);
+	p->dies = 1;
+	if (!ret && plan_fdt_has(r, 0, "straddle,dies"))
+		ret = get_u32(r, 0, "straddle,dies", CPUS_MAX, &p->dies);
 	p->numa = plan_fdt_has(r, 0, "straddle,numa");
 	return ret ? ret : get_policy(r, p);
 }

@@ -235,8 +235,9 @@ static json_t *json_cpus(const struct plan *p)
 
 	for (unsigned i = 0; i < p->cpus; i++)
 		ids = plan_json_append(ids, json_integer(num(topology_apic_id(p, i))));
-	return json_pack("{s:i,s:i,s:i,s:i,s:o}", "count", (int)p->cpus, "sockets", (int)p->sockets,
-			 "cores", (int)p->cores, "threads", (int)p->threads, "apic_ids", ids);
+	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:o}", "count", (int)p->cpus, "sockets",
+			 (int)p->sockets, "dies", (int)topology_socket(p).dies, "cores",
+			 (int)p->cores, "threads", (int)p->threads, "apic_ids", ids);
 }
 
 static json_t *json_nodes(const struct plan *p)

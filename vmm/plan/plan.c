@@ -309,6 +309,7 @@ int plan_resolve(struct plan *p, const struct config *c, const struct host_facts
 	p->sockets = c->sockets;
 	p->cores = c->cores;
 	p->threads = c->threads;
+	p->dies = c->dies;
 	if (p->cpus > CPUS_MAX || p->cpus != p->sockets * p->cores * p->threads)
 		return err_set(err, EINVAL, "%u CPUs are not %u sockets x %u cores x %u threads",
 			       p->cpus, p->sockets, p->cores, p->threads);

@@ -59,6 +59,7 @@ struct plan {
 	unsigned phys_bits; /* what the guest's CPUs announce */
 	enum iova_policy iova_policy;
 	unsigned cpus, sockets, cores, threads;
+	unsigned dies; /* groups of a socket's cores, each with a last-level cache; 0 is 1 */
 	struct plan_node nodes[NODES_MAX];
 	unsigned nr_nodes; /* at least 1 */
 	bool numa;	   /* the user asked for nodes or hotplug: SRAT and SLIT are made */

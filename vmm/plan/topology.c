@@ -3,6 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 
+struct apic_socket topology_socket(const struct plan *p)
+{
+	return (struct apic_socket){ p->dies ? p->dies : 1, p->cores, p->threads };
+}
+
 unsigned topology_thread_bits(const struct plan *p)
 {
 	return apic_id_bits(p->threads);
@@ -10,16 +15,23 @@ unsigned topology_thread_bits(const struct plan *p)
 
 unsigned topology_core_bits(const struct plan *p)
 {
-	return apic_id_bits(p->cores);
+	const struct apic_socket s = topology_socket(p);
+
+	return apic_socket_bits(&s) - topology_thread_bits(p);
+}
+
+unsigned topology_die_bits(const struct plan *p)
+{
+	const struct apic_socket s = topology_socket(p);
+
+	return apic_die_bits(&s);
 }
 
 uint32_t topology_apic_id(const struct plan *p, unsigned cpu)
 {
-	unsigned thread = cpu % p->threads;
-	unsigned core = cpu / p->threads % p->cores;
-	unsigned socket = cpu / p->threads / p->cores;
+	const struct apic_socket s = topology_socket(p);
 
-	return apic_id(socket, core, thread, p->cores, p->threads);
+	return apic_id(&s, cpu);
 }
 
 unsigned topology_node_bits(const struct plan *p)
@@ -42,7 +54,8 @@ uint32_t topology_last_id(const struct plan *p)
 
 bool topology_is_wide(const struct plan *p, struct err *err)
 {
-	unsigned n = 0, cores = p->cpus / p->threads;
+	const struct apic_socket one = { 1, p->cpus / p->threads, p->threads };
+	unsigned n = 0;
 	char way_out[64];
 
 	for (unsigned cpu = 0; cpu < p->cpus; cpu++)
@@ -50,10 +63,10 @@ bool topology_is_wide(const struct plan *p, struct err *err)
 	if (!n)
 		return false;
 	/*
-	 * Numbers of cores that are not powers of two leave gaps between the ids of sockets; one
-	 * socket has no such gaps.
+	 * Numbers of cores that are not powers of two leave gaps between the ids of sockets and
+	 * dies; one socket has no such gaps.
 	 */
-	if (apic_id_last(1, cores, p->threads) <= APIC_ID_MAX)
+	if (apic_id_last(&one, 1) <= APIC_ID_MAX)
 		snprintf(way_out, sizeof(way_out), "--cpus %u,sockets=1,threads=%u", p->cpus,
 			 p->threads);
 	else if (p->cpus <= APIC_ID_MAX + 1)

@@ -11,9 +11,15 @@
 #include "vmm/base/err.h"
 #include "vmm/plan/plan.h"
 
-/* Widths of the fields; 0 where there is one thread per core, or one core per socket. */
+struct apic_socket topology_socket(const struct plan *p);
+/*
+ * Widths of the fields; 0 where there is one thread per core, or one core per socket. The cores'
+ * holds that of the dies.
+ */
 unsigned topology_thread_bits(const struct plan *p);
 unsigned topology_core_bits(const struct plan *p);
+/* Width of the ids of a die's CPUs. */
+unsigned topology_die_bits(const struct plan *p);
 
 /*
  * Width in bits of the largest aligned blocks of ids, at most a socket, none of which has CPUs of

@@ -242,6 +242,33 @@ static void test_madt_packed_ids(void **state)
 	}
 }
 
+/* The most CPUs, with ids that are far apart, and two nodes: MADT and SRAT list the same. */
+static void test_most_cpus(void **state)
+{
+	struct plan p = machine(CPUS_MAX, 2);
+	unsigned narrow = 0;
+
+	(void)state;
+	p.sockets = 2;
+	p.dies = 2;
+	p.cores = CPUS_MAX / 2;
+	build(&p);
+	for (unsigned cpu = 0; cpu < p.cpus; cpu++)
+		narrow += topology_apic_id(&p, cpu) < 255;
+	for (unsigned cpu = 0; cpu < p.cpus; cpu++) {
+		uint32_t id = topology_apic_id(&p, cpu);
+		const uint8_t *madt =
+			find_sub(find("APIC"), 44, id < 255 ? 0 : 9, id < 255 ? cpu : cpu - narrow);
+		const uint8_t *srat =
+			find_sub(find("SRAT"), 48, id < 255 ? 0 : 2, id < 255 ? cpu : cpu - narrow);
+
+		assert_int_equal(id < 255 ? madt[3] : load_le(madt + 4, 4), id);
+		assert_int_equal(id < 255 ? srat[3] : load_le(srat + 8, 4), id);
+		assert_int_equal(id < 255 ? srat[2] : load_le(srat + 4, 4), cpu * 2 / CPUS_MAX);
+	}
+	assert_null(find_sub(find("APIC"), 44, 9, p.cpus - narrow));
+}
+
 static void test_mcfg(void **state)
 {
 	struct plan p = machine(1, 0);
@@ -413,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_fadt),
 		cmocka_unit_test(test_madt),
 		cmocka_unit_test(test_madt_packed_ids),
+		cmocka_unit_test(test_most_cpus),
 		cmocka_unit_test(test_mcfg),
 		cmocka_unit_test(test_no_numa_tables_for_one_node),
 		cmocka_unit_test(test_srat_and_slit),

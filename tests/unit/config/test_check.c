@@ -51,6 +51,13 @@ static void test_cpu_topology(void **state)
 	       "multiply to 4 CPUs, but there shall be 8; leave one of the numbers out");
 	refuse(CMD_PLAN, "--cpus sockets=4096,cores=4096,threads=4096",
 	       "multiply to 68719476736 CPUs, but there can be at most 4096");
+	accept(&c, CMD_PLAN, "--cpus 24,dies=3,threads=2");
+	assert_int_equal(c.dies, 3);
+	assert_int_equal(c.cores, 12);
+	config_free(&c);
+	refuse(CMD_PLAN, "--cpus 24,dies=5",
+	       "the 24 cores of a socket cannot be dealt out evenly to 5 dies");
+	refuse(CMD_PLAN, "--cpus 24,dies=0", "dies");
 	refuse(CMD_PLAN, "--cpus 2,sockets=4", "2 CPUs cannot be dealt out evenly");
 }
 

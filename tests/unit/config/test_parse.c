@@ -313,9 +313,10 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--cpus 4097", "--cpus 4097: 4097 is out of range");
 	refuse(CMD_RUN, "--cpus x", "--cpus x: 'x' is not a number");
 	refuse(CMD_RUN, "--cpus 18446744073709551617", "is out of range");
-	refuse(CMD_RUN, "--cpus 2,", "'' is unknown here; use N,sockets=N,cores=N,threads=N");
+	refuse(CMD_RUN, "--cpus 2,",
+	       "'' is unknown here; use N,sockets=N,dies=N,cores=N,threads=N");
 	refuse(CMD_RUN, "--cpus 2,2", "'2' is unknown here");
-	refuse(CMD_RUN, "--cpus 2,dies=2", "'dies' is unknown here");
+	refuse(CMD_RUN, "--cpus 2,books=2", "'books' is unknown here");
 	refuse(CMD_RUN, "--cpus 2,cores", "cores needs a number: cores=N");
 	refuse(CMD_RUN, "--cpus 2,cores=1,cores=2", "cores is given twice");
 	refuse(CMD_RUN, "--cpus 2,cores=", "cores=: a number is missing");

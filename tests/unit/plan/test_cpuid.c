@@ -504,14 +504,91 @@ static void test_topology(void **state)
 	assert_int_equal(find(built, n, 1, 0)->ebx >> 24, topology_apic_id(&p, 7));
 }
 
+/* A die is what shares the last-level cache, if the host's is shared by as many. */
+static void test_dies(void **state)
+{
+	static const row zen4[] = {
+		{ 0x0, 0, 0x00000010, 0x68747541, 0x444d4163, 0x69746e65 },
+		{ 0x80000000, 0, 0x80000028, 0x68747541, 0x444d4163, 0x69746e65 },
+		{ 0x8000001d, 3, 0x3c163, 0x03c0003f, 0x7fff, 1 }, /* 16 CPUs share it */
+		{ 0x80000026, 0, 0x40000001, 0x00000002, 0x100, 5 },
+		{ 0x80000026, 3, 0x00000008, 0x000000c0, 0x403, 5 },
+	};
+	static const row server[] = {
+		{ 0x0, 0, 0x00000020, 0x756e6547, 0x6c65746e, 0x49656e69 },
+		{ 0x4, 3, 0xfc1fc163, 0x03c0003f, 0x1bfff, 4 }, /* 128 */
+	};
+	const struct cpuid_kvm kvm = { 0 };
+	struct plan p = machine(2, 24, 2); /* dies of 6 cores leave gaps */
+	unsigned n, last = p.cpus - 1;
+
+	(void)state;
+	p.dies = 4;
+	n = build(zen4, ARRAY_SIZE(zen4), &p, last, &kvm);
+	assert_int_equal(sharing(n, 0x8000001d, 3), 16); /* ids, of which 12 are CPUs' */
+	assert_int_equal(find(built, n, 0xb, 1)->eax, 6);
+	assert_int_equal(find(built, n, 0xb, 1)->ebx, 48);
+	assert_int_equal(find(built, n, 0x80000026, 0)->eax, 1);
+	assert_int_equal(find(built, n, 0x80000026, 0)->ebx, 2);
+	assert_int_equal(find(built, n, 0x80000026, 0)->ecx, 0x100);
+	assert_int_equal(find(built, n, 0x80000026, 1)->eax, 4);
+	assert_int_equal(find(built, n, 0x80000026, 1)->ebx, 12);
+	assert_int_equal(find(built, n, 0x80000026, 1)->ecx, 0x201);
+	assert_int_equal(find(built, n, 0x80000026, 2)->eax, 6);
+	assert_int_equal(find(built, n, 0x80000026, 2)->ebx, 48);
+	assert_int_equal(find(built, n, 0x80000026, 2)->ecx, 0x402);
+	assert_int_equal(find(built, n, 0x80000026, 3)->ebx, 0);
+	assert_int_equal(find(built, n, 0x80000026, 3)->ecx, 3);
+	assert_int_equal(find(built, n, 0x80000026, 2)->edx, topology_apic_id(&p, last));
+	/* A host without the leaf has dies all the same. */
+	n = build(amd, ARRAY_SIZE(amd), &p, last, &kvm);
+	assert_int_equal(find(built, n, 0x80000026, 2)->eax, 6);
+	assert_int_equal(find(built, n, 0x80000000, 0)->eax, 0x80000026);
+	assert_null(find(built, n, 0x1f, 0));
+	/* Dies of more CPUs than the host's cache has get several; of fewer, one each. */
+	p.dies = 2;
+	n = build(zen4, ARRAY_SIZE(zen4), &p, last, &kvm);
+	assert_int_equal(sharing(n, 0x8000001d, 3), 16);
+	p.dies = 12;
+	n = build(zen4, ARRAY_SIZE(zen4), &p, last, &kvm);
+	assert_int_equal(sharing(n, 0x8000001d, 3), 4);
+	/* Without dies the host's own leaf is not shown, which would be about other CPUs. */
+	p.dies = 1;
+	n = build(zen4, ARRAY_SIZE(zen4), &p, last, &kvm);
+	assert_null(find(built, n, 0x80000026, 0));
+	assert_int_equal(find(built, n, 0x80000000, 0)->eax, 0x80000028);
+
+	n = build(server, ARRAY_SIZE(server), &p, last, &kvm);
+	assert_int_equal(find(built, n, 0x1f, 1)->ecx, 0x201);
+	assert_int_equal(find(built, n, 0x1f, 1)->eax, 6);
+	assert_int_equal(find(built, n, 0x1f, 2)->ebx, 0);
+	p.dies = 4;
+	n = build(server, ARRAY_SIZE(server), &p, last, &kvm);
+	assert_int_equal(find(built, n, 0x1f, 1)->eax, 4);
+	assert_int_equal(find(built, n, 0x1f, 1)->ebx, 12);
+	assert_int_equal(find(built, n, 0x1f, 2)->eax, 6);
+	assert_int_equal(find(built, n, 0x1f, 2)->ebx, 48);
+	assert_int_equal(find(built, n, 0x1f, 2)->ecx, 0x502);
+	assert_int_equal(find(built, n, 0xb, 1)->ebx, 48);
+	assert_int_equal(find(built, n, 0xb, 2)->ebx, 0);
+	assert_int_equal(sharing(n, 4, 3), 16);
+	assert_null(find(built, n, 0x80000026, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_real_hosts_stay), cmocka_unit_test(test_no_xsave),
-		cmocka_unit_test(test_no_tiles),	cmocka_unit_test(test_smaller_ones),
-		cmocka_unit_test(test_closed),		cmocka_unit_test(test_timing),
-		cmocka_unit_test(test_machine_check),	cmocka_unit_test(test_wide_messages),
-		cmocka_unit_test(test_caches),		cmocka_unit_test(test_topology),
+		cmocka_unit_test(test_real_hosts_stay),
+		cmocka_unit_test(test_no_xsave),
+		cmocka_unit_test(test_no_tiles),
+		cmocka_unit_test(test_smaller_ones),
+		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_timing),
+		cmocka_unit_test(test_machine_check),
+		cmocka_unit_test(test_wide_messages),
+		cmocka_unit_test(test_dies),
+		cmocka_unit_test(test_caches),
+		cmocka_unit_test(test_topology),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

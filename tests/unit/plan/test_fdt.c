@@ -71,6 +71,7 @@ static void same(const struct plan *a, const struct plan *b)
 	assert_int_equal(a->sockets, b->sockets);
 	assert_int_equal(a->cores, b->cores);
 	assert_int_equal(a->threads, b->threads);
+	assert_int_equal(a->dies, b->dies);
 	assert_int_equal(a->nr_nodes, b->nr_nodes);
 	for (unsigned i = 0; i < a->nr_nodes; i++) {
 		assert_int_equal(a->nodes[i].size, b->nodes[i].size);
@@ -178,6 +179,11 @@ static void test_round_trip(void **state)
 	(void)state;
 	round_trip(&c);
 	assert_false(back.numa);
+	assert_int_equal(back.dies, 1);
+	c = large();
+	c.dies = 3;
+	round_trip(&c);
+	c = small();
 	c.low_memory = 512 * MIB;
 	c.high_memory_start = UINT64_C(0xfcf0000000);
 	round_trip(&c);
@@ -421,6 +427,10 @@ static void test_wrong_values(void **state)
 	refused("straddle,cpus");
 	set32("/", "straddle,threads", 3);
 	refused("threads");
+	set32("/", "straddle,dies", 5); /* of 6 cores */
+	refused("dies");
+	set32("/", "straddle,dies", CPUS_MAX + 1);
+	refused("dies");
 	set32("/", "straddle,threads", 0x80000000);
 	refused("threads");
 	set32(NODE0, "reg", 1);

@@ -53,7 +53,7 @@ static void test_straddling(void **state)
 	c.high_memory_start = UINT64_C(0xfcf0000000);
 	expect(plan_of(&c),
 	       "{\"ram_size\":1073741824,\"max_memory\":1073741824,\"page_size\":4096,"
-	       "\"cpus\":{\"count\":1,\"sockets\":1,\"cores\":1,\"threads\":1,"
+	       "\"cpus\":{\"count\":1,\"sockets\":1,\"dies\":1,\"cores\":1,\"threads\":1,"
 	       "\"apic_ids\":[0]},"
 	       "\"nodes\":[{\"size\":1073741824,\"first_cpu\":0,\"cpus\":1}],\"phys_bits\":48,"
 	       "\"phys_bits_required\":41,\"iova_policy\":\"auto\",\"forbidden\":["
@@ -117,7 +117,7 @@ static void test_nodes_and_hotplug(void **state)
 	       "[{\"size\":1073741824,\"first_cpu\":0,\"cpus\":3},"
 	       "{\"size\":1073741824,\"first_cpu\":3,\"cpus\":3}]");
 	expect(json_incref(json_object_get(json, "cpus")),
-	       "{\"count\":6,\"sockets\":2,\"cores\":3,\"threads\":1,"
+	       "{\"count\":6,\"sockets\":2,\"dies\":1,\"cores\":3,\"threads\":1,"
 	       "\"apic_ids\":[0,1,2,4,5,6]}");
 	expect(json_incref(json_object_get(json, "srat")),
 	       "[{\"start\":0,\"end\":1073741824,\"node\":0,\"hotplug\":false},"

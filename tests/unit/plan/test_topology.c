@@ -91,7 +91,7 @@ static void test_is_wide(void **state)
 		assert_int_equal(topology_is_wide(&p, &err), rows[i].says != NULL);
 		if (rows[i].says && !strstr(err.text, rows[i].says))
 			fail_msg("%s\nlacks: %s", err.text, rows[i].says);
-		assert_int_equal(topology_last_id(&p), apic_id_last(p.sockets, p.cores, p.threads));
+		assert_int_equal(topology_last_id(&p), topology_apic_id(&p, p.cpus - 1));
 	}
 }
 
@@ -103,9 +103,14 @@ static void test_all_ids_are_reached(void **state)
 		for (unsigned cores = 1; cores * threads <= CPUS_MAX; cores++) {
 			unsigned sockets = CPUS_MAX / (cores * threads);
 
-			if (apic_id_last(sockets, cores, threads) > MSI_DEST_ID_MAX)
-				fail_msg("%u sockets, %u cores, %u threads", sockets, cores,
-					 threads);
+			for (unsigned dies = 1; dies <= cores; dies++) {
+				struct apic_socket s = { dies, cores, threads };
+
+				if (cores % dies == 0 &&
+				    apic_id_last(&s, sockets) > MSI_DEST_ID_MAX)
+					fail_msg("%u sockets, %u dies, %u cores, %u threads",
+						 sockets, dies, cores, threads);
+			}
 		}
 	}
 }
@@ -124,6 +129,30 @@ static void test_node_bits(void **state)
 	assert_int_equal(topology_node_bits(&p), 3);
 	p.nodes[0].nr_cpus = p.nodes[1].first_cpu = 3;
 	assert_int_equal(topology_node_bits(&p), 0);
+}
+
+/* Dies have a field of their own, so that each is an aligned block of ids. */
+static void test_dies(void **state)
+{
+	static const uint32_t ids[] = { 0,  1,	2,  4,	5,  6,	8,  9,	10,
+					16, 17, 18, 20, 21, 22, 24, 25, 26 };
+	struct plan p = machine(2, 9, 1);
+
+	(void)state;
+	p.dies = 3;
+	assert_int_equal(topology_die_bits(&p), 2);
+	assert_int_equal(topology_core_bits(&p), 4);
+	for (unsigned cpu = 0; cpu < p.cpus; cpu++)
+		assert_int_equal(topology_apic_id(&p, cpu), ids[cpu]);
+	/* One die is as none. */
+	p.dies = 1;
+	assert_int_equal(topology_die_bits(&p), 4);
+	assert_int_equal(topology_apic_id(&p, 9), 16);
+	/* Two EPYC 9654: 12 dies of 8 cores, of 2 threads. */
+	p = machine(2, 96, 2);
+	p.dies = 12;
+	assert_int_equal(topology_die_bits(&p), 4);
+	assert_int_equal(topology_last_id(&p), 256 + 191);
 }
 
 /* What a guest does: shift the fields out of the id and find every CPU where it was put. */
@@ -155,6 +184,7 @@ int main(void)
 		cmocka_unit_test(test_three_cores_leave_gaps),
 		cmocka_unit_test(test_fields_come_back),
 		cmocka_unit_test(test_is_wide),
+		cmocka_unit_test(test_dies),
 		cmocka_unit_test(test_all_ids_are_reached),
 		cmocka_unit_test(test_node_bits),
 	};
