@@ -183,6 +183,57 @@ static void test_whole(void **state)
 	machine_interrupts_destroy(&interrupts);
 }
 
+/* Vectors beyond KVM's routes have their messages sent by the loop. */
+static void test_more_vectors_than_routes(void **state)
+{
+	int fds[2], routes[2];
+
+	(void)state;
+	kvm.split = false;
+	create();
+	for (unsigned n = 0; n < IRQ_ROUTES_MAX; n++)
+		assert_true(machine_interrupts_route(&interrupts, 20, 0xfee01000, n, &err) <
+			    IRQ_FIRST_ROUTE + IRQ_ROUTES_MAX);
+	host.irqfd = 0;
+	for (unsigned n = 0; n < 2; n++) {
+		fds[n] = eventfd(n, EFD_CLOEXEC | EFD_NONBLOCK); /* the second is signalled */
+		routes[n] =
+			machine_interrupts_route(&interrupts, fds[n], 0xfee02000, 0x41 + n, &err);
+		assert_true(routes[n] >= IRQ_FIRST_ROUTE + IRQ_ROUTES_MAX);
+	}
+	assert_int_equal(host.irqfd, 0);
+	serve();
+	assert_int_equal(host.nr_sent, 1);
+	assert_int_equal(host.sent.data, 0x42);
+	assert_int_equal(machine_interrupts_move(&interrupts, routes[0], 0xfee03000, 0x51, &err),
+			 0);
+	signal_fd(fds[0]);
+	serve();
+	assert_int_equal(host.nr_sent, 2);
+	assert_int_equal(host.sent.address_lo, 0xfee03000);
+	assert_int_equal(host.sent.data, 0x51);
+	/* A masked vector keeps its signal, which the guest sees as the pending bit. */
+	machine_interrupts_unroute(&interrupts, routes[0], fds[0]);
+	signal_fd(fds[0]);
+	serve();
+	assert_int_equal(host.nr_sent, 2);
+	assert_int_equal(machine_interrupts_route(&interrupts, fds[0], 0xfee03000, 0x52, &err),
+			 routes[0]);
+	serve();
+	assert_int_equal(host.nr_sent, 3);
+	assert_int_equal(host.sent.data, 0x52);
+	/* Routes that KVM has again are taken first. */
+	machine_interrupts_unroute(&interrupts, IRQ_FIRST_ROUTE, 20);
+	assert_int_equal(machine_interrupts_route(&interrupts, 20, 0xfee01000, 0, &err),
+			 IRQ_FIRST_ROUTE);
+	wrap_fail_named("epoll_ctl", 1, ENOMEM);
+	assert_int_equal(machine_interrupts_route(&interrupts, 20, 0xfee01000, 0, &err), -ENOMEM);
+	wrap_assert_says(&err, "cannot watch the eventfd");
+	machine_interrupts_destroy(&interrupts);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_all_lines_are_taken(void **state)
 {
 	int fds[PCI_DEVICES_MAX + 1];
@@ -230,6 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_split, play, unplay),
 		cmocka_unit_test_setup_teardown(test_whole, play, unplay),
+		cmocka_unit_test_setup_teardown(test_more_vectors_than_routes, play, unplay),
 		cmocka_unit_test_setup_teardown(test_all_lines_are_taken, play, unplay),
 		cmocka_unit_test_setup_teardown(test_failures, play, unplay),
 	};

@@ -65,10 +65,10 @@
 #define GSI_SERIAL  4
 #define GSI_RTC	    8
 #define GSI_PM	    9 /* generic event device */
-/* Pin p (0: INTA) of slot s of bus 0; the DSDT's _PRT says the same. */
+/* Pin p (0: INTA) of slot s of a root bus; the DSDT's _PRT says the same. */
 #define GSI_PCI(s, p) (16 + ((s) + (p)) % 8)
 
-/* Interrupt controllers (KVM's in-kernel ones) */
+/* Interrupt controllers: KVM's, or devices/ioapic.c */
 #define IOAPIC_BASE 0xfec00000u
 #define LAPIC_BASE  0xfee00000u
 

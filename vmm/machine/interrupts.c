@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -51,54 +52,174 @@ static bool ioapic_acknowledged(void *to, unsigned pin)
 	return lowered;
 }
 
-/* --- lines of eventfds --- */
+/* --- eventfds --- */
 
-/* Returns the GSIs whose eventfds were signalled, as bits. */
+/* In the word that epoll keeps for a descriptor: an entry of intx, else of messages. */
+#define WORD_LINE (UINT32_C(1) << 31)
+
+static int interrupts_watch(const struct machine_interrupts *i, int fd, uint32_t word,
+			    struct err *err)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = word };
+
+	if (epoll_ctl(i->watched, EPOLL_CTL_ADD, fd, &event) < 0)
+		return err_sys(err, errno, "cannot watch the eventfd of an interrupt");
+	return 0;
+}
+
+static bool take_signal(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+/*
+ * Sends the messages whose eventfds were signalled, and returns the GSIs of lines that were, as
+ * bits.
+ */
 static uint32_t take_signals(struct machine_interrupts *i)
 {
-	struct epoll_event events[PCI_DEVICES_MAX];
+	struct epoll_event events[64];
 	uint32_t gsis = 0;
-	uint64_t count;
 	int n;
 
 	pthread_mutex_lock(&i->lock);
-	n = epoll_wait(i->lines, events, ARRAY_SIZE(events), 0);
+	n = epoll_wait(i->watched, events, ARRAY_SIZE(events), 0);
 	for (int e = 0; e < n; e++) {
-		const struct machine_intx *x = &i->intx[events[e].data.u32];
+		uint32_t word = events[e].data.u32;
 
-		if (x->fd >= 0 && read(x->fd, &count, sizeof(count)) == sizeof(count))
-			gsis |= 1u << x->gsi;
+		if (word & WORD_LINE) {
+			const struct machine_intx *x = &i->intx[word & ~WORD_LINE];
+
+			if (take_signal(x->fd))
+				gsis |= 1u << x->gsi;
+		} else {
+			const struct machine_message *m = &i->messages[word];
+
+			if (take_signal(m->fd))
+				irq_message(&i->irq, m->address, m->data);
+		}
 	}
 	pthread_mutex_unlock(&i->lock);
 	return gsis;
 }
 
-static void lines_ready(void *to, short revents)
+static bool has_line(struct machine_interrupts *i, unsigned gsi)
+{
+	bool has = false;
+
+	pthread_mutex_lock(&i->lock);
+	for (size_t n = 0; n < ARRAY_SIZE(i->intx); n++)
+		has |= i->intx[n].fd >= 0 && i->intx[n].gsi == gsi;
+	pthread_mutex_unlock(&i->lock);
+	return has;
+}
+
+static void eventfds_ready(void *to, short revents)
 {
 	struct machine_interrupts *i = to;
 	uint32_t gsis = take_signals(i);
 
 	(void)revents;
-	for (unsigned gsi = 0; gsi < IOAPIC_PINS; gsi++)
-		if (gsis >> gsi & 1)
-			ioapic_set(&i->ioapic, gsi, true);
+	for (unsigned gsi = 0; gsi < IOAPIC_PINS; gsi++) {
+		if (!(gsis >> gsi & 1))
+			continue;
+		ioapic_set(&i->ioapic, gsi, true);
+		/* A vCPU may have turned INTx off meanwhile, and nobody would lower the line. */
+		if (!has_line(i, gsi))
+			ioapic_set(&i->ioapic, gsi, false);
+	}
 }
+
+/* --- messages for which KVM has no route left --- */
+
+/* Handles of these follow those of KVM's routes. */
+#define FIRST_MESSAGE (IRQ_FIRST_ROUTE + IRQ_ROUTES_MAX)
+
+static int add_message(struct machine_interrupts *i, struct machine_message m, struct err *err)
+{
+	unsigned n = 0;
+	int ret;
+
+	if (!i->messages)
+		i->messages = calloc(MACHINE_MESSAGES_MAX, sizeof(*i->messages));
+	if (!i->messages)
+		return err_sys(err, ENOMEM, "out of memory for %u interrupt messages",
+			       MACHINE_MESSAGES_MAX);
+	while (n < i->nr_messages && i->messages[n].used)
+		n++;
+	if (n == MACHINE_MESSAGES_MAX)
+		return err_set(err, ENOSPC, "there are no more than %u interrupt messages",
+			       MACHINE_MESSAGES_MAX);
+	ret = interrupts_watch(i, m.fd, n, err);
+	if (ret < 0)
+		return ret;
+	i->messages[n] = m;
+	if (n == i->nr_messages)
+		i->nr_messages++;
+	return FIRST_MESSAGE + (int)n;
+}
+
+int machine_interrupts_route(struct machine_interrupts *i, int fd, uint64_t address, uint32_t data,
+			     struct err *err)
+{
+	struct err full = { "" };
+	int ret = irq_route(&i->irq, fd, address, data, &full);
+
+	if (ret >= 0)
+		return ret;
+	if (ret != -ENOSPC)
+		return err_set(err, -ret, "%s", full.text);
+	pthread_mutex_lock(&i->lock);
+	ret = add_message(i, (struct machine_message){ fd, true, address, data }, err);
+	pthread_mutex_unlock(&i->lock);
+	return ret;
+}
+
+int machine_interrupts_move(struct machine_interrupts *i, int route, uint64_t address,
+			    uint32_t data, struct err *err)
+{
+	struct machine_message *m;
+
+	if (route < FIRST_MESSAGE)
+		return irq_move(&i->irq, route, address, data, err);
+	pthread_mutex_lock(&i->lock);
+	m = &i->messages[route - FIRST_MESSAGE];
+	m->address = address;
+	m->data = data;
+	pthread_mutex_unlock(&i->lock);
+	return 0;
+}
+
+void machine_interrupts_unroute(struct machine_interrupts *i, int route, int fd)
+{
+	if (route < FIRST_MESSAGE) {
+		irq_unroute(&i->irq, route, fd);
+		return;
+	}
+	pthread_mutex_lock(&i->lock);
+	(void)epoll_ctl(i->watched, EPOLL_CTL_DEL, fd, NULL);
+	i->messages[route - FIRST_MESSAGE].used = false;
+	pthread_mutex_unlock(&i->lock);
+}
+
+/* --- lines of eventfds --- */
 
 static int interrupts_add_line(struct machine_interrupts *i, struct machine_intx line,
 			       struct err *err)
 {
-	size_t n = 0;
-	struct epoll_event event = { .events = EPOLLIN };
+	uint32_t n = 0;
+	int ret;
 
 	while (n < ARRAY_SIZE(i->intx) && i->intx[n].fd >= 0)
 		n++;
 	if (n == ARRAY_SIZE(i->intx))
-		return err_set(err, ENOSPC, "more than %zu devices use INTx", n);
-	event.data.u32 = (uint32_t)n;
-	if (epoll_ctl(i->lines, EPOLL_CTL_ADD, line.fd, &event) < 0)
-		return err_sys(err, errno, "cannot watch an eventfd for GSI %u", line.gsi);
-	i->intx[n] = line;
-	return 0;
+		return err_set(err, ENOSPC, "more than %u devices use INTx", n);
+	ret = interrupts_watch(i, line.fd, n | WORD_LINE, err);
+	if (ret == 0)
+		i->intx[n] = line;
+	return ret;
 }
 
 int machine_interrupts_intx(struct machine_interrupts *i, unsigned gsi, int fd, int resample,
@@ -125,7 +246,7 @@ void machine_interrupts_unintx(struct machine_interrupts *i, unsigned gsi, int f
 	pthread_mutex_lock(&i->lock);
 	for (size_t n = 0; n < ARRAY_SIZE(i->intx); n++) {
 		if (i->intx[n].fd == fd) {
-			(void)epoll_ctl(i->lines, EPOLL_CTL_DEL, fd, NULL);
+			(void)epoll_ctl(i->watched, EPOLL_CTL_DEL, fd, NULL);
 			i->intx[n].fd = -1;
 		}
 		shared |= i->intx[n].fd >= 0 && i->intx[n].gsi == gsi;
@@ -151,43 +272,46 @@ void machine_interrupts_eoi(struct machine_interrupts *i, uint8_t vector)
 	ioapic_eoi(&i->ioapic, vector);
 }
 
+static int create_ioapic(struct machine_interrupts *i, struct bus *memory, struct err *err)
+{
+	const struct ioapic_out out = { ioapic_sends, ioapic_watches, ioapic_acknowledged, i };
+	int ret;
+
+	ioapic_init(&i->ioapic, out);
+	ret = bus_add(memory, (struct span){ IOAPIC_BASE, IOAPIC_BASE + IOAPIC_SIZE },
+		      &i->ioapic.dev, err);
+	return ret < 0 ? err_prefix(err, ret, "I/O APIC: ") : 0;
+}
+
 int machine_interrupts_create(struct machine_interrupts *i, const struct kvm *kvm,
 			      struct bus *memory, struct loop *loop, struct err *err)
 {
-	const struct ioapic_out out = { ioapic_sends, ioapic_watches, ioapic_acknowledged, i };
 	int ret;
 
 	*i = (struct machine_interrupts)MACHINE_INTERRUPTS_EMPTY;
 	i->kvm = kvm;
 	irq_init(&i->irq, kvm);
-	if (!kvm->split)
-		return 0;
 	for (size_t n = 0; n < ARRAY_SIZE(i->intx); n++)
 		i->intx[n].fd = -1;
-	ioapic_init(&i->ioapic, out);
-	ret = bus_add(memory, (struct span){ IOAPIC_BASE, IOAPIC_BASE + IOAPIC_SIZE },
-		      &i->ioapic.dev, err);
+	ret = kvm->split ? create_ioapic(i, memory, err) : 0;
 	if (ret < 0)
-		return err_prefix(err, ret, "I/O APIC: ");
-	i->lines = epoll_create1(EPOLL_CLOEXEC);
-	if (i->lines < 0)
-		return err_sys(err, errno, "cannot make an epoll descriptor");
-	ret = loop_watch(loop, i->lines, POLLIN, lines_ready, i, err);
-	if (ret < 0) {
-		close(i->lines);
-		i->lines = -1;
 		return ret;
-	}
-	i->loop = loop;
-	return 0;
+	i->watched = epoll_create1(EPOLL_CLOEXEC);
+	if (i->watched < 0)
+		return err_sys(err, errno, "cannot make an epoll descriptor");
+	ret = loop_watch(loop, i->watched, POLLIN, eventfds_ready, i, err);
+	if (ret == 0)
+		i->loop = loop;
+	return ret;
 }
 
 void machine_interrupts_destroy(struct machine_interrupts *i)
 {
 	if (i->loop)
-		loop_forget(i->loop, i->lines);
-	if (i->lines >= 0)
-		close(i->lines);
+		loop_forget(i->loop, i->watched);
+	if (i->watched >= 0)
+		close(i->watched);
+	free(i->messages);
 	irq_destroy(&i->irq);
 	*i = (struct machine_interrupts)MACHINE_INTERRUPTS_EMPTY;
 }

@@ -1,5 +1,7 @@
 /*
- * Interrupts of a machine: KVM's routes, and the I/O APIC where KVM has none (struct kvm, split).
+ * Interrupts of a machine: KVM's routes, the I/O APIC where KVM has none (struct kvm, split), and
+ * what KVM cannot do, by the event loop: messages for which it has no route left, and
+ * level-triggered lines of eventfds.
  *
  * Created after KVM's interrupt controllers and before all devices; destroyed after them.
  */
@@ -19,20 +21,33 @@ struct machine_intx {
 	unsigned gsi;
 };
 
+/* A message that is sent when an eventfd is signalled, though KVM has no route left for it. */
+struct machine_message {
+	int fd;
+	bool used;
+	uint64_t address;
+	uint32_t data;
+};
+
+/* As many as all vectors that there can be. */
+#define MACHINE_MESSAGES_MAX (PCI_DEVICES_MAX * 2048)
+
 struct machine_interrupts {
 	const struct kvm *kvm;
 	struct irq irq;
-	/* The rest is used with a split irqchip only. */
 	struct loop *loop;
-	struct ioapic ioapic;
-	int lines; /* epoll descriptor of all intx[].fd, which any thread may change; or -1 */
-	pthread_mutex_t lock; /* guards intx; taken inside the I/O APIC's */
-	struct machine_intx intx[PCI_DEVICES_MAX];
+	/* epoll descriptor of messages' and lines' eventfds, which any thread may change; or -1 */
+	int watched;
+	pthread_mutex_t lock;		  /* guards what follows it; taken inside the I/O APIC's */
+	struct machine_message *messages; /* MACHINE_MESSAGES_MAX, once there is one */
+	unsigned nr_messages;		  /* entries up to the last one that was ever in use */
+	struct machine_intx intx[PCI_DEVICES_MAX]; /* with a split irqchip only */
+	struct ioapic ioapic;			   /* likewise; has a lock of its own */
 };
 
-#define MACHINE_INTERRUPTS_EMPTY                                                 \
-	{                                                                        \
-		.irq = IRQ_EMPTY, .lines = -1, .lock = PTHREAD_MUTEX_INITIALIZER \
+#define MACHINE_INTERRUPTS_EMPTY                                                   \
+	{                                                                          \
+		.irq = IRQ_EMPTY, .watched = -1, .lock = PTHREAD_MUTEX_INITIALIZER \
 	}
 
 /* -errno and a sentence on failure; machine_interrupts_destroy() is called all the same. */
@@ -45,6 +60,15 @@ void machine_interrupts_destroy(struct machine_interrupts *i);
 void machine_interrupts_set(struct machine_interrupts *i, unsigned gsi, bool level);
 /* A CPU acknowledged the level-triggered interrupt with this vector. */
 void machine_interrupts_eoi(struct machine_interrupts *i, uint8_t vector);
+/*
+ * As irq_route() and the other two, but when KVM has no route left, this process sends the message:
+ * later than KVM would. Callable from any thread.
+ */
+int machine_interrupts_route(struct machine_interrupts *i, int fd, uint64_t address, uint32_t data,
+			     struct err *err);
+int machine_interrupts_move(struct machine_interrupts *i, int route, uint64_t address,
+			    uint32_t data, struct err *err);
+void machine_interrupts_unroute(struct machine_interrupts *i, int route, int fd);
 /*
  * Raises line `gsi` when `fd` is signalled; when the guest acknowledges the interrupt, the line is
  * lowered and `resample` signalled. Callable from any thread.

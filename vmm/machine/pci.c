@@ -65,21 +65,21 @@ static int env_route(void *to, int fd, uint64_t address, uint32_t data, struct e
 {
 	struct machine_pci *p = to;
 
-	return irq_route(&p->parts.interrupts->irq, fd, address, data, err);
+	return machine_interrupts_route(p->parts.interrupts, fd, address, data, err);
 }
 
 static int env_route_move(void *to, int handle, uint64_t address, uint32_t data, struct err *err)
 {
 	struct machine_pci *p = to;
 
-	return irq_move(&p->parts.interrupts->irq, handle, address, data, err);
+	return machine_interrupts_move(p->parts.interrupts, handle, address, data, err);
 }
 
 static void env_unroute(void *to, int handle, int fd)
 {
 	struct machine_pci *p = to;
 
-	irq_unroute(&p->parts.interrupts->irq, handle, fd);
+	machine_interrupts_unroute(p->parts.interrupts, handle, fd);
 }
 
 static int env_intx(void *to, unsigned gsi, int fd, int resample, struct err *err)
