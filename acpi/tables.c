@@ -283,7 +283,7 @@ static void put_slit(struct tables *t, const struct plan *p)
 	put_le(b, p->nr_nodes, 8);
 	for (unsigned i = 0; i < p->nr_nodes; i++)
 		for (unsigned j = 0; j < p->nr_nodes; j++)
-			put_le(b, i == j ? 10 : 20, 1);
+			put_le(b, plan_distance(p, i, j), 1);
 	table_end_listed(t, at);
 }
 

@@ -100,6 +100,21 @@ static void print_device(FILE *to, const struct plan *p, const struct plan_pci *
 	}
 }
 
+static void print_nodes(FILE *to, const struct plan *p)
+{
+	char cpus[PLAN_CPU_LIST_MAX];
+
+	fprintf(to, "\n");
+	for (unsigned i = 0; i < p->nr_nodes; i++) {
+		plan_cpu_list(p, i, cpus, sizeof(cpus));
+		fprintf(to, "node %u: %s of RAM, %s%s, distances", i, QUOTED_SIZE(p->nodes[i].size),
+			*cpus ? "CPUs " : "no CPUs", cpus);
+		for (unsigned j = 0; j < p->nr_nodes; j++)
+			fprintf(to, " %u", plan_distance(p, i, j));
+		fprintf(to, "\n");
+	}
+}
+
 /* Host bridges, if there is more than one, and root ports with nothing behind them. */
 static void print_bridges(FILE *to, const struct plan *p)
 {
@@ -160,6 +175,8 @@ void print_plan(FILE *to, const struct plan *p)
 		if (f->at.base >= p->map.regions[p->map.nr_regions - 1].at.end)
 			print_row(to, f->at, "(forbidden)", f->why);
 	}
+	if (p->numa)
+		print_nodes(to, p);
 	print_bridges(to, p);
 	for (unsigned i = 0; i < p->nr_pci; i++)
 		print_device(to, p, &p->pci[i]);

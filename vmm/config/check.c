@@ -11,12 +11,12 @@
 /*
  * The unit of RAM sizes in bytes: 2 MiB, which KVM can map as one page, or a larger backing page.
  */
-static uint64_t config_check_ram_unit(const struct config *c)
+uint64_t config_ram_unit(const struct config *c)
 {
 	return max_u64(2 * MIB, c->page_size);
 }
 
-static int check_multiple(const char *option, uint64_t value, uint64_t unit, struct err *err)
+int config_check_multiple(const char *option, uint64_t value, uint64_t unit, struct err *err)
 {
 	uint64_t below = align_down(value, unit);
 
@@ -28,7 +28,7 @@ static int check_multiple(const char *option, uint64_t value, uint64_t unit, str
 		       below ? " or " : "", SHOWN_SIZE(below + unit));
 }
 
-static int check_limit(const char *option, uint64_t value, uint64_t limit, const char *why,
+int config_check_limit(const char *option, uint64_t value, uint64_t limit, const char *why,
 		       struct err *err)
 {
 	if (value <= limit)
@@ -37,39 +37,29 @@ static int check_limit(const char *option, uint64_t value, uint64_t limit, const
 		       SHOWN_SIZE(value), why, SHOWN_SIZE(limit));
 }
 
-static const char no_more_bits[] = "x86 CPUs have at most 52 address bits";
+const char config_no_more_bits[] = "x86 CPUs have at most 52 address bits";
 
 /* --- CPUs --- */
-
-/* Whether each node has as many CPUs as the others, by their ranges or because they are dealt out.
- */
-static bool nodes_are_even(const struct config *c)
-{
-	for (unsigned i = 0; i < c->nr_nodes; i++)
-		if (c->nodes[i].has_cpus &&
-		    c->nodes[i].last_cpu - c->nodes[i].first_cpu + 1 != c->cpus / c->nr_nodes)
-			return false;
-	return c->nr_nodes > 1 && c->cpus && c->cpus % c->nr_nodes == 0;
-}
 
 /*
  * Sockets whose number of cores is not a power of two leave gaps between APIC ids. If these gaps
  * alone would lift some CPUs above APIC_ID_MAX, which not every guest finds there, all nodes share
  * one socket, as they do on many hosts.
  */
-static bool nodes_can_be_sockets(const struct config *c)
+static bool nodes_can_be_sockets(const struct config *c, unsigned sockets)
 {
-	struct apic_socket each = { 1, c->cpus / max_u64(c->nr_nodes, 1), 1 };
-	struct apic_socket all = { 1, c->cpus, 1 };
+	unsigned threads = c->threads ? c->threads : 1, cores = c->cpus / threads;
+	struct apic_socket each = { 1, cores / (sockets ? sockets : 1), threads };
+	struct apic_socket all = { 1, cores, threads };
 
-	return nodes_are_even(c) && (apic_id_last(&each, c->nr_nodes) <= APIC_ID_MAX ||
-				     apic_id_last(&all, 1) > APIC_ID_MAX);
+	return sockets > 1 && (apic_id_last(&each, sockets) <= APIC_ID_MAX ||
+			       apic_id_last(&all, 1) > APIC_ID_MAX);
 }
 
 /*
  * Chooses the first number that is not given (cores, then sockets, then threads) so that the
- * product is the number of CPUs; the others become 1. Without any number, each node becomes a
- * socket where nodes_can_be_sockets().
+ * product is the number of CPUs; the others become 1. With neither sockets nor cores, each node
+ * that has CPUs becomes a socket where nodes_can_be_sockets().
  */
 static int check_cpus(struct config *c, struct err *err)
 {
@@ -77,8 +67,8 @@ static int check_cpus(struct config *c, struct err *err)
 	unsigned *open = NULL;
 	uint64_t product = 1;
 
-	if (!c->sockets && !c->cores && !c->threads && nodes_can_be_sockets(c))
-		c->sockets = c->nr_nodes;
+	if (!c->sockets && !c->cores && nodes_can_be_sockets(c, config_even_nodes(c)))
+		c->sockets = config_even_nodes(c);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (!*parts[i] && !open)
 			open = parts[i];
@@ -123,17 +113,18 @@ static int check_memory_sizes(const struct config *c, struct err *err)
 
 	if (c->memory == 0)
 		return err_set(err, EINVAL, "--memory 0: a guest needs RAM; use at least %s",
-			       SHOWN_SIZE(config_check_ram_unit(c)));
-	ret = check_limit("memory", c->memory, ADDRESS_SPACE_END, no_more_bits, err);
+			       SHOWN_SIZE(config_ram_unit(c)));
+	ret = config_check_limit("memory", c->memory, ADDRESS_SPACE_END, config_no_more_bits, err);
 	if (ret < 0)
 		return ret;
-	ret = check_limit("max-memory", c->max_memory, ADDRESS_SPACE_END, no_more_bits, err);
+	ret = config_check_limit("max-memory", c->max_memory, ADDRESS_SPACE_END,
+				 config_no_more_bits, err);
 	if (ret < 0)
 		return ret;
-	ret = check_multiple("memory", c->memory, config_check_ram_unit(c), err);
+	ret = config_check_multiple("memory", c->memory, config_ram_unit(c), err);
 	if (ret < 0)
 		return ret;
-	ret = check_multiple("max-memory", c->max_memory, config_check_ram_unit(c), err);
+	ret = config_check_multiple("max-memory", c->max_memory, config_ram_unit(c), err);
 	if (ret < 0)
 		return ret;
 	if (c->max_memory && c->max_memory < c->memory)
@@ -156,14 +147,13 @@ static int check_places(const struct config *c, struct err *err)
 		uint64_t value, limit, unit;
 		const char *why;
 	} rules[] = {
-		{ "low-memory", c->low_memory, align_down(ECAM_BASE, config_check_ram_unit(c)),
-		  config_check_ram_unit(c), "PCI configuration space begins at 0xe0000000" },
-		{ "high-memory-start", c->high_memory_start,
-		  ADDRESS_SPACE_END - config_check_ram_unit(c), config_check_ram_unit(c),
-		  no_more_bits },
+		{ "low-memory", c->low_memory, align_down(ECAM_BASE, config_ram_unit(c)),
+		  config_ram_unit(c), "PCI configuration space begins at 0xe0000000" },
+		{ "high-memory-start", c->high_memory_start, ADDRESS_SPACE_END - config_ram_unit(c),
+		  config_ram_unit(c), config_no_more_bits },
 		{ "pci32-window", c->pci32_size, 2 * GIB, MIB,
 		  "the rest of the first 4 GiB is for RAM and the platform" },
-		{ "pci64-window", c->pci64_size, ADDRESS_SPACE_END, MIB, no_more_bits },
+		{ "pci64-window", c->pci64_size, ADDRESS_SPACE_END, MIB, config_no_more_bits },
 	};
 
 	if (c->high_memory_start && c->layout == LAYOUT_HOLE)
@@ -176,12 +166,12 @@ static int check_places(const struct config *c, struct err *err)
 			       "controllers are; use at least 4G",
 			       SHOWN_SIZE(c->high_memory_start));
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		int ret = check_limit(rules[i].option, rules[i].value, rules[i].limit, rules[i].why,
-				      err);
+		int ret = config_check_limit(rules[i].option, rules[i].value, rules[i].limit,
+					     rules[i].why, err);
 
 		if (ret < 0)
 			return ret;
-		ret = check_multiple(rules[i].option, rules[i].value, rules[i].unit, err);
+		ret = config_check_multiple(rules[i].option, rules[i].value, rules[i].unit, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -205,80 +195,14 @@ static int check_reserve(const struct config *c, struct err *err)
 	return 0;
 }
 
-/* --- NUMA nodes --- */
-
-/* Without --memory, RAM becomes the sum of the nodes, so this precedes the checks of RAM. */
-static int check_node_sizes(struct config *c, struct err *err)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < c->nr_nodes; i++) {
-		uint64_t size = c->nodes[i].size;
-		int ret = check_limit("numa", size, ADDRESS_SPACE_END, no_more_bits, err);
-
-		if (ret < 0)
-			return ret;
-		ret = check_multiple("numa", size, config_check_ram_unit(c), err);
-		if (ret < 0)
-			return ret;
-		sum += size; /* at most 64 * 2^52 */
-	}
-	if (c->nr_nodes && !config_option_given(c, "memory"))
-		c->memory = sum;
-	if (c->nr_nodes && sum != c->memory)
-		return err_set(err, EINVAL,
-			       "the --numa nodes have %s together, but --memory is %s; make them "
-			       "equal, or leave --memory out",
-			       SHOWN_SIZE(sum), SHOWN_SIZE(c->memory));
-	return 0;
-}
-
-/* The nodes, in order, must have the CPUs from 0 to the last, each CPU in one node. */
-static int check_node_cpus(const struct config *c, struct err *err)
-{
-	unsigned next = 0;
-
-	for (unsigned i = 0; i < c->nr_nodes; i++) {
-		const struct config_node *n = &c->nodes[i];
-
-		if (n->has_cpus != c->nodes[0].has_cpus)
-			return err_set(err, EINVAL,
-				       "--numa %s (node %u) has %scpus=, but node 0 has %s; give "
-				       "them to all nodes or to none",
-				       SHOWN_SIZE(n->size), i, n->has_cpus ? "" : "no ",
-				       n->has_cpus ? "none" : "them");
-		if (!n->has_cpus)
-			continue;
-		if (n->first_cpu != next)
-			return err_set(err, EINVAL,
-				       "--numa %s,cpus=%u-%u (node %u) must begin with CPU %u: "
-				       "nodes take the CPUs in order, without gap or overlap",
-				       SHOWN_SIZE(n->size), n->first_cpu, n->last_cpu, i, next);
-		if (n->last_cpu >= c->cpus)
-			return err_set(
-				err, EINVAL,
-				"--numa %s,cpus=%u-%u (node %u): there are %u CPUs, 0 to %u; "
-				"use more --cpus or a smaller range",
-				SHOWN_SIZE(n->size), n->first_cpu, n->last_cpu, i, c->cpus,
-				c->cpus - 1);
-		next = n->last_cpu + 1;
-	}
-	if (next && next != c->cpus)
-		return err_set(err, EINVAL,
-			       "--numa: CPUs %u to %u belong to no node; let the last node's cpus= "
-			       "end with %u",
-			       next, c->cpus - 1, c->cpus - 1);
-	return 0;
-}
-
 /* --- options against each other --- */
 
 /* Options whose effect is part of a plan file. */
 static const char *const map_options[] = {
-	"cpus",	      "memory",	      "max-memory",   "numa",
-	"page-size",  "phys-bits",    "iova-policy",  "reserve",
-	"low-memory", "pci32-window", "pci64-window", "high-memory-start",
-	"layout",     "spare-ports",
+	"cpus",	      "memory",	       "max-memory",   "numa",
+	"page-size",  "phys-bits",     "iova-policy",  "reserve",
+	"low-memory", "pci32-window",  "pci64-window", "high-memory-start",
+	"layout",     "numa-distance", "spare-ports",
 };
 
 static int check_files(const struct config *c, enum config_command cmd, struct err *err)
@@ -346,10 +270,10 @@ static int check_fold(const struct config *c, struct err *err)
 			err, EINVAL,
 			"--fold has less memory than the guest sees, which no other program can "
 			"serve; leave out vhost-user= and --fs");
-	if (c->fold && (!is_power_of_two(c->fold) || c->fold < config_check_ram_unit(c)))
+	if (c->fold && (!is_power_of_two(c->fold) || c->fold < config_ram_unit(c)))
 		return err_set(err, EINVAL,
 			       "--fold %s is not a power of two of at least %s; use another",
-			       SHOWN_SIZE(c->fold), SHOWN_SIZE(config_check_ram_unit(c)));
+			       SHOWN_SIZE(c->fold), SHOWN_SIZE(config_ram_unit(c)));
 	return 0;
 }
 
@@ -450,13 +374,21 @@ static const struct step {
 	int (*settle)(struct config *c, struct err *err);
 	int (*judge)(const struct config *c, struct err *err);
 } steps[] = {
-	{ .settle = check_console },	 { .judge = config_check_vfio },
-	{ .settle = config_check_host }, { .judge = check_fold },
-	{ .judge = check_debug_exit },	 { .settle = check_cpus },
-	{ .settle = check_node_sizes },	 { .judge = check_memory_sizes },
-	{ .judge = check_balloon },	 { .judge = check_late },
-	{ .judge = config_check_pmem },	 { .judge = check_places },
-	{ .judge = check_reserve },	 { .judge = check_node_cpus },
+	{ .settle = check_console },
+	{ .judge = config_check_vfio },
+	{ .settle = config_check_host },
+	{ .judge = check_fold },
+	{ .judge = check_debug_exit },
+	{ .settle = check_cpus },
+	{ .settle = config_check_node_sizes },
+	{ .judge = check_memory_sizes },
+	{ .judge = check_balloon },
+	{ .judge = check_late },
+	{ .judge = config_check_pmem },
+	{ .judge = check_places },
+	{ .judge = check_reserve },
+	{ .judge = config_check_node_cpus },
+	{ .judge = config_check_distances },
 };
 
 int config_check(struct config *c, enum config_command cmd, struct err *err)

@@ -56,10 +56,10 @@ enum config_command {
 #define CONFIG_INITRDS_MAX 16
 #define CONFIG_RESERVE_MAX 64
 
+/* --numa SIZE[,cpus=A-B,C-D...] */
 struct config_node {
 	uint64_t size; /* bytes */
-	bool has_cpus;
-	unsigned first_cpu, last_cpu; /* inclusive; valid if has_cpus */
+	bool has_cpus; /* cpus= was given; config.cpu_node has them */
 };
 
 /*
@@ -222,6 +222,10 @@ struct config {
 	uint64_t pci64_size; /* wanted 64-bit PCI window, bytes; 0: default */
 	struct config_node nodes[NODES_MAX];
 	unsigned nr_nodes; /* 0: one node with everything */
+	/* Of each CPU that a node's cpus= names: 1 and the number of the node. config_cpu_node() */
+	uint8_t cpu_node[CPUS_MAX];
+	/* --numa-distance A,B,D: [A][B] is D. 0: not given; then the other way's, or the default */
+	uint8_t distances[NODES_MAX][NODES_MAX];
 	/* CPUs: all four are set after config_check; cpus == sockets * cores * threads */
 	unsigned cpus, sockets, cores, threads;
 	unsigned dies;	    /* of a socket; divides cores, and is 1 unless the user says */
@@ -395,6 +399,11 @@ bool config_names_ram(const struct config *c);
 bool config_pins_ram(const struct config *c);
 /* Whether all of RAM is touched, before the guest starts or while it runs. */
 bool config_prefaults(const struct config *c);
+
+/*
+ * The node of a CPU: as cpus= says, or, if no node has that, dealt out evenly by cores, in order.
+ */
+unsigned config_cpu_node(const struct config *c, unsigned cpu);
 
 /* Whether another process serves a device, for which the guest's RAM must be a file. */
 bool config_shares_ram(const struct config *c);

@@ -33,7 +33,9 @@ int config_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *
 
 /* Setters of the option table; each writes one option's value to *c. In config/words.c: lists. */
 int config_set_cpus(struct config *c, const char *value, struct err *err);
+/* In config/numa.c: nodes. */
 int config_set_numa(struct config *c, const char *value, struct err *err);
+int config_set_numa_distance(struct config *c, const char *value, struct err *err);
 /* In config/vfio.c: passed-through devices. */
 int config_set_vfio(struct config *c, const char *value, struct err *err);
 int config_set_vfio_backend(struct config *c, const char *value, struct err *err);
@@ -73,6 +75,28 @@ int config_check_suite(const struct config *c, struct err *err);
 /* Combinations of --vfio, and of --host with its parts; for config_check(). */
 int config_check_vfio(const struct config *c, struct err *err);
 int config_check_host(struct config *c, struct err *err);
+
+/*
+ * Of --numa. Without --memory, RAM becomes the sum of the nodes, so the first one precedes the
+ * checks of RAM.
+ */
+int config_check_node_sizes(struct config *c, struct err *err);
+int config_check_node_cpus(const struct config *c, struct err *err);
+int config_check_distances(const struct config *c, struct err *err);
+/*
+ * How many nodes have CPUs, if each of them has as many as the others, in order and in one piece of
+ * whole cores, so that it could be a socket; else 0. c->threads may be 0: not given.
+ */
+unsigned config_even_nodes(const struct config *c);
+
+/* The unit of RAM sizes in bytes: 2 MiB, which KVM can map as one page, or a larger backing page.
+ */
+uint64_t config_ram_unit(const struct config *c);
+/* -EINVAL and a sentence if the option's value is no multiple of `unit`, or more than `limit`. */
+int config_check_multiple(const char *option, uint64_t value, uint64_t unit, struct err *err);
+int config_check_limit(const char *option, uint64_t value, uint64_t limit, const char *why,
+		       struct err *err);
+extern const char config_no_more_bits[];
 
 /* --- what an unknown option may have meant (config/suggest.c) --- */
 

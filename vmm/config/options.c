@@ -410,9 +410,15 @@ static const struct config_option options[] = {
 	  "(default: no room)",
 	  set_max_memory },
 	{ "numa", 0, "SIZE[,cpus=A-B]", MAKES, IN_FILE, MANY,
-	  "a NUMA node with this much RAM and CPUs A to B, both included;\n"
-	  "once for each node, in order; without cpus= they are shared out",
+	  "a NUMA node with this much RAM and CPUs A to B, both included, and\n"
+	  "more with ,C-D; once for each node. If no node has cpus=, they are\n"
+	  "shared out; if some have, the others are memory alone",
 	  config_set_numa },
+	{ "numa-distance", 0, "A,B,D", MAKES, IN_FILE, MANY,
+	  "how far nodes A and B are apart, both ways unless B,A is given, too:\n"
+	  "D from 11 to 254, or 255: not to be reached (default: 20; a node is\n"
+	  "10 from itself); may be repeated",
+	  config_set_numa_distance },
 	{ "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
 	  "the host's pages that RAM is made of (default 4K)", set_page_size },
 	{ "prefault", 0, "WHEN", MAKES, IN_FILE, ONCE,

@@ -1,5 +1,5 @@
 /*
- * Options whose values are lists of words: --cpus, --numa; and how such lists are read.
+ * Options whose values are lists of words: --cpus; and how such lists are read.
  *
  * Setters of the table in config/options.c, under its rules.
  */
@@ -99,7 +99,7 @@ int config_parse_span(const char *text, bool outwards, struct span *at, struct e
 	return 0;
 }
 
-/* --- --cpus and --numa --- */
+/* --- --cpus --- */
 
 /*
  * Reads N[,sockets=N][,dies=N][,cores=N][,threads=N]; numbers left out stay 0 until config_check()
@@ -134,66 +134,6 @@ int config_set_cpus(struct config *c, const char *value, struct err *err)
 	c->cores = (unsigned)n[2].value;
 	c->threads = (unsigned)n[3].value;
 	c->dies = n[4].given ? (unsigned)n[4].value : 1;
-	return 0;
-}
-
-/* A or A-B, both included, as the kernel writes lists of CPUs. */
-static int parse_cpu_range(struct config_node *node, char *text, struct err *err)
-{
-	char *to = strchr(text, '-');
-	uint64_t first, last;
-	int ret;
-
-	if (to)
-		*to++ = '\0';
-	ret = config_parse_number(text, 0, CPUS_MAX - 1, &first, err);
-	if (ret < 0)
-		return ret;
-	last = first;
-	if (to) {
-		ret = config_parse_number(to, 0, CPUS_MAX - 1, &last, err);
-		if (ret < 0)
-			return ret;
-	}
-	if (last < first)
-		return err_set(err, EINVAL, "CPU %u comes after CPU %u; write the lower one first",
-			       (unsigned)first, (unsigned)last);
-	node->has_cpus = true;
-	node->first_cpu = (unsigned)first;
-	node->last_cpu = (unsigned)last;
-	return 0;
-}
-
-int config_set_numa(struct config *c, const char *value, struct err *err)
-{
-	struct config_node node = { 0 };
-	struct words words;
-	char *word, *range;
-	int ret = words_init(&words, value, err);
-
-	if (ret < 0)
-		return ret;
-	if (c->nr_nodes == NODES_MAX)
-		return err_set(err, EINVAL, "there can be at most %u nodes", NODES_MAX);
-	word = words_next(&words, &range);
-	if (range)
-		return err_set(err, EINVAL, "the node's size comes first: SIZE,cpus=A-B");
-	ret = config_parse_size(word, &node.size, err);
-	if (ret < 0)
-		return ret;
-	if (node.size == 0)
-		return err_set(err, EINVAL, "a node needs memory; use at least 2M");
-	while ((word = words_next(&words, &range))) {
-		if (strcmp(word, "cpus") != 0 || !range)
-			return err_set(err, EINVAL, "'%s' is unknown here; use SIZE,cpus=A-B",
-				       SHOWN(word));
-		if (node.has_cpus)
-			return err_set(err, EINVAL, "cpus is given twice; a node has one range");
-		ret = parse_cpu_range(&node, range, err);
-		if (ret < 0)
-			return ret;
-	}
-	c->nodes[c->nr_nodes++] = node;
 	return 0;
 }
 

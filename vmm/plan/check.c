@@ -22,12 +22,11 @@ static bool is_memory(enum map_kind kind)
 
 /*
  * Each node must have as many bytes of RAM regions as its size says; hotplug space belongs to the
- * last node, and each CPU to one node, in order.
+ * last node, and each CPU to one node.
  */
 static int plan_check_nodes(const struct plan *p, struct err *err)
 {
 	uint64_t sizes[NODES_MAX] = { 0 }, sum = 0;
-	unsigned cpus = 0;
 
 	if (!p->nr_nodes)
 		return err_set(err, EINVAL, "the plan has no NUMA node");
@@ -50,16 +49,17 @@ static int plan_check_nodes(const struct plan *p, struct err *err)
 				       "NUMA node %u should have %" PRIu64
 				       " bytes of RAM but its regions have %" PRIu64,
 				       i, n->size, sizes[i]);
-		if (n->first_cpu != cpus || n->nr_cpus > p->cpus - cpus)
-			return err_set(err, EINVAL,
-				       "NUMA node %u has %u CPUs from CPU %u: nodes "
-				       "take the %u CPUs in order, without gap or overlap",
-				       i, n->nr_cpus, n->first_cpu, p->cpus);
-		cpus += n->nr_cpus;
+		for (unsigned j = 0; j < p->nr_nodes; j++)
+			if (i != j && plan_distance(p, i, j) <= plan_distance(p, i, i))
+				return err_set(err, EINVAL,
+					       "NUMA nodes %u and %u are %u apart, no more than a "
+					       "node is from itself",
+					       i, j, plan_distance(p, i, j));
 		sum += sizes[i];
 	}
-	if (cpus != p->cpus)
-		return err_set(err, EINVAL, "CPU %u belongs to no NUMA node", cpus);
+	for (unsigned cpu = 0; cpu < p->cpus; cpu++)
+		if (p->cpu_node[cpu] >= p->nr_nodes)
+			return err_set(err, EINVAL, "CPU %u belongs to no NUMA node", cpu);
 	if (sum != p->ram_size)
 		return err_set(err, EINVAL,
 			       "RAM regions add up to %" PRIu64 " bytes instead of "

@@ -16,7 +16,7 @@
 
 #include <libfdt.h>
 
-#define COMPATIBLE "straddle,plan-2"
+#define COMPATIBLE "straddle,plan-3"
 
 static const char *const kind_names[] = {
 	[MAP_RAM] = "ram",     [MAP_HOTPLUG] = "hotplug", [MAP_RESERVED] = "reserved",
@@ -129,6 +129,32 @@ static void put_forbidden(struct writer *w, const struct map *m)
 	plan_fdt_end(w);
 }
 
+/* Runs of CPUs, each by its first one and how many; none: an empty property. */
+static void put_node_cpus(struct writer *w, const struct plan *p, unsigned node)
+{
+	fdt32_t cells[CPUS_MAX]; /* two for a run, and another node's CPU is behind each */
+	unsigned first, end = 0;
+	int n = 0;
+
+	while (plan_node_cpus(p, node, end, &first, &end)) {
+		cells[n++] = cpu_to_fdt32(first);
+		cells[n++] = cpu_to_fdt32(end - first);
+	}
+	w->ret = w->ret ? w->ret
+			: fdt_property(w->fdt, "straddle,cpus", cells, n * (int)sizeof(cells[0]));
+}
+
+static void put_distances(struct writer *w, const struct plan *p, unsigned node)
+{
+	fdt32_t cells[NODES_MAX];
+
+	for (unsigned i = 0; i < p->nr_nodes; i++)
+		cells[i] = cpu_to_fdt32(plan_distance(p, node, i));
+	w->ret = w->ret ? w->ret
+			: fdt_property(w->fdt, "straddle,distances", cells,
+				       (int)(p->nr_nodes * sizeof(cells[0])));
+}
+
 static void put_nodes(struct writer *w, const struct plan *p)
 {
 	plan_fdt_begin(w, "straddle,nodes");
@@ -137,8 +163,8 @@ static void put_nodes(struct writer *w, const struct plan *p)
 		begin_at(w, "node", i);
 		put_u32(w, "reg", i);
 		put_u64(w, "straddle,size", p->nodes[i].size);
-		put_u32(w, "straddle,first-cpu", p->nodes[i].first_cpu);
-		put_u32(w, "straddle,cpus", p->nodes[i].nr_cpus);
+		put_node_cpus(w, p, i);
+		put_distances(w, p, i);
 		plan_fdt_end(w);
 	}
 	plan_fdt_end(w);
@@ -439,10 +465,62 @@ static int get_forbidden(const struct reader *r, int parent, struct map *m)
 	return 0;
 }
 
+/* The root, which says how many CPUs there are, has been read. */
+static int get_node_cpus(const struct reader *r, int node, struct plan *p)
+{
+	static const char name[] = "straddle,cpus";
+	int len;
+	const fdt32_t *cells = fdt_getprop(r->fdt, node, name, &len);
+
+	if (!cells)
+		return bad_value(r, node, name, "is missing");
+	if (len % 8)
+		return bad_value(r, node, name, "is not pairs of two cells");
+	for (int i = 0; i < len / 4; i += 2) {
+		uint32_t first = fdt32_ld(&cells[i]), n = fdt32_ld(&cells[i + 1]);
+
+		if (first > p->cpus || n > p->cpus - first)
+			return bad_value(r, node, name, "has a CPU that is not there");
+		for (uint32_t cpu = first; cpu < first + n; cpu++) {
+			if (p->cpu_node[cpu] != PLAN_NO_NODE)
+				return bad_value(r, node, name, "has a CPU that is there twice");
+			p->cpu_node[cpu] = (uint8_t)p->nr_nodes;
+		}
+	}
+	return 0;
+}
+
+static int get_distances(const struct reader *r, int node, int nr_nodes, struct plan *p)
+{
+	static const char name[] = "straddle,distances";
+	int len;
+	const fdt32_t *cells = fdt_getprop(r->fdt, node, name, &len);
+
+	if (!cells)
+		return bad_value(r, node, name, "is missing");
+	if (len != 4 * nr_nodes)
+		return bad_value(r, node, name, "is not a cell for each node");
+	for (int i = 0; i < nr_nodes; i++) {
+		uint32_t distance = fdt32_ld(&cells[i]);
+
+		if (distance < 10 || distance > 255)
+			return bad_value(r, node, name, "has one below 10 or above 255");
+		p->distances[p->nr_nodes][i] = (uint8_t)distance;
+	}
+	return 0;
+}
+
 static int get_nodes(const struct reader *r, int parent, struct plan *p)
 {
-	int node;
+	int node, nr_nodes = 0;
 
+	memset(p->cpu_node, PLAN_NO_NODE, sizeof(p->cpu_node));
+	fdt_for_each_subnode(node, r->fdt, parent)
+	{
+		nr_nodes++;
+	}
+	if (nr_nodes > NODES_MAX)
+		return bad_value(r, parent, "reg", "is one node too many");
 	fdt_for_each_subnode(node, r->fdt, parent)
 	{
 		struct plan_node *n = &p->nodes[p->nr_nodes];
@@ -453,10 +531,10 @@ static int get_nodes(const struct reader *r, int parent, struct plan *p)
 		ret = get_u64(r, node, "straddle,size", &n->size);
 		if (ret)
 			return ret;
-		ret = get_u32(r, node, "straddle,first-cpu", CPUS_MAX, &n->first_cpu);
+		ret = get_node_cpus(r, node, p);
 		if (ret)
 			return ret;
-		ret = get_u32(r, node, "straddle,cpus", CPUS_MAX, &n->nr_cpus);
+		ret = get_distances(r, node, nr_nodes, p);
 		if (ret)
 			return ret;
 		p->nr_nodes++;

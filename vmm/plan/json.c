@@ -240,16 +240,30 @@ static json_t *json_cpus(const struct plan *p)
 			 (int)p->cores, "threads", (int)p->threads, "apic_ids", ids);
 }
 
+static json_t *json_distances(const struct plan *p, unsigned from)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < p->nr_nodes; i++)
+		list = plan_json_append(list, json_integer(plan_distance(p, from, i)));
+	return list;
+}
+
+/* "cpu_list" is as the kernel writes lists: "0-3,64-67", or "" for memory alone. */
 static json_t *json_nodes(const struct plan *p)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < p->nr_nodes; i++) {
-		const struct plan_node *n = &p->nodes[i];
+		char cpus[PLAN_CPU_LIST_MAX];
+		int n = 0;
 
-		list = plan_json_append(list, json_pack("{s:I,s:i,s:i}", "size", num(n->size),
-							"first_cpu", (int)n->first_cpu, "cpus",
-							(int)n->nr_cpus));
+		for (unsigned cpu = 0; cpu < p->cpus; cpu++)
+			n += plan_cpu_node(p, cpu) == i;
+		plan_cpu_list(p, i, cpus, sizeof(cpus));
+		list = plan_json_append(
+			list, json_pack("{s:I,s:i,s:s,s:o}", "size", num(p->nodes[i].size), "cpus",
+					n, "cpu_list", cpus, "distances", json_distances(p, i)));
 	}
 	return list;
 }

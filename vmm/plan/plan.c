@@ -207,26 +207,19 @@ unsigned plan_host_bits(const struct host_facts *host)
 	return host->phys_bits;
 }
 
-/* Deals out the CPUs evenly, in order, to nodes without `cpus=`. */
 static void plan_nodes(struct plan *p, const struct config *c)
 {
 	p->numa = c->nr_nodes || c->max_memory > c->memory;
 	p->nr_nodes = c->nr_nodes ? c->nr_nodes : 1;
-	if (!c->nr_nodes) {
-		p->nodes[0] = (struct plan_node){ c->memory, 0, c->cpus };
-		return;
-	}
-	for (unsigned i = 0; i < c->nr_nodes; i++) {
-		const struct config_node *n = &c->nodes[i];
-		unsigned from = (unsigned)((uint64_t)c->cpus * i / c->nr_nodes);
-		unsigned to = (unsigned)((uint64_t)c->cpus * (i + 1) / c->nr_nodes);
-
-		if (n->has_cpus) {
-			from = n->first_cpu;
-			to = n->last_cpu + 1;
-		}
-		p->nodes[i] = (struct plan_node){ n->size, from, to - from };
-	}
+	p->nodes[0].size = c->memory;
+	for (unsigned i = 0; i < c->nr_nodes; i++)
+		p->nodes[i].size = c->nodes[i].size;
+	for (unsigned cpu = 0; cpu < c->cpus; cpu++)
+		p->cpu_node[cpu] = (uint8_t)config_cpu_node(c, cpu);
+	for (unsigned i = 0; i < p->nr_nodes; i++)
+		for (unsigned j = 0; j < p->nr_nodes; j++)
+			p->distances[i][j] =
+				c->distances[i][j] ? c->distances[i][j] : c->distances[j][i];
 }
 
 /* Only the ports of --debug-exit matter to the plan; the device itself is not planned. */
@@ -520,10 +513,39 @@ struct span plan_ecam(const struct plan *p)
 
 unsigned plan_cpu_node(const struct plan *p, unsigned cpu)
 {
-	for (unsigned i = 0; i < p->nr_nodes; i++)
-		if (cpu - p->nodes[i].first_cpu < p->nodes[i].nr_cpus)
-			return i;
-	return 0;
+	return p->cpu_node[cpu];
+}
+
+bool plan_node_cpus(const struct plan *p, unsigned node, unsigned from, unsigned *first,
+		    unsigned *end)
+{
+	while (from < p->cpus && p->cpu_node[from] != node)
+		from++;
+	*first = from;
+	while (from < p->cpus && p->cpu_node[from] == node)
+		from++;
+	*end = from;
+	return *first < *end;
+}
+
+void plan_cpu_list(const struct plan *p, unsigned node, char *out, size_t cap)
+{
+	unsigned first, end = 0;
+	size_t len = 0;
+
+	*out = '\0';
+	while (len < cap && plan_node_cpus(p, node, end, &first, &end)) {
+		len += (size_t)snprintf(out + len, cap - len, "%s%u", len ? "," : "", first);
+		if (end > first + 1 && len < cap)
+			len += (size_t)snprintf(out + len, cap - len, "-%u", end - 1);
+	}
+}
+
+unsigned plan_distance(const struct plan *p, unsigned from, unsigned to)
+{
+	if (from == to)
+		return 10;
+	return p->distances[from][to] ? p->distances[from][to] : 20;
 }
 
 /* Bytes of RAM without a gap from `from` on, up to `end` at most. */

@@ -12,10 +12,13 @@
 #include "vmm/config/config.h"
 #include "vmm/plan/map.h"
 
+/* A node without CPUs is memory alone. */
 struct plan_node {
 	uint64_t size;
-	unsigned first_cpu, nr_cpus;
 };
+
+/* No node: of CPUs in a plan file that is not read yet. */
+#define PLAN_NO_NODE 0xff
 
 /* A BAR with its address. */
 struct plan_bar {
@@ -62,6 +65,8 @@ struct plan {
 	unsigned dies; /* groups of a socket's cores, each with a last-level cache; 0 is 1 */
 	struct plan_node nodes[NODES_MAX];
 	unsigned nr_nodes; /* at least 1 */
+	uint8_t cpu_node[CPUS_MAX];
+	uint8_t distances[NODES_MAX][NODES_MAX]; /* 0: plan_distance() has the default */
 	bool numa;	   /* the user asked for nodes or hotplug: SRAT and SLIT are made */
 	/* The first has bus 0, node 0 and all I/O ports; each other one is of another node. */
 	struct plan_bridge bridges[NODES_MAX];
@@ -156,6 +161,17 @@ unsigned plan_port_number(const struct plan *p, const struct plan_port *port);
 /* The GSI of pin 0 to 3 (INTA to INTD) of a function, as _PRT and the root ports wire it. */
 unsigned plan_pci_gsi(const struct plan *p, const struct plan_pci *fn, unsigned pin);
 unsigned plan_cpu_node(const struct plan *p, unsigned cpu);
+/*
+ * Finds the first run of CPUs of a node from CPU `from` on: its beginning and its end, exclusive.
+ * False: there is none.
+ */
+bool plan_node_cpus(const struct plan *p, unsigned node, unsigned from, unsigned *first,
+		    unsigned *end);
+/* Writes the CPUs of a node as "0-3,64-67", "" if it has none. PLAN_CPU_LIST_MAX has room. */
+void plan_cpu_list(const struct plan *p, unsigned node, char *out, size_t cap);
+#define PLAN_CPU_LIST_MAX (10 * CPUS_MAX / 3 + 16) /* "1000-1001," for each three CPUs */
+/* The distance from a node to another, as SLIT has it: 10 to itself, 20 if nothing else is said. */
+unsigned plan_distance(const struct plan *p, unsigned from, unsigned to);
 
 struct plan_cmos {
 	uint32_t above_16m_64k; /* registers 0x34, 0x35: 64 KiB units between 16 MiB and 4 GiB */

@@ -38,10 +38,13 @@ unsigned topology_node_bits(const struct plan *p)
 {
 	unsigned bits = topology_core_bits(p) + topology_thread_bits(p);
 
-	for (unsigned i = 0; i < p->nr_nodes; i++) {
-		if (!p->nodes[i].nr_cpus)
+	/* Ids grow with the numbers of CPUs, so it is enough to look at neighbours. */
+	for (unsigned cpu = 1; cpu < p->cpus; cpu++) {
+		uint32_t id = topology_apic_id(p, cpu), before = topology_apic_id(p, cpu - 1);
+
+		if (plan_cpu_node(p, cpu) == plan_cpu_node(p, cpu - 1))
 			continue;
-		while (bits && topology_apic_id(p, p->nodes[i].first_cpu) & ((1u << bits) - 1))
+		while (bits && id >> bits == before >> bits)
 			bits--;
 	}
 	return bits;

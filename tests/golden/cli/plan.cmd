@@ -20,3 +20,5 @@ plan --host vendor=amd,family=25,phys-bits=48 --memory 2G --cpus 24,dies=5
 # RAM on both sides of what must stay free
 plan --host vendor=amd --layout hole
 plan --host vendor=intel --layout hole --memory 2G --numa 512M --numa 1.5G --reserve 0x140000000-0x148000000
+# Nodes: CPUs in several pieces, memory alone, distances.
+plan --host vendor=amd --cpus 8,threads=2 --numa 4G,cpus=0-1,4-5 --numa 4G,cpus=2-3,6-7 --numa 8G --numa-distance 0,1,12 --numa-distance 2,0,255

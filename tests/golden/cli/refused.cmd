@@ -99,3 +99,6 @@ plan --vsock cid=3,cid=4
 plan --vsock cid=3,socket=
 plan --vsock socket=/run/vsock
 plan --vsock cid=3,port=1
+plan --cpus 4 --numa 1G,cpus=0-1 --numa 1G,cpus=1-3
+plan --cpus 4 --numa 1G,cpus=0-1 --numa 1G,cpus=2
+plan --numa 1G --numa 1G --numa-distance 0,1,10

@@ -39,10 +39,8 @@ static struct plan machine(unsigned cpus, unsigned nodes)
 	p.nr_nodes = nodes ? nodes : 1;
 	p.numa = nodes;
 	p.nr_bridges = p.bridges[0].buses = 1;
-	for (unsigned i = 0; i < p.nr_nodes; i++) {
-		p.nodes[i].first_cpu = i * cpus / p.nr_nodes;
-		p.nodes[i].nr_cpus = cpus / p.nr_nodes;
-	}
+	for (unsigned cpu = 0; cpu < cpus; cpu++)
+		p.cpu_node[cpu] = (uint8_t)(cpu * p.nr_nodes / cpus);
 	memcpy(p.map.regions, regions, sizeof(regions));
 	p.map.nr_regions = ARRAY_SIZE(regions);
 	return p;
@@ -331,6 +329,25 @@ static void test_srat_and_slit(void **state)
 	assert_memory_equal(slit + 44, "\x0a\x14\x14\x0a", 4);
 }
 
+/* Node 1 is memory alone, and the way back from it is longer. */
+static void test_slit_of_distances(void **state)
+{
+	struct plan p = machine(4, 2);
+	const uint8_t *srat, *slit;
+
+	(void)state;
+	memset(p.cpu_node, 0, 4);
+	p.distances[0][1] = 12;
+	p.distances[1][0] = 255;
+	build(&p);
+	srat = find("SRAT");
+	for (unsigned cpu = 0; cpu < 4; cpu++)
+		assert_int_equal(find_sub(srat, 48, 0, cpu)[2], 0);
+	assert_int_equal(load_le(find_sub(srat, 48, 1, 1) + 2, 4), 1);
+	slit = find("SLIT");
+	assert_memory_equal(slit + 44, "\x0a\x0c\xff\x0a", 4);
+}
+
 /* True if the SSDT has a memory descriptor of this range and these general flags. */
 static bool ssdt_has(struct span s, uint8_t flags)
 {
@@ -443,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_most_cpus),
 		cmocka_unit_test(test_mcfg),
 		cmocka_unit_test(test_no_numa_tables_for_one_node),
+		cmocka_unit_test(test_slit_of_distances),
 		cmocka_unit_test(test_srat_and_slit),
 		cmocka_unit_test(test_ssdt),
 		cmocka_unit_test(test_second_bridge),

@@ -26,7 +26,14 @@ static void test_cpu_topology(void **state)
 		{ "--cpus 4 --numa 1G,cpus=0-1 --numa 1G,cpus=2-3", 4, 2, 2, 1 },
 		{ "--cpus 4 --numa 1G,cpus=0-2 --numa 1G,cpus=3", 4, 1, 4, 1 },
 		{ "--cpus 5 --numa 1G --numa 1G", 5, 1, 5, 1 },
-		{ "--cpus 4,threads=2 --numa 1G --numa 1G", 4, 1, 2, 2 },
+		{ "--cpus 4,threads=2 --numa 1G --numa 1G", 4, 2, 1, 2 },
+		{ "--cpus 6,threads=2 --numa 1G --numa 1G", 6, 1, 3, 2 },
+		{ "--cpus 4,cores=4 --numa 1G --numa 1G", 4, 1, 4, 1 },
+		{ "--cpus 4 --numa 1G,cpus=2-3 --numa 1G,cpus=0-1", 4, 2, 2, 1 },
+		/* Nodes of memory alone are no sockets, and nodes in pieces are in one. */
+		{ "--cpus 4 --numa 1G,cpus=0-1 --numa 1G,cpus=2-3 --numa 1G", 4, 2, 2, 1 },
+		{ "--cpus 4 --numa 1G,cpus=0-3 --numa 1G", 4, 1, 4, 1 },
+		{ "--cpus 8 --numa 1G,cpus=0-1,4-5 --numa 1G,cpus=2-3,6-7", 8, 1, 8, 1 },
 		/* But where gaps between APIC ids alone would cost CPUs, they are in one. */
 		{ "--cpus 240 --numa 2G --numa 2G --numa 2G --numa 2G --numa 2G --numa 2G", 240, 1,
 		  240, 1 },
@@ -153,17 +160,30 @@ static void test_numa_rules(void **state)
 	refuse(CMD_PLAN, "--numa 0xffffffffffe00000 --numa 4M", "is too much");
 	refuse(CMD_PLAN, "--numa 4096T --numa 4096T", "--memory 8192T is too much");
 	refuse(CMD_PLAN, "--numa 2G --max-memory 1G", "--max-memory 1G is less than --memory 2G;");
-	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0-1 --numa 1G",
-	       "--numa 1G (node 1) has no cpus=, but node 0 has them; give them to all nodes or");
 	refuse(CMD_PLAN, "--cpus 4 --numa 1G --numa 1G,cpus=0-1",
-	       "--numa 1G (node 1) has cpus=, but node 0 has none");
+	       "--numa: CPUs 2 to 3 belong to no node; add them to the cpus= of one");
+	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0 --numa 1G,cpus=2-3",
+	       "--numa: CPU 1 belongs to no node; add it to the cpus= of one");
 	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0-1 --numa 1G,cpus=1-3",
-	       "--numa 1G,cpus=1-3 (node 1) must begin with CPU 2");
-	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0 --numa 1G,cpus=2-3", "must begin with CPU 1");
-	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=1-3", "must begin with CPU 0");
-	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0-4", "there are 4 CPUs, 0 to 3");
+	       "CPU 1 is in node 0 already");
+	refuse(CMD_PLAN, "--cpus 4 --numa 2G,cpus=0-3 --numa 1G,cpus=4-5",
+	       "--numa 1G (node 1) has CPU 4, but there are 4 CPUs, 0 to 3; use more --cpus or");
+	refuse(CMD_PLAN, "--cpus 4,threads=2 --numa 1G,cpus=0,2-3 --numa 1G,cpus=1",
+	       "--numa: CPUs 0 and 1 are threads of one core, which cannot be in nodes 0 and 1");
+	accept(&c, CMD_PLAN, "--cpus 4 --numa 1G --numa 1G,cpus=0-1,2,cpus=3");
+	assert_int_equal(config_cpu_node(&c, 3), 1);
+	config_free(&c);
+	accept(&c, CMD_PLAN,
+	       "--numa-distance 0,1,11 --numa 1G --numa 1G --numa-distance 1,0,255 "
+	       "--numa-distance 1,1,10");
+	assert_int_equal(c.distances[0][1], 11);
+	assert_int_equal(c.distances[1][0], 255);
+	config_free(&c);
+	refuse(CMD_PLAN, "--numa 1G --numa 1G --numa-distance 0,2,20",
+	       "--numa-distance 0,2,20 names a node that is not there: --numa makes 2, counted");
+	refuse(CMD_PLAN, "--numa-distance 0,1,20", "is not there: --numa makes 0");
 	refuse(CMD_PLAN, "--cpus 4 --numa 1G,cpus=0-1",
-	       "CPUs 2 to 3 belong to no node; let the last node's cpus= end with 3");
+	       "CPUs 2 to 3 belong to no node; add them to the cpus= of one");
 }
 
 static void test_exclusions(void **state)

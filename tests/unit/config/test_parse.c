@@ -116,10 +116,10 @@ static void test_every_option(void **state)
 	assert_int_equal(c.pci64_size, 512 * GIB);
 	assert_int_equal(c.nr_nodes, 2);
 	assert_int_equal(c.nodes[0].size, GIB);
-	assert_int_equal(c.nodes[0].last_cpu, 5);
+	assert_int_equal(config_cpu_node(&c, 5), 0);
 	assert_int_equal(c.nodes[1].size, 2 * GIB);
-	assert_int_equal(c.nodes[1].first_cpu, 6);
-	assert_int_equal(c.nodes[1].last_cpu, 7);
+	assert_int_equal(config_cpu_node(&c, 6), 1);
+	assert_int_equal(config_cpu_node(&c, 7), 1);
 	assert_int_equal(c.serial.kind, SERIAL_FILE);
 	assert_string_equal(c.serial.path, "/a:b");
 	assert_int_equal(c.serial.limit, CONFIG_LINE_LIMIT);
@@ -350,12 +350,25 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--reserve 1G-2G-3G", "'G-3G' is not a size suffix");
 	refuse(CMD_RUN, "--numa cpus=0", "--numa cpus=0: the node's size comes first");
 	refuse(CMD_RUN, "--numa 0", "--numa 0: a node needs memory");
-	refuse(CMD_RUN, "--numa 1G,mem=1", "'mem' is unknown here; use SIZE,cpus=A-B");
+	refuse(CMD_RUN, "--numa 1G,mem=1", "'mem' is unknown here; use SIZE,cpus=A-B,C-D");
+	refuse(CMD_RUN, "--numa 1G,0-1", "'0-1' is unknown here");
+	refuse(CMD_RUN, "--numa 1G,cpus=0,,1", "'' is unknown here");
+	refuse(CMD_RUN, "--numa 1G,cpus=", "a number is missing");
 	refuse(CMD_RUN, "--numa 1G,cpus", "'cpus' is unknown here");
 	refuse(CMD_RUN, "--numa 1G,cpus=2-1", "CPU 2 comes after CPU 1");
 	refuse(CMD_RUN, "--numa 1G,cpus=1-", "a number is missing");
-	refuse(CMD_RUN, "--numa 1G,cpus=0,cpus=1", "cpus is given twice");
+	refuse(CMD_RUN, "--numa 1G,cpus=0-2,cpus=1", "CPU 1 is there twice; write it once");
 	refuse(CMD_RUN, "--numa 1G,cpus=4096", "4096 is out of range");
+	refuse(CMD_RUN, "--numa-distance 0,1", "a distance is A,B,D");
+	refuse(CMD_RUN, "--numa-distance 0,1,20,30", "a distance is A,B,D");
+	refuse(CMD_RUN, "--numa-distance 0=1,1,20", "a distance is A,B,D");
+	refuse(CMD_RUN, "--numa-distance 0,64,20", "64 is out of range");
+	refuse(CMD_RUN, "--numa-distance 0,1,256", "256 is out of range");
+	refuse(CMD_RUN, "--numa-distance 0,1,9", "two nodes are at least 11 apart");
+	refuse(CMD_RUN, "--numa-distance 0,1,10", "two nodes are at least 11 apart");
+	refuse(CMD_RUN, "--numa-distance 1,1,20", "a node is 10 from itself");
+	refuse(CMD_RUN, "--numa-distance 0,1,20 --numa-distance 0,1,30",
+	       "the distance from node 0 to 1 is given twice");
 }
 
 static void test_debug_exit_status(void **state)

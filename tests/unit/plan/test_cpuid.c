@@ -341,7 +341,6 @@ static struct plan machine(unsigned sockets, unsigned cores, unsigned threads)
 			      .cores = cores,
 			      .threads = threads,
 			      .phys_bits = 46,
-			      .nodes = { { .nr_cpus = sockets * cores * threads } },
 			      .nr_nodes = 1 };
 }
 
@@ -476,10 +475,9 @@ static void test_caches(void **state)
 		struct plan p = machine(rows[i].sockets, rows[i].cores, rows[i].threads);
 		unsigned n;
 
-		for (unsigned at = 0; rows[i].node_cpus && at < p.cpus; at += rows[i].node_cpus) {
-			p.nr_nodes = at / rows[i].node_cpus + 1;
-			p.nodes[p.nr_nodes - 1] =
-				(struct plan_node){ .first_cpu = at, .nr_cpus = rows[i].node_cpus };
+		for (unsigned at = 0; rows[i].node_cpus && at < p.cpus; at++) {
+			p.cpu_node[at] = (uint8_t)(at / rows[i].node_cpus);
+			p.nr_nodes = p.cpu_node[at] + 1u;
 		}
 		n = build(amd, ARRAY_SIZE(amd), &p, p.cpus - 1, &kvm);
 		assert_int_equal(sharing(n, 0x8000001d, 2), rows[i].l2);

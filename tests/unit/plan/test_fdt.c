@@ -75,9 +75,10 @@ static void same(const struct plan *a, const struct plan *b)
 	assert_int_equal(a->nr_nodes, b->nr_nodes);
 	for (unsigned i = 0; i < a->nr_nodes; i++) {
 		assert_int_equal(a->nodes[i].size, b->nodes[i].size);
-		assert_int_equal(a->nodes[i].first_cpu, b->nodes[i].first_cpu);
-		assert_int_equal(a->nodes[i].nr_cpus, b->nodes[i].nr_cpus);
+		for (unsigned j = 0; j < a->nr_nodes; j++)
+			assert_int_equal(plan_distance(a, i, j), plan_distance(b, i, j));
 	}
+	assert_memory_equal(a->cpu_node, b->cpu_node, a->cpus);
 	assert_int_equal(a->numa, b->numa);
 	assert_int_equal(a->nr_bridges, b->nr_bridges);
 	for (unsigned i = 0; i < a->nr_bridges; i++)
@@ -162,8 +163,12 @@ static struct config large(void)
 	c.cores = 6;
 	c.threads = 2;
 	c.nr_nodes = 2;
-	c.nodes[0] = (struct config_node){ 600 * GIB, true, 0, 15 };
-	c.nodes[1] = (struct config_node){ 500 * GIB, true, 16, 23 };
+	c.nodes[0] = (struct config_node){ 600 * GIB, true };
+	c.nodes[1] = (struct config_node){ 500 * GIB, true };
+	for (unsigned cpu = 0; cpu < 24; cpu++) /* node 1: 4-7,20-23 */
+		c.cpu_node[cpu] = cpu / 4 % 4 == 1 ? 2 : 1;
+	c.distances[0][1] = 32;
+	c.distances[1][0] = 255;
 	c.iova_policy = IOVA_VENDOR;
 	c.phys_bits = 47;
 	c.reserve[c.nr_reserve++] = (struct span){ 700 * GIB + 1, 701 * GIB + 3 };
@@ -222,6 +227,9 @@ static void test_largest(void **state)
 	plan.map.nr_forbidden = MAP_FORBIDDEN_MAX;
 	plan.nr_nodes = NODES_MAX;
 	plan.nr_bridges = NODES_MAX;
+	plan.cpus = CPUS_MAX;
+	for (unsigned i = 0; i < CPUS_MAX; i++)
+		plan.cpu_node[i] = i % NODES_MAX;
 	plan.nr_ports = plan.nr_pci = PCI_DEVICES_MAX;
 	for (unsigned i = 0; i < PCI_DEVICES_MAX; i++) {
 		plan.ports[i].io = plan.ports[i].mem32 = plan.ports[i].prefetch =
@@ -338,8 +346,7 @@ static void test_missing_and_misshapen(void **state)
 		{ "/", "straddle,threads" },
 		{ NODE0, "reg" },
 		{ NODE0, "straddle,size" },
-		{ NODE0, "straddle,first-cpu" },
-		{ NODE0, "straddle,cpus" },
+		{ NODE0, "straddle,distances" },
 		{ HYPER, "reg" },
 		{ HYPER, "straddle,why" },
 		{ FIRST_RAM, "reg" },
@@ -386,6 +393,19 @@ static void set32(const char *path, const char *name, uint32_t value)
 	assert_int_equal(fdt_setprop_u32(blob, at(path), name, value), 0);
 }
 
+static void set_cells(const char *path, const char *name, unsigned n, ...)
+{
+	fdt32_t cells[8];
+	va_list values;
+
+	fresh();
+	va_start(values, n);
+	for (unsigned i = 0; i < n; i++)
+		cells[i] = cpu_to_fdt32(va_arg(values, uint32_t));
+	va_end(values);
+	assert_int_equal(fdt_setprop(blob, at(path), name, cells, (int)(n * sizeof(cells[0]))), 0);
+}
+
 static void set_text(const char *path, const char *name, const char *value)
 {
 	fresh();
@@ -420,7 +440,7 @@ static void test_wrong_values(void **state)
 	set_text("/", "straddle,iova-policy", "none");
 	refused("iova-policy");
 	set_text("/", "compatible", "straddle,plan-1");
-	refused("straddle,plan-2");
+	refused("straddle,plan-3");
 	set32("/", "straddle,cpus", 0);
 	refused("CPU");
 	set32("/", "straddle,cpus", CPUS_MAX + 1);
@@ -437,14 +457,33 @@ static void test_wrong_values(void **state)
 	refused("order");
 	set64(NODE0, "straddle,size", 601 * GIB);
 	refused("node 0");
-	set32(NODE0, "straddle,first-cpu", 9);
-	refused("from CPU 9");
-	set32(NODE0, "straddle,cpus", 25);
-	refused("25 CPUs");
-	set32(NODE0, "straddle,cpus", 15); /* a gap before node 1 */
-	refused("from CPU 16");
-	set32("/straddle,nodes/node@1", "straddle,cpus", 7);
-	refused("CPU 23");
+	fresh();
+	assert_int_equal(fdt_delprop(blob, at(NODE0), "straddle,cpus"), 0);
+	refused("straddle,cpus is missing");
+	set_cells(NODE0, "straddle,cpus", 3, 0, 16, 17);
+	refused("pairs");
+	set_cells(NODE0, "straddle,cpus", 0);
+	refused("CPU 0 belongs to no NUMA node");
+	set_cells(NODE0, "straddle,cpus", 2, 0, 25);
+	refused("not there");
+	set_cells(NODE0, "straddle,cpus", 2, 25, 0);
+	refused("not there");
+	set_cells(NODE0, "straddle,cpus", 2, 24, 0xffffffff);
+	refused("not there");
+	set_cells(NODE0, "straddle,cpus", 2, 0, 5); /* CPU 4 is node 1's */
+	refused("there twice");
+	set_cells(NODE0, "straddle,cpus", 4, 0, 4, 3, 1);
+	refused("there twice");
+	set_cells(NODE0, "straddle,cpus", 4, 0, 4, 8, 11);
+	refused("CPU 19 belongs to no NUMA node");
+	set_cells(NODE0, "straddle,distances", 3, 10, 20, 20);
+	refused("a cell for each node");
+	set_cells(NODE0, "straddle,distances", 2, 10, 9);
+	refused("below 10");
+	set_cells(NODE0, "straddle,distances", 2, 10, 256);
+	refused("above 255");
+	set_cells(NODE0, "straddle,distances", 2, 10, 10);
+	refused("0 and 1 are 10 apart");
 	set_text(HYPER, "straddle,why", "\033[2J");
 	refused("printable");
 	set_text(FIRST_RAM, "straddle,kind", "rum");
@@ -595,8 +634,7 @@ static void test_too_many(void **state)
 				continue;
 			fdt_setprop_u32(blob, node, "reg", i);
 			fdt_setprop_u64(blob, node, "straddle,size", 0);
-			fdt_setprop_u32(blob, node, "straddle,first-cpu", 0);
-			fdt_setprop_u32(blob, node, "straddle,cpus", 0);
+			fdt_setprop_empty(blob, node, "straddle,cpus");
 			fdt_setprop_u32(blob, node, "straddle,slot", 0);
 			fdt_setprop_u32(blob, node, "straddle,bus", 0);
 			fdt_setprop_u32(blob, node, "straddle,buses", 1);

@@ -475,6 +475,14 @@ static void test_straddling(void **state)
 	assert_int_equal(plan_cmos(&plan).above_4g_64k, 0); /* nothing at 4 GiB itself */
 }
 
+static const char *cpus_of(unsigned node)
+{
+	static char text[PLAN_CPU_LIST_MAX];
+
+	plan_cpu_list(&plan, node, text, sizeof(text));
+	return text;
+}
+
 static void test_cpu_nodes(void **state)
 {
 	struct config c = config(3 * GIB);
@@ -486,15 +494,62 @@ static void test_cpu_nodes(void **state)
 		c.nodes[i].size = GIB;
 	build(&c, &intel);
 	/* dealt out evenly, every CPU to one node */
-	assert_int_equal(plan.nodes[0].nr_cpus + plan.nodes[1].nr_cpus + plan.nodes[2].nr_cpus, 8);
-	assert_int_equal(plan.nodes[2].first_cpu + plan.nodes[2].nr_cpus, 8);
-	c.nodes[0] = (struct config_node){ GIB, true, 6, 7 };
-	c.nodes[1] = (struct config_node){ GIB, true, 0, 5 };
-	c.nr_nodes = 2;
-	c.memory = 2 * GIB;
+	assert_string_equal(cpus_of(0), "0-2");
+	assert_string_equal(cpus_of(1), "3-5");
+	assert_string_equal(cpus_of(2), "6-7");
+	/* by whole cores, as evenly as they are */
+	c.cores = 4;
+	c.threads = 2;
+	build(&c, &intel);
+	assert_string_equal(cpus_of(0), "0-3");
+	assert_string_equal(cpus_of(1), "4-5");
+	assert_string_equal(cpus_of(2), "6-7");
+	/* as they are named, and the last one is memory alone */
+	c.nodes[0].has_cpus = c.nodes[1].has_cpus = true;
+	memset(c.cpu_node, 2, 6);
+	memset(c.cpu_node + 6, 1, 2);
+	c.cpu_node[1] = 1;
 	build(&c, &intel);
 	assert_int_equal(plan_cpu_node(&plan, 5), 1);
 	assert_int_equal(plan_cpu_node(&plan, 6), 0);
+	assert_string_equal(cpus_of(0), "1,6-7");
+	assert_string_equal(cpus_of(1), "0,2-5");
+	assert_string_equal(cpus_of(2), "");
+}
+
+static void test_longest_cpu_list(void **state)
+{
+	static struct plan p;
+	char text[PLAN_CPU_LIST_MAX];
+
+	(void)state;
+	p.cpus = CPUS_MAX;
+	for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
+		p.cpu_node[cpu] = cpu % 2;
+	plan_cpu_list(&p, 1, text, sizeof(text));
+	assert_string_equal(text + strlen(text) - 10, ",4093,4095");
+}
+
+/* One way is enough, unless the ways differ. */
+static void test_distances(void **state)
+{
+	struct config c = config(3 * GIB);
+
+	(void)state;
+	c.nr_nodes = 3;
+	for (unsigned i = 0; i < 3; i++)
+		c.nodes[i].size = GIB;
+	c.distances[2][0] = 31;
+	c.distances[1][2] = 40;
+	c.distances[2][1] = 50;
+	build(&c, &intel);
+	assert_int_equal(plan_distance(&plan, 0, 0), 10);
+	assert_int_equal(plan_distance(&plan, 0, 1), 20);
+	assert_int_equal(plan_distance(&plan, 1, 0), 20);
+	assert_int_equal(plan_distance(&plan, 0, 2), 31);
+	assert_int_equal(plan_distance(&plan, 2, 0), 31);
+	assert_int_equal(plan_distance(&plan, 1, 2), 40);
+	assert_int_equal(plan_distance(&plan, 2, 1), 50);
 }
 
 /* --- limits --- */
@@ -570,14 +625,15 @@ static void test_bios_area(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_amd_rule),	cmocka_unit_test(test_bios_area),
-		cmocka_unit_test(test_host_regions),	cmocka_unit_test(test_short_list),
-		cmocka_unit_test(test_layout_hole),	cmocka_unit_test(test_small_intel),
-		cmocka_unit_test(test_large_amd),	cmocka_unit_test(test_cmos_saturates),
-		cmocka_unit_test(test_straddling),	cmocka_unit_test(test_cpu_nodes),
-		cmocka_unit_test(test_usable),		cmocka_unit_test(test_unknown_devices),
-		cmocka_unit_test(test_too_many_ranges), cmocka_unit_test(test_bits),
-		cmocka_unit_test(test_check_host),	cmocka_unit_test(test_pmem),
+		cmocka_unit_test(test_amd_rule),	 cmocka_unit_test(test_bios_area),
+		cmocka_unit_test(test_host_regions),	 cmocka_unit_test(test_short_list),
+		cmocka_unit_test(test_layout_hole),	 cmocka_unit_test(test_small_intel),
+		cmocka_unit_test(test_large_amd),	 cmocka_unit_test(test_cmos_saturates),
+		cmocka_unit_test(test_straddling),	 cmocka_unit_test(test_cpu_nodes),
+		cmocka_unit_test(test_longest_cpu_list), cmocka_unit_test(test_distances),
+		cmocka_unit_test(test_usable),		 cmocka_unit_test(test_unknown_devices),
+		cmocka_unit_test(test_too_many_ranges),	 cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_check_host),	 cmocka_unit_test(test_pmem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

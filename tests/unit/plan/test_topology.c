@@ -123,11 +123,12 @@ static void test_node_bits(void **state)
 	(void)state;
 	assert_int_equal(topology_node_bits(&p), 4);
 	p.nr_nodes = 3;
-	p.nodes[0] = (struct plan_node){ .first_cpu = 0, .nr_cpus = 8 };
-	p.nodes[1] = (struct plan_node){ .first_cpu = 8, .nr_cpus = 8 };
-	p.nodes[2] = (struct plan_node){ .first_cpu = 16 }; /* memory alone */
+	memset(p.cpu_node + 8, 1, 8); /* and node 2 is memory alone */
 	assert_int_equal(topology_node_bits(&p), 3);
-	p.nodes[0].nr_cpus = p.nodes[1].first_cpu = 3;
+	memset(p.cpu_node + 4, 1, 4);
+	memset(p.cpu_node + 8, 0, 4); /* 0-3,8-11 and 4-7,12-15 */
+	assert_int_equal(topology_node_bits(&p), 2);
+	p.cpu_node[3] = 1;
 	assert_int_equal(topology_node_bits(&p), 0);
 }
 
