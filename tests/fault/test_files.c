@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -385,6 +386,83 @@ static void test_ram_sealed(void **state)
 	ram_destroy(&ram);
 }
 
+/* --- nodes of the host --- */
+
+static struct {
+	struct span at[4]; /* guest addresses */
+	unsigned node[4], n;
+} binds;
+static struct ram *bound_ram;
+
+static bool note_bind(void *at, uint64_t len, int mode, const unsigned long *nodes, int *ret)
+{
+	for (size_t i = 0; i < bound_ram->nr_blocks; i++) {
+		const struct ram_block *b = &bound_ram->blocks[i];
+		uint64_t offset = (uint64_t)((uint8_t *)at - b->hva);
+
+		if (offset < span_size(b->gpa))
+			binds.at[binds.n] =
+				(struct span){ b->gpa.base + offset, b->gpa.base + offset + len };
+	}
+	assert_int_equal(mode, MPOL_BIND | MPOL_F_STATIC_NODES);
+	binds.node[binds.n] = 64;
+	for (unsigned i = 0; i < 1024; i++) {
+		if (!(nodes[i / 64] >> i % 64 & 1))
+			continue;
+		assert_int_equal(binds.node[binds.n], 64); /* one node alone */
+		binds.node[binds.n] = i;
+	}
+	binds.n++;
+	*ret = 0;
+	return true;
+}
+
+static void test_ram_bind(void **state)
+{
+	static const struct {
+		int code;
+		const char *says;
+	} rows[] = {
+		{ EINVAL, "guest RAM at 0x10000100000 cannot come from node 70 of the host: it is "
+			  "not there" },
+		{ ENOSYS, "this host's kernel was built without NUMA; leave host= of --numa out" },
+		{ EPERM, "seccomp filter forbids it without CAP_SYS_NICE" },
+		{ ENOMEM, "guest RAM at 0x10000100000 cannot be bound to node 70 of the host" },
+	};
+	const struct ram_bound bound[] = { { { 0, MIB }, 0 },
+					   { { MIB, spans[0].end }, 3 },
+					   { { TIB + MIB, spans[2].end }, 70 } };
+	struct wrap_held before = wrap_held();
+	struct ram ram;
+
+	(void)state;
+	bound_ram = &ram;
+	wrap_mbind(note_bind);
+	assert_int_equal(ram_create(&ram, spans, ARRAY_SIZE(spans), &small_pages, &err), 0);
+	assert_int_equal(ram_bind(&ram, bound, 0, &err), 0);
+	assert_int_equal(ram_node(&ram, 0), -1);
+	assert_int_equal(ram_bind(&ram, bound, ARRAY_SIZE(bound), &err), 0);
+	assert_int_equal(binds.n, ARRAY_SIZE(bound));
+	for (size_t i = 0; i < ARRAY_SIZE(bound); i++) {
+		assert_int_equal(binds.at[i].base, bound[i].gpa.base);
+		assert_int_equal(binds.at[i].end, bound[i].gpa.end);
+		assert_int_equal(binds.node[i], bound[i].node == 70 ? 70 : bound[i].node);
+	}
+	assert_int_equal(ram_node(&ram, MIB - 1), 0);
+	assert_int_equal(ram_node(&ram, MIB), 3);
+	assert_int_equal(ram_node(&ram, TIB), -1);
+	assert_int_equal(ram_node(&ram, TIB + MIB), 70);
+	ram_destroy(&ram);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(ram_create(&ram, spans, ARRAY_SIZE(spans), &small_pages, &err), 0);
+		wrap_fail_named("mbind", 1, rows[i].code);
+		assert_int_equal(ram_bind(&ram, &bound[2], 1, &err), -rows[i].code);
+		wrap_assert_says(&err, rows[i].says);
+		ram_destroy(&ram);
+	}
+	wrap_assert_released(before, "bound RAM");
+}
+
 static void test_ram_sentences(void **state)
 {
 	const struct ram_backing huge = { .page_size = 2 * MIB }, giant = { .page_size = GIB };
@@ -502,6 +580,7 @@ int main(void)
 		cmocka_unit_test_setup(test_ram_keeps_huge_pages, wrap_setup),
 		cmocka_unit_test_setup(test_ram_sealed, wrap_setup),
 		cmocka_unit_test_setup(test_ram_sentences, wrap_setup),
+		cmocka_unit_test_setup(test_ram_bind, wrap_setup),
 		cmocka_unit_test_setup(test_ram_and_file_limit, wrap_setup),
 		cmocka_unit_test_setup(test_loop, wrap_setup),
 	};

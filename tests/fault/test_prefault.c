@@ -163,6 +163,74 @@ static void test_old_kernel(void **state)
 	unmake();
 }
 
+static bool bind_anything(void *at, uint64_t len, int mode, const unsigned long *nodes, int *ret)
+{
+	(void)at;
+	(void)len;
+	(void)mode;
+	(void)nodes;
+	*ret = 0;
+	return true;
+}
+
+static const struct ram_bound two_nodes[] = { { { 8 * MIB, 24 * MIB }, 900 },
+					      { { 24 * MIB, 40 * MIB }, 0 },
+					      { { TIB, TIB + 32 * MIB }, 900 } };
+
+static void make_bound(unsigned threads)
+{
+	wrap_mbind(bind_anything);
+	make(&small_pages, threads);
+	assert_int_equal(ram_bind(&ram, two_nodes, ARRAY_SIZE(two_nodes), &err), 0);
+}
+
+/* Each node's, and that of no node, once; whether there are fewer threads than nodes or more. */
+static void test_bound(void **state)
+{
+	struct wrap_held held = wrap_held();
+
+	(void)state;
+	for (unsigned threads = 1; threads <= 7; threads += 3) {
+		host.touched = 0;
+		make_bound(threads);
+		begin();
+		assert_int_equal(prefault_await_all(p, NULL, &err), 0);
+		assert_int_equal(host.touched, RAM_SIZE);
+		assert_int_equal(resident(), RAM_SIZE);
+		unmake();
+	}
+	wrap_assert_released(held, "bound RAM");
+}
+
+/* Who waits for a part waits for it on all of its nodes; what a node lacks is said with its name.
+ */
+static void test_bound_shortage(void **state)
+{
+	const struct span low = { (uintptr_t)0, 40 * MIB };
+	struct span part;
+
+	(void)state;
+	host.fail_gpa = TIB + 17 * MIB;
+	host.fail_code = ENOMEM;
+	host.holds = true;
+	make_bound(2);
+	part.base = (uintptr_t)ram_at(&ram, low.base, 1);
+	part.end = part.base + span_size(low);
+	begin();
+	assert_int_equal(prefault_await(p, part, NULL, &err), 0);
+	for (uint64_t at = 0; at < 40 * MIB; at += 4 * KIB) {
+		unsigned char there;
+
+		assert_int_equal(mincore(ram_at(&ram, at, 1), 4 * KIB, &there), 0);
+		assert_true(there & 1);
+	}
+	__atomic_store_n(&host.holds, false, __ATOMIC_RELAXED);
+	assert_int_equal(prefault_await_all(p, NULL, &err), -ENOMEM);
+	wrap_assert_says(&err, "node 900 of the host has no memory left for guest RAM at or above "
+			       "0x100010");
+	unmake();
+}
+
 /* What RAM repeats is touched once. */
 static void test_fold(void **state)
 {
@@ -271,6 +339,28 @@ static int attempt(void *to, struct err *e)
 	return ret;
 }
 
+static int bound_attempt(void *to, struct err *e)
+{
+	int ret = prefault_open(&p, 1, e);
+
+	(void)to;
+	if (ret < 0)
+		return ret;
+	ret = ram_create(&ram, spans, ARRAY_SIZE(spans), &small_pages, e);
+	if (ret < 0) {
+		prefault_close(p);
+		return ret;
+	}
+	ret = ram_bind(&ram, two_nodes, ARRAY_SIZE(two_nodes), e);
+	if (ret == 0)
+		ret = prefault_begin(p, &ram, e);
+	if (ret == 0)
+		ret = prefault_await_all(p, NULL, e);
+	prefault_close(p);
+	ram_destroy(&ram);
+	return ret;
+}
+
 static void test_every_call(void **state)
 {
 	static const struct wrap_harmless advice[] = {
@@ -281,6 +371,8 @@ static void test_every_call(void **state)
 	(void)state;
 	wrap_sweep(attempt, (void *)(uintptr_t)&small_pages, ENOMEM, advice);
 	wrap_sweep(attempt, (void *)(uintptr_t)&folded, ENOMEM, advice);
+	wrap_mbind(bind_anything);
+	wrap_sweep(bound_attempt, NULL, ENOMEM, advice);
 }
 
 /* Fewer threads than wanted are enough. */
@@ -361,6 +453,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_all, play),
 		cmocka_unit_test_setup(test_old_kernel, play),
+		cmocka_unit_test_setup(test_bound, play),
+		cmocka_unit_test_setup(test_bound_shortage, play),
 		cmocka_unit_test_setup(test_fold, play),
 		cmocka_unit_test_setup(test_part, play),
 		cmocka_unit_test_setup(test_sentences, play),

@@ -21,6 +21,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -38,6 +39,7 @@ static struct wrap_call failed;
 
 static wrap_ioctl_fn *ioctl_answer;
 static wrap_madvise_fn *madvise_answer;
+static wrap_mbind_fn *mbind_answer;
 static const char *redirect_from, *redirect_to;
 static const char *fail_path;
 static int fail_path_code;
@@ -108,6 +110,11 @@ void wrap_ioctl(wrap_ioctl_fn *answer)
 	ioctl_answer = answer;
 }
 
+void wrap_mbind(wrap_mbind_fn *answer)
+{
+	mbind_answer = answer;
+}
+
 void wrap_madvise(wrap_madvise_fn *answer)
 {
 	madvise_answer = answer;
@@ -155,6 +162,7 @@ void wrap_reset(void)
 	counting = false;
 	wrap_ioctl(NULL);
 	wrap_madvise(NULL);
+	wrap_mbind(NULL);
 	wrap_redirect(NULL, NULL);
 	wrap_fail_path(NULL, 0);
 	wrap_short_reads(0);
@@ -238,6 +246,20 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 	if (ret > 0 && on_submitted)
 		on_submitted(ring, (unsigned)ret);
 	return ret;
+}
+
+long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	int ret;
+
+	if (number == SYS_mbind && fails("mbind"))
+		return -1;
+	if (number == SYS_mbind && mbind_answer &&
+	    mbind_answer((void *)a, (uint64_t)b, (int)c, (const unsigned long *)d, &ret))
+		return ret;
+	return __real_syscall(number, a, b, c, d, e, f);
 }
 
 int __real_madvise(void *at, size_t len, int advice);

@@ -47,6 +47,9 @@ struct wrap_call wrap_failed(void);
  */
 typedef bool wrap_ioctl_fn(int fd, unsigned long request, void *arg, int *ret);
 void wrap_ioctl(wrap_ioctl_fn *answer);
+/* The same for mbind(2), which is called by its number. */
+typedef bool wrap_mbind_fn(void *at, uint64_t len, int mode, const unsigned long *nodes, int *ret);
+void wrap_mbind(wrap_mbind_fn *answer);
 /* The same for madvise(2). */
 typedef bool wrap_madvise_fn(void *at, size_t len, int advice, int *ret);
 void wrap_madvise(wrap_madvise_fn *answer);

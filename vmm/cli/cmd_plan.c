@@ -107,8 +107,10 @@ static void print_nodes(FILE *to, const struct plan *p)
 	fprintf(to, "\n");
 	for (unsigned i = 0; i < p->nr_nodes; i++) {
 		plan_cpu_list(p, i, cpus, sizeof(cpus));
-		fprintf(to, "node %u: %s of RAM, %s%s, distances", i, QUOTED_SIZE(p->nodes[i].size),
-			*cpus ? "CPUs " : "no CPUs", cpus);
+		fprintf(to, "node %u: %s of RAM", i, QUOTED_SIZE(p->nodes[i].size));
+		if (p->nodes[i].bound)
+			fprintf(to, " on node %u of the host", p->nodes[i].host);
+		fprintf(to, ", %s%s, distances", *cpus ? "CPUs " : "no CPUs", cpus);
 		for (unsigned j = 0; j < p->nr_nodes; j++)
 			fprintf(to, " %u", plan_distance(p, i, j));
 		fprintf(to, "\n");

@@ -270,6 +270,10 @@ static int check_fold(const struct config *c, struct err *err)
 			err, EINVAL,
 			"--fold has less memory than the guest sees, which no other program can "
 			"serve; leave out vhost-user= and --fs");
+	if (c->fold && config_binds_ram(c))
+		return err_set(err, EINVAL,
+			       "--fold has the same memory for all nodes, which cannot be bound to "
+			       "several of the host; leave host= of --numa out");
 	if (c->fold && (!is_power_of_two(c->fold) || c->fold < config_ram_unit(c)))
 		return err_set(err, EINVAL,
 			       "--fold %s is not a power of two of at least %s; use another",

@@ -56,11 +56,16 @@ enum config_command {
 #define CONFIG_INITRDS_MAX 16
 #define CONFIG_RESERVE_MAX 64
 
-/* --numa SIZE[,cpus=A-B,C-D...] */
+/* --numa SIZE[,cpus=A-B,C-D...][,host=N] */
 struct config_node {
 	uint64_t size; /* bytes */
 	bool has_cpus; /* cpus= was given; config.cpu_node has them */
+	bool bound;    /* host= was given: RAM comes from this node of the host alone */
+	unsigned host;
 };
+
+/* Numbers of a host's nodes are below this (CONFIG_NODES_SHIFT of Linux on x86 is 10 at most). */
+#define CONFIG_HOST_NODES 1024
 
 /*
  * --vfio NAME[,port=off][,node=N][,rom=off|FILE][,caps=A+B][,token=UUID][,on-error=continue]
@@ -141,7 +146,7 @@ struct config_pmem {
 
 /* Whether RAM is touched ahead of the guest; see config_prefaults(). */
 enum config_prefault {
-	PREFAULT_AUTO, /* with --vfio: devices pin all of RAM anyway */
+	PREFAULT_AUTO, /* with --vfio: devices pin all of RAM anyway; with bound huge pages */
 	PREFAULT_OFF,
 	PREFAULT_ON,	     /* before the guest starts */
 	PREFAULT_BACKGROUND, /* while it runs: devices come when all of it is there and mapped */
@@ -404,6 +409,9 @@ bool config_prefaults(const struct config *c);
  * The node of a CPU: as cpus= says, or, if no node has that, dealt out evenly by cores, in order.
  */
 unsigned config_cpu_node(const struct config *c, unsigned cpu);
+
+/* Whether a node's RAM is bound to one of the host. */
+bool config_binds_ram(const struct config *c);
 
 /* Whether another process serves a device, for which the guest's RAM must be a file. */
 bool config_shares_ram(const struct config *c);

@@ -16,7 +16,7 @@
 
 /* --- --numa --- */
 
-static const char node_words[] = "SIZE,cpus=A-B,C-D";
+static const char node_words[] = "SIZE,cpus=A-B,C-D,host=N";
 
 /* A or A-B, both included, as the kernel writes lists of CPUs. */
 static int add_cpu_range(struct config *c, char *text, struct err *err)
@@ -54,17 +54,32 @@ static int add_cpu_range(struct config *c, char *text, struct err *err)
 	return 0;
 }
 
+static int set_host_node(struct config_node *node, const char *value, struct err *err)
+{
+	uint64_t number;
+	int ret;
+
+	if (node->bound)
+		return err_set(err, EINVAL, "host is given twice; a node has the memory of one");
+	ret = config_parse_number(value, 0, CONFIG_HOST_NODES - 1, &number, err);
+	node->bound = ret == 0;
+	node->host = ret == 0 ? (unsigned)number : 0;
+	return ret;
+}
+
 /* A word behind the size; one that begins with a digit continues the list of cpus=. */
 static int set_node_word(struct config *c, struct config_node *node, char *word, char *value,
-			 bool in_cpus, struct err *err)
+			 bool *in_cpus, struct err *err)
 {
-	if (in_cpus && !value && *word >= '0' && *word <= '9')
+	if (*in_cpus && !value && *word >= '0' && *word <= '9')
 		return add_cpu_range(c, word, err);
-	if (strcmp(word, "cpus") != 0 || !value)
-		return err_set(err, EINVAL, "'%s' is unknown here; use %s", SHOWN(word),
-			       node_words);
-	node->has_cpus = true;
-	return add_cpu_range(c, value, err);
+	*in_cpus = value && !strcmp(word, "cpus");
+	node->has_cpus |= *in_cpus;
+	if (*in_cpus)
+		return add_cpu_range(c, value, err);
+	if (value && !strcmp(word, "host"))
+		return set_host_node(node, value, err);
+	return err_set(err, EINVAL, "'%s' is unknown here; use %s", SHOWN(word), node_words);
 }
 
 int config_set_numa(struct config *c, const char *value, struct err *err)
@@ -86,10 +101,9 @@ int config_set_numa(struct config *c, const char *value, struct err *err)
 	if (node.size == 0)
 		return err_set(err, EINVAL, "a node needs memory; use at least 2M");
 	while ((word = words_next(&words, &rest))) {
-		ret = set_node_word(c, &node, word, rest, in_cpus, err);
+		ret = set_node_word(c, &node, word, rest, &in_cpus, err);
 		if (ret < 0)
 			return ret;
-		in_cpus |= node.has_cpus;
 	}
 	c->nodes[c->nr_nodes++] = node;
 	return 0;
@@ -140,6 +154,14 @@ static bool any_has_cpus(const struct config *c)
 {
 	for (unsigned i = 0; i < c->nr_nodes; i++)
 		if (c->nodes[i].has_cpus)
+			return true;
+	return false;
+}
+
+bool config_binds_ram(const struct config *c)
+{
+	for (unsigned i = 0; i < c->nr_nodes; i++)
+		if (c->nodes[i].bound)
 			return true;
 	return false;
 }

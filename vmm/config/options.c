@@ -163,8 +163,14 @@ bool config_pins_ram(const struct config *c)
 
 bool config_prefaults(const struct config *c)
 {
+	/*
+	 * The kernel reserves huge pages on any node, so those of one node could be gone when the
+	 * guest wants them.
+	 */
+	bool scarce = c->page_size != 4 * KIB && config_binds_ram(c);
+
 	return c->prefault == PREFAULT_ON || c->prefault == PREFAULT_BACKGROUND ||
-	       (c->prefault == PREFAULT_AUTO && c->nr_vfio);
+	       (c->prefault == PREFAULT_AUTO && (c->nr_vfio || scarce));
 }
 
 static int set_phys_bits(struct config *c, const char *value, struct err *err)
@@ -409,10 +415,10 @@ static const struct config_option options[] = {
 	  "keep room up to this, though nothing adds memory yet\n"
 	  "(default: no room)",
 	  set_max_memory },
-	{ "numa", 0, "SIZE[,cpus=A-B]", MAKES, IN_FILE, MANY,
-	  "a NUMA node with this much RAM and CPUs A to B, both included, and\n"
-	  "more with ,C-D; once for each node. If no node has cpus=, they are\n"
-	  "shared out; if some have, the others are memory alone",
+	{ "numa", 0, "SIZE[,...]", MAKES, IN_FILE, MANY,
+	  "a NUMA node with this much RAM; once for each node. Keys:\n"
+	  "cpus=A-B,C-D  its CPUs (default: a share, or none beside cpus=)\n"
+	  "host=N        its RAM comes from node N of the host alone",
 	  config_set_numa },
 	{ "numa-distance", 0, "A,B,D", MAKES, IN_FILE, MANY,
 	  "how far nodes A and B are apart, both ways unless B,A is given, too:\n"
@@ -423,7 +429,8 @@ static const struct config_option options[] = {
 	  "the host's pages that RAM is made of (default 4K)", set_page_size },
 	{ "prefault", 0, "WHEN", MAKES, IN_FILE, ONCE,
 	  "touch all of the RAM, on all CPUs at once:\n"
-	  "on          before the guest starts (default with --vfio)\n"
+	  "on          before the guest starts (default with --vfio, and with huge\n"
+	  "            pages that --numa binds)\n"
 	  "off         as the guest uses it (else the default)\n"
 	  "background  while it runs; devices of --vfio arrive when it is done",
 	  set_prefault },

@@ -78,26 +78,28 @@ static void read_pools(const char *root, struct host_memory *m)
 
 /* Lines such as "Node 0 MemFree:  123 kB": what is free, and what the kernel gives back if asked.
  */
-static uint64_t node_available(const char *root, unsigned number)
+static void read_node(const char *root, struct host_memory_node *node)
 {
 	static const char *const counted[] = { "MemFree:", "Active(file):", "Inactive(file):",
 					       "SReclaimable:" };
 	char path[PATH_MAX], line[256], key[64];
-	uint64_t sum = 0, kib;
+	uint64_t kib;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/sys/devices/system/node/node%u/meminfo", root, number);
+	snprintf(path, sizeof(path), "%s/sys/devices/system/node/node%u/meminfo", root,
+		 node->number);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "Node %*u %63s %" SCNu64, key, &kib) != 2)
 			continue;
+		if (!strcmp(key, "MemTotal:"))
+			node->total = kib * KIB;
 		for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
 			if (!strcmp(key, counted[i]))
-				sum += kib * KIB;
+				node->available += kib * KIB;
 	}
 	if (file)
 		fclose(file);
-	return sum;
 }
 
 /* "Mems_allowed_list:	0-1,3" of proc_pid_status(5). Without that line all are allowed. */
@@ -159,7 +161,7 @@ static void read_nodes(const char *root, struct host_memory *m)
 			m->nodes[m->nr_nodes].huge[i] = read_number(path);
 		}
 		m->nodes[m->nr_nodes].allowed = true;
-		m->nodes[m->nr_nodes].available = node_available(root, number);
+		read_node(root, &m->nodes[m->nr_nodes]);
 		m->nr_nodes++;
 	}
 	if (list)

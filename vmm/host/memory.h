@@ -31,6 +31,7 @@ struct host_memory {
 		bool allowed; /* this process may use it (cpuset) */
 		uint64_t huge[HOST_PAGES];
 		uint64_t available;
+		uint64_t total; /* bytes of memory that it has */
 	} nodes[NODES_MAX];
 	unsigned nr_nodes; /* 0: the kernel does not say */
 };

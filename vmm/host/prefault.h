@@ -5,6 +5,10 @@
  * Host side. The threads are made first and wait; after prefault_begin() they claim pieces
  * (vmm/base/pieces.h) until there are no more. They go on whether anybody waits or not: who pins
  * RAM for devices waits for each piece of it, who starts a guest waits for all.
+ *
+ * RAM that is bound to nodes of the host (ram_bind()) is touched on all of these nodes at once, by
+ * threads that run on the CPUs of the node whose memory they touch; those that find no more there
+ * go on with another node's, on its CPUs.
  */
 #ifndef HOST_PREFAULT_H
 #define HOST_PREFAULT_H

@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
+#include <linux/mempolicy.h>
 #include <linux/mman.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef MFD_NOEXEC_SEAL
@@ -205,6 +208,82 @@ fail:
 	return ret;
 }
 
+/* --- nodes of the host --- */
+
+#define NODE_BITS 1024 /* numbers of nodes are below this: CONFIG_NODES_SHIFT is 10 at most */
+#define LONG_BITS (8 * sizeof(unsigned long))
+
+static int not_bound(const struct ram_bound *b, int code, struct err *err)
+{
+	if (code == EINVAL)
+		return err_set(err, code,
+			       "guest RAM at %#" PRIx64 " cannot come from node %u of the host: it "
+			       "is not there, has no memory, or this process may not use it "
+			       "(cpuset.mems); use another host= of --numa",
+			       b->gpa.base, b->node);
+	if (code == ENOSYS)
+		return err_set(err, code,
+			       "this host's kernel was built without NUMA; leave host= of --numa "
+			       "out");
+	if (code == EPERM)
+		return err_set(err, code,
+			       "this process may not say which node of the host memory comes from "
+			       "(mbind: a container's seccomp filter forbids it without "
+			       "CAP_SYS_NICE); leave host= of --numa out");
+	return err_sys(err, code,
+		       "guest RAM at %#" PRIx64 " cannot be bound to node %u of the host",
+		       b->gpa.base, b->node);
+}
+
+/*
+ * MPOL_F_STATIC_NODES: the number is the host's, whatever cpuset this process is in or moved to.
+ * The kernel takes one bit less than it is told (get_nodes() in mm/mempolicy.c).
+ */
+static int bind_span(const struct ram *ram, const struct ram_bound *b, struct err *err)
+{
+	uint8_t *at = ram_at(ram, b->gpa.base, span_size(b->gpa));
+	unsigned long nodes[NODE_BITS / LONG_BITS] = { 0 };
+
+	if (ram->fold)
+		return err_set(err, EINVAL,
+			       "--fold has the same memory for all nodes, which cannot be bound to "
+			       "nodes of the host; leave it out, or host= of --numa");
+	if (!at || b->node >= NODE_BITS)
+		return not_bound(b, EINVAL, err);
+	nodes[b->node / LONG_BITS] = 1ul << b->node % LONG_BITS;
+	if (syscall(SYS_mbind, at, span_size(b->gpa), MPOL_BIND | MPOL_F_STATIC_NODES, nodes,
+		    NODE_BITS + 1ul, 0ul) < 0)
+		return not_bound(b, errno, err);
+	return 0;
+}
+
+int ram_bind(struct ram *ram, const struct ram_bound *bound, size_t n, struct err *err)
+{
+	int ret = 0;
+
+	if (!n)
+		return 0;
+	ram->bound = calloc(n, sizeof(*bound));
+	if (!ram->bound)
+		return err_sys(err, ENOMEM, "out of memory for a list of %zu spans of guest RAM",
+			       n);
+	memcpy(ram->bound, bound, n * sizeof(*bound));
+	ram->nr_bound = n;
+	for (size_t i = 0; ret == 0 && i < n; i++)
+		ret = bind_span(ram, &bound[i], err);
+	return ret;
+}
+
+int ram_node(const struct ram *ram, uint64_t gpa)
+{
+	for (size_t i = 0; i < ram->nr_bound; i++)
+		if (gpa >= ram->bound[i].gpa.base && gpa < ram->bound[i].gpa.end)
+			return (int)ram->bound[i].node;
+	return -1;
+}
+
+/* --- what goes back to the host --- */
+
 /*
  * Gives `size` bytes from `offset` on, whole pages, back to the host. False: the bytes stay as they
  * are.
@@ -257,6 +336,7 @@ void ram_destroy(struct ram *ram)
 		munmap(ram->blocks[i].hva, span_size(ram->blocks[i].gpa));
 	}
 	free(ram->blocks);
+	free(ram->bound);
 	if (ram->memfd >= 0)
 		close(ram->memfd);
 	*ram = (struct ram)RAM_EMPTY;

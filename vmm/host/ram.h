@@ -17,9 +17,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* RAM that comes from one node of the host. */
+struct ram_bound {
+	struct span gpa;
+	unsigned node;
+};
+
 struct ram {
 	struct ram_block *blocks; /* sorted by address */
 	size_t nr_blocks;
+	struct ram_bound *bound; /* sorted by address */
+	size_t nr_bound;
 	int memfd;	    /* the file behind it; -1: anonymous memory */
 	bool fresh;	    /* only zeroes, but for bytes written since ram_create or ram_clear */
 	uint64_t fold;	    /* bytes that all of RAM repeats; 0: it repeats none */
@@ -45,6 +53,14 @@ struct ram_backing {
 
 int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	       const struct ram_backing *backing, struct err *err);
+/*
+ * Has the pages of these spans, sorted, each in one block, come from one node of the host each and
+ * never from another. Called before anything touches them; not for RAM that repeats. Returns 0 or
+ * -errno and a sentence.
+ */
+int ram_bind(struct ram *ram, const struct ram_bound *bound, size_t n, struct err *err);
+/* The node of the host that RAM at a guest address is bound to, or -1. */
+int ram_node(const struct ram *ram, uint64_t gpa);
 /*
  * Gives all pages but huge ones back to the host, so that the guest finds zeroes there again; huge
  * pages keep their contents. Not for RAM that is mapped for devices, which would go on using the

@@ -93,7 +93,7 @@ void room_probe(const char *root, const struct room_need *need, struct room *roo
 {
 	*room = (struct room){ .file = UINT64_MAX };
 	read_limits(root, need, room);
-	if (!at_once(need))
+	if (!at_once(need) && !need->nr_parts)
 		return;
 	host_memory_probe(root, &room->memory);
 	cgroup_room_read(root, &room->group);
@@ -199,6 +199,47 @@ static const struct host_memory_node *find_node(const struct host_memory *m, uns
 	return NULL;
 }
 
+/*
+ * Whether the nodes are there, have memory and may be used: mbind(2) alone would say no more than
+ * that one of the three is not so.
+ */
+static int judge_nodes(const struct room *room, const struct room_need *need, struct err *err)
+{
+	const struct host_memory *m = &room->memory;
+
+	for (unsigned i = 0; i < need->nr_parts; i++) {
+		unsigned number = need->parts[i].node;
+		const struct host_memory_node *node = find_node(m, number);
+
+		if (!m->nr_nodes)
+			return err_set(err, ENODEV,
+				       "guest RAM shall be on node %u of the host, whose kernel "
+				       "knows no nodes (it was built without NUMA); leave host= of "
+				       "--numa out",
+				       number);
+		if (!node)
+			return err_set(err, ENODEV,
+				       "guest RAM shall be on node %u of the host, which has %u "
+				       "node%s, the last of them node %u; use another host= of "
+				       "--numa",
+				       number, m->nr_nodes, m->nr_nodes == 1 ? "" : "s",
+				       m->nodes[m->nr_nodes - 1].number);
+		if (!node->total)
+			return err_set(err, ENODEV,
+				       "guest RAM shall be on node %u of the host, which has CPUs "
+				       "and no memory; use another host= of --numa",
+				       number);
+		if (!node->allowed)
+			return err_set(err, ENODEV,
+				       "guest RAM shall be on node %u of the host, which this "
+				       "process may not use: add it to cpuset.mems of its control "
+				       "group (AllowedMemoryNodes= of a systemd unit), or use "
+				       "another host= of --numa",
+				       number);
+	}
+	return 0;
+}
+
 static int judge_node_pools(const struct room *room, const struct room_need *need, unsigned pages,
 			    struct err *err)
 {
@@ -213,7 +254,8 @@ static int judge_node_pools(const struct room *room, const struct room_need *nee
 				       " MiB on node %u of the host, which has %" PRIu64
 				       ": `echo N >/sys/devices/system/node/node%u/hugepages/"
 				       "hugepages-%s/nr_hugepages` makes them, N being %" PRIu64
-				       " more than it is",
+				       " more than it is, or bind less to that node (host= of "
+				       "--numa)",
 				       n, need->page_size / MIB, part->node, node->huge[pages],
 				       part->node, pool_names[pages], n - node->huge[pages]);
 	}
@@ -296,6 +338,8 @@ int room_judge(const struct room *room, const struct room_need *need, struct err
 {
 	int ret = judge_limits(room, need, err);
 
+	if (ret == 0)
+		ret = judge_nodes(room, need, err);
 	if (ret < 0 || need->overcommit || !at_once(need))
 		return ret;
 	return need->page_size == 4 * KIB ? judge_memory(room, need, err)

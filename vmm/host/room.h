@@ -12,7 +12,7 @@
 #include "vmm/host/cgroup.h"
 #include "vmm/host/memory.h"
 
-/* Bytes that a node of the host must have. */
+/* Bytes that a node of the host must have; each node is there once. */
 struct room_part {
 	unsigned node;
 	uint64_t bytes;
@@ -46,8 +46,8 @@ struct room {
  */
 void room_probe(const char *root, const struct room_need *need, struct room *room);
 /*
- * Returns 0, or -ENOMEM or -EFBIG and a sentence: what is missing, where, and the command that
- * provides it.
+ * Returns 0, or -ENOMEM, -EFBIG or -ENODEV and a sentence: what is missing, where, and the command
+ * that provides it.
  */
 int room_judge(const struct room *room, const struct room_need *need, struct err *err);
 

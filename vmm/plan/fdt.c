@@ -165,6 +165,8 @@ static void put_nodes(struct writer *w, const struct plan *p)
 		put_u64(w, "straddle,size", p->nodes[i].size);
 		put_node_cpus(w, p, i);
 		put_distances(w, p, i);
+		if (p->nodes[i].bound)
+			put_u32(w, "straddle,host-node", p->nodes[i].host);
 		plan_fdt_end(w);
 	}
 	plan_fdt_end(w);
@@ -535,6 +537,12 @@ static int get_nodes(const struct reader *r, int parent, struct plan *p)
 		if (ret)
 			return ret;
 		ret = get_distances(r, node, nr_nodes, p);
+		if (ret)
+			return ret;
+		n->bound = plan_fdt_has(r, node, "straddle,host-node");
+		if (n->bound)
+			ret = get_u32(r, node, "straddle,host-node", CONFIG_HOST_NODES - 1,
+				      &n->host);
 		if (ret)
 			return ret;
 		p->nr_nodes++;

@@ -255,15 +255,17 @@ static json_t *json_nodes(const struct plan *p)
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < p->nr_nodes; i++) {
+		json_t *host = p->nodes[i].bound ? json_integer(p->nodes[i].host) : json_null();
 		char cpus[PLAN_CPU_LIST_MAX];
 		int n = 0;
 
 		for (unsigned cpu = 0; cpu < p->cpus; cpu++)
 			n += plan_cpu_node(p, cpu) == i;
 		plan_cpu_list(p, i, cpus, sizeof(cpus));
-		list = plan_json_append(
-			list, json_pack("{s:I,s:i,s:s,s:o}", "size", num(p->nodes[i].size), "cpus",
-					n, "cpu_list", cpus, "distances", json_distances(p, i)));
+		list = plan_json_append(list, json_pack("{s:I,s:i,s:s,s:o,s:o}", "size",
+							num(p->nodes[i].size), "cpus", n,
+							"cpu_list", cpus, "distances",
+							json_distances(p, i), "host_node", host));
 	}
 	return list;
 }

@@ -213,7 +213,8 @@ static void plan_nodes(struct plan *p, const struct config *c)
 	p->nr_nodes = c->nr_nodes ? c->nr_nodes : 1;
 	p->nodes[0].size = c->memory;
 	for (unsigned i = 0; i < c->nr_nodes; i++)
-		p->nodes[i].size = c->nodes[i].size;
+		p->nodes[i] =
+			(struct plan_node){ c->nodes[i].size, c->nodes[i].bound, c->nodes[i].host };
 	for (unsigned cpu = 0; cpu < c->cpus; cpu++)
 		p->cpu_node[cpu] = (uint8_t)config_cpu_node(c, cpu);
 	for (unsigned i = 0; i < p->nr_nodes; i++)
@@ -509,6 +510,22 @@ struct span plan_ecam(const struct plan *p)
 		if (p->map.regions[i].kind == MAP_ECAM)
 			return p->map.regions[i].at;
 	return (struct span){ 0, 0 };
+}
+
+size_t plan_bound_ram(const struct plan *p, struct plan_bound *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < p->map.nr_regions; i++) {
+		const struct map_region *r = &p->map.regions[i];
+
+		if (r->kind != MAP_RAM || !p->nodes[r->node].bound)
+			continue;
+		if (n < cap)
+			out[n] = (struct plan_bound){ r->at, p->nodes[r->node].host };
+		n++;
+	}
+	return n;
 }
 
 unsigned plan_cpu_node(const struct plan *p, unsigned cpu)

@@ -15,6 +15,8 @@
 /* A node without CPUs is memory alone. */
 struct plan_node {
 	uint64_t size;
+	bool bound; /* its RAM comes from node `host` of the host alone */
+	unsigned host;
 };
 
 /* No node: of CPUs in a plan file that is not read yet. */
@@ -141,6 +143,12 @@ struct span plan_pmem(const struct plan *p, unsigned i);
 size_t plan_ram(const struct plan *p, struct span *out, size_t cap);
 /* RAM that devices may reach: plan_ram() without the forbidden ranges of the BIOS area. */
 size_t plan_dma(const struct plan *p, struct span *out, size_t cap);
+/* As plan_ram(), but RAM that is bound to nodes of the host alone; not joined. */
+struct plan_bound {
+	struct span at;
+	unsigned host;
+};
+size_t plan_bound_ram(const struct plan *p, struct plan_bound *out, size_t cap);
 /* PCI windows of one kind (MAP_PCI32 or MAP_PCI64), of all host bridges or of one. */
 size_t plan_windows(const struct plan *p, enum map_kind kind, struct span *out, size_t cap);
 size_t plan_bridge_windows(const struct plan *p, unsigned bridge, enum map_kind kind,

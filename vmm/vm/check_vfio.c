@@ -110,7 +110,7 @@ static bool check_memory(const struct check_report *r, const struct config *c)
 	check_fact(r, "memory", memory_fact(&m));
 	if (!config_names_ram(c))
 		return true;
-	if (vm_memory_judge(c, c->memory, c->page_size, &err) == 0)
+	if (vm_memory_judge(c, NULL, &err) == 0)
 		check_line(r, "ram", "yes%s",
 			   c->page_size != 4 * KIB || config_prefaults(c) || config_pins_ram(c)
 				   ? ""

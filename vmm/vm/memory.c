@@ -18,9 +18,23 @@ static int add_files(struct vm_memory *m, const struct virtio_backends *backends
 	return ret;
 }
 
-int vm_memory_judge(const struct config *config, uint64_t ram, uint64_t page_size, struct err *err)
+/* Several nodes of the guest may be on one of the host. */
+static void need_node(struct room_need *need, unsigned node, uint64_t bytes)
 {
-	const struct room_need need = {
+	unsigned i = 0;
+
+	while (i < need->nr_parts && need->parts[i].node != node)
+		i++;
+	if (i == need->nr_parts)
+		need->parts[need->nr_parts++] = (struct room_part){ node, 0 };
+	need->parts[i].bytes += bytes;
+}
+
+int vm_memory_judge(const struct config *config, const struct plan *plan, struct err *err)
+{
+	uint64_t ram = plan ? plan->ram_size : config->memory;
+	uint64_t page_size = plan ? plan->page_size : config->page_size;
+	struct room_need need = {
 		.ram = ram,
 		.behind = config->fold ? config->fold : ram,
 		.page_size = page_size,
@@ -31,8 +45,26 @@ int vm_memory_judge(const struct config *config, uint64_t ram, uint64_t page_siz
 	};
 	struct room room;
 
+	for (unsigned i = 0; plan && i < plan->nr_nodes; i++)
+		if (plan->nodes[i].bound)
+			need_node(&need, plan->nodes[i].host, plan->nodes[i].size);
+	for (unsigned i = 0; !plan && i < config->nr_nodes; i++)
+		if (config->nodes[i].bound)
+			need_node(&need, config->nodes[i].host, config->nodes[i].size);
 	room_probe("", &need, &room);
 	return room_judge(&room, &need, err);
+}
+
+/* The first touch chooses the node, and nothing has touched RAM so far. */
+static int bind_ram(struct ram *ram, const struct plan *plan, struct err *err)
+{
+	struct plan_bound planned[PLAN_LIST_MAX];
+	struct ram_bound bound[PLAN_LIST_MAX];
+	size_t n = plan_bound_ram(plan, planned, PLAN_LIST_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		bound[i] = (struct ram_bound){ planned[i].at, planned[i].host };
+	return ram_bind(ram, bound, n, err);
 }
 
 /* After its return no page of RAM has been touched yet. */
@@ -52,7 +84,8 @@ static int make_ram(struct vm_memory *m, const struct plan *plan, const struct c
 		ret = prefault_open(&m->prefault, cpus_usable(""), err);
 	if (ret < 0)
 		return ret;
-	return ram_create(&m->ram, spans, n, &backing, err);
+	ret = ram_create(&m->ram, spans, n, &backing, err);
+	return ret < 0 ? ret : bind_ram(&m->ram, plan, err);
 }
 
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
@@ -63,10 +96,6 @@ int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct co
 	guest_memory_init(&m->guest);
 	if (ret < 0)
 		return ret;
-	/*
-	 * Memory policies (mbind(2): a block, or a part of it, to a node of the host) are set here,
-	 * because the first touch chooses the node, and nothing has touched RAM so far.
-	 */
 	for (size_t i = 0; i < m->ram.nr_blocks; i++) {
 		ret = guest_memory_add(&m->guest, &m->ram.blocks[i], err);
 		if (ret < 0)

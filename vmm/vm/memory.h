@@ -26,10 +26,11 @@ struct vm_memory {
 	}
 
 /*
- * Judges whether the host has `ram` bytes of pages of this size for the configuration's guest, as
- * far as they must be there before it starts. Returns 0 or a negative errno and a sentence.
+ * Judges whether the host has the RAM of a plan (NULL: of the options, as a plan would have it) for
+ * the configuration's guest, as far as it must be there before the guest starts, and the nodes that
+ * it is bound to. Returns 0 or a negative errno and a sentence.
  */
-int vm_memory_judge(const struct config *config, uint64_t ram, uint64_t page_size, struct err *err);
+int vm_memory_judge(const struct config *config, const struct plan *plan, struct err *err);
 /*
  * Makes the plan's RAM and lists it with the files of `backends`, which outlive it; back ends that
  * must be told of memory become listeners. With --prefault threads begin to touch RAM, and go on

@@ -391,7 +391,7 @@ int vm_prepare(struct vm *vm, struct err *err)
 		if (ret < 0)
 			return ret;
 	}
-	ret = vm_memory_judge(&vm->config, vm->plan.ram_size, vm->plan.page_size, err);
+	ret = vm_memory_judge(&vm->config, &vm->plan, err);
 	if (ret == 0 && config_prefaults(&vm->config))
 		ret = look_for_kvm(&vm->plan, err);
 	if (ret < 0)

@@ -170,6 +170,19 @@ static void test_numa_rules(void **state)
 	       "--numa 1G (node 1) has CPU 4, but there are 4 CPUs, 0 to 3; use more --cpus or");
 	refuse(CMD_PLAN, "--cpus 4,threads=2 --numa 1G,cpus=0,2-3 --numa 1G,cpus=1",
 	       "--numa: CPUs 0 and 1 are threads of one core, which cannot be in nodes 0 and 1");
+	accept(&c, CMD_PLAN, "--cpus 2 --numa 1G,host=3,cpus=0 --numa 1G,cpus=1 --page-size 2M");
+	assert_true(c.nodes[0].bound && !c.nodes[1].bound);
+	assert_int_equal(c.nodes[0].host, 3);
+	assert_true(config_prefaults(&c)); /* huge pages of one node might be gone later */
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--numa 1G,host=0");
+	assert_false(config_prefaults(&c));
+	config_free(&c);
+	accept(&c, CMD_PLAN, "--numa 1G --page-size 2M");
+	assert_false(config_prefaults(&c));
+	config_free(&c);
+	refuse(CMD_RUN, "--kernel k --numa 1G,host=0 --fold 512M",
+	       "--fold has the same memory for all nodes");
 	accept(&c, CMD_PLAN, "--cpus 4 --numa 1G --numa 1G,cpus=0-1,2,cpus=3");
 	assert_int_equal(config_cpu_node(&c, 3), 1);
 	config_free(&c);

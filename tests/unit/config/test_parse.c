@@ -350,7 +350,12 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--reserve 1G-2G-3G", "'G-3G' is not a size suffix");
 	refuse(CMD_RUN, "--numa cpus=0", "--numa cpus=0: the node's size comes first");
 	refuse(CMD_RUN, "--numa 0", "--numa 0: a node needs memory");
-	refuse(CMD_RUN, "--numa 1G,mem=1", "'mem' is unknown here; use SIZE,cpus=A-B,C-D");
+	refuse(CMD_RUN, "--numa 1G,mem=1", "'mem' is unknown here; use SIZE,cpus=A-B,C-D,host=N");
+	refuse(CMD_RUN, "--numa 1G,host", "'host' is unknown here");
+	refuse(CMD_RUN, "--numa 1G,host=x", "'x' is not a number");
+	refuse(CMD_RUN, "--numa 1G,host=1024", "1024 is out of range");
+	refuse(CMD_RUN, "--numa 1G,host=1,host=2", "host is given twice");
+	refuse(CMD_RUN, "--numa 1G,cpus=0,host=1,2", "'2' is unknown here");
 	refuse(CMD_RUN, "--numa 1G,0-1", "'0-1' is unknown here");
 	refuse(CMD_RUN, "--numa 1G,cpus=0,,1", "'' is unknown here");
 	refuse(CMD_RUN, "--numa 1G,cpus=", "a number is missing");

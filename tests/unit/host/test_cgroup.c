@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +166,53 @@ static void test_least(void **state)
 	expect_room(30, 1);
 }
 
+static void expect_set(const struct host_cpus *set, const char *members)
+{
+	char text[256] = "";
+	size_t len = 0;
+
+	for (unsigned cpu = 0; cpu < HOST_CPUS_MAX + 2; cpu++)
+		if (host_cpus_has(set, cpu))
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%u ", cpu);
+	assert_string_equal(text, members);
+}
+
+static void test_sets(void **state)
+{
+	struct host_cpus set, other, own;
+
+	(void)state;
+	host_cpus_parse(&set, "0-2,64,8190-9000\n");
+	expect_set(&set, "0 1 2 64 8190 8191 ");
+	host_cpus_parse(&other, "2-64");
+	host_cpus_keep(&set, &other);
+	expect_set(&set, "2 64 ");
+	host_cpus_parse(&set, "\n");
+	assert_true(host_cpus_none(&set));
+	host_cpus_parse(&set, "1-,x");
+	expect_set(&set, "");
+	/* A node's, and none of one that is not there or has memory alone. */
+	shell("mkdir -p sys/devices/system/node/node3 && "
+	      "echo 5-6,9 >sys/devices/system/node/node3/cpulist");
+	cpus_of_node(root, 3, &set);
+	expect_set(&set, "5 6 9 ");
+	cpus_of_node(root, 2, &set);
+	assert_true(host_cpus_none(&set));
+	/* Where this thread may run, one CPU, and back. */
+	cpus_allowed(&own);
+	assert_false(host_cpus_none(&own));
+	memset(&set, 0, sizeof(set));
+	for (unsigned cpu = 0; host_cpus_none(&set); cpu++)
+		if (host_cpus_has(&own, cpu))
+			host_cpus_add(&set, cpu);
+	assert_int_equal(cpus_run_on(&set), 0);
+	cpus_allowed(&other);
+	assert_memory_equal(&other, &set, sizeof(set));
+	assert_int_equal(cpus_run_on(&own), 0);
+	memset(&set, 0, sizeof(set));
+	assert_int_equal(cpus_run_on(&set), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +221,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_version_1, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cpus, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sets, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

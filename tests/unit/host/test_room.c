@@ -28,7 +28,7 @@ static struct room big(void)
 			.pool = { 1500, 0 },
 			.knows_huge = true,
 			.has_huge = { true, true },
-			.nodes = { { 0, true, { 800, 0 }, 3 * GIB }, { 1, true, { 224, 0 }, 4 * GIB } },
+			.nodes = { { 0, true, { 800, 0 }, 3 * GIB, 8 * GIB }, { 1, true, { 224, 0 }, 4 * GIB, 8 * GIB } },
 			.nr_nodes = 2,
 		},
 		.address_space = UINT64_MAX,
@@ -150,6 +150,28 @@ static void test_huge(void **state)
 	fits(&room, &giant); /* the kernel will say it */
 }
 
+/* Nodes that memory is bound to must be there, also for memory that is made as it is used. */
+static void test_no_node(void **state)
+{
+	struct room_need need = of(GIB, 4 * KIB);
+	struct room room = big();
+
+	(void)state;
+	need.parts[0] = (struct room_part){ 1, TIB };
+	need.nr_parts = 1;
+	fits(&room, &need);
+	room.memory.nodes[1].allowed = false;
+	refused(&room, &need, ENODEV, "on node 1 of the host, which this process may not use");
+	room.memory.nodes[1].total = 0;
+	refused(&room, &need, ENODEV, "on node 1 of the host, which has CPUs and no memory");
+	need.parts[0].node = 2;
+	need.overcommit = true;
+	refused(&room, &need, ENODEV,
+		"on node 2 of the host, which has 2 nodes, the last of them node 1; use another");
+	room.memory.nr_nodes = 0;
+	refused(&room, &need, ENODEV, "whose kernel knows no nodes");
+}
+
 /* Memory that is bound to nodes must be there. */
 static void test_nodes(void **state)
 {
@@ -240,8 +262,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lazy),   cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_groups), cmocka_unit_test(test_huge),
-		cmocka_unit_test(test_nodes),  cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_nodes),  cmocka_unit_test(test_no_node),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_probe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

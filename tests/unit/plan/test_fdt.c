@@ -75,6 +75,8 @@ static void same(const struct plan *a, const struct plan *b)
 	assert_int_equal(a->nr_nodes, b->nr_nodes);
 	for (unsigned i = 0; i < a->nr_nodes; i++) {
 		assert_int_equal(a->nodes[i].size, b->nodes[i].size);
+		assert_int_equal(a->nodes[i].bound, b->nodes[i].bound);
+		assert_int_equal(a->nodes[i].host, b->nodes[i].host);
 		for (unsigned j = 0; j < a->nr_nodes; j++)
 			assert_int_equal(plan_distance(a, i, j), plan_distance(b, i, j));
 	}
@@ -163,8 +165,8 @@ static struct config large(void)
 	c.cores = 6;
 	c.threads = 2;
 	c.nr_nodes = 2;
-	c.nodes[0] = (struct config_node){ 600 * GIB, true };
-	c.nodes[1] = (struct config_node){ 500 * GIB, true };
+	c.nodes[0] = (struct config_node){ .size = 600 * GIB, .has_cpus = true };
+	c.nodes[1] = (struct config_node){ 500 * GIB, true, true, 7 };
 	for (unsigned cpu = 0; cpu < 24; cpu++) /* node 1: 4-7,20-23 */
 		c.cpu_node[cpu] = cpu / 4 % 4 == 1 ? 2 : 1;
 	c.distances[0][1] = 32;
@@ -476,6 +478,8 @@ static void test_wrong_values(void **state)
 	refused("there twice");
 	set_cells(NODE0, "straddle,cpus", 4, 0, 4, 8, 11);
 	refused("CPU 19 belongs to no NUMA node");
+	set_cells("/straddle,nodes/node@1", "straddle,host-node", 1, CONFIG_HOST_NODES);
+	refused("straddle,host-node is too large");
 	set_cells(NODE0, "straddle,distances", 3, 10, 20, 20);
 	refused("a cell for each node");
 	set_cells(NODE0, "straddle,distances", 2, 10, 9);

@@ -55,7 +55,8 @@ static void test_straddling(void **state)
 	       "{\"ram_size\":1073741824,\"max_memory\":1073741824,\"page_size\":4096,"
 	       "\"cpus\":{\"count\":1,\"sockets\":1,\"dies\":1,\"cores\":1,\"threads\":1,"
 	       "\"apic_ids\":[0]},"
-	       "\"nodes\":[{\"size\":1073741824,\"cpus\":1,\"cpu_list\":\"0\",\"distances\":[10]}],"
+	       "\"nodes\":[{\"size\":1073741824,\"cpus\":1,\"cpu_list\":\"0\",\"distances\":[10],"
+	       "\"host_node\":null}],"
 	       "\"phys_bits\":48,"
 	       "\"phys_bits_required\":41,\"iova_policy\":\"auto\",\"forbidden\":["
 	       "{\"start\":1086626725888,\"end\":1099511627776,"
@@ -110,13 +111,17 @@ static void test_nodes_and_hotplug(void **state)
 	c.threads = 1;
 	c.nr_nodes = 2;
 	c.nodes[0].size = c.nodes[1].size = GIB;
+	c.nodes[1].bound = true;
+	c.nodes[1].host = 3;
 	c.iova_policy = IOVA_OFF;
 	json = plan_of(&c);
 	assert_string_equal(json_string_value(json_object_get(json, "iova_policy")), "off");
 	assert_int_equal(json_array_size(json_object_get(json, "forbidden")), 1);
 	expect(json_incref(json_object_get(json, "nodes")),
-	       "[{\"size\":1073741824,\"cpus\":3,\"cpu_list\":\"0-2\",\"distances\":[10,20]},"
-	       "{\"size\":1073741824,\"cpus\":3,\"cpu_list\":\"3-5\",\"distances\":[20,10]}]");
+	       "[{\"size\":1073741824,\"cpus\":3,\"cpu_list\":\"0-2\",\"distances\":[10,20],\"host_"
+	       "node\":null},"
+	       "{\"size\":1073741824,\"cpus\":3,\"cpu_list\":\"3-5\",\"distances\":[20,10],\"host_"
+	       "node\":3}]");
 	expect(json_incref(json_object_get(json, "cpus")),
 	       "{\"count\":6,\"sockets\":2,\"dies\":1,\"cores\":3,\"threads\":1,"
 	       "\"apic_ids\":[0,1,2,4,5,6]}");

@@ -530,6 +530,28 @@ static void test_longest_cpu_list(void **state)
 	assert_string_equal(text + strlen(text) - 10, ",4093,4095");
 }
 
+/* On both sides of the hole, and not the RAM of the node that may be anywhere. */
+static void test_bound_ram(void **state)
+{
+	static const struct plan_bound want[] = { { { 601 * GIB, 1012 * GIB }, 5 },
+						  { { TIB, 1113 * GIB }, 5 } };
+	struct config c = config(1100 * GIB);
+	struct plan_bound bound[8];
+
+	(void)state;
+	c.nr_nodes = 2;
+	c.nodes[0].size = 600 * GIB;
+	c.nodes[1] = (struct config_node){ .size = 500 * GIB, .bound = true, .host = 5 };
+	build(&c, &milan);
+	assert_int_equal(plan_bound_ram(&plan, bound, ARRAY_SIZE(bound)), 2);
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		assert_int_equal(bound[i].at.base, want[i].at.base);
+		assert_int_equal(bound[i].at.end, want[i].at.end);
+		assert_int_equal(bound[i].host, want[i].host);
+	}
+	assert_int_equal(plan_bound_ram(&plan, bound, 1), 2);
+}
+
 /* One way is enough, unless the ways differ. */
 static void test_distances(void **state)
 {
@@ -625,15 +647,25 @@ static void test_bios_area(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_amd_rule),	 cmocka_unit_test(test_bios_area),
-		cmocka_unit_test(test_host_regions),	 cmocka_unit_test(test_short_list),
-		cmocka_unit_test(test_layout_hole),	 cmocka_unit_test(test_small_intel),
-		cmocka_unit_test(test_large_amd),	 cmocka_unit_test(test_cmos_saturates),
-		cmocka_unit_test(test_straddling),	 cmocka_unit_test(test_cpu_nodes),
-		cmocka_unit_test(test_longest_cpu_list), cmocka_unit_test(test_distances),
-		cmocka_unit_test(test_usable),		 cmocka_unit_test(test_unknown_devices),
-		cmocka_unit_test(test_too_many_ranges),	 cmocka_unit_test(test_bits),
-		cmocka_unit_test(test_check_host),	 cmocka_unit_test(test_pmem),
+		cmocka_unit_test(test_amd_rule),
+		cmocka_unit_test(test_bios_area),
+		cmocka_unit_test(test_host_regions),
+		cmocka_unit_test(test_short_list),
+		cmocka_unit_test(test_layout_hole),
+		cmocka_unit_test(test_small_intel),
+		cmocka_unit_test(test_large_amd),
+		cmocka_unit_test(test_cmos_saturates),
+		cmocka_unit_test(test_straddling),
+		cmocka_unit_test(test_cpu_nodes),
+		cmocka_unit_test(test_longest_cpu_list),
+		cmocka_unit_test(test_distances),
+		cmocka_unit_test(test_bound_ram),
+		cmocka_unit_test(test_usable),
+		cmocka_unit_test(test_unknown_devices),
+		cmocka_unit_test(test_too_many_ranges),
+		cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_check_host),
+		cmocka_unit_test(test_pmem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,8 @@ static void test_memory(void **state)
 	assert_int_equal(m.could_make[HOST_PAGES_2M], 7);
 	assert_true(m.has_huge[HOST_PAGES_2M]);
 	assert_int_equal(m.nodes[1].available, 7 * KIB);
+	assert_int_equal(m.nodes[1].total, 9 * KIB);
+	assert_int_equal(m.nodes[0].total, 0);
 	assert_false(m.nodes[0].allowed);
 	assert_true(m.nodes[1].allowed);
 	assert_int_equal(m.available, 2 * MIB);
