@@ -393,6 +393,7 @@ static const struct step {
 	{ .judge = check_reserve },
 	{ .judge = config_check_node_cpus },
 	{ .judge = config_check_distances },
+	{ .judge = config_check_affinity },
 };
 
 int config_check(struct config *c, enum config_command cmd, struct err *err)

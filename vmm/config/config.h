@@ -64,6 +64,16 @@ struct config_node {
 	unsigned host;
 };
 
+/* --cpu-affinity A-B@C-D: each of the vCPUs on any of the CPUs; A-B=C-D: one on one, in order */
+struct config_affinity {
+	uint16_t list; /* 0: anywhere; CONFIG_ONE_CPU; else config.cpu_lists[list - 1] */
+	uint16_t cpu;  /* of CONFIG_ONE_CPU */
+};
+
+#define CONFIG_CPU_LISTS_MAX 256
+#define CONFIG_ONE_CPU	     UINT16_MAX
+#define CONFIG_HOST_CPUS     8192 /* the most that Linux on x86 can have (NR_CPUS) */
+
 /* Numbers of a host's nodes are below this (CONFIG_NODES_SHIFT of Linux on x86 is 10 at most). */
 #define CONFIG_HOST_NODES 1024
 
@@ -234,6 +244,11 @@ struct config {
 	/* CPUs: all four are set after config_check; cpus == sockets * cores * threads */
 	unsigned cpus, sockets, cores, threads;
 	unsigned dies;	    /* of a socket; divides cores, and is 1 unless the user says */
+	struct config_affinity affinity[CPUS_MAX];
+	char *cpu_lists[CONFIG_CPU_LISTS_MAX]; /* "0-3,64-67": CPUs of the host */
+	unsigned nr_cpu_lists;
+	bool has_affinity;
+	bool affinity_auto; /* vCPUs are on the node of the host that their node is bound to */
 	unsigned phys_bits; /* 0: the host's */
 	/* addresses that must stay free */
 	enum iova_policy iova_policy;

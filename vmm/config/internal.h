@@ -36,6 +36,8 @@ int config_set_cpus(struct config *c, const char *value, struct err *err);
 /* In config/numa.c: nodes. */
 int config_set_numa(struct config *c, const char *value, struct err *err);
 int config_set_numa_distance(struct config *c, const char *value, struct err *err);
+/* In config/affinity.c. */
+int config_set_cpu_affinity(struct config *c, const char *value, struct err *err);
 /* In config/vfio.c: passed-through devices. */
 int config_set_vfio(struct config *c, const char *value, struct err *err);
 int config_set_vfio_backend(struct config *c, const char *value, struct err *err);
@@ -83,6 +85,7 @@ int config_check_host(struct config *c, struct err *err);
 int config_check_node_sizes(struct config *c, struct err *err);
 int config_check_node_cpus(const struct config *c, struct err *err);
 int config_check_distances(const struct config *c, struct err *err);
+int config_check_affinity(const struct config *c, struct err *err);
 /*
  * How many nodes have CPUs, if each of them has as many as the others, in order and in one piece of
  * whole cores, so that it could be a socket; else 0. c->threads may be 0: not given.
@@ -97,6 +100,10 @@ int config_check_multiple(const char *option, uint64_t value, uint64_t unit, str
 int config_check_limit(const char *option, uint64_t value, uint64_t limit, const char *why,
 		       struct err *err);
 extern const char config_no_more_bits[];
+
+/* A or A-B, both included, below `n`; writes into the text. */
+int config_parse_cpu_range(char *text, unsigned n, unsigned *first, unsigned *last,
+			   struct err *err);
 
 /* --- what an unknown option may have meant (config/suggest.c) --- */
 

@@ -18,37 +18,22 @@
 
 static const char node_words[] = "SIZE,cpus=A-B,C-D,host=N";
 
-/* A or A-B, both included, as the kernel writes lists of CPUs. */
 static int add_cpu_range(struct config *c, char *text, struct err *err)
 {
-	char *to = strchr(text, '-');
-	uint64_t first, last;
-	int ret;
+	unsigned first, last;
+	int ret = config_parse_cpu_range(text, CPUS_MAX, &first, &last, err);
 
-	if (to)
-		*to++ = '\0';
-	ret = config_parse_number(text, 0, CPUS_MAX - 1, &first, err);
 	if (ret < 0)
 		return ret;
-	last = first;
-	if (to) {
-		ret = config_parse_number(to, 0, CPUS_MAX - 1, &last, err);
-		if (ret < 0)
-			return ret;
-	}
-	if (last < first)
-		return err_set(err, EINVAL, "CPU %u comes after CPU %u; write the lower one first",
-			       (unsigned)first, (unsigned)last);
 	for (; first <= last; first++) {
 		unsigned node = c->cpu_node[first];
 
 		if (node == c->nr_nodes + 1)
-			return err_set(err, EINVAL, "CPU %u is there twice; write it once",
-				       (unsigned)first);
+			return err_set(err, EINVAL, "CPU %u is there twice; write it once", first);
 		if (node)
 			return err_set(err, EINVAL,
-				       "CPU %u is in node %u already; a CPU is in one node",
-				       (unsigned)first, node - 1);
+				       "CPU %u is in node %u already; a CPU is in one node", first,
+				       node - 1);
 		c->cpu_node[first] = (uint8_t)(c->nr_nodes + 1);
 	}
 	return 0;

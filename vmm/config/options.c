@@ -425,6 +425,12 @@ static const struct config_option options[] = {
 	  "D from 11 to 254, or 255: not to be reached (default: 20; a node is\n"
 	  "10 from itself); may be repeated",
 	  config_set_numa_distance },
+	{ "cpu-affinity", 0, "A-B@C-D", BOOTS, IN_FILE, MANY,
+	  "run vCPUs A to B on CPUs C to D of the host, each on any of them;\n"
+	  "A-B=C-D: one on one, in order; lists such as 0-3,64-67 on both\n"
+	  "sides; may be repeated; auto: on the CPUs of the node of the host\n"
+	  "that host= of --numa names",
+	  config_set_cpu_affinity },
 	{ "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
 	  "the host's pages that RAM is made of (default 4K)", set_page_size },
 	{ "prefault", 0, "WHEN", MAKES, IN_FILE, ONCE,

@@ -20,6 +20,8 @@ void config_free(struct config *c)
 	for (unsigned i = 0; i < c->nr_initrds; i++)
 		free(c->initrds[i]);
 	free(c->append);
+	for (unsigned i = 0; i < c->nr_cpu_lists; i++)
+		free(c->cpu_lists[i]);
 	free(c->serial.path);
 	free(c->console.path);
 	free(c->vsock_socket);

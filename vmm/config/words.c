@@ -137,6 +137,31 @@ int config_set_cpus(struct config *c, const char *value, struct err *err)
 	return 0;
 }
 
+int config_parse_cpu_range(char *text, unsigned n, unsigned *first, unsigned *last, struct err *err)
+{
+	char *to = strchr(text, '-');
+	uint64_t from, end;
+	int ret;
+
+	if (to)
+		*to++ = '\0';
+	ret = config_parse_number(text, 0, n - 1, &from, err);
+	if (ret < 0)
+		return ret;
+	end = from;
+	if (to) {
+		ret = config_parse_number(to, 0, n - 1, &end, err);
+		if (ret < 0)
+			return ret;
+	}
+	if (end < from)
+		return err_set(err, EINVAL, "CPU %u comes after CPU %u; write the lower one first",
+			       (unsigned)from, (unsigned)end);
+	*first = (unsigned)from;
+	*last = (unsigned)end;
+	return 0;
+}
+
 /* --- keys with values that are words --- */
 
 int config_find_key(const char *const *names, unsigned n, const char *key, const char *value,

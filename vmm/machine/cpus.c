@@ -118,6 +118,19 @@ static void report_stop(struct machine *m, struct vcpu *v, enum machine_end end,
 	machine_end(m, end, 0, report);
 }
 
+/* The set has been tried before (vm_affinity()); a CPU may have gone offline since. */
+static void run_where_asked(struct machine *m, unsigned cpu)
+{
+	const struct host_cpus *set = m->parts.affinity ? &m->parts.affinity[cpu] : NULL;
+	char sentence[128];
+
+	if (!set || host_cpus_none(set) || cpus_run_on(set) == 0)
+		return;
+	snprintf(sentence, sizeof(sentence),
+		 "vCPU %u cannot run where --cpu-affinity says, and runs on other CPUs", cpu);
+	m->parts.say(m->parts.to, sentence);
+}
+
 static void *cpu_thread(void *arg)
 {
 	struct machine_cpu *cpu = arg;
@@ -128,6 +141,7 @@ static void *cpu_thread(void *arg)
 
 	snprintf(name, sizeof(name), "cpu%u", (unsigned)(cpu - m->cpus));
 	thread_name(name);
+	run_where_asked(m, (unsigned)(cpu - m->cpus));
 	__atomic_store_n(&cpu->tid, gettid(), __ATOMIC_RELEASE);
 	switch (vcpu_run(&cpu->vcpu, &bus, &err)) {
 	case VCPU_STOPPED:

@@ -11,6 +11,7 @@
 #include "acpi/tables.h"
 #include "firmware/boot.h"
 #include "vmm/backends/line.h"
+#include "vmm/host/cpus.h"
 #include "vmm/host/image.h"
 #include "vmm/host/kvm.h"
 #include "vmm/host/loop.h"
@@ -62,6 +63,8 @@ struct machine_parts {
 	struct console *virtio_console; /* the line behind the virtio console */
 	bool has_debug_exit;
 	uint16_t debug_exit_port;
+	const struct host_cpus
+		*affinity; /* where each vCPU runs, by number; empty: anywhere; or NULL */
 };
 
 /* An access of the guest. */

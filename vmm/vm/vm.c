@@ -8,6 +8,7 @@
 #include "vmm/host/probe.h"
 #include "vmm/host/supported_cpuid.h"
 #include "vmm/plan/topology.h"
+#include "vmm/vm/affinity.h"
 #include "vmm/vm/commands.h"
 #include "vmm/vm/core.h"
 #include "vmm/vm/prepare.h"
@@ -391,6 +392,9 @@ int vm_prepare(struct vm *vm, struct err *err)
 		if (ret < 0)
 			return ret;
 	}
+	ret = vm_affinity(&vm->affinity, &vm->config, &vm->plan, err);
+	if (ret < 0)
+		return ret;
 	ret = vm_memory_judge(&vm->config, &vm->plan, err);
 	if (ret == 0 && config_prefaults(&vm->config))
 		ret = look_for_kvm(&vm->plan, err);
@@ -527,6 +531,7 @@ static int run_guests(struct vm *vm, struct err *err)
 		.channel = c->channel.kind ? &vm->lines[VM_CHANNEL] : NULL,
 		.has_debug_exit = c->has_debug_exit,
 		.debug_exit_port = c->debug_exit_port,
+		.affinity = vm->affinity,
 	};
 
 	for (;;) {
@@ -709,5 +714,6 @@ void vm_free(struct vm *vm)
 	images_close(&vm->initrd);
 	image_close(&vm->kernel);
 	config_free(&vm->config);
+	free(vm->affinity);
 	free(vm);
 }

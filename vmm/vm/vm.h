@@ -72,6 +72,7 @@ struct vm {
 	unsigned nr_lines;		/* number of open lines */
 	struct control control;
 	struct machine machine;
+	struct host_cpus *affinity; /* of each vCPU; NULL: anywhere */
 	enum vm_blame blame;
 	enum machine_end end;
 	/* what ends a guest from outside (watch.c): descriptors, -1 while not open */

@@ -181,6 +181,25 @@ static void test_numa_rules(void **state)
 	accept(&c, CMD_PLAN, "--numa 1G --page-size 2M");
 	assert_false(config_prefaults(&c));
 	config_free(&c);
+	accept(&c, CMD_RUN,
+	       "--kernel k --cpus 6 --cpu-affinity 0-1,4@2-3,9 --cpu-affinity 5,2=7-8");
+	assert_int_equal(c.affinity[0].list, 1);
+	assert_int_equal(c.affinity[4].list, 1);
+	assert_string_equal(c.cpu_lists[0], "2-3,9");
+	assert_int_equal(c.affinity[3].list, 0);
+	assert_int_equal(c.affinity[5].list, CONFIG_ONE_CPU);
+	assert_int_equal(c.affinity[5].cpu, 7);
+	assert_int_equal(c.affinity[2].cpu, 8);
+	config_free(&c);
+	accept(&c, CMD_RUN, "--kernel k --numa 1G,host=0 --cpu-affinity auto");
+	assert_true(c.affinity_auto);
+	config_free(&c);
+	refuse(CMD_RUN, "--kernel k --cpu-affinity auto",
+	       "--cpu-affinity auto follows nodes that are bound to the host's, and none is");
+	refuse(CMD_RUN, "--kernel k --numa 1G,host=0 --cpu-affinity auto --cpu-affinity 0@0",
+	       "--cpu-affinity auto and lists of CPUs exclude each other");
+	refuse(CMD_RUN, "--kernel k --cpus 2 --cpu-affinity 0-2@0",
+	       "--cpu-affinity has vCPU 2, but there are 2, 0 to 1");
 	refuse(CMD_RUN, "--kernel k --numa 1G,host=0 --fold 512M",
 	       "--fold has the same memory for all nodes");
 	accept(&c, CMD_PLAN, "--cpus 4 --numa 1G --numa 1G,cpus=0-1,2,cpus=3");

@@ -364,6 +364,15 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--numa 1G,cpus=1-", "a number is missing");
 	refuse(CMD_RUN, "--numa 1G,cpus=0-2,cpus=1", "CPU 1 is there twice; write it once");
 	refuse(CMD_RUN, "--numa 1G,cpus=4096", "4096 is out of range");
+	refuse(CMD_RUN, "--cpu-affinity 0", "use VCPUS@CPUS, such as 0-3@8-11");
+	refuse(CMD_RUN, "--cpu-affinity 0@", "a number is missing");
+	refuse(CMD_RUN, "--cpu-affinity @0", "a number is missing");
+	refuse(CMD_RUN, "--cpu-affinity 0@1=2", "'1=2' is no list of CPUs");
+	refuse(CMD_RUN, "--cpu-affinity 0@8192", "8192 is out of range");
+	refuse(CMD_RUN, "--cpu-affinity 4096@0", "4096 is out of range");
+	refuse(CMD_RUN, "--cpu-affinity 0-1,1@0", "vCPU 1 is there twice; keep one");
+	refuse(CMD_RUN, "--cpu-affinity 0-3=0-2",
+	       "4 vCPUs cannot be on 3 CPUs one on one; use 0-3@0-2");
 	refuse(CMD_RUN, "--numa-distance 0,1", "a distance is A,B,D");
 	refuse(CMD_RUN, "--numa-distance 0,1,20,30", "a distance is A,B,D");
 	refuse(CMD_RUN, "--numa-distance 0=1,1,20", "a distance is A,B,D");
