@@ -78,6 +78,20 @@ struct host_pci {
 	uint64_t rom_size; /* bytes; 0: none */
 };
 
+/* The NUMA nodes of a host that have memory which this process may use, by their numbers. */
+struct host_nodes {
+	struct host_node {
+		unsigned number;
+		uint64_t memory; /* bytes */
+		unsigned cpus;
+		unsigned sockets; /* how many its CPUs are of */
+		int socket;	  /* of its first CPU, or -1 */
+	} nodes[NODES_MAX];
+	unsigned n;
+	uint8_t distances[NODES_MAX][NODES_MAX]; /* by the index in nodes[] */
+	unsigned threads;			 /* of a core */
+};
+
 #define HOST_USABLE_MAX 64
 
 struct host_facts {

@@ -1,6 +1,7 @@
 #include "vmm/cli/cmd.h"
 
 #include "vmm/host/image.h"
+#include "vmm/host/nodes.h"
 #include "vmm/plan/topology.h"
 #include "vmm/test/verdict.h"
 #include "vmm/vm/prepare.h"
@@ -97,6 +98,18 @@ int cmd_parse_file(struct config *c, enum config_command cmd, struct err *err)
 	return ret;
 }
 
+int cmd_settle(struct config *c, enum config_command cmd, struct err *err)
+{
+	struct host_nodes nodes;
+	int ret = 0;
+
+	if (c->numa_host && !c->has_host && !c->plan_file) {
+		host_nodes_probe("", &nodes);
+		ret = config_copy_nodes(c, &nodes, err);
+	}
+	return ret < 0 ? ret : config_check(c, cmd, err);
+}
+
 bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[], int *status)
 {
 	struct err err;
@@ -118,7 +131,7 @@ bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[]
 	ret = cmd_parse_file(c, cmd, &err);
 	if (ret < 0)
 		goto fail;
-	ret = config_check(c, cmd, &err);
+	ret = cmd_settle(c, cmd, &err);
 	if (ret < 0)
 		goto fail;
 	return true;

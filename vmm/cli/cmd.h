@@ -40,6 +40,9 @@ int complain(const struct err *err, enum status status);
  */
 bool cmd_parse(struct config *c, enum config_command cmd, int argc, char *argv[], int *status);
 
+/* config_check(), after the nodes of --numa host were copied from this host. */
+int cmd_settle(struct config *c, enum config_command cmd, struct err *err);
+
 /* Reads the file of --config, if there is one, into *c. -errno and a sentence. */
 int cmd_parse_file(struct config *c, enum config_command cmd, struct err *err);
 

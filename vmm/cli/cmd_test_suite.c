@@ -173,7 +173,7 @@ static int suite_run_configure(void *to, const struct suite_case *of, struct con
 	ret = cmd_parse_file(c, CMD_TEST, err);
 	if (ret < 0)
 		return ret;
-	ret = config_check(c, CMD_TEST, err);
+	ret = cmd_settle(c, CMD_TEST, err);
 	if (ret == 0)
 		ret = check_expectations(c, err);
 	return ret < 0 ? err_prefix(err, ret, "%s:%u: ", SHOWN(of->file), of->line) : 0;

@@ -52,8 +52,8 @@ static bool nodes_can_be_sockets(const struct config *c, unsigned sockets)
 	struct apic_socket each = { 1, cores / (sockets ? sockets : 1), threads };
 	struct apic_socket all = { 1, cores, threads };
 
-	return sockets > 1 && (apic_id_last(&each, sockets) <= APIC_ID_MAX ||
-			       apic_id_last(&all, 1) > APIC_ID_MAX);
+	return sockets > 1 &&
+	       (apic_id_last(&each, sockets) <= APIC_ID_MAX || apic_id_last(&all, 1) > APIC_ID_MAX);
 }
 
 /*
@@ -325,11 +325,12 @@ static int check_late(const struct config *c, struct err *err)
 			       "out");
 	for (unsigned i = 0; i < c->nr_vfio; i++)
 		if (c->vfio[i].root_bus)
-			return err_set(err, EINVAL,
-				       "--vfio %s,port=off: a guest finds nothing on bus 0 that "
-				       "comes after its start; leave port=off out, or use "
-				       "--prefault on",
-				       c->vfio[i].name);
+			return err_set(
+				err, EINVAL,
+				"--vfio %s,port=off: a guest finds nothing on a root bus that "
+				"comes after its start; leave port=off out, or use "
+				"--prefault on",
+				c->vfio[i].name);
 	return 0;
 }
 

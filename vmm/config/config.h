@@ -237,13 +237,14 @@ struct config {
 	uint64_t pci64_size; /* wanted 64-bit PCI window, bytes; 0: default */
 	struct config_node nodes[NODES_MAX];
 	unsigned nr_nodes; /* 0: one node with everything */
+	bool numa_host;	   /* --numa host: config_copy_nodes() makes the nodes */
 	/* Of each CPU that a node's cpus= names: 1 and the number of the node. config_cpu_node() */
 	uint8_t cpu_node[CPUS_MAX];
 	/* --numa-distance A,B,D: [A][B] is D. 0: not given; then the other way's, or the default */
 	uint8_t distances[NODES_MAX][NODES_MAX];
 	/* CPUs: all four are set after config_check; cpus == sockets * cores * threads */
 	unsigned cpus, sockets, cores, threads;
-	unsigned dies;	    /* of a socket; divides cores, and is 1 unless the user says */
+	unsigned dies; /* of a socket; divides cores, and is 1 unless the user says */
 	struct config_affinity affinity[CPUS_MAX];
 	char *cpu_lists[CONFIG_CPU_LISTS_MAX]; /* "0-3,64-67": CPUs of the host */
 	unsigned nr_cpu_lists;
@@ -393,6 +394,13 @@ int config_parse_file(struct config *c, enum config_command cmd, const char *nam
  * order of vfio). -EINVAL and a sentence.
  */
 int config_check(struct config *c, enum config_command cmd, struct err *err);
+
+/*
+ * For --numa host, before config_check(): makes the host's nodes the guest's, with as large a part
+ * of RAM and CPUs each, bound to them, their distances, and threads and sockets as far as the
+ * numbers allow and --cpus does not say others. -EINVAL and a sentence.
+ */
+int config_copy_nodes(struct config *c, const struct host_nodes *host, struct err *err);
 
 /* Takes back the options of files of cases, for the configuration of one case. */
 void config_forget_suite(struct config *c);

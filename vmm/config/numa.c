@@ -77,6 +77,13 @@ int config_set_numa(struct config *c, const char *value, struct err *err)
 
 	if (ret < 0)
 		return ret;
+	if (c->numa_host || (c->nr_nodes && !strcmp(value, "host")))
+		return err_set(err, EINVAL,
+			       "--numa host makes all nodes; leave it or the others out");
+	if (!strcmp(value, "host")) {
+		c->numa_host = true;
+		return 0;
+	}
 	word = words_next(&words, &rest);
 	if (rest)
 		return err_set(err, EINVAL, "the node's size comes first: %s", node_words);
@@ -256,6 +263,11 @@ int config_check_node_cpus(const struct config *c, struct err *err)
 
 int config_check_distances(const struct config *c, struct err *err)
 {
+	if (c->numa_host && c->has_host)
+		return err_set(
+			err, EINVAL,
+			"--numa host copies this host, and --host is another; give its nodes "
+			"one by one");
 	for (unsigned a = 0; a < NODES_MAX; a++)
 		for (unsigned b = 0; b < NODES_MAX; b++)
 			if (c->distances[a][b] && (a >= c->nr_nodes || b >= c->nr_nodes))

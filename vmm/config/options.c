@@ -418,7 +418,8 @@ static const struct config_option options[] = {
 	{ "numa", 0, "SIZE[,...]", MAKES, IN_FILE, MANY,
 	  "a NUMA node with this much RAM; once for each node. Keys:\n"
 	  "cpus=A-B,C-D  its CPUs (default: a share, or none beside cpus=)\n"
-	  "host=N        its RAM comes from node N of the host alone",
+	  "host=N        its RAM comes from node N of the host alone\n"
+	  "or host alone: the host's nodes, as large a part of each",
 	  config_set_numa },
 	{ "numa-distance", 0, "A,B,D", MAKES, IN_FILE, MANY,
 	  "how far nodes A and B are apart, both ways unless B,A is given, too:\n"
@@ -435,8 +436,8 @@ static const struct config_option options[] = {
 	  "the host's pages that RAM is made of (default 4K)", set_page_size },
 	{ "prefault", 0, "WHEN", MAKES, IN_FILE, ONCE,
 	  "touch all of the RAM, on all CPUs at once:\n"
-	  "on          before the guest starts (default with --vfio, and with huge\n"
-	  "            pages that --numa binds)\n"
+	  "on          before the guest starts (default with --vfio, and with\n"
+	  "            huge pages that --numa binds)\n"
 	  "off         as the guest uses it (else the default)\n"
 	  "background  while it runs; devices of --vfio arrive when it is done",
 	  set_prefault },

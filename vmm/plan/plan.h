@@ -69,7 +69,7 @@ struct plan {
 	unsigned nr_nodes; /* at least 1 */
 	uint8_t cpu_node[CPUS_MAX];
 	uint8_t distances[NODES_MAX][NODES_MAX]; /* 0: plan_distance() has the default */
-	bool numa;	   /* the user asked for nodes or hotplug: SRAT and SLIT are made */
+	bool numa; /* the user asked for nodes or hotplug: SRAT and SLIT are made */
 	/* The first has bus 0, node 0 and all I/O ports; each other one is of another node. */
 	struct plan_bridge bridges[NODES_MAX];
 	unsigned nr_bridges; /* at least 1 */

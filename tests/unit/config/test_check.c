@@ -218,6 +218,99 @@ static void test_numa_rules(void **state)
 	       "CPUs 2 to 3 belong to no node; add them to the cpus= of one");
 }
 
+/* Two sockets of two nodes of 96 CPUs each, two threads a core, and memory alone as the fifth. */
+static struct host_nodes host_of_five(void)
+{
+	struct host_nodes host = { .n = 5, .threads = 2 };
+
+	for (unsigned i = 0; i < 5; i++) {
+		host.nodes[i] = (struct host_node){ i + 1, 256 * GIB, 96, 1, (int)i / 2 };
+		for (unsigned j = 0; j < 5; j++)
+			host.distances[i][j] = i / 2 == j / 2 ? 12 : 32;
+	}
+	host.nodes[4] = (struct host_node){ 7, TIB, 0, 0, -1 };
+	return host;
+}
+
+static int copied(struct config *c, const char *text, const struct host_nodes *host,
+		  struct err *err)
+{
+	char words[128], *rest = words, *argv[16];
+	int argc = 0, ret;
+
+	snprintf(words, sizeof(words), "%s", text);
+	while (rest)
+		argv[argc++] = strsep(&rest, " ");
+	*c = (struct config)CONFIG_EMPTY;
+	assert_int_equal(config_parse(c, CMD_PLAN, argc, argv, err), 0);
+	assert_true(c->numa_host);
+	ret = config_copy_nodes(c, host, err);
+	return ret < 0 ? ret : config_check(c, CMD_PLAN, err);
+}
+
+static void test_numa_host(void **state)
+{
+	struct host_nodes host = host_of_five();
+	struct err err = { "" };
+	struct config c;
+
+	(void)state;
+	if (copied(&c, "--numa host --memory 16G --cpus 96", &host, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(c.nr_nodes, 5);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(c.nodes[i].size, 2 * GIB);
+		assert_true(c.nodes[i].bound);
+		assert_int_equal(c.nodes[i].host, i + 1);
+		assert_int_equal(config_cpu_node(&c, 24 * i), i);
+		assert_int_equal(config_cpu_node(&c, 24 * i + 23), i);
+	}
+	assert_int_equal(c.nodes[4].size, 8 * GIB);
+	assert_int_equal(c.nodes[4].host, 7);
+	assert_int_equal(c.distances[0][1], 12);
+	assert_int_equal(c.distances[1][2], 32);
+	assert_int_equal(c.sockets, 2);
+	assert_int_equal(c.cores, 24);
+	assert_int_equal(c.threads, 2);
+	config_free(&c);
+
+	/* What is given stays; what does not fit is left to the rules for any nodes. */
+	assert_int_equal(
+		copied(&c, "--numa host --memory 16G --cpus 8,threads=1 --numa-distance 0,1,99",
+		       &host, &err),
+		0);
+	assert_int_equal(c.threads, 1);
+	assert_int_equal(c.distances[0][1], 99);
+	config_free(&c);
+	assert_int_equal(copied(&c, "--numa host --memory 16G --cpus 3", &host, &err), 0);
+	assert_int_equal(c.threads, 1);
+	assert_int_equal(c.sockets * c.cores, 3);
+	config_free(&c);
+	assert_int_equal(copied(&c, "--numa host --memory 16G", &host, &err), 0);
+	assert_int_equal(config_cpu_node(&c, 0), 0);
+	config_free(&c);
+	host.nodes[1].sockets = 2;
+	assert_int_equal(
+		copied(&c, "--numa host --memory 1000G --cpus 96 --page-size 1G", &host, &err), 0);
+	assert_int_equal(c.sockets, 4); /* each node is one */
+	assert_int_equal(c.memory, 1000 * GIB);
+	assert_int_equal(c.nodes[1].size % GIB, 0);
+	config_free(&c);
+
+	assert_int_equal(copied(&c, "--numa host --memory 8M", &host, &err), -EINVAL);
+	if (!strstr(err.text, "of --memory 8M nothing would be on node 2 of the host"))
+		fail_msg("%s", err.text);
+	config_free(&c);
+	host.n = 0;
+	assert_int_equal(copied(&c, "--numa host", &host, &err), -EINVAL);
+	if (!strstr(err.text, "knows no nodes"))
+		fail_msg("%s", err.text);
+	config_free(&c);
+	refuse(CMD_PLAN, "--numa host --numa 1G", "--numa host makes all nodes");
+	refuse(CMD_PLAN, "--numa 1G --numa host", "--numa host makes all nodes");
+	refuse(CMD_PLAN, "--numa host --host vendor=amd", "--numa host copies this host");
+}
+
 static void test_exclusions(void **state)
 {
 	static const char *const fixed[] = {
@@ -309,13 +402,10 @@ static void test_debug_exit_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cpu_topology),
-		cmocka_unit_test(test_memory_rules),
-		cmocka_unit_test(test_numa_rules),
-		cmocka_unit_test(test_exclusions),
-		cmocka_unit_test(test_debug_exit_ports),
-		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_cpu_topology), cmocka_unit_test(test_memory_rules),
+		cmocka_unit_test(test_numa_rules),   cmocka_unit_test(test_numa_host),
+		cmocka_unit_test(test_exclusions),   cmocka_unit_test(test_debug_exit_ports),
+		cmocka_unit_test(test_devices),	     cmocka_unit_test(test_fold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -514,12 +514,12 @@ static void test_messages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bridge),		cmocka_unit_test(test_capabilities),
-		cmocka_unit_test(test_slot_at_start),	cmocka_unit_test(test_release),
-		cmocka_unit_test(test_power_cycle),	cmocka_unit_test(test_press_again),
-		cmocka_unit_test(test_surprise),	cmocka_unit_test(test_link_disable),
-		cmocka_unit_test(test_arrival),		cmocka_unit_test(test_arrival_with_power),
-		cmocka_unit_test(test_card),		cmocka_unit_test(test_secondary_reset),
+		cmocka_unit_test(test_bridge),	      cmocka_unit_test(test_capabilities),
+		cmocka_unit_test(test_slot_at_start), cmocka_unit_test(test_release),
+		cmocka_unit_test(test_power_cycle),   cmocka_unit_test(test_press_again),
+		cmocka_unit_test(test_surprise),      cmocka_unit_test(test_link_disable),
+		cmocka_unit_test(test_arrival),	      cmocka_unit_test(test_arrival_with_power),
+		cmocka_unit_test(test_card),	      cmocka_unit_test(test_secondary_reset),
 		cmocka_unit_test(test_messages),
 	};
 

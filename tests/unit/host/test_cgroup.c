@@ -2,6 +2,7 @@
 #include "vmm/host/cgroup.h"
 #include "vmm/base/units.h"
 #include "vmm/host/cpus.h"
+#include "vmm/host/nodes.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -213,6 +214,41 @@ static void test_sets(void **state)
 	assert_int_equal(cpus_run_on(&set), -EINVAL);
 }
 
+/* Node 1 has no memory, node 2 no CPUs; node 3 may not be used. */
+static void test_host_nodes(void **state)
+{
+	struct host_nodes nodes;
+
+	(void)state;
+	host_nodes_probe(root, &nodes);
+	assert_int_equal(nodes.n, 0);
+	shell("for n in 0 1 2 3; do mkdir -p sys/devices/system/node/node$n; done; "
+	      "cd sys/devices/system/node; for n in 0 2 3; do "
+	      "echo Node $n MemTotal: $((n * 8 + 8)) kB >node$n/meminfo; done; "
+	      "echo 0-1,4-5 >node0/cpulist; echo 2-3 >node1/cpulist; echo >node2/cpulist; "
+	      "echo 10 11 12 13 >node0/distance; echo 12 21 10 23 >node2/distance");
+	shell("for n in 0 1 4 5; do mkdir -p sys/devices/system/cpu/cpu$n/topology; "
+	      "echo 7 >sys/devices/system/cpu/cpu$n/topology/physical_package_id; done; "
+	      "echo 0,4 >sys/devices/system/cpu/cpu0/topology/thread_siblings_list; "
+	      "echo Mems_allowed_list: 0-2 >proc/self/status");
+	host_nodes_probe(root, &nodes);
+	assert_int_equal(nodes.n, 2);
+	assert_int_equal(nodes.nodes[0].number, 0);
+	assert_int_equal(nodes.nodes[0].memory, 8 * KIB);
+	assert_int_equal(nodes.nodes[0].cpus, 4);
+	assert_int_equal(nodes.nodes[0].sockets, 1);
+	assert_int_equal(nodes.nodes[0].socket, 7);
+	assert_int_equal(nodes.nodes[1].number, 2);
+	assert_int_equal(nodes.nodes[1].memory, 24 * KIB);
+	assert_int_equal(nodes.nodes[1].cpus, 0);
+	assert_int_equal(nodes.distances[0][1], 12);
+	assert_int_equal(nodes.distances[1][0], 12);
+	assert_int_equal(nodes.threads, 2);
+	shell("echo 8 >sys/devices/system/cpu/cpu5/topology/physical_package_id");
+	host_nodes_probe(root, &nodes);
+	assert_int_equal(nodes.nodes[0].sockets, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +258,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_version_1, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cpus, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_host_nodes, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
