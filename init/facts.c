@@ -115,12 +115,30 @@ static void write_cpus(struct writer *w)
 	writer_close(w, '}');
 }
 
-static void write_node(struct writer *w, unsigned node, const char *cpus, uint64_t kib)
+/* "10 20": to each node that is online, in the order of their numbers. */
+static void write_distances(struct writer *w, const char *list)
+{
+	char *end;
+
+	writer_open(w, "distances", '[');
+	for (;; list = end) {
+		unsigned long distance = strtoul(list, &end, 10);
+
+		if (end == list)
+			break;
+		writer_number(w, NULL, distance);
+	}
+	writer_close(w, ']');
+}
+
+static void write_node(struct writer *w, unsigned node, const char *cpus, uint64_t kib,
+		       const char *distances)
 {
 	writer_open(w, NULL, '{');
 	writer_number(w, "node", node);
 	writer_text(w, "cpus", cpus);
 	writer_number(w, "mem_kib", kib);
+	write_distances(w, distances);
 	writer_close(w, '}');
 }
 
@@ -143,7 +161,9 @@ static void write_nodes(struct writer *w)
 			(void)kernel_read(text, sizeof(text),
 					  "/sys/devices/system/node/node%u/meminfo", node);
 			(void)kernel_field(text, "MemTotal:", &kib);
-			write_node(w, node, cpus, kib);
+			(void)kernel_read(text, sizeof(text),
+					  "/sys/devices/system/node/node%u/distance", node);
+			write_node(w, node, cpus, kib, text);
 			any = true;
 		}
 		free(entries[i]);
@@ -155,7 +175,7 @@ static void write_nodes(struct writer *w)
 
 		if (!kernel_read(cpus, sizeof(cpus), SYS_CPU "/online"))
 			strcpy(cpus, "0");
-		write_node(w, 0, cpus, memory_total());
+		write_node(w, 0, cpus, memory_total(), "10");
 	}
 	writer_close(w, ']');
 }

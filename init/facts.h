@@ -5,7 +5,8 @@
  *   e820              [{start, end, type}]: /sys/firmware/memmap
  *   iomem             [{start, end, depth, name}]: /proc/iomem
  *   cpus              {online, sockets, cores, threads}: cores of a socket, threads of a core
- *   nodes             [{node, cpus, mem_kib}]: cpus as a list, "0-3"
+ *   nodes             [{node, cpus, mem_kib, distances}]: cpus as a list, "0-3", or "" for memory
+ *                     alone; distances to all nodes, this one included
  *   memory_kib        MemTotal of /proc/meminfo
  *   pci               [{address, vendor, device, class, driver, resources: [[start, end]]}]
  *   dmi               {name: text}: /sys/class/dmi/id

@@ -22,7 +22,8 @@ static void test_members(void **state)
 	char *text;
 	size_t len;
 	FILE *to = open_memstream(&text, &len);
-	json_t *json;
+	json_t *json, *node;
+	size_t n;
 
 	(void)state;
 	facts_write(to);
@@ -34,6 +35,14 @@ static void test_members(void **state)
 				 members[i].type);
 	assert_true(json_integer_value(json_object_get(json, "memory_kib")) > 0);
 	assert_true(json_array_size(json_object_get(json, "nodes")) > 0);
+	json_array_foreach(json_object_get(json, "nodes"), n, node)
+	{
+		const json_t *distances = json_object_get(node, "distances");
+
+		assert_int_equal(json_array_size(distances),
+				 json_array_size(json_object_get(json, "nodes")));
+		assert_int_equal(json_integer_value(json_array_get(distances, n)), 10);
+	}
 	json_decref(json);
 	free(text);
 }
