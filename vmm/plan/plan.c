@@ -232,15 +232,19 @@ static struct span busy_ports(const struct config *c)
 }
 
 /*
- * The guest's node of a device: that of `node=`, else none, which is 0, as firmware says of a
- * machine with one host bridge. The one place for a better default: the guest's node that lies on
- * d->node, the host's.
+ * The guest's node of a device: that of `node=`, else the first one whose RAM comes from the host's
+ * node of the device, else none, which is 0, as firmware says of a machine with one host bridge.
  */
 static unsigned device_node(const struct config *c, const struct host_pci *d)
 {
-	bool passed = d->kind == DEVICE_PASSED_THROUGH;
-
-	return passed && c->vfio[d->index].has_node ? c->vfio[d->index].node : 0;
+	if (d->kind != DEVICE_PASSED_THROUGH)
+		return 0;
+	if (c->vfio[d->index].has_node)
+		return c->vfio[d->index].node;
+	for (unsigned i = 0; i < c->nr_nodes; i++)
+		if (c->nodes[i].bound && (int)c->nodes[i].host == d->node)
+			return i;
+	return 0;
 }
 
 static int build_devices(struct plan *p, const struct config *c, const struct host_facts *host,

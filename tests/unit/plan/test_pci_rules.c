@@ -130,6 +130,18 @@ static const char *bad_place(struct span at, bool io, bool high, unsigned bridge
 								: "everything is in its window";
 }
 
+static unsigned wanted_node(unsigned device)
+{
+	unsigned node = 0;
+
+	if (config.vfio[device].has_node)
+		return config.vfio[device].node;
+	for (unsigned i = config.nr_nodes; i-- > 0;)
+		if (config.nodes[i].bound && (int)config.nodes[i].host == host.pci[device].node)
+			node = i;
+	return node;
+}
+
 /* Buses follow one another, those of a bridge without gap; a bridge for each node that has some. */
 static const char *check_bridges(void)
 {
@@ -142,8 +154,7 @@ static const char *check_bridges(void)
 		bool used = i == 0;
 
 		for (unsigned j = 0; j < config.nr_vfio; j++)
-			used |= config.vfio[j].has_node &&
-				config.vfio[j].node == plan.bridges[i].node;
+			used |= wanted_node(j) == plan.bridges[i].node;
 		if (!used || plan.bridges[i].bus != bus || buses[bus]++)
 			return "bridges have buses and nodes of their own";
 		bus += plan.bridges[i].buses;
@@ -277,7 +288,7 @@ static const char *check_devices(void)
 		if (strcmp(fn->name, host.pci[i].name) != 0 ||
 		    (fn->port == PLAN_NO_PORT) != on_root || slot_of(fn) != wanted_slot(i))
 			return "slots follow the order of the devices";
-		if (bridge->node != (v->has_node ? v->node : 0))
+		if (bridge->node != wanted_node(i))
 			return "a device is at its node";
 		if (fn->bus != (on_root ? bridge->bus : plan.ports[fn->port].bus) ||
 		    (!on_root && fn->slot))
@@ -698,6 +709,32 @@ static void test_cards(void **state)
 	assert_int_equal(plan.pci[0].function, 1);
 }
 
+/* Without node=, a device is where the guest's RAM of the device's node of the host is. */
+static void test_node_of_host(void **state)
+{
+	(void)state;
+	ask(16 * GIB, &milan);
+	config.nr_nodes = 4;
+	for (unsigned i = 0; i < 4; i++) {
+		config.nodes[i] =
+			(struct config_node){ .size = 4 * GIB, .bound = i > 0, .host = 5 - i / 2 };
+		add_gpu(GIB);
+		host.pci[i].node = i < 3 ? (int)i + 3 : -1;
+	}
+	config.cpus = config.cores = 4;
+	config.vfio[1].has_node = true; /* of node 4, which is the guest's 2 and 3 */
+	config.vfio[1].node = 3;
+	fits();
+	assert_int_equal(plan.nr_bridges, 3);
+	assert_int_equal(plan.bridges[plan_bridge_of(&plan, plan.pci[0].bus)].node, 0);
+	assert_int_equal(plan.bridges[plan_bridge_of(&plan, plan.pci[1].bus)].node, 3);
+	assert_int_equal(plan.bridges[plan_bridge_of(&plan, plan.pci[2].bus)].node, 1);
+	assert_int_equal(plan.bridges[plan_bridge_of(&plan, plan.pci[3].bus)].node, 0);
+	config.vfio[1].has_node = false;
+	fits();
+	assert_int_equal(plan.bridges[plan_bridge_of(&plan, plan.pci[1].bus)].node, 2);
+}
+
 /* A host bridge for each node that has devices, with buses and windows of its own. */
 static void test_nodes(void **state)
 {
@@ -1053,7 +1090,7 @@ int main(void)
 		cmocka_unit_test(test_stable),		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_broken),		cmocka_unit_test(test_other_devices),
 		cmocka_unit_test(test_shared_by_own),	cmocka_unit_test(test_cards),
-		cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_node_of_host),	cmocka_unit_test(test_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
