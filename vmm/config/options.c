@@ -436,10 +436,10 @@ static const struct config_option options[] = {
 	  "the host's pages that RAM is made of (default 4K)", set_page_size },
 	{ "prefault", 0, "WHEN", MAKES, IN_FILE, ONCE,
 	  "touch all of the RAM, on all CPUs at once:\n"
-	  "on          before the guest starts (default with --vfio, and with\n"
-	  "            huge pages that --numa binds)\n"
-	  "off         as the guest uses it (else the default)\n"
-	  "background  while it runs; devices of --vfio arrive when it is done",
+	  "on          before the guest starts\n"
+	  "off         as the guest uses it\n"
+	  "background  while it runs; devices of --vfio arrive when it is done\n"
+	  "(default: on with --vfio, or huge pages that --numa binds; else off)",
 	  set_prefault },
 	{ "on-late-failure", 0, "WHAT", MAKES, IN_FILE, ONCE,
 	  "what becomes of a guest whose RAM or devices cannot come after it\n"
@@ -485,8 +485,7 @@ static const struct config_option options[] = {
 	  "pass a PCI device through: its address, such as 0000:41:10.1, or a\n"
 	  "path of sysfs; may be repeated. Keys:\n"
 	  "port=off           on the root bus, not behind a root port\n"
-	  "node=N             of the guest's NUMA node N (default: that on the\n"
-	  "                   host's node of the device by host=, or node 0)\n"
+	  "node=N             of the guest's NUMA node N (else by host=, or 0)\n"
 	  "rom=off|FILE       without its option ROM, or with another one\n"
 	  "caps=A+B           show sriov, ari, rebar, ats, pri or pasid\n"
 	  "token=UUID         the token of the virtual function\n"
