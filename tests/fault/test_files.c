@@ -276,6 +276,7 @@ static const struct span spans[] = { { 0, 4 * MIB },
 
 static const struct ram_backing small_pages = { .page_size = 4 * KIB };
 static const struct ram_backing folded = { .page_size = 4 * KIB, .fold = 2 * MIB };
+static const struct ram_backing locked = { .page_size = 4 * KIB, .locked = true };
 
 static int ram_attempt(void *to, struct err *e)
 {
@@ -311,6 +312,7 @@ static void test_ram(void **state)
 	wrap_sweep(ram_attempt, (void *)&small_pages, ENOMEM, advice);
 	wrap_sweep(ram_attempt, (void *)&small_pages, EAGAIN, advice);
 	wrap_sweep(ram_attempt, (void *)&folded, ENOMEM, advice);
+	wrap_sweep(ram_attempt, (void *)&locked, ENOMEM, advice);
 }
 
 /* The same byte everywhere a fold apart, and nothing left of it after ram_clear. */

@@ -262,6 +262,13 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 	return __real_syscall(number, a, b, c, d, e, f);
 }
 
+int __real_mlock2(const void *at, size_t len, unsigned flags);
+int __wrap_mlock2(const void *at, size_t len, unsigned flags);
+int __wrap_mlock2(const void *at, size_t len, unsigned flags)
+{
+	return fails("mlock2") ? -1 : __real_mlock2(at, len, flags);
+}
+
 int __real_madvise(void *at, size_t len, int advice);
 int __wrap_madvise(void *at, size_t len, int advice);
 int __wrap_madvise(void *at, size_t len, int advice)

@@ -342,6 +342,10 @@ static int check_balloon(const struct config *c, struct err *err)
 			err, EINVAL,
 			"--balloon takes pages away that a device of --vfio may go on writing "
 			"to; leave one of them out");
+	if (c->has_balloon && c->lock_memory)
+		return err_set(err, EINVAL,
+			       "--balloon gives memory back that --lock-memory keeps; leave one of "
+			       "them out");
 	if (c->has_balloon && c->page_size != 4 * KIB)
 		return err_set(err, EINVAL,
 			       "--balloon gives pages back to the host, which with --page-size %s "

@@ -232,6 +232,7 @@ struct config {
 	enum config_prefault prefault;
 	enum config_late_failure on_late_failure;
 	bool overcommit;     /* RAM that the host does not have at once is allowed */
+	bool lock_memory;    /* nothing of RAM is swapped out */
 	uint64_t fold;	     /* tests: all RAM is this much host memory, repeated; 0: off */
 	uint64_t pci32_size; /* wanted 32-bit PCI window, bytes; 0: default */
 	uint64_t pci64_size; /* wanted 64-bit PCI window, bytes; 0: default */
@@ -425,6 +426,8 @@ int config_debug_exit_status(const struct config *c, unsigned value);
 bool config_names_ram(const struct config *c);
 /* Whether devices pin all of RAM: they do not without an IOMMU. */
 bool config_pins_ram(const struct config *c);
+/* Whether RAM is locked for --lock-memory: what devices pin is not swapped out anyway. */
+bool config_locks_ram(const struct config *c);
 /* Whether all of RAM is touched, before the guest starts or while it runs. */
 bool config_prefaults(const struct config *c);
 

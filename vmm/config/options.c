@@ -85,6 +85,7 @@ SETTER(set_flag, clock)
 SETTER(set_flag, watchdog)
 SETTER(set_size, fold)
 SETTER(set_flag, overcommit)
+SETTER(set_flag, lock_memory)
 SETTER(set_flag, probe)
 SETTER(config_copy_path, control)
 SETTER(config_copy_path, plan_file)
@@ -159,6 +160,11 @@ static int set_on_late_failure(struct config *c, const char *value, struct err *
 bool config_pins_ram(const struct config *c)
 {
 	return c->nr_vfio && !c->vfio[0].no_iommu; /* all have one, or none */
+}
+
+bool config_locks_ram(const struct config *c)
+{
+	return c->lock_memory && !config_pins_ram(c);
 }
 
 bool config_prefaults(const struct config *c)
@@ -449,6 +455,8 @@ static const struct config_option options[] = {
 	  "try RAM that the host does not have free at the start, and that\n"
 	  "--prefault, --vfio or huge pages want at once",
 	  set_overcommit },
+	{ "lock-memory", 0, NULL, MAKES, IN_FILE, ONCE,
+	  "swap nothing of the RAM out once the guest has used it", set_lock_memory },
 	{ "phys-bits", 0, "N", MAKES, IN_FILE, ONCE,
 	  "address bits that the guest's CPUs announce, 33 to 52\n"
 	  "(default: as many as the host can map)",

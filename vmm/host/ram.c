@@ -143,6 +143,26 @@ uint8_t *ram_reserve(struct span gpa)
 	return reserved + skip;
 }
 
+/*
+ * Locks pages as they come into being (MLOCK_ONFAULT, Linux 4.4), so that RAM stays lazy. All of
+ * the address space counts at once, by the soft limit; room_judge() compares the hard one.
+ */
+static int lock_block(const struct ram_block *b, struct err *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_MEMLOCK, &limit);
+	}
+	if (mlock2(b->hva, span_size(b->gpa), MLOCK_ONFAULT) < 0)
+		return err_sys(err, errno,
+			       "--lock-memory: cannot lock the %" PRIu64
+			       " MiB of guest RAM at %#" PRIx64 " (see ulimit -l)",
+			       span_size(b->gpa) / MIB, b->gpa.base);
+	return 0;
+}
+
 static int map_block(const struct ram *ram, struct ram_block *b, const struct ram_backing *backing,
 		     struct err *err)
 {
@@ -156,6 +176,11 @@ static int map_block(const struct ram *ram, struct ram_block *b, const struct ra
 	if (ret < 0) {
 		munmap(b->hva, size);
 		return shortage(&b->gpa, backing, -ret, err);
+	}
+	ret = backing->locked ? lock_block(b, err) : 0;
+	if (ret < 0) {
+		munmap(b->hva, size);
+		return ret;
 	}
 	/* Errors are ignored, because the guest runs without the advice as well. */
 	madvise(b->hva, size, MADV_HUGEPAGE);

@@ -49,6 +49,8 @@ struct ram_backing {
 	 */
 	uint64_t fold;
 	bool shared; /* a file even of 4 KiB pages, for other processes that serve devices */
+	/* Pages stay in memory from their first touch on, and must not be given back. */
+	bool locked;
 };
 
 int ram_create(struct ram *ram, const struct span *spans, size_t n,

@@ -77,8 +77,8 @@ static void read_limits(const char *root, const struct room_need *need, struct r
 		read_used(root, &mapped, &data);
 	room->address_space = left_of(room->address_space, mapped);
 	room->data = left_of(room->data, data);
-	/* The soft limit is raised to the hard one before anything is pinned. */
-	if (need->pinned && getrlimit(RLIMIT_MEMLOCK, &locked) == 0 &&
+	/* The soft limit is raised to the hard one before anything is locked. */
+	if ((need->pinned || need->locked) && getrlimit(RLIMIT_MEMLOCK, &locked) == 0 &&
 	    locked.rlim_max != RLIM_INFINITY && !room_may_lock_all())
 		room->locked = locked.rlim_max;
 }
@@ -130,10 +130,11 @@ static int judge_limits(const struct room *room, const struct room_need *need, s
 			       need->behind / MIB, room->file / MIB);
 	if (room->locked < need->ram)
 		return err_set(err, ENOMEM,
-			       "devices need %" PRIu64 " KiB and this user may lock %" PRIu64
+			       "%s %" PRIu64 " KiB and this user may lock %" PRIu64
 			       " KiB of memory (RLIMIT_MEMLOCK): raise the limit with `ulimit -l "
 			       "%" PRIu64 "`, memlock in /etc/security/limits.conf, or "
 			       "LimitMEMLOCK= of the systemd unit",
+			       need->pinned ? "devices need" : "--lock-memory needs",
 			       need->ram / KIB, room->locked / KIB, need->ram / KIB);
 	return 0;
 }

@@ -24,6 +24,7 @@ struct room_need {
 	uint64_t page_size; /* of the host's pages */
 	bool in_file;	    /* RAM is a file (memfd) */
 	bool pinned;	    /* for devices */
+	bool locked;	    /* by --lock-memory */
 	bool touched;	    /* by --prefault */
 	bool overcommit;    /* what cannot be had at once is allowed */
 	/* What is bound to nodes of the host; none: it may come from any node. */

@@ -40,6 +40,7 @@ int vm_memory_judge(const struct config *config, const struct plan *plan, struct
 		.page_size = page_size,
 		.in_file = page_size != 4 * KIB || config->fold || config_shares_ram(config),
 		.pinned = config_pins_ram(config),
+		.locked = config_locks_ram(config),
 		.touched = config_prefaults(config),
 		.overcommit = config->overcommit,
 	};
@@ -75,6 +76,7 @@ static int make_ram(struct vm_memory *m, const struct plan *plan, const struct c
 		.page_size = plan->page_size,
 		.fold = config->fold,
 		.shared = config_shares_ram(config),
+		.locked = config_locks_ram(config),
 	};
 	struct span spans[PLAN_LIST_MAX];
 	size_t n = plan_ram(plan, spans, PLAN_LIST_MAX);

@@ -504,7 +504,8 @@ static int prepare_reset(struct vm *vm, struct err *err)
 	if (ret < 0)
 		return ret;
 	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_RESET });
-	vm_memory_reset(&vm->memory, vm->config.nr_vfio || config_prefaults(&vm->config));
+	vm_memory_reset(&vm->memory, vm->config.nr_vfio || config_prefaults(&vm->config) ||
+					     config_locks_ram(&vm->config));
 	return vm->config.nr_vfio ? reset_devices(vm, err) : 0;
 }
 

@@ -36,6 +36,12 @@ at_least "RAM is made as the guest uses it" 1 "$((524288 - $(there)))"
 tell poweroff
 ended $straddle
 touched "--prefault on" 262144 --memory 256M --prefault on
+locked() { awk '/^VmLck/ { print $2 }' "/proc/$(pidof straddle)/status"; }
+interactive lean ask --memory 512M --lock-memory
+at_least "--lock-memory: all of RAM" 524288 "$(locked)"
+at_least "--lock-memory: pages are made as the guest uses them" 1 "$((524288 - $(there)))"
+tell poweroff
+ended $straddle
 
 pages=$(cat /proc/sys/vm/nr_hugepages)
 echo 100 >/proc/sys/vm/nr_hugepages

@@ -77,6 +77,8 @@ static void test_memory_rules(void **state)
 	refuse(CMD_PLAN, "--memory 0 --page-size 1G", "use at least 1G");
 	refuse(CMD_RUN, "--kernel k --page-size 2M --balloon 0",
 	       "which with --page-size 2M might have none left when the guest wants them again");
+	refuse(CMD_RUN, "--kernel k --lock-memory --balloon 0",
+	       "--balloon gives memory back that --lock-memory keeps");
 	refuse(CMD_RUN, "--kernel k --prefault background --balloon 0",
 	       "touch pages that --balloon has just given back");
 	refuse(CMD_RUN, "--kernel k --prefault background --vfio 0000:41:00.0,port=off",

@@ -223,6 +223,10 @@ static void test_limits(void **state)
 	refused(&room, &need, ENOMEM,
 		"devices need 4194304 KiB and this user may lock 1048576 KiB");
 	refused(&room, &need, ENOMEM, "`ulimit -l 4194304`");
+	need.pinned = false;
+	need.locked = true;
+	refused(&room, &need, ENOMEM,
+		"--lock-memory needs 4194304 KiB and this user may lock 1048576 KiB");
 }
 
 /* The host's own facts: this test's limits are seen. */
