@@ -229,6 +229,7 @@ struct config {
 	uint64_t high_memory_start; /* GPA; 0: 4 GiB */
 	enum ram_layout layout;
 	uint64_t page_size; /* backing page: 4 KiB (default), 2 MiB or 1 GiB */
+	bool huge_or_fail;  /* --page-size thp: the host must make transparent huge pages of 4K */
 	enum config_prefault prefault;
 	enum config_late_failure on_late_failure;
 	bool overcommit;     /* RAM that the host does not have at once is allowed */

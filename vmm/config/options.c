@@ -121,13 +121,17 @@ SETTER_OF(suite, config_copy_path, ktap)
 
 static int set_page_size(struct config *c, const char *value, struct err *err)
 {
-	uint64_t size;
-	int ret = config_parse_size(value, &size, err);
+	uint64_t size = 4 * KIB;
+	int ret = 0;
 
+	c->huge_or_fail = !strcmp(value, "thp");
+	if (!c->huge_or_fail)
+		ret = config_parse_size(value, &size, err);
 	if (ret < 0)
 		return ret;
 	if (size != 4 * KIB && size != 2 * MIB && size != GIB)
-		return err_set(err, EINVAL, "hosts have pages of 4K, 2M and 1G; use one of them");
+		return err_set(err, EINVAL,
+			       "hosts have pages of 4K, 2M and 1G; use one of them, or thp");
 	c->page_size = size;
 	return 0;
 }
@@ -438,8 +442,11 @@ static const struct config_option options[] = {
 	  "sides; may be repeated; auto: on the CPUs of the node of the host\n"
 	  "that host= of --numa names",
 	  config_set_cpu_affinity },
-	{ "page-size", 0, "4K|2M|1G", MAKES, IN_FILE, ONCE,
-	  "the host's pages that RAM is made of (default 4K)", set_page_size },
+	{ "page-size", 0, "4K|2M|1G|thp", MAKES, IN_FILE, ONCE,
+	  "the host's pages that RAM is made of (default 4K, joined to\n"
+	  "transparent huge pages where the host makes them); thp: 4K, but\n"
+	  "only on a host that makes them",
+	  set_page_size },
 	{ "prefault", 0, "WHEN", MAKES, IN_FILE, ONCE,
 	  "touch all of the RAM, on all CPUs at once:\n"
 	  "on          before the guest starts\n"

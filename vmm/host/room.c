@@ -89,10 +89,36 @@ static bool at_once(const struct room_need *need)
 	return need->pinned || need->touched || need->page_size != 4 * KIB;
 }
 
+/* Of files, shared memory has a switch of its own (Documentation/admin-guide/mm/transhuge.rst). */
+static const char *transparent_file(const struct room_need *need)
+{
+	return need->in_file ? "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+			     : "/sys/kernel/mm/transparent_hugepage/enabled";
+}
+
+/* "always [madvise] never": the word in brackets. A kernel without such pages has no file. */
+static void read_transparent(const char *root, const struct room_need *need, struct room *room)
+{
+	char path[PATH_MAX], line[128];
+	const char *chosen;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s%s", root, transparent_file(need));
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	chosen = fgets(line, sizeof(line), file) ? strchr(line, '[') : NULL;
+	if (chosen)
+		(void)sscanf(chosen, "[%15[a-z_]", room->transparent);
+	fclose(file);
+}
+
 void room_probe(const char *root, const struct room_need *need, struct room *room)
 {
 	*room = (struct room){ .file = UINT64_MAX };
 	read_limits(root, need, room);
+	if (need->transparent)
+		read_transparent(root, need, room);
 	if (!at_once(need) && !need->nr_parts)
 		return;
 	host_memory_probe(root, &room->memory);
@@ -335,10 +361,30 @@ static int judge_memory(const struct room *room, const struct room_need *need, s
 	return judge_node_memory(room, need, err);
 }
 
+/* RAM is advised (MADV_HUGEPAGE), so "madvise" and "advise" are enough. */
+static int judge_transparent(const struct room *room, const struct room_need *need, struct err *err)
+{
+	if (!need->transparent || (*room->transparent && strcmp(room->transparent, "never") != 0 &&
+				   strcmp(room->transparent, "deny") != 0))
+		return 0;
+	if (!*room->transparent)
+		return err_set(err, ENODEV,
+			       "--page-size thp: this host's kernel has no transparent huge pages "
+			       "(there is no %s); use another --page-size",
+			       transparent_file(need));
+	return err_set(err, ENODEV,
+		       "--page-size thp: this host makes no transparent huge pages (%s says "
+		       "%s): write %s to it, or use another --page-size",
+		       transparent_file(need), room->transparent,
+		       need->in_file ? "advise" : "madvise");
+}
+
 int room_judge(const struct room *room, const struct room_need *need, struct err *err)
 {
 	int ret = judge_limits(room, need, err);
 
+	if (ret == 0)
+		ret = judge_transparent(room, need, err);
 	if (ret == 0)
 		ret = judge_nodes(room, need, err);
 	if (ret < 0 || need->overcommit || !at_once(need))

@@ -22,6 +22,7 @@ struct room_need {
 	uint64_t ram;	    /* bytes that the guest sees */
 	uint64_t behind;    /* bytes of the host's memory: less than `ram` with --fold */
 	uint64_t page_size; /* of the host's pages */
+	bool transparent;   /* the kernel must join pages of 4 KiB to huge ones */
 	bool in_file;	    /* RAM is a file (memfd) */
 	bool pinned;	    /* for devices */
 	bool locked;	    /* by --lock-memory */
@@ -39,6 +40,7 @@ struct room {
 	uint64_t address_space, data; /* RLIMIT_AS and RLIMIT_DATA: bytes that are left */
 	uint64_t file;		      /* RLIMIT_FSIZE */
 	uint64_t locked;	      /* RLIMIT_MEMLOCK as far as it can be raised */
+	char transparent[16];	      /* when the kernel makes huge pages: "always"; "": never */
 };
 
 /*

@@ -38,6 +38,7 @@ int vm_memory_judge(const struct config *config, const struct plan *plan, struct
 		.ram = ram,
 		.behind = config->fold ? config->fold : ram,
 		.page_size = page_size,
+		.transparent = config->huge_or_fail && page_size == 4 * KIB,
 		.in_file = page_size != 4 * KIB || config->fold || config_shares_ram(config),
 		.pinned = config_pins_ram(config),
 		.locked = config_locks_ram(config),

@@ -322,7 +322,7 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--cpus 2,cores=", "cores=: a number is missing");
 	refuse(CMD_RUN, "--phys-bits 53", "--phys-bits 53: 53 is out of range; it may be 33 to 52");
 	refuse(CMD_RUN, "--phys-bits 32", "it may be 33 to 52");
-	refuse(CMD_RUN, "--page-size 4M", "--page-size 4M: hosts have pages of 4K, 2M and 1G");
+	refuse(CMD_RUN, "--page-size 4M", "--page-size 4M: hosts have pages of 4K, 2M and 1G; use one of them, or thp");
 	refuse(CMD_RUN, "--iova-policy on",
 	       "--iova-policy on: the policy is auto, vendor, host or");
 	refuse(CMD_RUN, "--serial tty", "--serial tty: use stdio, file:PATH");

@@ -229,6 +229,29 @@ static void test_limits(void **state)
 		"--lock-memory needs 4194304 KiB and this user may lock 1048576 KiB");
 }
 
+static void test_transparent(void **state)
+{
+	static const char *const made[] = { "always", "madvise", "advise", "within_size", "force" };
+	struct room_need need = of(4 * GIB, 4 * KIB);
+	struct room room = big();
+
+	(void)state;
+	fits(&room, &need);
+	need.transparent = true;
+	refused(&room, &need, ENODEV,
+		"--page-size thp: this host's kernel has no transparent huge pages (there is no "
+		"/sys/kernel/mm/transparent_hugepage/enabled); use another");
+	for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
+		strcpy(room.transparent, made[i]);
+		fits(&room, &need);
+	}
+	strcpy(room.transparent, "never");
+	refused(&room, &need, ENODEV, "/enabled says never): write madvise to it");
+	need.in_file = need.overcommit = true;
+	strcpy(room.transparent, "deny");
+	refused(&room, &need, ENODEV, "/shmem_enabled says deny): write advise to it");
+}
+
 /* The host's own facts: this test's limits are seen. */
 static int probe_limited(void)
 {
@@ -239,6 +262,11 @@ static int probe_limited(void)
 	room_probe("/nowhere", &need, &room);
 	if (room.memory.available || room.file != UINT64_MAX || room.locked != UINT64_MAX)
 		return 1; /* RAM that is made as it is used needs no such facts */
+	need.transparent = true;
+	room_probe("/nowhere", &need, &room);
+	if (*room.transparent)
+		return 5;
+	need.transparent = false;
 	if (setrlimit(RLIMIT_DATA, &space) < 0 || setrlimit(RLIMIT_FSIZE, &file) < 0)
 		return 2;
 	need.touched = true;
@@ -267,7 +295,8 @@ int main(void)
 		cmocka_unit_test(test_lazy),   cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_groups), cmocka_unit_test(test_huge),
 		cmocka_unit_test(test_nodes),  cmocka_unit_test(test_no_node),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_transparent),
+		cmocka_unit_test(test_probe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
