@@ -251,9 +251,10 @@ static bool check_guest(const struct check_report *r, const struct config *c,
 	bool fits = vm_make_plan(&plan, c, host, &err) == 0;
 
 	if (fits)
-		check_line(r, "guest",
-			   "yes: a plan exists, by what sysfs says (straddle plan --probe "
-			   "asks the kernel)");
+		check_line(r, "guest", "yes: a plan exists%s",
+			   c->nr_vfio
+				   ? ", by what sysfs says (straddle plan --probe asks the kernel)"
+				   : "");
 	else
 		check_line(r, "guest", "no: %s", err.text);
 	check_fact(r, "guest", check_answer(fits ? "" : err.text));
@@ -281,5 +282,5 @@ bool check_vfio(const struct check_report *r, const struct config *c, struct hos
 	for (unsigned i = 0; i < c->nr_vfio; i++)
 		ready &= check_device(r, c, i, host, devices);
 	check_fact(r, "devices", devices);
-	return (c->nr_vfio ? check_guest(r, c, host) : true) && ready;
+	return (config_names_ram(c) ? check_guest(r, c, host) : true) && ready;
 }
