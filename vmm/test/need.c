@@ -14,8 +14,9 @@
 /* Of a running guest beside its RAM: devices, page tables, initramfs and the helper programs. */
 #define OVERHEAD (64 * MIB)
 
-#define NAMES_MAX \
-	(CONFIG_DISKS_MAX + CONFIG_NETS_MAX + CONFIG_FS_MAX + PMEM_MAX + PCI_DEVICES_MAX + 4)
+#define NAMES_MAX                                                                          \
+	(CONFIG_DISKS_MAX + CONFIG_NETS_MAX + CONFIG_FS_MAX + PMEM_MAX + PCI_DEVICES_MAX + \
+	 NODES_MAX + 4)
 
 /* Adds "KIND VALUE"; a value of NULL is none. */
 static int add_name(struct admission_need *need, const char *kind, const char *value,
@@ -81,6 +82,28 @@ static bool is_folder(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/*
+ * Huge pages are counted as those of the whole host. Cases that have theirs from one node of it run
+ * one after the other, because that node may have none left.
+ */
+static int add_nodes(const struct config *c, struct admission_need *need, struct err *err)
+{
+	bool added[CONFIG_HOST_NODES] = { false };
+	char number[16];
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < c->nr_nodes && c->page_size != 4 * KIB; i++) {
+		const struct config_node *node = &c->nodes[i];
+
+		if (!node->bound || node->host >= ARRAY_SIZE(added) || added[node->host])
+			continue;
+		added[node->host] = true;
+		snprintf(number, sizeof(number), "%u", node->host);
+		ret = add_name(need, "huge pages of node", number, err);
+	}
+	return ret;
+}
+
 static int add_single(const struct config *c, struct admission_need *need, struct err *err)
 {
 	char cid[16] = "";
@@ -115,6 +138,8 @@ int test_need_of(const struct config *c, struct admission_need *need, struct err
 	if (!need->names)
 		return err_sys(err, ENOMEM, "out of memory for the cases");
 	ret = add_lists(c, need, err);
+	if (ret == 0)
+		ret = add_nodes(c, need, err);
 	return ret < 0 ? ret : add_single(c, need, err);
 }
 

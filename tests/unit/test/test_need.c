@@ -76,6 +76,10 @@ static void test_names(void **state)
 	expect_names("");
 	read_need("--pmem p --pmem q,private=on");
 	expect_names("file p");
+	read_need("--memory 3G --numa 1G,host=1 --numa 1G,host=4 --numa 1G,host=1");
+	expect_names("");
+	read_need("--memory 3G --numa 1G,host=1 --numa 1G,host=4 --numa 1G,host=1 --page-size 2M");
+	expect_names("huge pages of node 1|huge pages of node 4");
 	test_need_free(&need);
 }
 
