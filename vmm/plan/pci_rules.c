@@ -249,6 +249,11 @@ static int pci_rules_check_device(struct claims *c, const struct plan *p, unsign
 	for (unsigned j = 0; j < i; j++)
 		if (!strcmp(fn->name, p->pci[j].name))
 			return err_set(err, EINVAL, "the plan has %s twice", fn->name);
+	if (fn->port != PLAN_NO_PORT && fn->kind != DEVICE_PASSED_THROUGH)
+		return err_set(err, EINVAL,
+			       "%s is behind a root port, where only devices of "
+			       "--vfio can be",
+			       fn->name);
 	if (fn->port == PLAN_NO_PORT
 		    ? fn->bus != p->bridges[plan_bridge_of(p, fn->bus)].bus
 		    : fn->port >= p->nr_ports || fn->bus != p->ports[fn->port].bus || fn->slot != 0)

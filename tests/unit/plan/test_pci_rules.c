@@ -999,6 +999,7 @@ static void test_broken(void **state)
 	BREAK(plan.nr_ports = 2, "buses");
 	BREAK((plan.nr_ports = 2, plan.bridges[0].buses = 3), "on bus 3, slot 0");
 	BREAK(plan.pci[1].port = 0, "on bus 2, slot 0");
+	BREAK(plan.pci[1].kind = DEVICE_DISK, "is behind a root port, where only");
 	BREAK((plan.pci[1].port = 0, plan.pci[1].bus = 1), "outside of the window");
 	BREAK(plan.ports[1].slot = 1, "function 0 of slot 1");
 	BREAK(plan.ports[1].function = 1, "slot 2 of bus 0 has no function 0");
