@@ -43,11 +43,25 @@ static int check_plan_late(const struct plan *p, const struct config *c, struct 
 		return 0;
 	for (unsigned i = 0; i < c->nr_vfio; i++)
 		if (p->pci[i].port == PLAN_NO_PORT)
+			return err_set(
+				err, EINVAL,
+				"%s is on a root bus, where a guest finds nothing that comes "
+				"after its start; make a plan without port=off, or use "
+				"--prefault on",
+				p->pci[i].name);
+	return 0;
+}
+
+/* As config_check() says of nodes that options bind. */
+static int check_plan_fold(const struct plan *p, const struct config *c, struct err *err)
+{
+	for (unsigned i = 0; c->fold && i < p->nr_nodes; i++)
+		if (p->nodes[i].bound)
 			return err_set(err, EINVAL,
-				       "%s is on bus 0, where a guest finds nothing that comes "
-				       "after its start; make a plan without port=off, or use "
-				       "--prefault on",
-				       p->pci[i].name);
+				       "its node %u has memory of node %u of the host alone, and "
+				       "--fold has the same memory for all nodes; make a plan "
+				       "without host=, or leave --fold out",
+				       i, p->nodes[i].host);
 	return 0;
 }
 
@@ -75,6 +89,8 @@ int vm_make_plan(struct plan *p, const struct config *c, struct host_facts *host
 		ret = check_plan_balloon(p, c, err);
 	if (ret == 0)
 		ret = check_plan_late(p, c, err);
+	if (ret == 0)
+		ret = check_plan_fold(p, c, err);
 	return ret < 0 ? err_prefix(err, ret, "--plan %s: ", c->plan_file) : 0;
 }
 
