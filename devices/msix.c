@@ -38,33 +38,51 @@ unsigned msix_add_cap(const struct msix *m, struct pci_config *c, unsigned bar, 
 	return cap;
 }
 
-/* Adds, moves or removes a vector's route as its table entry and the control register say. */
-static void follow(struct msix *m, unsigned i)
+static void close_vector(struct msix *m, struct msix_vector *v)
 {
-	const uint8_t *entry = m->state.table + (size_t)i * MSIX_ENTRY;
-	struct msix_vector *v = &m->vectors[i];
-	uint64_t address = load_le(entry, 8);
-	uint32_t data = (uint32_t)load_le(entry + 8, 4);
-	bool wanted = m->enabled && !(entry[ENTRY_CONTROL] & ENTRY_MASKED);
-	struct err err = { "" };
-	int ret = 0;
+	if (v->route >= 0)
+		m->env->unroute(m->env->to, v->route, v->fd);
+	v->route = -1;
+}
 
-	if (!wanted) {
-		if (v->route >= 0)
-			m->env->unroute(m->env->to, v->route, v->fd);
-		v->route = -1;
-		return;
+/*
+ * Adds, moves or removes the routes of vectors `first` to `end` - 1 as their table entries and the
+ * control register say. What could not be had is tried again at the next change.
+ */
+static void follow(struct msix *m, unsigned first, unsigned end)
+{
+	struct msi_route list[MSIX_VECTORS_MAX];
+	unsigned vectors[MSIX_VECTORS_MAX], n = 0;
+	struct err err = { "" };
+
+	for (unsigned i = first; i < end; i++) {
+		const uint8_t *entry = m->state.table + (size_t)i * MSIX_ENTRY;
+		const struct msi_route wanted = {
+			.fd = m->vectors[i].fd,
+			.handle = m->vectors[i].route,
+			.address = load_le(entry, 8),
+			.data = (uint32_t)load_le(entry + 8, 4),
+		};
+		struct msix_vector *v = &m->vectors[i];
+
+		if (!m->enabled || (entry[ENTRY_CONTROL] & ENTRY_MASKED)) {
+			close_vector(m, v);
+		} else if (v->route < 0 || v->address != wanted.address || v->data != wanted.data) {
+			vectors[n] = i;
+			list[n++] = wanted;
+		}
 	}
-	if (v->route < 0)
-		ret = v->route = m->env->route(m->env->to, v->fd, address, data, &err);
-	else if (v->address != address || v->data != data)
-		ret = m->env->route_move(m->env->to, v->route, address, data, &err);
-	if (ret < 0) {
+	if (!n)
+		return;
+	if (m->env->route(m->env->to, list, n, &err) < 0)
 		m->env->say(m->env->to, err.text);
-		return;
+	for (unsigned i = 0; i < n; i++) {
+		struct msix_vector *v = &m->vectors[vectors[i]];
+
+		v->route = list[i].handle;
+		v->address = list[i].address;
+		v->data = list[i].data;
 	}
-	v->address = address;
-	v->data = data;
 }
 
 void msix_update(struct msix *m, const struct pci_config *c, unsigned cap)
@@ -75,8 +93,7 @@ void msix_update(struct msix *m, const struct pci_config *c, unsigned cap)
 	pthread_mutex_lock(&m->lock);
 	if (enabled != m->enabled) {
 		m->enabled = enabled;
-		for (unsigned i = 0; i < m->n; i++)
-			follow(m, i);
+		follow(m, 0, m->n);
 	}
 	pthread_mutex_unlock(&m->lock);
 }
@@ -100,7 +117,7 @@ void msix_table_write(struct msix *m, uint64_t offset, unsigned size, uint64_t v
 		return;
 	pthread_mutex_lock(&m->lock);
 	store_le(m->state.table + offset, value, size);
-	follow(m, (unsigned)(offset / MSIX_ENTRY));
+	follow(m, (unsigned)(offset / MSIX_ENTRY), (unsigned)(offset / MSIX_ENTRY) + 1);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -137,7 +154,6 @@ void msix_stop(struct msix *m)
 {
 	pthread_mutex_lock(&m->lock);
 	m->enabled = false;
-	for (unsigned i = 0; i < m->n; i++)
-		follow(m, i);
+	follow(m, 0, m->n);
 	pthread_mutex_unlock(&m->lock);
 }

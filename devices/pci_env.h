@@ -10,6 +10,7 @@
 
 #include "devices/device.h"
 #include "vmm/base/err.h"
+#include "vmm/base/msi.h"
 #include "vmm/base/span.h"
 
 struct pci_env {
@@ -31,12 +32,13 @@ struct pci_env {
 	/* Sends one message-signalled interrupt. */
 	void (*msi)(void *to, uint64_t address, uint32_t data);
 	/*
-	 * Adds a route from an eventfd to a message: whenever `fd` is signalled, KVM sends the
-	 * message without this process. Returns a handle (>= 0, a GSI), or a negative errno such as
-	 * -ENOSPC. route_move changes the message of a route.
+	 * Routes from eventfds to messages: whenever one is signalled, KVM sends the message
+	 * without this process. Adds those of `list` whose handle is -1, and changes the messages
+	 * of the others; all that one access of the guest changes in one call, because KVM's table
+	 * of routes is written as a whole. On failure, -errno and the first one's sentence, each
+	 * entry of `list` says what is: handle -1 if nothing is sent, else the message that is.
 	 */
-	int (*route)(void *to, int fd, uint64_t address, uint32_t data, struct err *err);
-	int (*route_move)(void *to, int handle, uint64_t address, uint32_t data, struct err *err);
+	int (*route)(void *to, struct msi_route *list, size_t n, struct err *err);
 	void (*unroute)(void *to, int handle, int fd);
 	/*
 	 * Adds a level-triggered line driven by eventfds: signalling `fd` raises GSI `gsi`; when

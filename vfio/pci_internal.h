@@ -65,6 +65,8 @@ struct vfio_irqs {
 	int intx, resample;
 	/* MSI, MSI-X: as many as the device has */
 	struct vfio_vector *vectors;
+	struct msi_route *changes; /* routes to be set up together: room for all of them */
+	unsigned *changed;	   /* and the vectors that they are of */
 	unsigned nr_vectors;
 	unsigned nr_enabled; /* vectors that VFIO set up */
 	unsigned nr_asked;   /* vectors that VFIO was asked for; the host may have fewer */

@@ -108,7 +108,9 @@ int vfio_irqs_open(struct vfio_pci *dev, struct err *err)
 		return 0;
 	irqs->vectors = calloc(irqs->nr_vectors, sizeof(*irqs->vectors));
 	irqs->table = calloc(irqs->nr_vectors, PCI_MSIX_ENTRY_SIZE);
-	if (!irqs->vectors || !irqs->table)
+	irqs->changes = calloc(irqs->nr_vectors, sizeof(*irqs->changes));
+	irqs->changed = calloc(irqs->nr_vectors, sizeof(*irqs->changed));
+	if (!irqs->vectors || !irqs->table || !irqs->changes || !irqs->changed)
 		return err_sys(err, ENOMEM, "out of memory for %u interrupt vectors",
 			       irqs->nr_vectors);
 	for (unsigned i = 0; i < irqs->nr_vectors; i++)
@@ -120,8 +122,12 @@ void vfio_irqs_close(struct vfio_pci *dev)
 {
 	free(dev->irqs.vectors);
 	free(dev->irqs.table);
+	free(dev->irqs.changes);
+	free(dev->irqs.changed);
 	dev->irqs.vectors = NULL;
 	dev->irqs.table = NULL;
+	dev->irqs.changes = NULL;
+	dev->irqs.changed = NULL;
 }
 
 /* --- INTx --- */
@@ -337,45 +343,63 @@ static unsigned mode_vectors(const struct vfio_pci *dev)
 }
 
 /*
- * Adds, changes or removes the route of a vector; a masked one has none. A failure is tried again
- * at the next change.
+ * Removes the route of a masked vector, and gives an unmasked one its eventfd. Returns 1 if its
+ * route is to be added or changed, as *wanted says.
  */
-static int sync_vector(struct vfio_pci *dev, unsigned i, struct err *err)
+static int look_at_vector(struct vfio_pci *dev, unsigned i, struct msi_route *wanted,
+			  struct err *err)
 {
 	struct message m =
 		dev->irqs.mode == VFIO_IRQ_MSIX ? msix_message(dev, i) : msi_message(dev, i);
 	struct vfio_vector *v = &dev->irqs.vectors[i];
-	int ret = 0;
 
 	if (m.masked) {
 		unroute(dev, v);
 		return 0;
 	}
-	if (v->fd < 0)
-		v->fd = vfio_irq_eventfd(err);
 	if (v->fd < 0) {
-		ret = v->fd;
-		v->fd = -1;
-		return ret;
+		int fd = vfio_irq_eventfd(err);
+
+		if (fd < 0)
+			return fd;
+		v->fd = fd;
 	}
-	if (v->route < 0)
-		ret = v->route = dev->env->route(dev->env->to, v->fd, m.address, m.data, err);
-	else if (v->address != m.address || v->data != m.data)
-		ret = dev->env->route_move(dev->env->to, v->route, m.address, m.data, err);
-	if (ret < 0)
-		return ret;
-	v->address = m.address;
-	v->data = m.data;
-	return 0;
+	*wanted = (struct msi_route){ v->fd, v->route, m.address, m.data };
+	return v->route < 0 || v->address != m.address || v->data != m.data;
+}
+
+/*
+ * Adds, changes or removes the routes of vectors `first` to `last`; a masked one has none. A
+ * failure is tried again at the next change.
+ */
+static int route_vectors(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
+{
+	struct vfio_irqs *irqs = &dev->irqs;
+	int ret = 0, routed = 0;
+	unsigned n = 0;
+
+	for (unsigned i = first; ret >= 0 && i <= last; i++) {
+		ret = look_at_vector(dev, i, &irqs->changes[n], err);
+		if (ret == 1)
+			irqs->changed[n++] = i;
+	}
+	if (n)
+		routed = dev->env->route(dev->env->to, irqs->changes, n, err);
+	for (unsigned i = 0; i < n; i++) {
+		struct vfio_vector *v = &irqs->vectors[irqs->changed[i]];
+
+		v->route = irqs->changes[i].handle;
+		v->address = irqs->changes[i].address;
+		v->data = irqs->changes[i].data;
+	}
+	return ret < 0 ? ret : routed;
 }
 
 /* Sets up vectors `first` to `last` as the guest's registers say. */
 static int sync_vectors(struct vfio_pci *dev, unsigned first, unsigned last, struct err *err)
 {
-	int ret = 0, given;
+	int ret = route_vectors(dev, first, last, err), given;
 
-	for (unsigned i = first; ret == 0 && i <= last; i++)
-		ret = sync_vector(dev, i, err);
 	given = give(dev, first, last, err); /* vectors before one that failed work */
 	return ret < 0 ? ret : given;
 }

@@ -104,6 +104,14 @@ static void signal_fd(int fd)
 	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
 }
 
+static int route(int fd, uint64_t address, uint32_t data)
+{
+	struct msi_route r = { fd, -1, address, data };
+	int ret = machine_interrupts_route(&interrupts, &r, 1, &err);
+
+	return ret < 0 ? ret : r.handle;
+}
+
 /* --- tests --- */
 
 static void create(void)
@@ -187,26 +195,25 @@ static void test_whole(void **state)
 static void test_more_vectors_than_routes(void **state)
 {
 	int fds[2], routes[2];
+	struct msi_route moved;
 
 	(void)state;
 	kvm.split = false;
 	create();
 	for (unsigned n = 0; n < IRQ_ROUTES_MAX; n++)
-		assert_true(machine_interrupts_route(&interrupts, 20, 0xfee01000, n, &err) <
-			    IRQ_FIRST_ROUTE + IRQ_ROUTES_MAX);
+		assert_true(route(20, 0xfee01000, n) < IRQ_FIRST_ROUTE + IRQ_ROUTES_MAX);
 	host.irqfd = 0;
 	for (unsigned n = 0; n < 2; n++) {
 		fds[n] = eventfd(n, EFD_CLOEXEC | EFD_NONBLOCK); /* the second is signalled */
-		routes[n] =
-			machine_interrupts_route(&interrupts, fds[n], 0xfee02000, 0x41 + n, &err);
+		routes[n] = route(fds[n], 0xfee02000, 0x41 + n);
 		assert_true(routes[n] >= IRQ_FIRST_ROUTE + IRQ_ROUTES_MAX);
 	}
 	assert_int_equal(host.irqfd, 0);
 	serve();
 	assert_int_equal(host.nr_sent, 1);
 	assert_int_equal(host.sent.data, 0x42);
-	assert_int_equal(machine_interrupts_move(&interrupts, routes[0], 0xfee03000, 0x51, &err),
-			 0);
+	moved = (struct msi_route){ fds[0], routes[0], 0xfee03000, 0x51 };
+	assert_int_equal(machine_interrupts_route(&interrupts, &moved, 1, &err), 0);
 	signal_fd(fds[0]);
 	serve();
 	assert_int_equal(host.nr_sent, 2);
@@ -217,17 +224,15 @@ static void test_more_vectors_than_routes(void **state)
 	signal_fd(fds[0]);
 	serve();
 	assert_int_equal(host.nr_sent, 2);
-	assert_int_equal(machine_interrupts_route(&interrupts, fds[0], 0xfee03000, 0x52, &err),
-			 routes[0]);
+	assert_int_equal(route(fds[0], 0xfee03000, 0x52), routes[0]);
 	serve();
 	assert_int_equal(host.nr_sent, 3);
 	assert_int_equal(host.sent.data, 0x52);
 	/* Routes that KVM has again are taken first. */
 	machine_interrupts_unroute(&interrupts, IRQ_FIRST_ROUTE, 20);
-	assert_int_equal(machine_interrupts_route(&interrupts, 20, 0xfee01000, 0, &err),
-			 IRQ_FIRST_ROUTE);
+	assert_int_equal(route(20, 0xfee01000, 0), IRQ_FIRST_ROUTE);
 	wrap_fail_named("epoll_ctl", 1, ENOMEM);
-	assert_int_equal(machine_interrupts_route(&interrupts, 20, 0xfee01000, 0, &err), -ENOMEM);
+	assert_int_equal(route(20, 0xfee01000, 0), -ENOMEM);
 	wrap_assert_says(&err, "cannot watch the eventfd");
 	machine_interrupts_destroy(&interrupts);
 	close(fds[0]);

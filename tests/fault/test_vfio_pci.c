@@ -226,7 +226,7 @@ static struct {
 	bool routed[VECTORS];
 	uint64_t address[VECTORS];
 	int route_fd[VECTORS];
-	unsigned moves;
+	unsigned moves, commits;
 	int intx_fd, gsi;
 	char said[256];
 	unsigned lines;
@@ -279,30 +279,35 @@ static void env_unmap(void *to, int handle)
 	machine.maps--;
 }
 
-static int env_route(void *to, int fd, uint64_t address, uint32_t data, struct err *e)
+static int route_one(struct msi_route *r, struct err *e)
 {
-	(void)to;
-	(void)data;
-	for (int i = 0; i < VECTORS; i++) {
-		if (machine.routed[i])
-			continue;
-		machine.routed[i] = true;
-		machine.address[i] = address;
-		machine.route_fd[i] = fd;
-		return i;
+	int i = r->handle;
+
+	if (i >= 0) {
+		assert_true(machine.routed[i]);
+		machine.moves++;
 	}
-	return err_set(e, ENOSPC, "no route is left");
+	for (int j = 0; i < 0 && j < VECTORS; j++)
+		if (!machine.routed[j])
+			i = j;
+	if (i < 0)
+		return err_set(e, ENOSPC, "no route is left");
+	machine.routed[i] = true;
+	machine.address[i] = r->address;
+	machine.route_fd[i] = r->fd;
+	r->handle = i;
+	return 0;
 }
 
-static int env_route_move(void *to, int handle, uint64_t address, uint32_t data, struct err *e)
+static int env_route(void *to, struct msi_route *list, size_t n, struct err *e)
 {
+	int ret = 0;
+
 	(void)to;
-	(void)data;
-	(void)e;
-	assert_true(machine.routed[handle]);
-	machine.address[handle] = address;
-	machine.moves++;
-	return 0;
+	machine.commits++;
+	for (size_t i = 0; i < n && ret == 0; i++)
+		ret = route_one(&list[i], e);
+	return ret;
 }
 
 static void env_unroute(void *to, int handle, int fd)
@@ -368,7 +373,6 @@ static const struct pci_env env = {
 	.map = env_map,
 	.unmap = env_unmap,
 	.route = env_route,
-	.route_move = env_route_move,
 	.unroute = env_unroute,
 	.intx = env_intx,
 	.unintx = env_unintx,
@@ -956,6 +960,24 @@ static void test_msix(void **state)
 	assert_true(machine.intx_fd >= 0); /* INTx again */
 }
 
+/* What the guest changes by one write is set up at once: KVM takes its table of routes whole. */
+static void test_msix_at_once(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < VECTORS; i++)
+		unmask(i, 0xfee00000);
+	assert_int_equal(machine.commits, 0);
+	write_config(MSIX + 2, 2, 0x8000);
+	assert_int_equal(routes(), VECTORS);
+	assert_int_equal(machine.commits, 1);
+	write_config(MSIX + 2, 2, 0xc000);
+	write_config(MSIX + 2, 2, 0x8000);
+	assert_int_equal(routes(), VECTORS);
+	assert_int_equal(machine.commits, 2);
+	write_config(0x0c, 1, 16); /* nothing that concerns them */
+	assert_int_equal(machine.commits, 2);
+}
+
 /* Enabled before any vector is: devices look at the bit. */
 static void test_msix_bare(void **state)
 {
@@ -1040,6 +1062,7 @@ static void test_msi(void **state)
 	assert_int_equal(routes(), 4);
 	write_config(MSI + 4, 4, 0xfee05000);
 	assert_int_equal(machine.moves, 4);
+	assert_int_equal(machine.commits, 3);
 	write_config(MSI + 2, 2, 0);
 	assert_int_equal(host.enabled[VFIO_PCI_MSI_IRQ_INDEX], 0);
 	assert_int_equal(routes(), 0);
@@ -1067,6 +1090,7 @@ int main(void)
 		PLUGGED(test_intx),
 		PLUGGED(test_intx_refused),
 		PLUGGED(test_msix),
+		PLUGGED(test_msix_at_once),
 		PLUGGED(test_msix_bare),
 		cmocka_unit_test_setup_teardown(test_msix_fixed, play_fixed, take_out),
 		PLUGGED(test_msix_few),

@@ -242,23 +242,13 @@ static void env_unclaim(void *to, bool io, struct span at)
 	trap = NULL;
 }
 
-static int env_route(void *to, int fd, uint64_t address, uint32_t data, struct err *err)
+static int env_route(void *to, struct msi_route *list, size_t n, struct err *err)
 {
 	(void)to;
-	(void)fd;
-	(void)address;
-	(void)data;
 	(void)err;
-	return (int)routes++;
-}
-
-static int env_route_move(void *to, int handle, uint64_t address, uint32_t data, struct err *err)
-{
-	(void)to;
-	(void)handle;
-	(void)address;
-	(void)data;
-	(void)err;
+	for (size_t i = 0; i < n; i++)
+		if (list[i].handle < 0)
+			list[i].handle = (int)routes++;
 	return 0;
 }
 
@@ -298,7 +288,6 @@ static const struct pci_env env = {
 	.claim = env_claim,
 	.unclaim = env_unclaim,
 	.route = env_route,
-	.route_move = env_route_move,
 	.unroute = env_unroute,
 	.doorbell = env_doorbell,
 	.undoorbell = env_undoorbell,

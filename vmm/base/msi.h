@@ -31,4 +31,12 @@ static inline uint64_t msi_for_kvm(uint64_t address)
 	return (address & ~(uint64_t)MSI_EXT_ID) | id << MSI_EXT_SHIFT;
 }
 
+/* A message that is sent whenever an eventfd is signalled. */
+struct msi_route {
+	int fd;
+	int handle; /* what the route is called once there is one; -1: there is none */
+	uint64_t address;
+	uint32_t data;
+};
+
 #endif

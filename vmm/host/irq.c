@@ -1,7 +1,5 @@
 #include "vmm/host/irq.h"
 
-#include "vmm/base/msi.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -84,7 +82,7 @@ static unsigned put_split_pins(const struct irq *irq, struct kvm_irq_routing_ent
 	return n;
 }
 
-static int irq_set_table(const struct irq *irq, struct err *err)
+static int irq_set_table(struct irq *irq, struct err *err)
 {
 	struct kvm_irq_routing *table;
 	unsigned n;
@@ -97,7 +95,7 @@ static int irq_set_table(const struct irq *irq, struct err *err)
 			       irq->nr_routes);
 	n = irq->kvm->split ? put_split_pins(irq, table->entries) : put_pins(table->entries);
 	for (unsigned i = 0; i < irq->nr_routes; i++) {
-		const struct irq_route *r = &irq->routes[i];
+		const struct irq_route *r = &irq->routes[i].now;
 
 		if (r->used)
 			table->entries[n++] = message_entry(irq, IRQ_FIRST_ROUTE + i, r);
@@ -105,31 +103,31 @@ static int irq_set_table(const struct irq *irq, struct err *err)
 	table->nr = n;
 	if (ioctl(irq->kvm->vm, KVM_SET_GSI_ROUTING, table) < 0)
 		ret = err_sys(err, errno, "KVM refuses a table of %u interrupt routes", n);
+	for (unsigned i = 0; ret == 0 && i < irq->nr_routes; i++)
+		irq->routes[i].in_kvm = irq->routes[i].now;
 	free(table);
 	return ret;
 }
 
 /* --- routes to messages --- */
 
-/* Finds the lowest free entry, so that the table stays short. */
-static int find_free(struct irq *irq, struct err *err)
+/* Finds the lowest free entry from `*from` on, so that the table stays short. */
+static int find_free(struct irq *irq, unsigned *from, struct err *err)
 {
-	unsigned i = 0;
-
 	if (!irq->routes)
 		irq->routes = calloc(IRQ_ROUTES_MAX, sizeof(*irq->routes));
 	if (!irq->routes)
 		return err_sys(err, ENOMEM, "out of memory for %u interrupt routes",
 			       IRQ_ROUTES_MAX);
-	while (i < irq->nr_routes && irq->routes[i].used)
-		i++;
-	if (i == IRQ_ROUTES_MAX)
+	while (*from < irq->nr_routes && irq->routes[*from].now.used)
+		++*from;
+	if (*from == IRQ_ROUTES_MAX)
 		return err_set(err, ENOSPC,
 			       "KVM has no more than %u routes for message-signalled interrupts",
 			       IRQ_ROUTES_MAX);
-	if (i == irq->nr_routes)
+	if (*from == irq->nr_routes)
 		irq->nr_routes++;
-	return (int)i;
+	return (int)(*from)++;
 }
 
 static int assign(const struct irq *irq, unsigned gsi, int fd, int resample, struct err *err)
@@ -158,29 +156,105 @@ static void deassign(const struct irq *irq, unsigned gsi, int fd)
 		    &irqfd); /* fails only if the eventfd was never assigned */
 }
 
-int irq_route(struct irq *irq, int fd, uint64_t address, uint32_t data, struct err *err)
+static bool same_message(const struct irq_route *a, const struct irq_route *b)
 {
-	int i, ret;
+	return a->used == b->used && a->address == b->address && a->data == b->data;
+}
+
+/* The entry of a handle; NULL: there is none, or it is not from here. */
+static struct irq_eventfd_route *route_of(struct irq *irq, const struct msi_route *m)
+{
+	if (m->handle < 0 || m->handle >= IRQ_FIRST_ROUTE + IRQ_ROUTES_MAX)
+		return NULL;
+	return &irq->routes[m->handle - IRQ_FIRST_ROUTE];
+}
+
+/*
+ * Gives all of `list` entries, as far as there is room. Returns whether KVM's table has to be
+ * written; it may keep what no eventfd drives any more.
+ */
+static bool irq_place_all(struct irq *irq, struct msi_route *list, size_t n, int *ret,
+			  struct err *err)
+{
+	struct irq_eventfd_route *r;
+	unsigned from = 0;
+	bool differs = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].handle < 0 && *ret == 0) {
+			int free_one = find_free(irq, &from, err);
+
+			*ret = free_one < 0 ? free_one : 0;
+			list[i].handle = free_one < 0 ? -1 : IRQ_FIRST_ROUTE + free_one;
+		}
+		r = route_of(irq, &list[i]);
+		if (!r)
+			continue;
+		r->now = (struct irq_route){ true, list[i].address, list[i].data };
+		differs |= !same_message(&r->now, &r->in_kvm);
+	}
+	return differs;
+}
+
+/* After KVM refused the table: routes send what they sent before, and new ones are none. */
+static void replace_all(struct irq *irq, struct msi_route *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct irq_eventfd_route *r = route_of(irq, &list[i]);
+
+		if (!r)
+			continue;
+		if (r->driven) {
+			r->now = r->in_kvm;
+			list[i].address = r->now.address;
+			list[i].data = r->now.data;
+		} else {
+			r->now.used = false;
+			list[i].handle = -1;
+		}
+	}
+}
+
+/* Gives KVM the eventfds of new routes, which must not be signalled before the table is written. */
+static int drive_all(struct irq *irq, struct msi_route *list, size_t n, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct irq_eventfd_route *r = route_of(irq, &list[i]);
+		struct err own = { "" };
+		int failed;
+
+		if (!r || r->driven)
+			continue;
+		failed = assign(irq, (unsigned)list[i].handle, list[i].fd, -1, &own);
+		r->driven = failed == 0;
+		if (failed == 0)
+			continue;
+		r->now.used = false;
+		list[i].handle = -1;
+		if (ret == 0) {
+			ret = failed;
+			*err = own;
+		}
+	}
+	return ret;
+}
+
+int irq_route(struct irq *irq, struct msi_route *list, size_t n, struct err *err)
+{
+	int ret = 0, failed = 0;
 
 	pthread_mutex_lock(&irq->lock);
-	i = ret = find_free(irq, err);
-	if (ret < 0)
-		goto out;
-	irq->routes[i] = (struct irq_route){ true, address, data };
-	ret = irq_set_table(irq, err);
-	if (ret < 0)
-		goto free_route;
-	ret = assign(irq, IRQ_FIRST_ROUTE + (unsigned)i, fd, -1, err);
-	if (ret < 0)
-		goto free_route;
-	ret = IRQ_FIRST_ROUTE + i;
-	goto out;
-
-free_route:
-	irq->routes[i].used = false;
-out:
+	if (irq_place_all(irq, list, n, &ret, err)) {
+		failed = irq_set_table(irq, err);
+		if (failed < 0)
+			replace_all(irq, list, n);
+	}
+	if (failed == 0)
+		failed = drive_all(irq, list, n, err);
 	pthread_mutex_unlock(&irq->lock);
-	return ret;
+	return failed < 0 ? failed : ret;
 }
 
 /* Called with the lock held. On failure the route stays as it was. */
@@ -189,23 +263,12 @@ static int replace(struct irq *irq, struct irq_route *r, struct irq_route by, st
 	struct irq_route was = *r;
 	int ret;
 
-	if (was.used == by.used && was.address == by.address && was.data == by.data)
+	if (same_message(&was, &by))
 		return 0;
 	*r = by;
 	ret = irq_set_table(irq, err);
 	if (ret < 0)
 		*r = was;
-	return ret;
-}
-
-int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct err *err)
-{
-	int ret;
-
-	pthread_mutex_lock(&irq->lock);
-	ret = replace(irq, &irq->routes[gsi - IRQ_FIRST_ROUTE],
-		      (struct irq_route){ true, address, data }, err);
-	pthread_mutex_unlock(&irq->lock);
 	return ret;
 }
 
@@ -225,7 +288,8 @@ void irq_unroute(struct irq *irq, int gsi, int fd)
 {
 	pthread_mutex_lock(&irq->lock);
 	deassign(irq, (unsigned)gsi, fd);
-	irq->routes[gsi - IRQ_FIRST_ROUTE].used = false;
+	irq->routes[gsi - IRQ_FIRST_ROUTE].now.used = false;
+	irq->routes[gsi - IRQ_FIRST_ROUTE].driven = false;
 	pthread_mutex_unlock(&irq->lock);
 }
 

@@ -11,6 +11,7 @@
 #ifndef HOST_IRQ_H
 #define HOST_IRQ_H
 
+#include "vmm/base/msi.h"
 #include "vmm/host/kvm.h"
 
 #include <pthread.h>
@@ -26,12 +27,19 @@ struct irq_route {
 	uint32_t data;
 };
 
+/* A route of an eventfd, and what KVM's table has at its place: what is written when they differ.
+ */
+struct irq_eventfd_route {
+	struct irq_route now, in_kvm;
+	bool driven; /* KVM has the eventfd */
+};
+
 struct irq {
 	const struct kvm *kvm;
 	pthread_mutex_t lock;
-	struct irq_route *routes;	 /* IRQ_ROUTES_MAX, once there is one */
-	unsigned nr_routes;		 /* entries up to the last one that was ever in use */
-	struct irq_route pins[IRQ_PINS]; /* used by a split irqchip only */
+	struct irq_eventfd_route *routes; /* IRQ_ROUTES_MAX, once there is one */
+	unsigned nr_routes;		  /* entries up to the last one that was ever in use */
+	struct irq_route pins[IRQ_PINS];  /* used by a split irqchip only */
 };
 
 #define IRQ_EMPTY                                  \
@@ -44,12 +52,16 @@ void irq_init(struct irq *irq, const struct kvm *kvm);
 void irq_destroy(struct irq *irq);
 
 /*
- * Makes KVM send the message whenever `fd` (an eventfd) is signalled; at once if it is signalled
- * already. Returns the route's GSI, or -ENOSPC and other errors with a sentence.
+ * Makes KVM send the messages of `list` whenever their eventfds are signalled, at once if one is
+ * signalled already: adds those whose handle is -1, which gets the GSI, and changes the others.
+ * KVM's table, which KVM takes only as a whole, is written once for all of them, and not at all if
+ * it has these messages already. Handles that are not from here are left alone.
+ *
+ * On failure, the first one's -errno and sentence, each entry of `list` says what is: its message
+ * is the one that is sent, and its handle is -1 if none is. -ENOSPC alone: those that have a handle
+ * are routed, and there is no room for the others.
  */
-int irq_route(struct irq *irq, int fd, uint64_t address, uint32_t data, struct err *err);
-/* Changes the message of a route. */
-int irq_move(struct irq *irq, int gsi, uint64_t address, uint32_t data, struct err *err);
+int irq_route(struct irq *irq, struct msi_route *list, size_t n, struct err *err);
 void irq_unroute(struct irq *irq, int gsi, int fd);
 
 /*

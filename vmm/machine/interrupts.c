@@ -137,9 +137,9 @@ static void eventfds_ready(void *to, short revents)
 /* Handles of these follow those of KVM's routes. */
 #define FIRST_MESSAGE (IRQ_FIRST_ROUTE + IRQ_ROUTES_MAX)
 
-static int add_message(struct machine_interrupts *i, struct machine_message m, struct err *err)
+static int add_message(struct machine_interrupts *i, struct machine_message m, unsigned *from,
+		       struct err *err)
 {
-	unsigned n = 0;
 	int ret;
 
 	if (!i->messages)
@@ -147,49 +147,52 @@ static int add_message(struct machine_interrupts *i, struct machine_message m, s
 	if (!i->messages)
 		return err_sys(err, ENOMEM, "out of memory for %u interrupt messages",
 			       MACHINE_MESSAGES_MAX);
-	while (n < i->nr_messages && i->messages[n].used)
-		n++;
-	if (n == MACHINE_MESSAGES_MAX)
+	while (*from < i->nr_messages && i->messages[*from].used)
+		++*from;
+	if (*from == MACHINE_MESSAGES_MAX)
 		return err_set(err, ENOSPC, "there are no more than %u interrupt messages",
 			       MACHINE_MESSAGES_MAX);
-	ret = interrupts_watch(i, m.fd, n, err);
+	ret = interrupts_watch(i, m.fd, *from, err);
 	if (ret < 0)
 		return ret;
-	i->messages[n] = m;
-	if (n == i->nr_messages)
+	i->messages[*from] = m;
+	if (*from == i->nr_messages)
 		i->nr_messages++;
-	return FIRST_MESSAGE + (int)n;
+	return FIRST_MESSAGE + (int)*from;
 }
 
-int machine_interrupts_route(struct machine_interrupts *i, int fd, uint64_t address, uint32_t data,
+/* Those of `list` that KVM does not send: with `add`, those, too, for which it has no room. */
+static int route_messages(struct machine_interrupts *i, struct msi_route *list, size_t n, bool add,
+			  struct err *err)
+{
+	unsigned from = 0;
+	int ret = 0;
+
+	pthread_mutex_lock(&i->lock);
+	for (size_t j = 0; j < n; j++) {
+		struct machine_message m = { list[j].fd, true, list[j].address, list[j].data };
+
+		if (list[j].handle >= FIRST_MESSAGE)
+			i->messages[list[j].handle - FIRST_MESSAGE] = m;
+		if (list[j].handle >= 0 || !add || ret < 0)
+			continue;
+		ret = add_message(i, m, &from, err);
+		list[j].handle = ret < 0 ? -1 : ret;
+	}
+	pthread_mutex_unlock(&i->lock);
+	return ret < 0 ? ret : 0;
+}
+
+int machine_interrupts_route(struct machine_interrupts *i, struct msi_route *list, size_t n,
 			     struct err *err)
 {
 	struct err full = { "" };
-	int ret = irq_route(&i->irq, fd, address, data, &full);
+	int ret = irq_route(&i->irq, list, n, &full), own;
 
-	if (ret >= 0)
-		return ret;
-	if (ret != -ENOSPC)
-		return err_set(err, -ret, "%s", full.text);
-	pthread_mutex_lock(&i->lock);
-	ret = add_message(i, (struct machine_message){ fd, true, address, data }, err);
-	pthread_mutex_unlock(&i->lock);
-	return ret;
-}
-
-int machine_interrupts_move(struct machine_interrupts *i, int route, uint64_t address,
-			    uint32_t data, struct err *err)
-{
-	struct machine_message *m;
-
-	if (route < FIRST_MESSAGE)
-		return irq_move(&i->irq, route, address, data, err);
-	pthread_mutex_lock(&i->lock);
-	m = &i->messages[route - FIRST_MESSAGE];
-	m->address = address;
-	m->data = data;
-	pthread_mutex_unlock(&i->lock);
-	return 0;
+	own = route_messages(i, list, n, ret == -ENOSPC, err);
+	if (ret == 0 || ret == -ENOSPC)
+		return own;
+	return err_set(err, -ret, "%s", full.text);
 }
 
 void machine_interrupts_unroute(struct machine_interrupts *i, int route, int fd)

@@ -61,13 +61,11 @@ void machine_interrupts_set(struct machine_interrupts *i, unsigned gsi, bool lev
 /* A CPU acknowledged the level-triggered interrupt with this vector. */
 void machine_interrupts_eoi(struct machine_interrupts *i, uint8_t vector);
 /*
- * As irq_route() and the other two, but when KVM has no route left, this process sends the message:
+ * As irq_route() and irq_unroute(), but when KVM has no route left, this process sends the message:
  * later than KVM would. Callable from any thread.
  */
-int machine_interrupts_route(struct machine_interrupts *i, int fd, uint64_t address, uint32_t data,
+int machine_interrupts_route(struct machine_interrupts *i, struct msi_route *list, size_t n,
 			     struct err *err);
-int machine_interrupts_move(struct machine_interrupts *i, int route, uint64_t address,
-			    uint32_t data, struct err *err);
 void machine_interrupts_unroute(struct machine_interrupts *i, int route, int fd);
 /*
  * Raises line `gsi` when `fd` is signalled; when the guest acknowledges the interrupt, the line is

@@ -61,18 +61,11 @@ static void env_msi(void *to, uint64_t address, uint32_t data)
 	irq_message(&p->parts.interrupts->irq, address, data);
 }
 
-static int env_route(void *to, int fd, uint64_t address, uint32_t data, struct err *err)
+static int env_route(void *to, struct msi_route *list, size_t n, struct err *err)
 {
 	struct machine_pci *p = to;
 
-	return machine_interrupts_route(p->parts.interrupts, fd, address, data, err);
-}
-
-static int env_route_move(void *to, int handle, uint64_t address, uint32_t data, struct err *err)
-{
-	struct machine_pci *p = to;
-
-	return machine_interrupts_move(p->parts.interrupts, handle, address, data, err);
+	return machine_interrupts_route(p->parts.interrupts, list, n, err);
 }
 
 static void env_unroute(void *to, int handle, int fd)
@@ -192,7 +185,6 @@ static const struct pci_env env_ops = {
 	.unmap = env_unmap,
 	.msi = env_msi,
 	.route = env_route,
-	.route_move = env_route_move,
 	.unroute = env_unroute,
 	.intx = env_intx,
 	.unintx = env_unintx,
