@@ -28,6 +28,8 @@ struct vfio_pci_options {
 	unsigned caps;	      /* enum vfio_caps bits to show */
 	bool rom;	      /* show the option ROM */
 	const char *rom_file; /* its contents; NULL: the device's own */
+	bool no_map;	      /* BARs are not mapped into the guest; each access exits */
+	bool no_p2p;	      /* BARs are not mapped for other devices */
 	bool error_continues; /* an error of the device is logged; else it ends the guest */
 };
 

@@ -390,7 +390,7 @@ int vfio_bars_map(struct vfio_pci *dev, struct err *err)
 {
 	int ret = 0;
 
-	for (unsigned i = 0; ret == 0 && i < BAR_ROM; i++) {
+	for (unsigned i = 0; ret == 0 && !dev->options.no_map && i < BAR_ROM; i++) {
 		struct vfio_bar *bar = &dev->bars[i];
 
 		if (!bar->shape.size || !bar->can_map || bar->shape.io)
@@ -433,7 +433,7 @@ static void p2p_map(struct vfio_pci *dev, struct vfio_bar *bar, struct vfio_part
 	};
 	struct err err = { "" };
 
-	if (!dev->io || !dev->place.p2p)
+	if (!dev->io || !dev->place.p2p || dev->options.no_p2p)
 		return;
 	snprintf(owner, sizeof(owner), "BAR %u of %s", bar->index, dev->name);
 	pthread_mutex_lock(&dev->io->lock);

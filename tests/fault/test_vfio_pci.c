@@ -545,6 +545,64 @@ static void test_decode(void **state)
 	assert_int_equal(device_config(COMMAND) & 7, MASTER);
 }
 
+/* --- BARs for other devices --- */
+
+static unsigned peer_maps;
+
+static int peer_map(struct iommu *io, const struct iommu_mapping *m)
+{
+	(void)io;
+	assert_int_equal(m->iova.base, BAR0_GPA);
+	peer_maps++;
+	return 0;
+}
+
+static int peer_unmap(struct iommu *io, struct span iova)
+{
+	(void)io;
+	(void)iova;
+	peer_maps--;
+	return 0;
+}
+
+static const struct iommu_ops peer_ops = { .map = peer_map, .unmap = peer_unmap };
+
+/* What another device finds of the BARs, and how often the guest's accesses do not exit. */
+static void expect_bars(const struct vfio_pci_options *options, bool decoded, unsigned maps,
+			unsigned for_peers)
+{
+	static const struct vfio_pci_events events = { NULL, NULL };
+	const struct vfio_pci_place place = { .bars = { BAR0_GPA }, .p2p = true };
+	struct iommu io = { .ops = &peer_ops, .usable = { { 0, UINT64_MAX } }, .nr_usable = 1 };
+
+	pthread_mutex_init(&io.lock, NULL);
+	new_file();
+	assert_int_equal(vfio_pci_open(&dev, file, "0000:05:00.0", options, &err), 0);
+	assert_int_equal(vfio_pci_plug(dev, &env, &io, &place, &events, &err), 0);
+	write_config(COMMAND, 2, IO_MEM);
+	assert_int_equal(machine.at[0].base, BAR0_GPA);
+	write_config(COMMAND, 2, decoded ? IO_MEM : 0);
+	assert_int_equal(machine.maps, maps);
+	assert_int_equal(peer_maps, for_peers);
+	if (decoded)
+		write_bar(0x10, 4, 0x12345678);
+	vfio_pci_unplug(dev);
+	assert_int_equal(machine.maps + peer_maps, 0);
+	vfio_pci_close(dev);
+}
+
+static void test_peers(void **state)
+{
+	(void)state;
+	play(state);
+	expect_bars(&(struct vfio_pci_options){ .rom = false }, true, 1, 1);
+	expect_bars(&(struct vfio_pci_options){ .rom = false }, false, 0, 0);
+	expect_bars(&(struct vfio_pci_options){ .no_p2p = true }, true, 1, 0);
+	expect_bars(&(struct vfio_pci_options){ .no_map = true }, true, 0, 0);
+	wrap_assert_released(before, "the end");
+	wrap_reset();
+}
+
 /* Registers beside the table are the device's; ports, too. */
 static void test_trapped(void **state)
 {
@@ -1078,6 +1136,7 @@ int main(void)
 		PLUGGED(test_trapped),
 		PLUGGED(test_sleep),
 		PLUGGED(test_reset),
+		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_bus_reset),
 		cmocka_unit_test(test_bus_reset_siblings),
 		cmocka_unit_test(test_bus_reset_together),

@@ -77,6 +77,8 @@ static int passthrough_open_device(struct passthrough *pt, const struct config_v
 		.caps = c->caps,
 		.rom = !c->no_rom,
 		.rom_file = c->rom_file,
+		.no_map = c->no_map,
+		.no_p2p = c->no_p2p,
 		.error_continues = c->error_continues,
 	};
 	int ret = vfio_pci_open(&pt->devices[i], fd, pt->ids[i].name, &options, err);

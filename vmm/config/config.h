@@ -89,6 +89,8 @@ struct config_vfio {
 	bool no_rom;	/* rom=off */
 	char *rom_file; /* NULL: the device's own */
 	unsigned caps;	/* capabilities to show: bits in the order of config_vfio_caps[] */
+	bool no_map;	/* map=off: each access of the guest to its BARs exits */
+	bool no_p2p;	/* p2p=off: other devices do not reach its BARs */
 	char *token;	/* VF token: a UUID; NULL: none */
 	bool error_continues;
 	bool no_iommu;

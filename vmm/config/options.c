@@ -503,6 +503,8 @@ static const struct config_option options[] = {
 	  "node=N             of the guest's NUMA node N (else by host=, or 0)\n"
 	  "rom=off|FILE       without its option ROM, or with another one\n"
 	  "caps=A+B           show sriov, ari, rebar, ats, pri or pasid\n"
+	  "map=off            its BARs are not mapped; each access is served\n"
+	  "p2p=off            other devices do not reach its BARs\n"
 	  "token=UUID         the token of the virtual function\n"
 	  "on-error=continue  an error of the device does not end the guest\n"
 	  "noiommu=on         accept that it can reach all of the host's memory",

@@ -12,8 +12,9 @@
 
 const char *const config_vfio_caps[] = { "sriov", "ari", "rebar", "ats", "pri", "pasid", NULL };
 
-static const char vfio_keys[] =
-	"port=off, node=N, rom=off|FILE, caps=A+B, token=UUID, on-error=continue or noiommu=on";
+static const char vfio_keys[] = "port=off, node=N, rom=off|FILE, caps=A+B, map=off, p2p=off, "
+				"token=UUID, on-error=continue or "
+				"noiommu=on";
 
 /* --- names --- */
 
@@ -91,7 +92,18 @@ static int config_vfio_set_node(struct config_vfio *v, const char *value, struct
 	return 0;
 }
 
-enum vfio_key { KEY_PORT, KEY_NODE, KEY_ROM, KEY_CAPS, KEY_TOKEN, KEY_ERROR, KEY_NOIOMMU, KEYS };
+enum vfio_key {
+	KEY_PORT,
+	KEY_NODE,
+	KEY_ROM,
+	KEY_CAPS,
+	KEY_MAP,
+	KEY_P2P,
+	KEY_TOKEN,
+	KEY_ERROR,
+	KEY_NOIOMMU,
+	KEYS
+};
 
 static int config_vfio_set_key(struct config_vfio *v, enum vfio_key key, char *value,
 			       struct err *err)
@@ -105,6 +117,10 @@ static int config_vfio_set_key(struct config_vfio *v, enum vfio_key key, char *v
 		return set_rom(v, value, err);
 	case KEY_CAPS:
 		return set_caps(v, value, err);
+	case KEY_MAP:
+		return config_set_switch(&v->no_map, "map", value, "off", "on", err);
+	case KEY_P2P:
+		return config_set_switch(&v->no_p2p, "p2p", value, "off", "on", err);
 	case KEY_TOKEN:
 		return set_token(v, value, err);
 	case KEY_ERROR:
@@ -121,8 +137,8 @@ static int config_vfio_set_key(struct config_vfio *v, enum vfio_key key, char *v
 static int config_vfio_set_word(struct config_vfio *v, const char *key, char *value,
 				unsigned *given, struct err *err)
 {
-	static const char *const names[KEYS] = { "port",  "node",     "rom",	"caps",
-						 "token", "on-error", "noiommu" };
+	static const char *const names[KEYS] = { "port", "node",  "rom",      "caps",	"map",
+						 "p2p",	 "token", "on-error", "noiommu" };
 	int i = config_find_key(names, KEYS, key, value, vfio_keys, given, err);
 
 	return i < 0 ? i : config_vfio_set_key(v, (enum vfio_key)i, value, err);

@@ -322,7 +322,8 @@ static void test_bad_values(void **state)
 	refuse(CMD_RUN, "--cpus 2,cores=", "cores=: a number is missing");
 	refuse(CMD_RUN, "--phys-bits 53", "--phys-bits 53: 53 is out of range; it may be 33 to 52");
 	refuse(CMD_RUN, "--phys-bits 32", "it may be 33 to 52");
-	refuse(CMD_RUN, "--page-size 4M", "--page-size 4M: hosts have pages of 4K, 2M and 1G; use one of them, or thp");
+	refuse(CMD_RUN, "--page-size 4M",
+	       "--page-size 4M: hosts have pages of 4K, 2M and 1G; use one of them, or thp");
 	refuse(CMD_RUN, "--iova-policy on",
 	       "--iova-policy on: the policy is auto, vendor, host or");
 	refuse(CMD_RUN, "--serial tty", "--serial tty: use stdio, file:PATH");
@@ -500,6 +501,11 @@ static void test_vfio(void **state)
 	assert_false(c.vfio[3].root_bus || c.vfio[3].no_rom || c.vfio[3].error_continues ||
 		     c.vfio[3].no_iommu);
 	config_free(&c);
+	accept(&c, CMD_PLAN, "--vfio 41:00.0,map=off --vfio 42:00.0,p2p=off,map=on");
+	assert_true(c.vfio[0].no_map && !c.vfio[0].no_p2p);
+	assert_true(c.vfio[1].no_p2p && !c.vfio[1].no_map);
+	config_free(&c);
+	refuse(CMD_PLAN, "--vfio 41:00.0,p2p=yes", "p2p");
 	accept(&c, CMD_PLAN, "--numa 1G --numa 1G --vfio 41:00.0,node=1 --vfio 42:00.0");
 	assert_true(c.vfio[0].has_node && c.vfio[0].node == 1);
 	assert_false(c.vfio[1].has_node);
