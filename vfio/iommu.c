@@ -43,6 +43,7 @@ int iommu_open(struct iommu *io, enum iommu_backend want, const struct vfio_id *
 	return 0;
 }
 
+/* Gives up, too, if BARs are wanted for other devices and the first device cannot share its own. */
 static int attach_each(struct iommu *io, const struct vfio_id *ids, const char *const *tokens,
 		       size_t n, int *files, size_t *failed, struct err *err)
 {
@@ -54,6 +55,14 @@ static int attach_each(struct iommu *io, const struct vfio_id *ids, const char *
 		ret = io->ops->attach(io, &ids[i], tokens ? tokens[i] : NULL, &files[i], err);
 		if (ret < 0)
 			goto fail;
+		if (i > 0 || !io->wants_p2p || !io->may_fall_back || !io->ops->maps_bars ||
+		    io->ops->maps_bars(files[0]))
+			continue;
+		io->fell_for_p2p = true;
+		ret = err_set(err, EOPNOTSUPP, "%s does not map BARs for other devices",
+			      io->ops->name);
+		close(files[0]);
+		goto fail;
 	}
 	return 0;
 
@@ -68,14 +77,22 @@ int iommu_attach_all(struct iommu *io, const struct vfio_id *ids, const char *co
 		     size_t n, int *files, size_t *failed, struct err *err)
 {
 	int ret = attach_each(io, ids, tokens, n, files, failed, err);
+	bool for_p2p = io->fell_for_p2p;
 	struct err type1 = { "" };
 
 	if (ret == 0 || !io->may_fall_back)
 		return ret;
 	iommu_close(io);
 	if (iommu_type1_open(io, &type1) == 0 &&
-	    attach_each(io, ids, tokens, n, files, failed, &type1) == 0)
+	    attach_each(io, ids, tokens, n, files, failed, &type1) == 0) {
+		io->fell_for_p2p = for_p2p;
 		return 0;
+	}
+	if (for_p2p) { /* without peer-to-peer, then */
+		iommu_close(io);
+		ret = iommu_iommufd_open(io, err);
+		return ret < 0 ? ret : attach_each(io, ids, tokens, n, files, failed, err);
+	}
 	err_prefix(&type1, 0, "%s; and with type1: ", err->text);
 	*err = type1;
 	return ret;
@@ -414,6 +431,16 @@ void iommu_unmap(struct iommu *io, struct span iova)
 		io->mapped -= span_size(iova);
 }
 
+/*
+ * Whether a failure says nothing of other BARs: the guest put this one over something else, or its
+ * device cannot share it (drivers/vfio/pci/vfio_pci_dmabuf.c), or not now, as while it is reset.
+ */
+static bool is_of_this_bar(int ret, const struct iommu_mapping *m)
+{
+	return ret == -EEXIST || ret == -EADDRINUSE || ret == -ENODEV || ret == -ENOMEM ||
+	       (ret == -EOPNOTSUPP && m->region);
+}
+
 int iommu_map_bar(struct iommu *io, const struct iommu_mapping *m, struct err *err)
 {
 	int ret;
@@ -433,9 +460,7 @@ int iommu_map_bar(struct iommu *io, const struct iommu_mapping *m, struct err *e
 		io->mapped += span_size(m->iova);
 		return 1;
 	}
-	/* A guest that puts a BAR over RAM is not the kernel's fault. */
-	if (ret != -EEXIST && ret != -EADDRINUSE)
-		io->no_p2p = true;
+	io->no_p2p = !is_of_this_bar(ret, m);
 	err_set(err, -ret,
 		"%s is not reachable for other devices: the host's kernel does not map device "
 		"memory through %s (%s)",

@@ -21,11 +21,19 @@ enum iommu_backend {
 	IOMMU_IOMMUFD,
 };
 
+/* Which part of a device's memory a mapping is. */
+struct iommu_region {
+	int device;	 /* VFIO's descriptor, borrowed */
+	unsigned index;	 /* VFIO_PCI_BAR0_REGION_INDEX and so on */
+	uint64_t offset; /* bytes into the region */
+};
+
 /* Memory to be reached by devices. Page-aligned. */
 struct iommu_mapping {
 	struct span iova;
-	void *hva;	   /* of iova.base */
-	const char *owner; /* for sentences: "RAM", "BAR 2 of 0000:41:00.0" */
+	void *hva;			   /* of iova.base */
+	const char *owner;		   /* for sentences: "RAM", "BAR 2 of 0000:41:00.0" */
+	const struct iommu_region *region; /* NULL: it is RAM */
 };
 
 /*
@@ -60,6 +68,11 @@ struct iommu_ops {
 	/* One mapping, whole or not at all; -errno alone, iommu.c knows the sentence. */
 	int (*map)(struct iommu *io, const struct iommu_mapping *m);
 	int (*unmap)(struct iommu *io, struct span iova);
+	/* Whether BARs of this device can be mapped for others. NULL: yes. */
+	bool (*maps_bars)(int device);
+	/* A reset of a device takes its BARs' mappings away, and only iommu_map_bar() makes them
+	   again. */
+	bool revokes;
 	/* The groups, which KVM is to know (KVM_DEV_VFIO_FILE): at most `cap`; returns how many. */
 	size_t (*kvm_files)(const struct iommu *io, int *out, size_t cap);
 	/* See iommu_leave(). NULL: devices leave as their descriptors are closed. */
@@ -84,6 +97,8 @@ struct iommu {
 	uint64_t mapped;    /* bytes */
 	uint64_t most_maps; /* how many mappings there is room for; 0: not known */
 	bool may_fall_back; /* to type1, if a device cannot be attached */
+	bool wants_p2p;	    /* or if BARs cannot be mapped for other devices */
+	bool fell_for_p2p;  /* the latter was so */
 	bool no_p2p;	    /* the kernel refused to map a BAR; said once */
 	pthread_mutex_t lock;
 };
@@ -99,7 +114,8 @@ int iommu_open(struct iommu *io, enum iommu_backend want, const struct vfio_id *
 /*
  * Attaches and opens all of them; files[i] are their descriptors, the caller's. `tokens` holds a VF
  * token or NULL for each, and may itself be NULL. If IOMMU_AUTO chose iommufd and one cannot be
- * attached, all of them are attached to type1 instead. On failure nothing is open, and *failed is
+ * attached, or io->wants_p2p is set and the kernel's iommufd maps no BARs, all of them are attached
+ * to type1 instead. On failure nothing is open, and *failed is
  * the number of the one that could not be.
  */
 int iommu_attach_all(struct iommu *io, const struct vfio_id *ids, const char *const *tokens,

@@ -19,6 +19,30 @@ static_assert(sizeof(struct iommu_ioas_map) == 40, "IOMMU_IOAS_MAP");
 static_assert(sizeof(struct iommu_ioas_unmap) == 24, "IOMMU_IOAS_UNMAP");
 static_assert(sizeof(struct vfio_device_bind_iommufd) == 16, "VFIO_DEVICE_BIND_IOMMUFD");
 
+/* VFIO_DEVICE_FEATURE_DMA_BUF of linux/vfio.h since Linux 6.19, with one range */
+struct dma_buf_request {
+	uint32_t argsz, feature; /* struct vfio_device_feature */
+	uint32_t region_index;
+	uint32_t open_flags;
+	uint32_t flags;
+	uint32_t nr_ranges;
+	uint64_t offset, length;
+};
+static_assert(sizeof(struct dma_buf_request) == 40, "VFIO_DEVICE_FEATURE_DMA_BUF");
+#define FEATURE_DMA_BUF 11
+
+/* IOMMU_IOAS_MAP_FILE of linux/iommufd.h since Linux 6.13; takes a DMA-BUF of VFIO since 6.19 */
+struct ioas_map_file {
+	uint32_t size;
+	uint32_t flags;
+	uint32_t ioas_id;
+	int32_t fd;
+	uint64_t start, length;
+	uint64_t iova;
+};
+static_assert(sizeof(struct ioas_map_file) == 40, "IOMMU_IOAS_MAP_FILE");
+#define IOAS_MAP_FILE _IO(IOMMUFD_TYPE, 0x8f)
+
 #define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 
 static int iommufd_open_node(const char *path, const char *missing, struct err *err)
@@ -161,10 +185,52 @@ static int iommufd_allow(struct iommu *io, const struct span *spans, size_t n, s
 
 /* --- mapping --- */
 
+static bool iommufd_maps_bars(int device)
+{
+	struct vfio_device_feature probe = {
+		.argsz = sizeof(probe),
+		.flags = VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET | FEATURE_DMA_BUF,
+	};
+
+	return ioctl(device, VFIO_DEVICE_FEATURE, &probe) == 0;
+}
+
 /*
- * Maps by address and not by file (IOMMU_IOAS_MAP_FILE, Linux 6.13), because mapping by file did
- * not zero untouched pages of hugetlbfs before 6.18 (mm/memfd.c, memfd_alloc_folio()), and ignores
- * the memory policy.
+ * Device memory is mapped by a DMA-BUF of it, because by address the kernel refuses it (EFAULT).
+ * The mapping keeps the DMA-BUF.
+ */
+static int map_region(struct iommu *io, const struct iommu_mapping *m)
+{
+	struct dma_buf_request share = {
+		.argsz = sizeof(share),
+		.feature = VFIO_DEVICE_FEATURE_GET | FEATURE_DMA_BUF,
+		.region_index = m->region->index,
+		.open_flags = O_RDWR | O_CLOEXEC,
+		.nr_ranges = 1,
+		.offset = m->region->offset,
+		.length = span_size(m->iova),
+	};
+	struct ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = MAP_FLAGS,
+		.ioas_id = io->ioas,
+		.length = span_size(m->iova),
+		.iova = m->iova.base,
+	};
+	int ret;
+
+	map.fd = ioctl(m->region->device, VFIO_DEVICE_FEATURE, &share);
+	if (map.fd < 0)
+		return -errno;
+	ret = ioctl(io->fd, IOAS_MAP_FILE, &map) < 0 ? -errno : 0;
+	close(map.fd);
+	return ret;
+}
+
+/*
+ * Maps RAM by address and not by file (IOMMU_IOAS_MAP_FILE, Linux 6.13), because mapping by file
+ * did not zero untouched pages of hugetlbfs before 6.18 (mm/memfd.c, memfd_alloc_folio()), and
+ * ignores the memory policy.
  */
 static int iommufd_map(struct iommu *io, const struct iommu_mapping *m)
 {
@@ -177,6 +243,8 @@ static int iommufd_map(struct iommu *io, const struct iommu_mapping *m)
 		.iova = m->iova.base,
 	};
 
+	if (m->region)
+		return map_region(io, m);
 	return ioctl(io->fd, IOMMU_IOAS_MAP, &map) < 0 ? -errno : 0;
 }
 
@@ -216,6 +284,8 @@ const struct iommu_ops *iommu_iommufd_ops(void)
 		.allow = iommufd_allow,
 		.map = iommufd_map,
 		.unmap = iommufd_unmap,
+		.maps_bars = iommufd_maps_bars,
+		.revokes = true,
 		.kvm_files = iommufd_kvm_files,
 		.close = iommufd_close,
 	};

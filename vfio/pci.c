@@ -230,6 +230,19 @@ static void write_ours(struct vfio_pci *dev, unsigned offset, unsigned size, uin
 		command_to_device(dev, now);
 }
 
+static bool sets_bit(unsigned offset, unsigned size, uint32_t value, unsigned at, unsigned bit)
+{
+	return offset <= at && offset + size > at && (value >> 8 * (at - offset) >> bit & 1);
+}
+
+/* PCI Express Base 5.0 section 7.5.3.4, and the PCI engineering change Advanced Capabilities. */
+static bool resets_function(const struct vfio_config *v, unsigned offset, unsigned size,
+			    uint32_t value)
+{
+	return (v->pcie && sets_bit(offset, size, value, v->pcie + PCI_EXP_DEVCTL + 1, 7)) ||
+	       (v->af && sets_bit(offset, size, value, v->af + PCI_AF_CTRL, 0));
+}
+
 /*
  * Writes a register of the device. In a low-power state a device does not respond, so its BARs are
  * not mapped meanwhile. The state is read back, because the device may refuse it.
@@ -250,6 +263,8 @@ static void write_device(struct vfio_pci *dev, unsigned offset, unsigned size, u
 		if (dev->config.class[offset + i] == VFIO_BYTE_DEVICE)
 			device_write(dev, offset + i, 1, value >> 8 * i);
 	}
+	if (resets_function(&dev->config, offset, size, value))
+		vfio_bars_were_reset(dev);
 	if (state)
 		pci_function_sleep(&dev->fn, vfio_device_read(dev, pm, 1) & PCI_PM_CTRL_STATE_MASK);
 }

@@ -425,15 +425,19 @@ void vfio_bars_close(struct vfio_pci *dev)
 
 static void p2p_map(struct vfio_pci *dev, struct vfio_bar *bar, struct vfio_part *part)
 {
+	const struct iommu_region region = { dev->fd, bar->index, part->at.base };
 	char owner[VFIO_NAME_MAX + 16];
 	struct iommu_mapping m = {
 		.iova = { bar->at.base + part->at.base, bar->at.base + part->at.end },
 		.hva = part->hva,
 		.owner = owner,
+		.region = &region,
 	};
 	struct err err = { "" };
 
 	if (!dev->io || !dev->place.p2p || dev->options.no_p2p)
+		return;
+	if (is_small(bar) && dev->io->ops->revokes) /* a DMA-BUF is of whole pages of the BAR */
 		return;
 	snprintf(owner, sizeof(owner), "BAR %u of %s", bar->index, dev->name);
 	pthread_mutex_lock(&dev->io->lock);
@@ -451,6 +455,22 @@ static void p2p_unmap(struct vfio_pci *dev, struct vfio_bar *bar, struct vfio_pa
 	iommu_unmap(dev->io, iova);
 	pthread_mutex_unlock(&dev->io->lock);
 	part->p2p = false;
+}
+
+void vfio_bars_were_reset(struct vfio_pci *dev)
+{
+	if (!dev->io || !dev->io->ops->revokes)
+		return;
+	for (unsigned i = 0; i < BAR_ROM; i++) {
+		struct vfio_bar *bar = &dev->bars[i];
+
+		for (unsigned j = 0; j < bar->nr_parts; j++) {
+			if (!bar->parts[j].p2p)
+				continue;
+			p2p_unmap(dev, bar, &bar->parts[j]);
+			p2p_map(dev, bar, &bar->parts[j]);
+		}
+	}
 }
 
 static void unmap_parts(struct vfio_pci *dev, struct vfio_bar *bar)

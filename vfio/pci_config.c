@@ -113,6 +113,8 @@ static void build_caps(struct vfio_config *v, struct pci_config *c, const uint8_
 			take_pcie(v, c, raw, at, root_bus);
 		else if (raw[at] == PCI_CAP_ID_PM && !v->pm && cap_fits(at, 8))
 			v->pm = at;
+		else if (raw[at] == PCI_CAP_ID_AF && !v->af && cap_fits(at, 6))
+			v->af = at;
 	}
 	pci_config_set(c, link, 1, 0);
 }

@@ -20,7 +20,7 @@ enum vfio_byte {
 struct vfio_config {
 	uint8_t class[PCI_CONFIG_SIZE]; /* enum vfio_byte */
 	/* offsets of capabilities; 0: none */
-	unsigned pm, msi, msix, pcie;
+	unsigned pm, msi, msix, pcie, af;
 	unsigned msi_size;    /* bytes */
 	unsigned msi_vectors; /* the most vectors that the device can use */
 	bool msi_masks;	      /* has mask and pending bits */

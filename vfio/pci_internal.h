@@ -108,6 +108,12 @@ void vfio_bars_close(struct vfio_pci *dev);
  * known.
  */
 int vfio_bars_map(struct vfio_pci *dev, struct err *err);
+/*
+ * Called after the guest reset the function by itself: makes mappings for other devices anew that
+ * the kernel took away meanwhile (vfio_pci_dma_buf_move()). Where memory decoding was off, BARs
+ * were not mapped, and are mapped when it is on.
+ */
+void vfio_bars_were_reset(struct vfio_pci *dev);
 void vfio_bar_moved(struct vfio_pci *dev, unsigned bar, struct span at);
 
 /* pci_irq.c */

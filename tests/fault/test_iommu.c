@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/iommufd.h>
 #include <linux/vfio.h>
 #include <stdio.h>
@@ -49,7 +50,10 @@ static struct {
 	unsigned calls; /* of map */
 	unsigned fail_map;
 	int map_error;
-	unsigned bar_error;
+	int share_error;    /* of VFIO_DEVICE_FEATURE_DMA_BUF; ENOTTY: there is none */
+	int file_error;	    /* of IOMMU_IOAS_MAP_FILE */
+	struct span shared; /* of the region */
+	unsigned probes;
 	int set_error, join_error, bind_error, attach_error, allow_error;
 	unsigned left; /* groups that left their container */
 	uint64_t allowed;
@@ -125,19 +129,53 @@ static int unmap(uint64_t iova, uint64_t size)
 	return 0;
 }
 
-static int ioas_map(const struct iommu_ioas_map *m)
-{
-	if (host.bar_error && m->length == 4096) {
-		errno = (int)host.bar_error;
-		return -1;
-	}
-	return map(m->iova, m->length);
-}
-
 static int answer(int error)
 {
 	errno = error;
 	return error ? -1 : 0;
+}
+
+/* Linux 6.19: include/uapi/linux/vfio.h, struct vfio_device_feature_dma_buf */
+static int feature(const struct vfio_device_feature *f)
+{
+	const uint32_t *words = (const void *)f->data;
+	uint64_t range[2];
+
+	assert_int_equal(f->flags & VFIO_DEVICE_FEATURE_MASK, 11);
+	if (f->flags & VFIO_DEVICE_FEATURE_PROBE) {
+		host.probes++;
+		return answer(host.share_error);
+	}
+	assert_int_equal(f->flags, VFIO_DEVICE_FEATURE_GET | 11);
+	assert_int_equal(f->argsz, 8 + 16 + 16);
+	if (host.share_error)
+		return answer(host.share_error);
+	assert_int_equal(words[0], 2); /* region */
+	assert_int_equal(words[1], O_RDWR | O_CLOEXEC);
+	assert_int_equal(words[2], 0);
+	assert_int_equal(words[3], 1);
+	memcpy(range, words + 4, sizeof(range));
+	host.shared = (struct span){ range[0], range[0] + range[1] };
+	return memfd_create("DMA-BUF", MFD_CLOEXEC);
+}
+
+/* RAM is never mapped so: pages of a file that nobody has touched would not be zeroed. */
+static int map_file(const uint8_t *arg)
+{
+	uint64_t start, length, iova;
+	uint32_t head[4];
+
+	memcpy(head, arg, sizeof(head));
+	memcpy(&start, arg + 16, 8);
+	memcpy(&length, arg + 24, 8);
+	memcpy(&iova, arg + 32, 8);
+	assert_int_equal(head[0], 40);
+	assert_int_equal(head[1], 7); /* fixed, read, write */
+	assert_int_equal(head[2], 5);
+	assert_true(fcntl((int)head[3], F_GETFD) >= 0);
+	assert_int_equal(start, 0);
+	assert_int_equal(length, span_size(host.shared));
+	return host.file_error ? answer(host.file_error) : map(iova, length);
 }
 
 static bool played(int fd, unsigned long request, void *arg, int *ret)
@@ -194,10 +232,14 @@ static bool played(int fd, unsigned long request, void *arg, int *ret)
 		*ret = answer(host.allow_error);
 		break;
 	case IOMMU_IOAS_MAP:
-		*ret = ioas_map(arg);
+		*ret = map(((struct iommu_ioas_map *)arg)->iova,
+			   ((struct iommu_ioas_map *)arg)->length);
 		break;
 	case IOAS_MAP_FILE:
-		fail_msg("pages of a file that nobody has touched would not be zeroed");
+		*ret = map_file(arg);
+		break;
+	case VFIO_DEVICE_FEATURE:
+		*ret = feature(arg);
 		break;
 	case IOMMU_IOAS_UNMAP:
 		*ret = unmap(((struct iommu_ioas_unmap *)arg)->iova,
@@ -786,27 +828,97 @@ static void test_listens(void **state)
 
 static void test_bars(void **state)
 {
+	const struct iommu_region region = { 77, 2, 0x3000 };
 	const struct iommu_mapping bar = {
 		.iova = { 200 * GIB, 200 * GIB + 4096 },
 		.hva = (void *)(uintptr_t)TIB,
-		.owner = "BAR 0 of 0000:05:00.0",
+		.owner = "BAR 2 of 0000:05:00.0",
+		.region = &region,
 	};
 	struct iommu_mapping in_hole = bar;
+	struct wrap_held held;
 
 	(void)state;
 	open_or_fail(IOMMU_IOMMUFD);
+	held = wrap_held();
 	assert_int_equal(iommu_map_bar(&io, &bar, &err), 1);
 	assert_string_equal(err.text, "");
+	assert_int_equal(host.shared.base, 0x3000);
+	assert_int_equal(io.mapped, 4096);
 	iommu_unmap(&io, bar.iova);
 	in_hole.iova = (struct span){ HOLE, HOLE + 4096 };
 	assert_int_equal(iommu_map_bar(&io, &in_hole, &err), 0);
 	wrap_assert_says(&err, "the IOMMU cannot map [0xfd00000000");
-	host.bar_error = EFAULT;
+	/* What concerns this BAR, or this moment, does not keep others from being mapped. */
+	host.file_error = ENODEV; /* memory decoding is off, or the device is being reset */
 	assert_int_equal(iommu_map_bar(&io, &bar, &err), 0);
-	wrap_assert_says(&err, "BAR 0 of 0000:05:00.0 is not reachable for other devices");
+	wrap_assert_says(&err, "BAR 2 of 0000:05:00.0 is not reachable for other devices");
+	host.file_error = 0;
+	host.share_error = EOPNOTSUPP; /* a variant of the driver */
+	assert_int_equal(iommu_map_bar(&io, &bar, &err), 0);
+	host.share_error = 0;
+	assert_int_equal(iommu_map_bar(&io, &bar, &err), 1);
+	iommu_unmap(&io, bar.iova);
+	host.share_error = ENOTTY; /* before Linux 6.19 */
+	assert_int_equal(iommu_map_bar(&io, &bar, &err), 0);
+	wrap_assert_says(&err, "does not map device memory through iommufd");
 	assert_int_equal(iommu_map_bar(&io, &bar, &err), 0); /* said once */
 	assert_string_equal(err.text, "");
+	assert_int_equal(io.mapped, 0);
+	wrap_assert_released(held, "all of them");
 	iommu_close(&io);
+	open_or_fail(IOMMU_TYPE1); /* by address */
+	assert_int_equal(iommu_map_bar(&io, &bar, &err), 1);
+	iommu_close(&io);
+}
+
+static int open_for_peers(enum iommu_backend backend)
+{
+	int files[ARRAY_SIZE(ids)];
+	int ret = iommu_open(&io, backend, ids, ARRAY_SIZE(ids), false, &err);
+	size_t failed;
+
+	io.wants_p2p = true;
+	if (ret == 0)
+		ret = iommu_attach_all(&io, ids, NULL, ARRAY_SIZE(ids), files, &failed, &err);
+	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(ids); i++)
+		close(files[i]);
+	return ret;
+}
+
+/* As long as iommufd maps no BARs, type1 is taken where devices may want them, if it can be had. */
+static void test_auto_for_peers(void **state)
+{
+	struct wrap_held held = wrap_held();
+
+	(void)state;
+	assert_int_equal(open_for_peers(IOMMU_AUTO), 0);
+	assert_string_equal(io.ops->name, "iommufd");
+	assert_false(io.fell_for_p2p);
+	assert_int_equal(host.probes, 1);
+	iommu_close(&io);
+	host.share_error = ENOTTY;
+	assert_int_equal(open_for_peers(IOMMU_AUTO), 0);
+	assert_string_equal(io.ops->name, "type1");
+	assert_true(io.fell_for_p2p);
+	iommu_close(&io);
+	host.probes = 0;
+	open_or_fail(IOMMU_AUTO); /* nobody wants them */
+	assert_string_equal(io.ops->name, "iommufd");
+	assert_int_equal(host.probes, 0);
+	iommu_close(&io);
+	assert_int_equal(open_for_peers(IOMMU_IOMMUFD), 0); /* the user's choice */
+	assert_string_equal(io.ops->name, "iommufd");
+	iommu_close(&io);
+	host.set_error = EPERM;
+	assert_int_equal(open_for_peers(IOMMU_AUTO), 0);
+	assert_string_equal(io.ops->name, "iommufd");
+	assert_false(io.fell_for_p2p);
+	iommu_close(&io);
+	host.attach_error = EINVAL;
+	assert_int_equal(open_for_peers(IOMMU_AUTO), -EINVAL);
+	iommu_close(&io);
+	wrap_assert_released(held, "all of them");
 }
 
 /* --- the limit of locked memory: in a child, without privileges --- */
@@ -889,6 +1001,7 @@ int main(void)
 		cmocka_unit_test_setup(test_auto, play),
 		cmocka_unit_test_setup(test_attach_refused, play),
 		cmocka_unit_test_setup(test_bars, play),
+		cmocka_unit_test_setup(test_auto_for_peers, play),
 		cmocka_unit_test_setup(test_memlock, play),
 	};
 

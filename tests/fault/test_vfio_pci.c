@@ -557,11 +557,14 @@ static int peer_map(struct iommu *io, const struct iommu_mapping *m)
 	return 0;
 }
 
+static unsigned peer_unmaps;
+
 static int peer_unmap(struct iommu *io, struct span iova)
 {
 	(void)io;
 	(void)iova;
 	peer_maps--;
+	peer_unmaps++;
 	return 0;
 }
 
@@ -589,6 +592,46 @@ static void expect_bars(const struct vfio_pci_options *options, bool decoded, un
 	vfio_pci_unplug(dev);
 	assert_int_equal(machine.maps + peer_maps, 0);
 	vfio_pci_close(dev);
+}
+
+/* iommufd loses mappings when the function is reset, and only this process can make them anew. */
+static void test_peers_after_reset(void **state)
+{
+	static const struct vfio_pci_options options = { .rom = false };
+	static const struct vfio_pci_events events = { NULL, NULL };
+	static const struct vfio_pci_place place = { .bars = { BAR0_GPA }, .p2p = true };
+	static const uint8_t link = 0x80, af[6] = { 0x13, 0x00, 0x06, 0x03, 0x00, 0x00 };
+	struct iommu_ops ops = peer_ops;
+	struct iommu io = { .ops = &ops, .usable = { { 0, UINT64_MAX } }, .nr_usable = 1 };
+
+	(void)state;
+	play(state);
+	pthread_mutex_init(&io.lock, NULL);
+	new_file();
+	assert_int_equal(pwrite(file, &link, 1, MSIX + 1), 1);
+	assert_int_equal(pwrite(file, af, sizeof(af), 0x80), sizeof(af));
+	assert_int_equal(vfio_pci_open(&dev, file, "0000:05:00.0", &options, &err), 0);
+	assert_int_equal(vfio_pci_plug(dev, &env, &io, &place, &events, &err), 0);
+	write_config(COMMAND, 2, IO_MEM);
+	peer_unmaps = 0;
+	write_config(0x84, 1, 1); /* type1 keeps them */
+	assert_int_equal(peer_unmaps, 0);
+	ops.revokes = true;
+	write_config(0x84, 1, 0);
+	assert_int_equal(peer_unmaps, 0);
+	write_config(0x84, 1, 1);
+	assert_int_equal(peer_unmaps, 1);
+	assert_int_equal(peer_maps, 1);
+	write_config(COMMAND, 2, 0);
+	write_config(0x84, 1, 1); /* nothing is mapped: decoding is off */
+	assert_int_equal(peer_unmaps, 2);
+	assert_int_equal(peer_maps, 0);
+	write_config(COMMAND, 2, IO_MEM);
+	assert_int_equal(peer_maps, 1);
+	vfio_pci_unplug(dev);
+	assert_int_equal(peer_maps, 0);
+	vfio_pci_close(dev);
+	wrap_reset();
 }
 
 static void test_peers(void **state)
@@ -1137,6 +1180,7 @@ int main(void)
 		PLUGGED(test_sleep),
 		PLUGGED(test_reset),
 		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_peers_after_reset),
 		cmocka_unit_test(test_bus_reset),
 		cmocka_unit_test(test_bus_reset_siblings),
 		cmocka_unit_test(test_bus_reset_together),

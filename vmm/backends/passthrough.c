@@ -90,8 +90,28 @@ static int passthrough_open_device(struct passthrough *pt, const struct config_v
 	return 0;
 }
 
+/* Memory that other devices may want to reach: that of GPUs, adapters, drives with a buffer. */
+#define PEER_BAR MIB
+
+/* Whether two devices or more have BARs that are worth mapping for the other ones. */
+static bool wants_p2p(const struct config *c, const struct host_facts *facts)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->nr_vfio; i++) {
+		const struct host_pci *pci = &facts->pci[i];
+		bool worth = false;
+
+		for (unsigned b = 0; b < BARS; b++)
+			worth |= !pci->bars[b].io && pci->bars[b].size >= PEER_BAR;
+		n += worth && !c->vfio[i].no_map && !c->vfio[i].no_p2p;
+	}
+	return n > 1;
+}
+
 /* files[i] are the devices' descriptors: the caller's on success, closed on failure. */
-static int attach_all(struct passthrough *pt, const struct config *c, int *files, struct err *err)
+static int attach_all(struct passthrough *pt, const struct config *c,
+		      const struct host_facts *facts, int *files, struct err *err)
 {
 	enum iommu_backend backend = (enum iommu_backend)c->vfio_backend;
 	const char *tokens[PCI_DEVICES_MAX];
@@ -110,6 +130,7 @@ static int attach_all(struct passthrough *pt, const struct config *c, int *files
 	ret = iommu_open(&pt->iommu, backend, pt->ids, c->nr_vfio, c->vfio[0].no_iommu, err);
 	if (ret < 0)
 		return ret;
+	pt->iommu.wants_p2p = wants_p2p(c, facts);
 	ret = iommu_attach_all(&pt->iommu, pt->ids, tokens, c->nr_vfio, files, &failed, err);
 	return ret < 0 ? err_prefix(err, ret, "--vfio %s: ", c->vfio[failed].name) : 0;
 }
@@ -143,7 +164,7 @@ int passthrough_open(struct passthrough *pt, const struct config *c, struct host
 	ret = check_no_iommu(c, pt->ids, err);
 	if (ret < 0)
 		goto fail;
-	ret = attach_all(pt, c, files, err);
+	ret = attach_all(pt, c, facts, files, err);
 	if (ret < 0)
 		goto fail;
 	ret = passthrough_open_devices(pt, c, files, facts, err);
@@ -159,6 +180,15 @@ int passthrough_open(struct passthrough *pt, const struct config *c, struct host
 fail:
 	passthrough_close(pt);
 	return ret;
+}
+
+void passthrough_remark(const struct passthrough *pt, void (*say)(void *to, const char *sentence),
+			void *to)
+{
+	if (pt->iommu.fell_for_p2p)
+		say(to, "--vfio-backend auto takes type1, because devices may want to reach each "
+			"other's memory, and iommufd maps it from Linux 6.19 on (p2p=off for "
+			"devices that need not, or --vfio-backend iommufd)");
 }
 
 /* --- mapping --- */

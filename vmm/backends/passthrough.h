@@ -46,6 +46,9 @@ int passthrough_probe(const struct config *c, struct host_facts *facts, struct e
  */
 int passthrough_open(struct passthrough *pt, const struct config *c, struct host_facts *facts,
 		     struct err *err);
+/* What the user should know of the choices that passthrough_open() made. */
+void passthrough_remark(const struct passthrough *pt, void (*say)(void *to, const char *sentence),
+			void *to);
 /*
  * From now on devices reach guest memory, that is RAM of the plan: maps what is there. Returns 0 or
  * a negative errno and a sentence, and is as before then; -EINTR: progress->stop() said so. `plan`

@@ -511,7 +511,8 @@ static const struct config_option options[] = {
 	  config_set_vfio },
 	{ "vfio-backend", 0, "KIND", MAKES, IN_FILE, ONCE,
 	  "how to reach the IOMMU: auto (default: iommufd where the host and\n"
-	  "all devices have it), type1 or iommufd",
+	  "all devices have it, and it maps BARs for other devices if there\n"
+	  "are two with large ones), type1 or iommufd",
 	  config_set_vfio_backend },
 	{ "spare-ports", 0, "N", MAKES, IN_FILE, ONCE,
 	  "N more PCIe root ports with empty slots (default 0)", set_spare_ports },

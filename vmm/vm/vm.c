@@ -71,6 +71,7 @@ int vm_plan(struct vm *vm, struct err *err)
 		ret = passthrough_open(&vm->passthrough, &vm->config, &host, err);
 		if (ret < 0)
 			return ret;
+		passthrough_remark(&vm->passthrough, remark, vm);
 	}
 	vm->blame = VM_BLAME_USER;
 	ret = vm_make_plan(&vm->plan, &vm->config, &host, err);
