@@ -66,6 +66,8 @@
 #define RTCTL	      0x1c
 #define RTSTA	      0x20
 #define RTSTA_PME     0x00010000
+#define DEVCAP2	      0x24
+#define DEVCAP2_ATOMS 0x0380 /* atomic operations of 32, 64 and 128 bits that it completes */
 #define DEVCTL2	      0x28
 #define LNKCAP2	      0x2c
 #define LNKCTL2	      0x30
@@ -258,6 +260,7 @@ static void set_pcie(struct root_port *p, const struct root_port_numbers *n)
 
 	set(p, FLAGS, 2, FLAGS_PORT);
 	set(p, DEVCAP, 4, DEVCAP_RBER);
+	set(p, DEVCAP2, 4, n->atomics & DEVCAP2_ATOMS);
 	set_link(p, n);
 	set(p, SLTCAP, 4, SLTCAP_SLOT | (uint32_t)n->slot << 19);
 	set(p, SLTCTL, 2, SLTCTL_START);

@@ -44,6 +44,7 @@ struct root_port_numbers {
 	uint8_t primary;		 /* the bus that the port is on */
 	uint8_t bus;			 /* secondary and subordinate */
 	uint8_t link_speed, link_width;	 /* section 7.5.3.6: 1 is 2.5 GT/s; lanes; 0: any */
+	uint32_t atomics;		 /* bits 7 to 9 of Device Capabilities 2 */
 	struct span io, mem32, prefetch; /* windows; empty: closed */
 };
 

@@ -29,6 +29,11 @@ struct pci_function *vfio_pci_function(struct vfio_pci *dev)
 	return &dev->fn;
 }
 
+uint32_t vfio_pci_atomics(const struct vfio_pci *dev)
+{
+	return dev->atomics;
+}
+
 void vfio_say(struct vfio_pci *dev, const struct err *err)
 {
 	struct err line = *err;
@@ -67,13 +72,48 @@ static int open_config(struct vfio_pci *dev, struct err *err)
 	return 0;
 }
 
+/* VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP (Linux 6.5), in what VFIO says of the device */
+static uint32_t find_atomics(const struct vfio_device_info *info, size_t room)
+{
+	const struct vfio_device_info_cap_pci_atomic_comp *cap;
+	uint32_t at = info->flags & VFIO_DEVICE_FLAGS_CAPS ? info->cap_offset : 0;
+	uint32_t found = 0;
+
+	for (unsigned n = 0; n < 16 && at >= sizeof(*info) && at % 4 == 0 && room >= sizeof(*cap) &&
+			     at <= room - sizeof(*cap);
+	     n++, at = cap->header.next) {
+		cap = (const void *)((const char *)info + at);
+		if (cap->header.id != VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP)
+			continue;
+		found |= cap->flags & VFIO_PCI_ATOMIC_COMP32 ? PCI_EXP_DEVCAP2_ATOMIC_COMP32 : 0;
+		found |= cap->flags & VFIO_PCI_ATOMIC_COMP64 ? PCI_EXP_DEVCAP2_ATOMIC_COMP64 : 0;
+		found |= cap->flags & VFIO_PCI_ATOMIC_COMP128 ? PCI_EXP_DEVCAP2_ATOMIC_COMP128 : 0;
+	}
+	return found;
+}
+
+/* A kernel that has more capabilities than there is room for tells none, and is not asked again. */
+static int open_info(struct vfio_pci *dev, struct vfio_device_info *out, struct err *err)
+{
+	union {
+		struct vfio_device_info info;
+		uint8_t room[1024];
+	} answer = { .info = { .argsz = sizeof(answer) } };
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &answer.info) < 0)
+		return err_sys(err, errno, "VFIO does not describe the device");
+	dev->atomics = find_atomics(&answer.info, sizeof(answer));
+	*out = answer.info;
+	return 0;
+}
+
 static int open_all(struct vfio_pci *dev, struct err *err)
 {
-	struct vfio_device_info info = { .argsz = sizeof(info) };
-	int ret;
+	struct vfio_device_info info;
+	int ret = open_info(dev, &info, err);
 
-	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info) < 0)
-		return err_sys(err, errno, "VFIO does not describe the device");
+	if (ret < 0)
+		return ret;
 	dev->flags = info.flags;
 	if (!(info.flags & VFIO_DEVICE_FLAGS_PCI))
 		return err_set(err, ENOTSUP, "the device is no PCI function");

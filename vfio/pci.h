@@ -55,6 +55,11 @@ void vfio_pci_close(struct vfio_pci *dev);
 const char *vfio_pci_name(const struct vfio_pci *dev);
 /* The device's descriptor, borrowed, for KVM_DEV_VFIO_FILE where there are no groups. */
 int vfio_pci_file(const struct vfio_pci *dev);
+/*
+ * What the host's root port completes of the function's atomic operations, as bits 7 to 9 of Device
+ * Capabilities 2 (32, 64 and 128 bits); 0 before Linux 6.5.
+ */
+uint32_t vfio_pci_atomics(const struct vfio_pci *dev);
 /* BARs and ROM as VFIO reports them, for the plan, which prefers them to those of sysfs. */
 void vfio_pci_shape(const struct vfio_pci *dev, struct host_pci *out);
 

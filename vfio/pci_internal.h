@@ -80,7 +80,8 @@ struct vfio_pci {
 	char name[VFIO_NAME_MAX];
 	int fd;
 	struct vfio_pci_options options;
-	uint32_t flags; /* VFIO_DEVICE_FLAGS_* */
+	uint32_t flags;	  /* VFIO_DEVICE_FLAGS_* */
+	uint32_t atomics; /* see vfio_pci_atomics() */
 	uint64_t config_offset, config_size;
 	uint8_t raw[PCI_CONFIG_SIZE]; /* configuration space when it was opened */
 	struct vfio_config config;

@@ -55,7 +55,8 @@ static int other_file = -1;
 
 static struct {
 	uint32_t device_flags;
-	uint32_t bus_resets, reset_count; /* groups that a bus reset was given */
+	uint32_t atomics, info_at, info_next; /* its capabilities */
+	uint32_t bus_resets, reset_count;     /* groups that a bus reset was given */
 	int32_t reset_group;
 	uint32_t reset_flags;
 	uint32_t nr_affected; /* by a reset of the bus */
@@ -120,6 +121,27 @@ static int set_irqs(struct vfio_irq_set *set)
 	return 0;
 }
 
+/* drivers/vfio/pci/vfio_pci_core.c: another capability, and then that of atomic operations */
+static void put_caps(struct vfio_device_info *info)
+{
+	struct vfio_device_info_cap_pci_atomic_comp cap = {
+		.header = { .id = VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP,
+			    .version = 1,
+			    .next = host.info_next },
+		.flags = host.atomics,
+	};
+	uint32_t first = 24, second = first + sizeof(cap);
+
+	if (!host.atomics)
+		return;
+	assert_true(info->argsz >= second + sizeof(cap));
+	info->flags |= VFIO_DEVICE_FLAGS_CAPS;
+	info->cap_offset = host.info_at ? host.info_at : first;
+	memcpy((char *)info + second, &cap, sizeof(cap));
+	cap.header = (struct vfio_info_cap_header){ 1, 1, second };
+	memcpy((char *)info + first, &cap, sizeof(cap));
+}
+
 static bool play_ioctl(int fd, unsigned long request, void *arg, int *ret)
 {
 	struct vfio_region_info *region = arg;
@@ -131,6 +153,7 @@ static bool play_ioctl(int fd, unsigned long request, void *arg, int *ret)
 	switch (request) {
 	case VFIO_DEVICE_GET_INFO:
 		((struct vfio_device_info *)arg)->flags = VFIO_DEVICE_FLAGS_PCI | host.device_flags;
+		put_caps(arg);
 		break;
 	case VFIO_DEVICE_GET_REGION_INFO:
 		region->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
@@ -543,6 +566,33 @@ static void test_decode(void **state)
 	assert_int_equal(machine.maps, 0);
 	assert_int_equal(machine.command_at_unmap & 2, 2); /* and after */
 	assert_int_equal(device_config(COMMAND) & 7, MASTER);
+}
+
+/* --- what the host's root port completes --- */
+
+static void expect_atomics(uint32_t flags, uint32_t at, uint32_t next, uint32_t found)
+{
+	host.atomics = flags;
+	host.info_at = at;
+	host.info_next = next;
+	assert_int_equal(open_device(&err), 0);
+	assert_int_equal(vfio_pci_atomics(dev), found);
+	vfio_pci_close(dev);
+}
+
+static void test_atomics(void **state)
+{
+	(void)state;
+	play(state);
+	expect_atomics(0, 0, 0, 0); /* Linux before 6.5 */
+	expect_atomics(VFIO_PCI_ATOMIC_COMP32, 0, 0, 1 << 7);
+	expect_atomics(VFIO_PCI_ATOMIC_COMP64 | 8, 0, 0, 1 << 8);
+	expect_atomics(7, 0, 0, 7 << 7);
+	expect_atomics(7, 1016, 0, 0); /* beyond what was asked for */
+	expect_atomics(7, 0xfffffff0, 0, 0);
+	expect_atomics(7, 2, 0, 0);
+	expect_atomics(7, 0, 24, 7 << 7); /* without an end */
+	wrap_reset();
 }
 
 /* --- BARs for other devices --- */
@@ -1179,6 +1229,7 @@ int main(void)
 		PLUGGED(test_trapped),
 		PLUGGED(test_sleep),
 		PLUGGED(test_reset),
+		cmocka_unit_test(test_atomics),
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_peers_after_reset),
 		cmocka_unit_test(test_bus_reset),

@@ -408,6 +408,21 @@ static int machine_pci_create_slot(struct machine_pci *p, unsigned i, struct err
 	return 0;
 }
 
+/* What the host completes of the atomic operations of all that is behind a port. */
+static uint32_t port_atomics(const struct machine_pci *p, unsigned port)
+{
+	uint32_t atomics = UINT32_MAX;
+	bool any = false;
+
+	for (unsigned i = 0; i < p->nr_slots; i++) {
+		if (p->parts.plan->pci[i].port != port || !p->slots[i].device)
+			continue;
+		atomics &= vfio_pci_atomics(p->slots[i].device);
+		any = true;
+	}
+	return any ? atomics : 0;
+}
+
 static void create_port(struct machine_pci *p, unsigned i)
 {
 	const struct plan *plan = p->parts.plan;
@@ -419,6 +434,7 @@ static void create_port(struct machine_pci *p, unsigned i)
 		.bus = (uint8_t)port->bus,
 		.link_speed = (uint8_t)port->link_speed,
 		.link_width = (uint8_t)port->link_width,
+		.atomics = port_atomics(p, i),
 		.io = port->io,
 		.mem32 = port->mem32,
 		.prefetch = port->prefetch,

@@ -11,11 +11,12 @@
 #include <cmocka.h>
 
 /* Registers of the PCI Express capability, from its start */
-#define LNKCTL 0x10
-#define LNKSTA 0x12
-#define SLTCAP 0x14
-#define SLTCTL 0x18
-#define SLTSTA 0x1a
+#define LNKCTL	0x10
+#define LNKSTA	0x12
+#define SLTCAP	0x14
+#define SLTCTL	0x18
+#define SLTSTA	0x1a
+#define DEVCAP2 0x24
 
 #define HPIE	    0x0020
 #define CHANGES	    0x1008 /* enables of presence and link changes */
@@ -116,6 +117,7 @@ static void board_init(struct board *b, bool card)
 	const struct root_port_numbers numbers = {
 		.slot = 2,
 		.bus = 1,
+		.atomics = 0xffffffff,
 		.mem32 = { 0xc0100000, 0xc0300000 },
 		.prefetch = { 3 * TIB, 3 * TIB + 128 * GIB },
 	};
@@ -187,6 +189,7 @@ static void test_capabilities(void **state)
 	assert_int_equal(get(&b, b.port.pcie, 1), 0x10);
 	assert_int_equal(get(&b, b.port.pcie + 2, 2), 0x0142);
 	assert_int_equal(pcie_get(&b, SLTCAP, 4), 0x0004005b | 2 << 19);
+	assert_int_equal(pcie_get(&b, DEVCAP2, 4), 0x380); /* completes atomics, and no more */
 	assert_int_equal(get(&b, b.port.msi, 1), 0x05);
 	assert_int_equal(get(&b, b.port.msi + 2, 2), 0x0080);
 	assert_int_equal(get(&b, b.port.pm, 1), 0x01);
