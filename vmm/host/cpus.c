@@ -10,36 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASKED_MAX (1u << 20) /* far beyond the kernel's limit (NR_CPUS) */
-
-/* The call fails with EINVAL while the set is smaller than the kernel's own (nr_cpu_ids). */
-static unsigned allowed(void)
-{
-	for (unsigned asked = CPU_SETSIZE; asked <= ASKED_MAX; asked *= 2) {
-		cpu_set_t *set = CPU_ALLOC(asked);
-		unsigned n = 0;
-		int code = ENOMEM;
-
-		if (set) {
-			code = sched_getaffinity(0, CPU_ALLOC_SIZE(asked), set) < 0 ? errno : 0;
-			n = code ? 0 : (unsigned)CPU_COUNT_S(CPU_ALLOC_SIZE(asked), set);
-			CPU_FREE(set);
-		}
-		if (code != EINVAL)
-			return n;
-	}
-	return 0;
-}
-
-unsigned cpus_usable(const char *root)
-{
-	struct cgroup_room room;
-	uint64_t n = allowed();
-
-	cgroup_room_read(root, &room);
-	return (unsigned)max_u64(1, min_u64(n, room.cpus));
-}
-
 /* --- sets --- */
 
 void host_cpus_add(struct host_cpus *set, unsigned cpu)
@@ -53,12 +23,18 @@ bool host_cpus_has(const struct host_cpus *set, unsigned cpu)
 	return cpu < HOST_CPUS_MAX && set->words[cpu / 64] >> cpu % 64 & 1;
 }
 
+unsigned host_cpus_count(const struct host_cpus *set)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(set->words); i++)
+		n += (unsigned)__builtin_popcountll(set->words[i]);
+	return n;
+}
+
 bool host_cpus_none(const struct host_cpus *set)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(set->words); i++)
-		if (set->words[i])
-			return false;
-	return true;
+	return host_cpus_count(set) == 0;
 }
 
 void host_cpus_keep(struct host_cpus *set, const struct host_cpus *other)
@@ -88,11 +64,26 @@ void host_cpus_parse(struct host_cpus *set, const char *list)
  * The kernel writes as many bytes as its own set has, which is no larger, and reads what is beyond
  * its own as nothing (kernel/sched/syscalls.c).
  */
-void cpus_allowed(struct host_cpus *set)
+static bool cpus_read_allowed(struct host_cpus *set)
 {
 	memset(set, 0, sizeof(*set));
-	if (sched_getaffinity(0, sizeof(set->words), (cpu_set_t *)(void *)set->words) < 0)
+	return sched_getaffinity(0, sizeof(set->words), (cpu_set_t *)(void *)set->words) >= 0;
+}
+
+void cpus_allowed(struct host_cpus *set)
+{
+	if (!cpus_read_allowed(set))
 		memset(set, 0xff, sizeof(*set));
+}
+
+unsigned cpus_usable(const char *root)
+{
+	struct cgroup_room room;
+	struct host_cpus set;
+	uint64_t n = cpus_read_allowed(&set) ? host_cpus_count(&set) : 0;
+
+	cgroup_room_read(root, &room);
+	return (unsigned)max_u64(1, min_u64(n, room.cpus));
 }
 
 void cpus_of_node(const char *root, unsigned node, struct host_cpus *set)

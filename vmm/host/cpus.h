@@ -19,6 +19,7 @@ struct host_cpus {
 
 void host_cpus_add(struct host_cpus *set, unsigned cpu);
 bool host_cpus_has(const struct host_cpus *set, unsigned cpu);
+unsigned host_cpus_count(const struct host_cpus *set);
 bool host_cpus_none(const struct host_cpus *set);
 /* Keeps what both have. */
 void host_cpus_keep(struct host_cpus *set, const struct host_cpus *other);

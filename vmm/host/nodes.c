@@ -59,14 +59,11 @@ static unsigned threads_of(const char *root, unsigned cpu)
 {
 	struct host_cpus siblings;
 	char text[256];
-	unsigned n = 0;
 
 	if (!nodes_read(root, "cpu/cpu", cpu, "topology/thread_siblings_list", text, sizeof(text)))
 		return 1;
 	host_cpus_parse(&siblings, text);
-	for (unsigned i = 0; i < HOST_CPUS_MAX; i++)
-		n += host_cpus_has(&siblings, i);
-	return n;
+	return host_cpus_count(&siblings);
 }
 
 static void read_cpus(const char *root, struct host_node *node, unsigned *threads)
