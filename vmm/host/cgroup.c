@@ -210,5 +210,4 @@ void cgroup_room_read(const char *root, struct cgroup_room *room)
 		room->huge[i].bytes = UINT64_MAX;
 	for (size_t i = 0; i < ARRAY_SIZE(hierarchies); i++)
 		read_hierarchy(root, &hierarchies[i], room);
-	room->memory = room->memory_limit.bytes;
 }

@@ -19,8 +19,7 @@ struct cgroup_limit {
 };
 
 struct cgroup_room {
-	uint64_t memory; /* as memory_limit.bytes */
-	unsigned cpus;	 /* of the share of CPU time, rounded up; UINT32_MAX: no limit */
+	unsigned cpus; /* of the share of CPU time, rounded up; UINT32_MAX: no limit */
 	/* Its own page cache can be given back, so it does not count as used. */
 	struct cgroup_limit memory_limit;
 	struct cgroup_limit huge[HOST_PAGES]; /* of huge pages, by size */

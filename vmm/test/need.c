@@ -159,7 +159,7 @@ void test_need_room(const char *root, uint64_t total[ADMISSION_KINDS])
 	host_memory_probe(root, &memory);
 	cgroup_room_read(root, &group);
 	/* 0 would count nothing: in a group that is full cases run one at a time. */
-	total[ADMISSION_MEMORY] = max_u64(1, min_u64(memory.available, group.memory));
+	total[ADMISSION_MEMORY] = max_u64(1, min_u64(memory.available, group.memory_limit.bytes));
 	total[ADMISSION_HUGE_2M] = memory.huge[HOST_PAGES_2M] * 2 * MIB;
 	total[ADMISSION_HUGE_1G] = memory.huge[HOST_PAGES_1G] * GIB;
 	total[ADMISSION_CPUS] = cpus_usable(root);

@@ -45,7 +45,7 @@ static void expect_room(uint64_t memory, unsigned cpus)
 	struct cgroup_room room;
 
 	cgroup_room_read(root, &room);
-	assert_int_equal(room.memory, memory);
+	assert_int_equal(room.memory_limit.bytes, memory);
 	assert_int_equal(room.cpus, cpus);
 }
 
