@@ -146,11 +146,10 @@ static void print_bridges(FILE *to, const struct plan *p)
 /* Whose the region is, where there is more than one. */
 static bool is_of_node(const struct plan *p, const struct map_region *r, unsigned *node)
 {
-	bool window = r->kind == MAP_PCI32 || r->kind == MAP_PCI64;
+	bool window = map_is_window(r->kind);
 
 	*node = window ? p->bridges[r->node].node : r->node;
-	return window ? p->nr_bridges > 1
-		      : p->numa && (r->kind == MAP_RAM || r->kind == MAP_HOTPLUG);
+	return window ? p->nr_bridges > 1 : p->numa && map_is_memory(r->kind);
 }
 
 void print_plan(FILE *to, const struct plan *p)

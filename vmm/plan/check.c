@@ -15,11 +15,6 @@
 
 /* --- the plan in itself --- */
 
-static bool is_memory(enum map_kind kind)
-{
-	return kind == MAP_RAM || kind == MAP_HOTPLUG;
-}
-
 /*
  * Each node must have as many bytes of RAM regions as its size says; hotplug space belongs to the
  * last node, and each CPU to one node.
@@ -33,8 +28,9 @@ static int plan_check_nodes(const struct plan *p, struct err *err)
 	for (unsigned i = 0; i < p->map.nr_regions; i++) {
 		const struct map_region *r = &p->map.regions[i];
 
-		if (is_memory(r->kind) && (r->node >= p->nr_nodes ||
-					   (r->kind == MAP_HOTPLUG && r->node != p->nr_nodes - 1)))
+		if (map_is_memory(r->kind) &&
+		    (r->node >= p->nr_nodes ||
+		     (r->kind == MAP_HOTPLUG && r->node != p->nr_nodes - 1)))
 			return err_set(err, EINVAL,
 				       "memory at %#" PRIx64 " cannot belong to NUMA node %u of %u",
 				       r->at.base, r->node, p->nr_nodes);

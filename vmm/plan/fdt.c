@@ -30,11 +30,6 @@ static const char *const window_names[PCI_SPACES] = {
 	[PCI_SPACE_MEM64] = "straddle,prefetch",
 };
 
-static bool has_node(enum map_kind kind)
-{
-	return kind == MAP_RAM || kind == MAP_HOTPLUG;
-}
-
 /* --- writing; each returns 0 or libfdt's error, and does nothing after the first --- */
 
 struct writer {
@@ -100,14 +95,14 @@ static void plan_fdt_end(struct writer *w)
 
 static void put_region(struct writer *w, const struct map_region *r)
 {
-	begin_at(w, has_node(r->kind) ? "memory" : kind_names[r->kind], r->at.base);
-	if (has_node(r->kind)) {
+	begin_at(w, map_is_memory(r->kind) ? "memory" : kind_names[r->kind], r->at.base);
+	if (map_is_memory(r->kind)) {
 		put_text(w, "device_type", "memory");
 		put_u32(w, "numa-node-id", r->node);
 	}
 	if (r->kind == MAP_PMEM)
 		put_u32(w, "straddle,file", r->node);
-	if ((r->kind == MAP_PCI32 || r->kind == MAP_PCI64) && r->node)
+	if (map_is_window(r->kind) && r->node)
 		put_u32(w, "straddle,bridge", r->node);
 	put_text(w, "straddle,kind", kind_names[r->kind]);
 	put_reg(w, r->at);
@@ -435,10 +430,10 @@ static int get_region(const struct reader *r, int node, struct map *m)
 		m->nr_regions++;
 		if (region->kind == MAP_PMEM)
 			return get_u32(r, node, "straddle,file", PMEM_MAX - 1, &region->node);
-		if (region->kind == MAP_PCI32 || region->kind == MAP_PCI64)
+		if (map_is_window(region->kind))
 			return get_u32_or_0(r, node, "straddle,bridge", NODES_MAX - 1,
 					    &region->node);
-		if (!has_node(region->kind))
+		if (!map_is_memory(region->kind))
 			return 0;
 		return get_u32(r, node, "numa-node-id", NODES_MAX - 1, &region->node);
 	}

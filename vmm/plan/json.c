@@ -65,11 +65,9 @@ static json_t *json_regions(const struct plan *p)
 		json_t *entry = json_pack("{s:I,s:I,s:s}", "start", num(r->at.base), "end",
 					  num(r->at.end), "kind", map_kind_name(r->kind));
 
-		bool ram = r->kind == MAP_RAM || r->kind == MAP_HOTPLUG;
-		bool window = r->kind == MAP_PCI32 || r->kind == MAP_PCI64;
-
-		if ((ram && json_object_set_new(entry, "node", json_integer(r->node)) < 0) ||
-		    (window && p->nr_bridges > 1 &&
+		if ((map_is_memory(r->kind) &&
+		     json_object_set_new(entry, "node", json_integer(r->node)) < 0) ||
+		    (map_is_window(r->kind) && p->nr_bridges > 1 &&
 		     json_object_set_new(entry, "bridge", json_integer(r->node)) < 0)) {
 			json_decref(entry);
 			entry = NULL;

@@ -66,10 +66,19 @@ uint64_t map_total(const struct map *m, enum map_kind kind)
 	return total;
 }
 
+bool map_is_memory(enum map_kind kind)
+{
+	return kind == MAP_RAM || kind == MAP_HOTPLUG;
+}
+
+bool map_is_window(enum map_kind kind)
+{
+	return kind == MAP_PCI32 || kind == MAP_PCI64;
+}
+
 bool map_is_reached(enum map_kind kind)
 {
-	return kind == MAP_RAM || kind == MAP_HOTPLUG || kind == MAP_PMEM || kind == MAP_PCI32 ||
-	       kind == MAP_PCI64;
+	return map_is_memory(kind) || map_is_window(kind) || kind == MAP_PMEM;
 }
 
 unsigned map_bits_for(uint64_t end)
@@ -261,7 +270,7 @@ int map_give_window(struct map *m, struct span at, unsigned bridge, struct err *
 	for (unsigned i = 0; i < m->nr_regions; i++) {
 		const struct map_region old = m->regions[i];
 
-		if ((old.kind != MAP_PCI32 && old.kind != MAP_PCI64) || old.node ||
+		if (!map_is_window(old.kind) || old.node ||
 		    !span_holds(old.at, at.base, span_size(at)))
 			continue;
 		if (m->nr_regions + 2 > MAP_REGIONS_MAX)

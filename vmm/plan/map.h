@@ -119,6 +119,10 @@ bool map_in_bios_area(struct span at);
 uint64_t map_used_end(const struct map *m);
 /* The number of address bits that all addresses below `end` fit into. */
 unsigned map_bits_for(uint64_t end);
+/* Whether regions of this kind are of a NUMA node: RAM, hotplug space. */
+bool map_is_memory(enum map_kind kind);
+/* Whether regions of this kind are of a host bridge: PCI windows. */
+bool map_is_window(enum map_kind kind);
 /*
  * Whether devices may reach regions of this kind (RAM, hotplug space, files, PCI windows), which
  * must therefore be translatable.

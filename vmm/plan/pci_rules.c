@@ -161,7 +161,7 @@ static int check_bridges(const struct plan *p, struct err *err)
 	for (unsigned i = 0; i < p->map.nr_regions; i++) {
 		const struct map_region *r = &p->map.regions[i];
 
-		if ((r->kind == MAP_PCI32 || r->kind == MAP_PCI64) && r->node >= p->nr_bridges)
+		if (map_is_window(r->kind) && r->node >= p->nr_bridges)
 			return err_set(err, EINVAL,
 				       "the PCI window at %#" PRIx64
 				       " belongs to host bridge %u of %u",
