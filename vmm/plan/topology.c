@@ -40,10 +40,12 @@ unsigned topology_node_bits(const struct plan *p)
 
 	/* Ids grow with the numbers of CPUs, so it is enough to look at neighbours. */
 	for (unsigned cpu = 1; cpu < p->cpus; cpu++) {
-		uint32_t id = topology_apic_id(p, cpu), before = topology_apic_id(p, cpu - 1);
+		uint32_t id, before;
 
 		if (plan_cpu_node(p, cpu) == plan_cpu_node(p, cpu - 1))
 			continue;
+		id = topology_apic_id(p, cpu);
+		before = topology_apic_id(p, cpu - 1);
 		while (bits && id >> bits == before >> bits)
 			bits--;
 	}
