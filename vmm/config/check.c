@@ -42,24 +42,28 @@ const char config_no_more_bits[] = "x86 CPUs have at most 52 address bits";
 /* --- CPUs --- */
 
 /*
- * Sockets whose number of cores is not a power of two leave gaps between APIC ids. If these gaps
- * alone would lift some CPUs above APIC_ID_MAX, which not every guest finds there, all nodes share
- * one socket, as they do on many hosts.
+ * How many sockets there are if each node that has CPUs is one; 0 if they cannot be. Sockets whose
+ * number of cores is not a power of two leave gaps between APIC ids. If these gaps alone would lift
+ * some CPUs above APIC_ID_MAX, which not every guest finds there, all nodes share one socket, as
+ * they do on many hosts.
  */
-static bool nodes_can_be_sockets(const struct config *c, unsigned sockets)
+static unsigned nodes_as_sockets(const struct config *c)
 {
 	unsigned threads = c->threads ? c->threads : 1, cores = c->cpus / threads;
-	struct apic_socket each = { 1, cores / (sockets ? sockets : 1), threads };
+	unsigned nodes = config_even_nodes(c);
+	struct apic_socket each = { 1, cores / (nodes ? nodes : 1), threads };
 	struct apic_socket all = { 1, cores, threads };
 
-	return sockets > 1 &&
-	       (apic_id_last(&each, sockets) <= APIC_ID_MAX || apic_id_last(&all, 1) > APIC_ID_MAX);
+	if (nodes < 2 ||
+	    (apic_id_last(&each, nodes) > APIC_ID_MAX && apic_id_last(&all, 1) <= APIC_ID_MAX))
+		return 0;
+	return nodes;
 }
 
 /*
  * Chooses the first number that is not given (cores, then sockets, then threads) so that the
  * product is the number of CPUs; the others become 1. With neither sockets nor cores, each node
- * that has CPUs becomes a socket where nodes_can_be_sockets().
+ * that has CPUs becomes a socket where nodes_as_sockets() says so.
  */
 static int check_cpus(struct config *c, struct err *err)
 {
@@ -67,8 +71,8 @@ static int check_cpus(struct config *c, struct err *err)
 	unsigned *open = NULL;
 	uint64_t product = 1;
 
-	if (!c->sockets && !c->cores && nodes_can_be_sockets(c, config_even_nodes(c)))
-		c->sockets = config_even_nodes(c);
+	if (!c->sockets && !c->cores)
+		c->sockets = nodes_as_sockets(c);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (!*parts[i] && !open)
 			open = parts[i];
