@@ -346,19 +346,6 @@ void passthrough_join(struct passthrough *pt, struct guest_memory *m)
 	pt->absent = false;
 }
 
-int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
-		       const struct iommu_progress *progress, struct err *err)
-{
-	int ret = passthrough_prepare(pt, m, plan, err);
-
-	if (ret == 0)
-		ret = passthrough_map(pt, m, progress, err);
-	if (ret == 0)
-		passthrough_join(pt, m);
-	pt->absent = false;
-	return ret;
-}
-
 int passthrough_reset(struct passthrough *pt, struct err *err)
 {
 	struct vfio_pci *there[PCI_DEVICES_MAX];

@@ -50,17 +50,12 @@ int passthrough_open(struct passthrough *pt, const struct config *c, struct host
 void passthrough_remark(const struct passthrough *pt, void (*say)(void *to, const char *sentence),
 			void *to);
 /*
- * From now on devices reach guest memory, that is RAM of the plan: maps what is there. Returns 0 or
- * a negative errno and a sentence, and is as before then; -EINTR: progress->stop() said so. `plan`
- * is borrowed until passthrough_close, `progress` is not.
- */
-int passthrough_listen(struct passthrough *pt, struct guest_memory *m, const struct plan *plan,
-		       const struct iommu_progress *progress, struct err *err);
-/*
- * The three steps of passthrough_listen(), for a guest that starts before its devices: the first
- * one judges without mapping anything, and makes the devices absent; the second one maps, on any
- * thread, and leaves nothing mapped if it fails; the last one ends it, on the thread that changes
- * guest memory, and the devices are no longer absent.
+ * Three steps until devices reach guest memory, that is RAM of the plan, because a guest may start
+ * before its devices: the first one judges without mapping anything, and makes the devices absent;
+ * the second one maps, on any thread, and leaves nothing mapped if it fails; the last one ends it,
+ * on the thread that changes guest memory, and the devices are no longer absent. They return 0 or a
+ * negative errno and a sentence; -EINTR: progress->stop() said so. `plan` is borrowed until
+ * passthrough_close, `progress` is not.
  */
 int passthrough_prepare(struct passthrough *pt, const struct guest_memory *m,
 			const struct plan *plan, struct err *err);

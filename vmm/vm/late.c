@@ -1,6 +1,7 @@
 #include "vmm/vm/late.h"
 
 #include "vmm/host/thread.h"
+#include "vmm/vm/ready.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,53 +19,24 @@ static bool late_stops(void *to)
 	       (pt && __atomic_load_n(&pt->unwanted, __ATOMIC_ACQUIRE));
 }
 
-static void late_mapped(void *to, uint64_t bytes, uint64_t total)
+static void late_tell(void *to, bool mapped, uint64_t bytes, uint64_t total)
 {
 	struct late *l = to;
 
 	if (!late_stops(l))
-		l->parts.progress(l->parts.to, true, bytes, total);
-}
-
-/* What is mapped comes after what is touched, so it is how far both are. */
-static void late_touched(void *to, uint64_t bytes, uint64_t total)
-{
-	struct late *l = to;
-	const struct passthrough *pt = l->parts.passthrough;
-
-	if (pt && pt->mapping.done)
-		late_mapped(l, pt->mapping.done, pt->mapping.total);
-	else if (!late_stops(l))
-		l->parts.progress(l->parts.to, false, bytes, total);
-}
-
-/* A piece of RAM is about to be pinned. */
-static int late_ready(void *to, struct span hva, struct err *err)
-{
-	struct late *l = to;
-	const struct prefault_watch watch = { late_stops, late_touched, l };
-
-	return vm_memory_await(l->parts.memory, hva, &watch, err);
-}
-
-static int late_work(struct late *l, struct err *err)
-{
-	const struct iommu_progress progress = { late_mapped, late_stops, late_ready, l };
-	struct passthrough *pt = l->parts.passthrough;
-	int ret = pt ? passthrough_map(pt, &l->parts.memory->guest, &progress, err) : 0;
-
-	return ret < 0 ? ret : late_ready(l, (struct span){ 0, UINT64_MAX }, err);
+		l->parts.progress(l->parts.to, mapped, bytes, total);
 }
 
 static void *late_serve(void *arg)
 {
 	struct late *l = arg;
+	struct ready ready = { l->parts.memory, l->parts.passthrough, late_stops, late_tell, l };
 	uint64_t one = 1;
 	ssize_t n;
 
 	thread_name("pin");
 	thread_yields();
-	l->ret = late_work(l, &l->err);
+	l->ret = ready_wait(&ready, &l->err);
 	n = write(l->done, &one, sizeof(one));
 	(void)n; /* the counter cannot be full */
 	return NULL;

@@ -127,14 +127,6 @@ void vm_memory_settle(struct vm_memory *m)
 	m->prefault = NULL;
 }
 
-int vm_memory_await_all(struct vm_memory *m, const struct prefault_watch *watch, struct err *err)
-{
-	int ret = m->prefault ? prefault_await_all(m->prefault, watch, err) : 0;
-
-	vm_memory_settle(m);
-	return ret;
-}
-
 void vm_memory_stop(struct vm_memory *m)
 {
 	if (m->prefault)

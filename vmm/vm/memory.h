@@ -40,13 +40,9 @@ int vm_memory_judge(const struct config *config, const struct plan *plan, struct
  */
 int vm_memory_open(struct vm_memory *m, const struct plan *plan, const struct config *config,
 		   const struct virtio_backends *backends, struct err *err);
-/*
- * Waits until RAM at these host addresses is there, or, with vm_memory_await_all(), all RAM, after
- * which the threads have ended. Returns 0 at once without --prefault.
- */
+/* Waits until RAM at these host addresses is there. Returns 0 at once without --prefault. */
 int vm_memory_await(struct vm_memory *m, struct span at, const struct prefault_watch *watch,
 		    struct err *err);
-int vm_memory_await_all(struct vm_memory *m, const struct prefault_watch *watch, struct err *err);
 /* The threads that touch RAM end, if there are any. */
 void vm_memory_settle(struct vm_memory *m);
 /* The threads that touch RAM end soon, and who awaits them gets -EINTR. */

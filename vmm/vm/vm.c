@@ -12,6 +12,7 @@
 #include "vmm/vm/commands.h"
 #include "vmm/vm/core.h"
 #include "vmm/vm/prepare.h"
+#include "vmm/vm/ready.h"
 #include "vmm/vm/watch.h"
 
 #include <errno.h>
@@ -92,12 +93,6 @@ int vm_plan(struct vm *vm, struct err *err)
 
 /* --- memory --- */
 
-/* RAM is touched and mapped for devices, which takes seconds for large guests. */
-struct wait {
-	struct vm *vm;
-	struct timespec start;
-};
-
 static double seconds_since(const struct timespec *start)
 {
 	struct timespec now;
@@ -106,57 +101,31 @@ static double seconds_since(const struct timespec *start)
 	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-static void tell_touched(const struct wait *w, enum vm_event_kind kind, uint64_t bytes,
-			 uint64_t total)
+/* RAM is touched and mapped for devices, which takes seconds for large guests. On any thread. */
+static void tell_ready(void *to, bool mapped, uint64_t bytes, uint64_t total)
 {
+	struct vm *vm = to;
 	const struct vm_event event = {
-		.kind = kind, .bytes = bytes, .total = total, .seconds = seconds_since(&w->start)
+		.kind = mapped ? VM_EVENT_MAPPING : VM_EVENT_TOUCHING,
+		.bytes = bytes,
+		.total = total,
+		.seconds = seconds_since(&vm->ready_since),
+		.late = vm->config.prefault == PREFAULT_BACKGROUND,
 	};
 
 	if (event.seconds >= SLOW)
-		vm_tell(w->vm, &event);
-}
-
-static void wait_touched(void *to, uint64_t bytes, uint64_t total)
-{
-	tell_touched(to, VM_EVENT_TOUCHING, bytes, total);
-}
-
-static void wait_mapped(void *to, uint64_t bytes, uint64_t total)
-{
-	tell_touched(to, VM_EVENT_MAPPING, bytes, total);
-}
-
-/* What is mapped comes after what is touched, so it is how far both are. */
-static void wait_for_piece(void *to, uint64_t bytes, uint64_t total)
-{
-	struct wait *w = to;
-	const struct iommu_ram *mapping = &w->vm->passthrough.mapping;
-
-	if (mapping->done)
-		wait_mapped(w, mapping->done, mapping->total);
-	else
-		wait_touched(w, bytes, total);
+		vm_tell(vm, &event);
 }
 
 /* Threads that touch RAM end, too: unmapping need not wait for them. */
-static bool wait_stop(void *to)
+static bool ready_ends(void *to)
 {
-	struct wait *w = to;
-	bool stops = vm_watch_wants_end(w->vm);
+	struct vm *vm = to;
+	bool ends = vm_watch_wants_end(vm);
 
-	if (stops)
-		vm_memory_stop(&w->vm->memory);
-	return stops;
-}
-
-/* A piece of RAM is about to be pinned. */
-static int wait_ready(void *to, struct span hva, struct err *err)
-{
-	struct wait *w = to;
-	const struct prefault_watch watch = { wait_stop, wait_for_piece, w };
-
-	return vm_memory_await(&w->vm->memory, hva, &watch, err);
+	if (ends)
+		vm_memory_stop(&vm->memory);
+	return ends;
 }
 
 static int reset_devices(struct vm *vm, struct err *err)
@@ -169,23 +138,21 @@ static int reset_devices(struct vm *vm, struct err *err)
 	return ret < 0 ? err_set(err, -ret, "%s", reset.text) : 0;
 }
 
-static void warn_no_iommu(struct vm *vm)
+/* The devices that are to reach RAM when it is ready, or NULL. */
+static struct passthrough *waiting_devices(struct vm *vm)
 {
+	return vm->config.nr_vfio ? &vm->passthrough : NULL;
+}
+
+static int prepare_devices(struct vm *vm, struct err *err)
+{
+	if (!waiting_devices(vm))
+		return 0;
 	if (vm->passthrough.iommu.no_iommu)
 		remark(vm, "noiommu=on: nothing keeps the devices from the host's memory, and as "
 			   "the guest's addresses are not translated, DMA of its drivers goes "
 			   "astray");
-}
-
-static int map_for_devices(struct vm *vm, struct wait *w, struct err *err)
-{
-	const struct iommu_progress progress = { wait_mapped, wait_stop, wait_ready, w };
-	int ret;
-
-	warn_no_iommu(vm);
-	ret = passthrough_listen(&vm->passthrough, &vm->memory.guest, &vm->plan, &progress, err);
-	vm->mapping = seconds_since(&w->start);
-	return ret;
+	return passthrough_prepare(&vm->passthrough, &vm->memory.guest, &vm->plan, err);
 }
 
 /*
@@ -194,37 +161,26 @@ static int map_for_devices(struct vm *vm, struct wait *w, struct err *err)
  */
 static int ready_memory(struct vm *vm, struct err *err)
 {
-	struct wait w = { .vm = vm };
-	const struct prefault_watch watch = { wait_stop, wait_touched, &w };
+	struct passthrough *pt = waiting_devices(vm);
+	struct ready ready = { &vm->memory, pt, ready_ends, tell_ready, vm };
 	int ret;
 
-	clock_gettime(CLOCK_MONOTONIC, &w.start);
-	ret = vm->config.nr_vfio ? map_for_devices(vm, &w, err) : 0;
+	clock_gettime(CLOCK_MONOTONIC, &vm->ready_since);
+	ret = prepare_devices(vm, err);
 	if (ret == 0)
-		ret = vm_memory_await_all(&vm->memory, &watch, err);
+		ret = ready_wait(&ready, err);
+	vm_memory_settle(&vm->memory);
 	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_READY });
-	if (ret < 0 || !vm->config.nr_vfio)
+	if (!pt)
 		return ret;
+	vm->mapping = seconds_since(&vm->ready_since);
+	if (ret < 0)
+		return ret;
+	passthrough_join(pt, &vm->memory.guest);
 	return reset_devices(vm, err);
 }
 
 /* --- memory that is ready after the guest has started --- */
-
-/* On a thread of its own. */
-static void late_progress(void *to, bool mapped, uint64_t bytes, uint64_t total)
-{
-	struct vm *vm = to;
-	const struct vm_event event = {
-		.kind = mapped ? VM_EVENT_MAPPING : VM_EVENT_TOUCHING,
-		.bytes = bytes,
-		.total = total,
-		.seconds = seconds_since(&vm->late_since),
-		.late = true,
-	};
-
-	if (event.seconds >= SLOW)
-		vm_tell(vm, &event);
-}
 
 static void tell_arrived(struct vm *vm)
 {
@@ -244,7 +200,7 @@ static void late_ended(void *to, int ret, const struct err *why)
 	struct err err = *why;
 
 	if (vm->config.nr_vfio)
-		vm->mapping = seconds_since(&vm->late_since);
+		vm->mapping = seconds_since(&vm->ready_since);
 	vm_tell(vm, &(struct vm_event){ .kind = VM_EVENT_READY });
 	machine_devices_mapped(&vm->machine);
 	if (ret == 0)
@@ -271,24 +227,19 @@ static void late_ended(void *to, int ret, const struct err *why)
  */
 static int begin_late(struct vm *vm, struct err *err)
 {
-	const bool devices = vm->config.nr_vfio;
 	const struct late_parts parts = {
 		.memory = &vm->memory,
-		.passthrough = devices ? &vm->passthrough : NULL,
+		.passthrough = waiting_devices(vm),
 		.loop = &vm->loop,
-		.progress = late_progress,
+		.progress = tell_ready,
 		.ended = late_ended,
 		.to = vm,
 	};
-	int ret = 0;
+	int ret = prepare_devices(vm, err);
 
-	if (devices) {
-		warn_no_iommu(vm);
-		ret = passthrough_prepare(&vm->passthrough, &vm->memory.guest, &vm->plan, err);
-		if (ret == 0)
-			ret = reset_devices(vm, err);
-	}
-	clock_gettime(CLOCK_MONOTONIC, &vm->late_since);
+	if (ret == 0 && parts.passthrough)
+		ret = reset_devices(vm, err);
+	clock_gettime(CLOCK_MONOTONIC, &vm->ready_since);
 	return ret < 0 ? ret : late_start(&vm->late, &parts, err);
 }
 

@@ -63,7 +63,7 @@ struct vm {
 	struct plan plan;
 	struct vm_memory memory;
 	struct late late;
-	struct timespec late_since;
+	struct timespec ready_since; /* when RAM began to be touched and mapped */
 	struct image kernel;
 	struct images initrd;
 	struct boot_kernel boot_kernel;
