@@ -143,18 +143,23 @@ uint8_t *ram_reserve(struct span gpa)
 	return reserved + skip;
 }
 
-/*
- * Locks pages as they come into being (MLOCK_ONFAULT, Linux 4.4), so that RAM stays lazy. All of
- * the address space counts at once, by the soft limit; room_judge() compares the hard one.
- */
-static int lock_block(const struct ram_block *b, struct err *err)
+/* By the soft limit the kernel judges, by the hard one room_judge() does. */
+static void allow_locking(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_MEMLOCK, &limit);
-	}
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
+/*
+ * Locks pages as they come into being (MLOCK_ONFAULT, Linux 4.4), so that RAM stays lazy. All of
+ * the address space counts at once.
+ */
+static int lock_block(const struct ram_block *b, struct err *err)
+{
 	if (mlock2(b->hva, span_size(b->gpa), MLOCK_ONFAULT) < 0)
 		return err_sys(err, errno,
 			       "--lock-memory: cannot lock the %" PRIu64
@@ -210,6 +215,8 @@ int ram_create(struct ram *ram, const struct span *spans, size_t n,
 	if (!ram->blocks)
 		return err_sys(err, ENOMEM, "out of memory for a list of %zu spans of guest RAM",
 			       n);
+	if (backing->locked)
+		allow_locking();
 	if (backing->page_size != 4 * KIB || backing->fold || backing->shared) {
 		ret = open_memfd(ram, spans, n, backing, err);
 		if (ret < 0)
