@@ -9,27 +9,12 @@
 #define COUNT	   0x9000
 
 main:
-	mov	esi, [rbx + ZP_CMDLINE]
-	xor	r12d, r12d		/* CPUs expected */
-1:	movzx	eax, byte ptr [rsi]
-	sub	eax, '0'
-	cmp	eax, 9
-	ja	2f
-	imul	r12d, r12d, 10
-	add	r12d, eax
-	inc	rsi
-	jmp	1b
-2:
+	call	number			/* r12d: CPUs expected */
 	/* Real-mode code that arrivals run, at TRAMPOLINE. */
 	lea	rsi, [rip + arrive]
 	mov	edi, TRAMPOLINE
 	mov	ecx, offset arrive_end - arrive
-3:	mov	al, [rsi]
-	mov	[rdi], al
-	inc	rsi
-	inc	rdi
-	dec	ecx
-	jnz	3b
+	call	copy
 	mov	dword ptr [COUNT], 1
 
 	mov	edi, LAPIC_ICR

@@ -19,17 +19,7 @@
 #define GSI_SERIAL 4
 
 main:
-	mov	esi, [rbx + ZP_CMDLINE]
-	xor	r12d, r12d		/* CPUs expected */
-1:	movzx	eax, byte ptr [rsi]
-	sub	eax, '0'
-	cmp	eax, 9
-	ja	2f
-	imul	r12d, r12d, 10
-	add	r12d, eax
-	inc	rsi
-	jmp	1b
-2:
+	call	number			/* r12d: CPUs expected */
 	mov	r13d, 1			/* x2APIC mode, enabled, bootstrap processor */
 	mov	ecx, APIC_BASE
 	rdmsr
@@ -49,12 +39,7 @@ main:
 	lea	rsi, [rip + arrive]
 	mov	edi, TRAMPOLINE
 	mov	ecx, offset arrive_end - arrive
-3:	mov	al, [rsi]
-	mov	[rdi], al
-	inc	rsi
-	inc	rdi
-	dec	ecx
-	jnz	3b
+	call	copy
 	mov	dword ptr [COUNT], 1
 	mov	dword ptr [COUNT + 4], 0
 	lea	eax, [r12d - 1]
