@@ -8,6 +8,7 @@
  * MiB a second, and as MiB for a second of CPU time, which says more on a busy machine. TMPDIR is
  * where the private disk writes.
  */
+#include "tests/bench/median.h"
 #include "vmm/backends/disk.h"
 #include "vmm/base/units.h"
 
@@ -163,19 +164,6 @@ static void run(const char *path, uint64_t size, bool is_private, unsigned round
 		measure(&d, m, &seen[i][is_private][0][round], &seen[i][is_private][1][round]);
 	}
 	disk_close(&d);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v, unsigned n)
-{
-	qsort(v, n, sizeof(*v), compare);
-	return (v[(n - 1) / 2] + v[n / 2]) / 2;
 }
 
 int main(int argc, char *argv[])

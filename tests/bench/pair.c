@@ -10,6 +10,8 @@
  * the first command, of the second, the minimum of the first, of the second, and the ratio of the
  * medians; tabs between.
  */
+#include "tests/bench/median.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -85,20 +87,6 @@ static void time_us(char *argv[], double times[TIMES])
 	posix_spawn_file_actions_destroy(&actions);
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		fail(argv[0], "did not exit with status 0");
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sorts. */
-static double median(double *values, int n)
-{
-	qsort(values, (size_t)n, sizeof(*values), compare);
-	return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
 /* times[t][c][i]: time t of command c in run i. */

@@ -7,6 +7,7 @@
  * Each round does both, in turns, on memory that is new. MIB is cut to three quarters of what the
  * host has available.
  */
+#include "tests/bench/median.h"
 #include "vmm/host/cpus.h"
 #include "vmm/host/memory.h"
 #include "vmm/host/prefault.h"
@@ -98,19 +99,6 @@ static double measure(uint64_t size, bool huge, bool ours)
 	prefault_close(p);
 	ram_destroy(&ram);
 	return start;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v, unsigned n)
-{
-	qsort(v, n, sizeof(*v), compare);
-	return (v[(n - 1) / 2] + v[n / 2]) / 2;
 }
 
 int main(int argc, char *argv[])
