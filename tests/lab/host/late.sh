@@ -1,18 +1,12 @@
-# Sourced with the name of a backend: a guest of 1.1 TiB (see folded.sh) that runs before its memory is pinned, and
+# Sourced with the name of a backend: a guest of 1.1 TiB (see fold in lib.sh) that runs before its memory is pinned, and
 # whose drive comes when it is (--prefault background): failures, the end and the host's wish in the middle; a guest that
 # resets itself meanwhile, gets the drive, resets itself again and has it still. The lab host is switched off while the
 # memory of the last guest is mapped, because unmapping takes a minute.
-backend=$1
 . /lab/lib.sh
 
-echo 256 >/proc/sys/vm/nr_hugepages
-same "huge pages" 256 "$(cat /proc/sys/vm/nr_hugepages)"
-take $nvme
+fold "$1"
 limit=400
-append="memmap=exactmap memmap=639K@0 memmap=255M@1M memmap=256M@0x10010000000"
-options="--memory 1126G --low-memory 256M --page-size 2M --fold 512M --prefault background --vfio $nvme"
-options="$options --vfio-backend $backend"
-pins=$(pinned)
+options="$options --prefault background"
 
 now() { cut -d ' ' -f 1 /proc/uptime; }
 
@@ -24,10 +18,7 @@ late()
 	# shellcheck disable=SC2086 # a list of options
 	interactive lean "$do" $options "$@"
 	echo "the guest's first words: $(now) - $start s"
-	tries=200
-	while [ "$(pinned)" -le "$pins" ] && [ "$((tries -= 1))" -gt 0 ]; do
-		usleep 50000
-	done
+	await_pins
 }
 
 # midway NAME: it has not got its drive so far.

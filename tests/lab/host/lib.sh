@@ -212,6 +212,28 @@ pinned()
 		/proc/vmstat
 }
 
+# fold BACKEND: sets $options for guests of 1.1 TiB, all of it mapped for a drive by this backend, on 512 MiB of the
+# host's memory that repeat. Linux in the guest is told to touch two islands that are not the same host memory, one of
+# them above 1 TiB. $pins is what was pinned before.
+fold()
+{
+	echo 256 >/proc/sys/vm/nr_hugepages
+	same "huge pages" 256 "$(cat /proc/sys/vm/nr_hugepages)"
+	take $nvme
+	append="memmap=exactmap memmap=639K@0 memmap=255M@1M memmap=256M@0x10010000000"
+	options="--memory 1126G --low-memory 256M --page-size 2M --fold 512M --vfio $nvme --vfio-backend $1"
+	pins=$(pinned)
+}
+
+# Waits until a guest's memory is being pinned; $tries is 0 if it never was.
+await_pins()
+{
+	tries=200
+	while [ "$(pinned)" -le "$pins" ] && [ "$((tries -= 1))" -gt 0 ]; do
+		usleep 50000
+	done
+}
+
 # check_memory NAME: checks that the E820 that the guest's kernel got equals the plan, to the byte.
 check_memory()
 {
